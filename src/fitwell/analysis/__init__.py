@@ -1,0 +1,1 @@
+"""What histories say: choosing a strength, scores of predictions. NumPy (and scikit-learn's scores) only."""

@@ -1,0 +1,49 @@
+"""Performance of predictions, in the numbers people know."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def score(task: str, targets: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
+    """Score predictions of rows; rows with NaN (never held out) are left out.
+
+    Parameters
+    ----------
+    task
+        `"classification"` or `"regression"`.
+    targets
+        [n], class indices or values.
+    predictions
+        [n, k] probabilities, or [n] values.
+
+    Returns
+    -------
+    ``{"log loss", "accuracy"}`` and, for two classes, ``"AUC"``; or ``{"RMSE", "R2", "mean absolute error"}``.
+    """
+    known = np.isfinite(predictions).reshape(len(predictions), -1).all(axis=1)
+    targets, predictions = targets[known], predictions[known]
+    return _classification(targets, predictions) if task == "classification" else _regression(targets, predictions)
+
+
+def _classification(targets: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+    from sklearn.metrics import roc_auc_score  # scikit-learn takes a second to import
+
+    right = probabilities[np.arange(len(targets)), targets]
+    scores = {
+        "log loss": float(-np.log(np.maximum(right, np.finfo(float).tiny)).mean()),
+        "accuracy": float((probabilities.argmax(axis=1) == targets).mean()),
+    }
+    if probabilities.shape[1] == 2 and len(np.unique(targets)) == 2:
+        scores["AUC"] = float(roc_auc_score(targets, probabilities[:, 1]))
+    return scores
+
+
+def _regression(targets: np.ndarray, values: np.ndarray) -> dict[str, float]:
+    errors = targets - values
+    spread = ((targets - targets.mean()) ** 2).sum()
+    return {
+        "RMSE": float(np.sqrt((errors**2).mean())),
+        "R2": float(1 - (errors**2).sum() / spread) if spread > 0 else float("nan"),
+        "mean absolute error": float(np.abs(errors).mean()),
+    }

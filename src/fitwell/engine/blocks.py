@@ -1,0 +1,197 @@
+"""Blocks on devices: the program compiled once, and strengths moved in and out of blocks of one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as Split
+
+from fitwell.engine import noise
+from fitwell.engine.devices import compiler_options
+from fitwell.engine.network import Variables
+from fitwell.engine.plan import Plan
+from fitwell.engine.program import Data, Program, Rows, State, Trace, lift
+from fitwell.regularization.strengths import Candidates
+
+STRENGTHS = "strengths"
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some strengths in training together, with all row sets.
+
+    Attributes
+    ----------
+    strengths
+        int [strengths of a block], their numbers in the search; the last block is filled up with repeats.
+    count
+        How many are no repeats.
+    state
+        `State` of arrays [R, strengths of a block, ...] on the devices.
+    values
+        Regularizer's name, and `"learning_rate"`, to an array [strengths of a block] on the devices.
+    """
+
+    strengths: np.ndarray
+    count: int
+    state: State
+    values: dict[str, jax.Array]
+
+    def real(self) -> Iterator[tuple[int, int]]:
+        """Yield (place in the block, number of the strength), repeats left out."""
+        return ((place, int(g)) for place, g in enumerate(self.strengths[: self.count]))
+
+
+class Compiled:
+    """The program, compiled for one block shape and bound to its data."""
+
+    def __init__(
+        self,
+        program: Program,
+        plan: Plan,
+        dataset: Any,
+        rows: Rows,
+        candidates: Candidates,
+        seed: int,
+        devices: list[jax.Device],
+    ) -> None:
+        self.program, self.plan, self.candidates = program, plan, candidates
+        self.dtype = jax.tree.leaves(dataset.inputs)[0].dtype
+        self.call_epochs = program.call_epochs
+        self.measures = rows.held_out.shape[1] > 0
+        self.compilations = 0
+        mesh = Mesh(np.array(devices[: plan.devices]), (STRENGTHS,), axis_types=(AxisType.Auto,))
+        self._everywhere = NamedSharding(mesh, Split())
+        self._by_strength = NamedSharding(mesh, Split(STRENGTHS))
+        self._by_second = NamedSharding(mesh, Split(None, STRENGTHS))
+        self._key = jax.device_put(noise.make_key(np.uint32(seed)), self._everywhere)
+        self._rows = jax.device_put(rows, self._everywhere)
+        unit = np.asarray(dataset.scale, self.dtype) ** 2
+        self._data = jax.device_put(Data(dataset.inputs, dataset.targets, unit), self._everywhere)
+        self._compile(mesh, dataset.own, compiler_options(devices[0]))
+
+    def start(self, strengths: np.ndarray) -> list[Block]:
+        """Put strengths at their first weights into blocks."""
+        state = self._start(self._rows.id, self._key)
+        return [self._block(part, count, state) for part, count in self._cut(strengths)]
+
+    def advance(self, block: Block, first: int, count: int) -> tuple[Block, Trace]:
+        """Train a block for `count` epochs from epoch `first` on; its old state is used up."""
+        state, trace = self._advance(
+            block.state, block.values, self._rows, self._data, self._key, np.int32(first), np.int32(count)
+        )
+        return Block(block.strengths, block.count, state, block.values), trace
+
+    def repack(self, blocks: list[Block], strengths: np.ndarray) -> list[Block]:
+        """Move the strengths that train on into as few blocks of the same shape as possible."""
+        if len(strengths) == 0:
+            return []
+        places = {g: (b, place) for b, block in enumerate(blocks) for place, g in block.real()}
+        hosts = [jax.tree.map(np.asarray, block.state) for block in blocks]
+
+        def gather(part: np.ndarray) -> State:
+            found = [places[int(g)] for g in part]
+            return jax.tree.map(lambda *leaves: np.stack([leaves[b][:, p] for b, p in found], axis=1), *hosts)
+
+        return [
+            self._block(part, count, jax.device_put(gather(part), self._by_second))
+            for part, count in self._cut(strengths)
+        ]
+
+    def measure(self, best: Variables) -> tuple[np.ndarray, np.ndarray]:
+        """Apply networks [R, any number, ...] to the held-out rows of their row sets.
+
+        Returns
+        -------
+        Raw outputs [R, strengths, h_max, k] and losses [R, strengths, h_max] in units of `Data.targets`; what stands
+        beyond a row set's own held-out rows is padding.
+        """
+        total = jax.tree.leaves(best)[0].shape[1]
+        outputs, losses = [], []
+        for part, count in self._cut(np.arange(total)):
+            variables = jax.tree.map(lambda leaf: leaf[:, part], best)  # noqa: B023
+            output, loss = self._measure(jax.device_put(variables, self._by_second), self._rows, self._data)
+            outputs.append(np.asarray(output)[:, :count])
+            losses.append(np.asarray(loss)[:, :count])
+        return np.concatenate(outputs, axis=1), np.concatenate(losses, axis=1)
+
+    def _compile(self, mesh: Mesh, own: bool, options: dict[str, str]) -> None:
+        second, first, whole = Split(None, STRENGTHS), Split(STRENGTHS), Split()
+        axes = Data(0, 0, 0) if own else Data(None, None, 0)
+
+        def spread(run: Any, inputs: tuple[Any, ...]) -> Any:
+            # no strength reads another's values, so nothing needs to be checked or sent between devices
+            return jax.shard_map(run, mesh=mesh, in_specs=inputs, out_specs=second, check_vma=False)
+
+        epochs = lift(self.program.epochs, own_data=own)
+        advance = spread(epochs, (second, first, whole, whole, whole, whole, whole))
+        jitted = jax.jit(self._counted(advance), donate_argnums=0, compiler_options=options or None)
+        measure = jax.vmap(jax.vmap(self._measure_one, in_axes=(0, None, None)), in_axes=(0, 0, axes))
+        self._measure = jax.jit(spread(measure, (second, whole, whole)), compiler_options=options or None)
+        one_strength = jax.vmap(lambda row_set, key: self.program.start(key, row_set, self.dtype), in_axes=(0, None))
+        self._start = jax.jit(one_strength)
+        block = self.start(np.arange(1))[0]
+        count = np.int32(1)
+        self._advance = jitted.lower(
+            block.state, block.values, self._rows, self._data, self._key, count, count
+        ).compile()
+
+    def _counted(self, run: Any) -> Any:
+        """Count tracings: jit traces once for every program it compiles."""
+
+        def traced(*arguments: Any) -> Any:
+            self.compilations += 1
+            return run(*arguments)
+
+        return traced
+
+    def _measure_one(self, variables: Variables, rows: Rows, data: Data) -> tuple[jax.Array, jax.Array]:
+        def predict(index: jax.Array) -> tuple[jax.Array, jax.Array]:
+            inputs = jax.tree.map(lambda leaf: leaf[index][None], data.inputs)
+            outputs = self.program.predict(variables, inputs)
+            return outputs[0], self.program.loss.per_row(outputs, data.targets[index][None])[0]
+
+        return jax.lax.map(predict, rows.held_out, batch_size=self.program.evaluation_rows)
+
+    def _cut(self, strengths: np.ndarray) -> list[tuple[np.ndarray, int]]:
+        size = self.plan.block_strengths
+        parts = [strengths[i : i + size] for i in range(0, len(strengths), size)]
+        return [(np.pad(part, (0, size - len(part)), mode="edge"), len(part)) for part in parts]
+
+    def _block(self, strengths: np.ndarray, count: int, state: State) -> Block:
+        chosen = self.candidates.take(strengths)
+        values = {**chosen.strengths, "learning_rate": chosen.learning_rate}
+        on_devices = {k: jax.device_put(np.asarray(v, self.dtype), self._by_strength) for k, v in values.items()}
+        return Block(strengths, count, self._repeat(state), on_devices)
+
+    def _repeat(self, state: State) -> State:
+        """Give first weights [R, ...] the axis of strengths: all of them start alike."""
+        if state.best_loss.ndim == 2:
+            return state
+        size = self.plan.block_strengths
+        return jax.tree.map(
+            lambda leaf: jax.device_put(
+                np.ascontiguousarray(np.broadcast_to(np.asarray(leaf)[:, None], (leaf.shape[0], size, *leaf.shape[1:]))),
+                self._by_second,
+            ),
+            state,
+        )
+
+
+def compile_program(
+    program: Program,
+    plan: Plan,
+    dataset: Any,
+    rows: Rows,
+    candidates: Candidates,
+    seed: int,
+    devices: list[jax.Device],
+) -> Compiled:
+    """Compile a program for one block shape and bind it to its data and devices."""
+    return Compiled(program, plan, dataset, rows, candidates, seed, devices)

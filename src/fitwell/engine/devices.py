@@ -1,0 +1,76 @@
+"""The machine: one XLA device per core, memory that may be used, how fast it multiplies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+MAX_CPU_DEVICES = 16
+FALLBACK_MEMORY = 4 * 2**30
+
+_CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
+"""XLA's default fusions around YNNPACK matrix products took up to twice the time of its older path (jaxlib 0.10.2)."""
+
+
+def available_devices(wanted: int | None = None) -> list[jax.Device]:
+    """Return the devices to train on: all accelerators, or one XLA device for each core of a CPU.
+
+    The number of CPU devices can only be chosen before JAX's backend starts; when it has started, what is there is used.
+
+    Parameters
+    ----------
+    wanted
+        Use at most this many.
+    """
+    if jax.config.jax_num_cpu_devices < 1:  # -1: nobody has chosen
+        with contextlib.suppress(RuntimeError):  # the backend has started already
+            jax.config.update("jax_num_cpu_devices", min(_cores(), MAX_CPU_DEVICES))
+    devices = jax.local_devices()
+    return devices[: wanted or len(devices)]
+
+
+def compiler_options(device: jax.Device) -> dict[str, str]:
+    """Return the compiler options that are faster here and that this version of XLA knows."""
+    if device.platform != "cpu":
+        return {}
+    probe = jax.jit(lambda x: x + 1).lower(jax.ShapeDtypeStruct((), np.float32))
+    try:
+        probe.compile(compiler_options=dict(_CPU_OPTIONS))
+    except jax.errors.JaxRuntimeError:  # an XLA without this option has no such fusions either
+        return {}
+    return dict(_CPU_OPTIONS)
+
+
+def memory_budget(devices: list[jax.Device]) -> int:
+    """Return half of the memory that is free now, in bytes (of the smallest device, if it has its own)."""
+    statistics = [device.memory_stats() for device in devices]
+    limits = [s["bytes_limit"] - s["bytes_in_use"] for s in statistics if s and "bytes_limit" in s]
+    if limits:
+        return min(limits) * len(limits) // 2
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (ValueError, OSError):  # not known on this system
+        return FALLBACK_MEMORY
+
+
+def measure_speed(size: int = 512, repeats: int = 4) -> float:
+    """Return floating point operations a second of matrix products on all cores, measured in about 50 ms."""
+    multiply = jax.jit(lambda a: (a @ a) * (1 / size))
+    matrix = jnp.ones((size, size), jnp.float32)
+    jax.block_until_ready(multiply(matrix))
+    begin = time.perf_counter()
+    for _ in range(repeats):
+        matrix = multiply(matrix)
+    jax.block_until_ready(matrix)
+    return 2.0 * size**3 * repeats / (time.perf_counter() - begin)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

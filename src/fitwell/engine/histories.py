@@ -1,0 +1,61 @@
+"""What a search leaves behind: losses by epoch, best epochs, losses of single rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Histories:
+    """The curves of every network. R row sets, G strengths, E epochs, n rows; losses in the target's own units.
+
+    Attributes
+    ----------
+    train_loss, held_out_loss
+        float [R, G, E], without noise and penalties; NaN where a network did not train (any more). The training loss is
+        measured on as many training rows as are held out, drawn at random once.
+    train_metric, held_out_metric
+        float [R, G, E], accuracy or mean absolute error (in standard deviations of the target).
+    best_epoch
+        int [G], counted from 1: where the mean over row sets of the held-out loss was lowest.
+    best_loss
+        float [G], that lowest mean; infinite for strengths that diverged, so that they rank last.
+    epochs
+        int [G], epochs trained.
+    diverged
+        bool [R, G], networks whose loss was not finite at some epoch.
+    row_loss
+        float [G, n], loss of every row while held out, at the strength's best epoch, averaged if it was held out several
+        times; NaN if it never was.
+    """
+
+    train_loss: np.ndarray
+    held_out_loss: np.ndarray
+    train_metric: np.ndarray
+    held_out_metric: np.ndarray
+    best_epoch: np.ndarray
+    best_loss: np.ndarray
+    epochs: np.ndarray
+    diverged: np.ndarray
+    row_loss: np.ndarray
+
+    @property
+    def order(self) -> np.ndarray:
+        """Strengths from the best to the worst, int [G]."""
+        return np.argsort(self.best_loss, kind="stable")
+
+    def at_best(self, name: str) -> np.ndarray:
+        """Return a curve's value at each strength's best epoch, float [R, G]; NaN where there is none."""
+        return self._at(name, self.best_epoch)
+
+    def at_last(self, name: str) -> np.ndarray:
+        """Return a curve's value at the last epoch each strength trained, float [R, G]."""
+        return self._at(name, self.epochs)
+
+    def _at(self, name: str, epoch: np.ndarray) -> np.ndarray:
+        curve = getattr(self, name)
+        index = np.maximum(epoch, 1)[None, :, None] - 1
+        values = np.take_along_axis(curve, np.broadcast_to(index, (*curve.shape[:2], 1)), axis=2)[:, :, 0]
+        return np.where(epoch > 0, values, np.nan)

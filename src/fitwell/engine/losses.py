@@ -1,0 +1,60 @@
+"""Losses and metrics of one row, from a network's raw outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+PerRow = Callable[[jax.Array, jax.Array], jax.Array]
+"""``f(outputs [rows, k], targets [rows]) -> [rows]``."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What training minimises (the mean of `per_row`), and what is measured beside it.
+
+    Attributes
+    ----------
+    name
+        For people.
+    per_row
+        The loss of each row; lower is better.
+    metric_name, metric
+        A second number of each row whose mean is recorded every epoch.
+    predict
+        Raw outputs ``[..., k]`` to predictions: probabilities ``[..., k]``, or values ``[...]``.
+    """
+
+    name: str
+    per_row: PerRow
+    metric_name: str
+    metric: PerRow
+    predict: Callable[[jax.Array], jax.Array]
+
+
+def log_loss(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    """Minus the log probability (natural log) of the right class, from logits; targets are class indices."""
+    chosen = jnp.arange(outputs.shape[-1], dtype=targets.dtype)[None, :] == targets[:, None]
+    return jax.nn.logsumexp(outputs, axis=-1) - jnp.where(chosen, outputs, 0).sum(axis=-1)
+
+
+def correct(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    """1 where the most probable class is the right one, else 0: its mean is the accuracy."""
+    return (jnp.argmax(outputs, axis=-1).astype(targets.dtype) == targets).astype(outputs.dtype)
+
+
+def squared_error(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    """Squared difference (not halved); outputs ``[rows, 1]``."""
+    return (outputs[:, 0] - targets) ** 2
+
+
+def absolute_error(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    """Absolute difference; outputs ``[rows, 1]``."""
+    return jnp.abs(outputs[:, 0] - targets)
+
+
+CLASSIFICATION = Loss("log loss", log_loss, "accuracy", correct, lambda outputs: jax.nn.softmax(outputs, axis=-1))
+REGRESSION = Loss("squared error", squared_error, "absolute error", absolute_error, lambda outputs: outputs[..., 0])

@@ -1,0 +1,64 @@
+"""Optimizers: optax's directions, and the size of the step each weight takes, which the proximal L1 step needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from fitwell.errors import InputError
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """A descent direction at learning rate one.
+
+    Attributes
+    ----------
+    name
+        For people.
+    transform
+        optax's transformation of gradients into an ascent direction, without a learning rate.
+    step_size
+        ``step_size(optimizer state, trainable)``: by how much a weight moves for a unit of gradient at learning rate
+        one, a tree of arrays (or scalars) like `trainable`.
+    """
+
+    name: str
+    transform: optax.GradientTransformation
+    step_size: Callable[[Any, Any], Any]
+
+
+def adam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> Optimizer:
+    """Adam (Kingma and Ba 2015); its step per weight is ``1 / (sqrt(v / (1 - b2**t)) + eps)``."""
+
+    def step_size(state: Any, trainable: Any) -> Any:
+        del trainable
+        correction = 1 - b2**state.count
+        return jax.tree.map(lambda nu: 1 / (jnp.sqrt(nu / correction.astype(nu.dtype)) + eps), state.nu)
+
+    return Optimizer("adam", optax.scale_by_adam(b1, b2, eps), step_size)
+
+
+def sgd(momentum: float = 0.0) -> Optimizer:
+    """Gradient descent, with heavy-ball momentum if it is not zero (a unit of gradient moves 1 / (1 - momentum))."""
+    transform = optax.trace(momentum) if momentum else optax.identity()
+
+    def step_size(state: Any, trainable: Any) -> Any:
+        del state
+        return jax.tree.map(lambda leaf: jnp.asarray(1 / (1 - momentum), leaf.dtype), trainable)
+
+    return Optimizer("sgd", transform, step_size)
+
+
+def make_schedule(name: str, total_steps: int) -> Callable[[jax.Array], jax.Array]:
+    """Return the factor of the learning rate by step: `"constant"`, or `"cosine"` falling to zero at the last step."""
+    if name == "constant":
+        return lambda step: jnp.ones_like(step, dtype=jnp.float32)
+    if name == "cosine":
+        return optax.cosine_decay_schedule(1.0, total_steps)
+    raise InputError(f"The schedule must be 'constant' or 'cosine'. Got '{name}'.")

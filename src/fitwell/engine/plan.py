@@ -1,0 +1,163 @@
+"""The plan of a search: blocks, waves, memory, work. Sizes only: no data, no decisions later on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from fitwell.errors import InputError, TrainingError
+
+BLOCK_NETWORKS = 40
+"""Networks trained in one block: 20 to 80 small ones keep their weights in cache (`benchmarks/RESULTS.md`)."""
+
+TYPICAL_SHARE = 0.3
+"""Share of the full work that halving and early stopping leave, as measured on real tables (12 to 33%)."""
+
+TYPICAL_EFFICIENCY = 0.4
+"""Share of a large matrix product's speed that training reaches, all overheads counted."""
+
+COMPILE_SECONDS = 4.0
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one network costs.
+
+    Attributes
+    ----------
+    variable_bytes
+        Of its trainable and other variables.
+    step_bytes
+        Of the intermediate values of one training step.
+    step_flops
+        Floating point operations of one training step.
+    """
+
+    variable_bytes: int
+    step_bytes: int
+    step_flops: float
+
+    STATE_COPIES = 5  # variables, two moments of Adam, the best epoch's snapshot, its copy on the host
+
+    @property
+    def state_bytes(self) -> int:
+        """Of a network in training between two calls."""
+        return self.STATE_COPIES * self.variable_bytes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a search is cut into programs; the same plan gives the same numbers bit for bit on one machine.
+
+    Attributes
+    ----------
+    row_sets, strengths
+        R and G.
+    epochs, steps, batch_size
+        Most epochs, batches of an epoch, rows of a batch.
+    devices
+        Over which the strengths of a block are spread.
+    block_strengths
+        Strengths trained together in one block, with all row sets: a multiple of `devices`.
+    wave_strengths
+        Strengths that are in memory at a time; waves follow one another.
+    memory
+        Estimated bytes in use at the peak, data included.
+    seconds
+        Estimated time of training with compilation, 0 if the machine's speed was not measured.
+    """
+
+    row_sets: int
+    strengths: int
+    epochs: int
+    steps: int
+    batch_size: int
+    devices: int
+    block_strengths: int
+    wave_strengths: int
+    memory: int
+    seconds: float
+
+    @property
+    def networks(self) -> int:
+        """R times G."""
+        return self.row_sets * self.strengths
+
+    @property
+    def waves(self) -> list[range]:
+        """The strengths of each wave."""
+        return [
+            range(i, min(i + self.wave_strengths, self.strengths)) for i in range(0, self.strengths, self.wave_strengths)
+        ]
+
+    @property
+    def blocks(self) -> int:
+        """Blocks at the start of the search, over all waves."""
+        return sum(math.ceil(len(wave) / self.block_strengths) for wave in self.waves)
+
+
+def make_plan(
+    *,
+    row_sets: int,
+    strengths: int,
+    epochs: int,
+    steps: int,
+    batch_size: int,
+    devices: int,
+    work: Work,
+    data_bytes: int,
+    budget: int,
+    block_strengths: int | None = None,
+    flops_per_second: float = 0.0,
+    halving: bool = True,
+) -> Plan:
+    """Cut a search of `row_sets` times `strengths` networks into blocks that fit `budget` bytes.
+
+    Raises
+    ------
+    TrainingError
+        Not even one block fits.
+    InputError
+        `block_strengths` is not a multiple of the devices.
+    """
+    devices = min(devices, strengths)
+    block = block_strengths or _block_strengths(row_sets, strengths, devices)
+    if block % devices:
+        raise InputError(f"The strengths of a block must be a multiple of the {devices} devices. Got {block}.")
+    room = budget - data_bytes
+    while block > devices and _bytes(row_sets * block, row_sets * block, work) > room and block_strengths is None:
+        block -= devices
+    step = row_sets * block * work.step_bytes
+    fitting = int((room - step) // max(1, row_sets * work.state_bytes)) // block * block
+    if fitting < 1:
+        needed = data_bytes + _bytes(row_sets * block, row_sets * block, work)
+        raise TrainingError(
+            f"The smallest block ({row_sets} row sets x {block} strengths) needs about {needed / 2**20:,.0f} MiB, and the "
+            f"memory budget is {budget / 2**20:,.0f} MiB: raise it, or use a smaller network, batch or number of folds."
+        )
+    wave = min(fitting, math.ceil(strengths / block) * block)
+    share = TYPICAL_SHARE if halving else 1.0
+    flops = row_sets * strengths * epochs * steps * work.step_flops * share
+    return Plan(
+        row_sets=row_sets,
+        strengths=strengths,
+        epochs=epochs,
+        steps=steps,
+        batch_size=batch_size,
+        devices=devices,
+        block_strengths=block,
+        wave_strengths=wave,
+        memory=data_bytes + step + row_sets * wave * work.state_bytes,
+        seconds=COMPILE_SECONDS + flops / (flops_per_second * TYPICAL_EFFICIENCY) if flops_per_second else 0.0,
+    )
+
+
+def _block_strengths(row_sets: int, strengths: int, devices: int) -> int:
+    """About `BLOCK_NETWORKS` networks, spread evenly over the blocks and the devices."""
+    most = max(devices, BLOCK_NETWORKS // row_sets // devices * devices)
+    blocks = math.ceil(strengths / most)
+    return math.ceil(strengths / blocks / devices) * devices
+
+
+def _bytes(networks: int, training: int, work: Work) -> int:
+    return networks * work.state_bytes + training * work.step_bytes

@@ -1,0 +1,312 @@
+"""The one program: epochs of training for one network, lifted over strengths and row sets.
+
+Everything here is written for a single network: `Program.epochs` reads like ordinary training, with row indices in
+place of a data loader. `lift` adds the axes: strengths inside (they share batches and noise), row sets outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from fitwell.engine import noise
+from fitwell.engine.losses import Loss
+from fitwell.engine.network import Network, Variables
+from fitwell.engine.optimizers import Optimizer
+from fitwell.regularization.table import REGULARIZERS
+
+ROW_SETS = "row_sets"
+"""Name of the mapped axis R, over which the held-out loss is averaged."""
+
+
+class Rows(NamedTuple):
+    """One row set as indices into the data, padded so that all row sets have one shape.
+
+    Attributes
+    ----------
+    id
+        int [], which row set this is: random numbers come from it, never from its place in a block.
+    train, n_train
+        int [m_max] and how many of them are real.
+    measured, n_measured
+        int [h_max]: a random part of the training rows, as many as are held out, on which the training loss is measured.
+    held_out, n_held_out
+        int [h_max] and how many of them are real; none in a refit on all rows.
+    """
+
+    id: jax.Array
+    train: jax.Array
+    n_train: jax.Array
+    measured: jax.Array
+    n_measured: jax.Array
+    held_out: jax.Array
+    n_held_out: jax.Array
+
+
+class Data(NamedTuple):
+    """What a row set sees of the data.
+
+    Attributes
+    ----------
+    inputs
+        Array [n, ...] or a tree of such arrays.
+    targets
+        [n], class indices or (standardised) values.
+    loss_unit
+        [], the loss in the target's own units over the loss of `targets`: the square of the scale, 1 for classes.
+    """
+
+    inputs: Any
+    targets: jax.Array
+    loss_unit: jax.Array
+
+
+class State(NamedTuple):
+    """A network in training, with the snapshot of its best epoch.
+
+    `best_loss` and `best_epoch` (counted from 1, 0 before the first) are of the mean over row sets, so they are the same
+    in every row set of a strength.
+    """
+
+    variables: Variables
+    optimizer: Any
+    best: Variables
+    best_loss: jax.Array
+    best_epoch: jax.Array
+
+
+class Trace(NamedTuple):
+    """Losses and metrics of the epochs of one call: [epochs of a call] each, NaN where not trained."""
+
+    train_loss: jax.Array
+    held_out_loss: jax.Array
+    train_metric: jax.Array
+    held_out_metric: jax.Array
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is compiled: everything here is fixed for a whole search.
+
+    Attributes
+    ----------
+    network, loss, optimizer, schedule
+        The parts. `schedule` gives the learning rate's factor by step.
+    regularizers
+        Names of those that are searched; the others are not in the program.
+    batch_size, steps
+        Rows of a batch, and batches of an epoch.
+    call_epochs
+        The most epochs one call trains: the length of a `Trace`.
+    evaluation_rows
+        Rows evaluated at once when losses are measured, so that memory does not grow with the held-out rows.
+    """
+
+    network: Network
+    loss: Loss
+    optimizer: Optimizer
+    schedule: Callable[[jax.Array], jax.Array]
+    regularizers: tuple[str, ...]
+    batch_size: int
+    steps: int
+    call_epochs: int
+    evaluation_rows: int = 512
+
+    def start(self, key: noise.Key, row_set: jax.Array, dtype: Any) -> State:
+        """Return a network at its first weights, which depend on the seed and the row set only."""
+        words = noise.fold(noise.fold(key, row_set), 0)
+        variables = self.network.init(jax.random.wrap_key_data(words, impl="threefry2x32"), dtype)
+        optimizer = self.optimizer.transform.init(variables.trainable)
+        return State(variables, optimizer, variables, jnp.asarray(jnp.inf, dtype), jnp.int32(0))
+
+    def epochs(
+        self, state: State, strength: Any, rows: Rows, data: Data, key: noise.Key, first: jax.Array, count: jax.Array
+    ) -> tuple[State, Trace]:
+        """Train `count` epochs from epoch `first` (counted from 0) on.
+
+        Parameters
+        ----------
+        state
+            Where to go on from.
+        strength
+            Regularizer's name to a number [], and `"learning_rate"`.
+        """
+        row_set_key = noise.fold(noise.fold(key, rows.id), 1)
+        empty = Trace(*(jnp.full(self.call_epochs, jnp.nan, data.loss_unit.dtype) for _ in Trace._fields))
+
+        def epoch(i: jax.Array, carry: tuple[State, Trace]) -> tuple[State, Trace]:
+            state, trace = carry
+            state = self._train_epoch(state, strength, rows, data, noise.fold(row_set_key, first + i), first + i)
+            measured = self._measure(state.variables, rows, data)
+            trace = jax.tree.map(lambda column, value: column.at[i].set(value), trace, measured)
+            return _keep_best(state, measured.held_out_loss, rows, first + i + 1), trace
+
+        return lax.fori_loop(0, count, epoch, (state, empty))
+
+    def predict(self, variables: Variables, inputs: Any) -> jax.Array:
+        """Return raw outputs [rows, k] without any noise."""
+        return self.network.apply(variables, inputs, None)[0]
+
+    def _train_epoch(
+        self, state: State, strength: Any, rows: Rows, data: Data, key: noise.Key, epoch: jax.Array
+    ) -> State:
+        order = self._order(rows, noise.fold(key, 0))
+
+        def step(carry: tuple[Variables, Any], number: jax.Array) -> tuple[tuple[Variables, Any], None]:
+            variables, optimizer = carry
+            batch = order[(number * self.batch_size + jnp.arange(self.batch_size)) % rows.n_train]
+            inputs, targets = _take(data.inputs, batch), data.targets[batch]
+            factor = self.schedule(epoch * self.steps + number)
+            return self._step(variables, optimizer, strength, factor, inputs, targets, noise.fold(key, 1 + number)), None
+
+        trained, _ = lax.scan(step, (state.variables, state.optimizer), jnp.arange(self.steps, dtype=jnp.int32))
+        return state._replace(variables=trained[0], optimizer=trained[1])
+
+    def _order(self, rows: Rows, key: noise.Key) -> jax.Array:
+        """Shuffle the row set's own training rows; padding goes to the end, where no batch reaches."""
+        length = rows.train.shape[0]
+        rank = noise.uniform(key, (length,))
+        return rows.train[jnp.argsort(jnp.where(jnp.arange(length) < rows.n_train, rank, jnp.inf))]
+
+    def _step(
+        self,
+        variables: Variables,
+        optimizer: Any,
+        strength: Any,
+        factor: jax.Array,
+        inputs: Any,
+        targets: jax.Array,
+        key: noise.Key,
+    ) -> tuple[Variables, Any]:
+        penalised = self.network.penalised(variables.trainable)
+
+        def objective(trainable: Any) -> tuple[jax.Array, Any]:
+            seen = self._perturb_kernels(trainable, penalised, strength, key)
+            on_units = partial(self._perturb_units, strength, key)
+            outputs, new_state = self.network.apply(Variables(seen, variables.state), inputs, on_units)
+            loss = self.loss.per_row(outputs, targets).mean()
+            return loss + self._penalty(trainable, penalised, strength), new_state
+
+        gradients, new_state = jax.grad(objective, has_aux=True)(variables.trainable)
+        direction, optimizer = self.optimizer.transform.update(gradients, optimizer, variables.trainable)
+        rate = (strength["learning_rate"] * factor).astype(strength["learning_rate"].dtype)
+        trainable = jax.tree.map(lambda weight, way: weight - rate * way, variables.trainable, direction)
+        trainable = self._shrink(trainable, penalised, strength, optimizer, rate)
+        return Variables(trainable, new_state), optimizer
+
+    def _penalty(self, trainable: Any, penalised: Any, strength: Any) -> jax.Array | float:
+        kernels = [leaf for leaf, yes in _with_flags(trainable, penalised) if yes]
+        active = [(name, f) for name in self.regularizers if (f := REGULARIZERS[name].penalty)]
+        return sum(penalty(strength[name], kernel) for name, penalty in active for kernel in kernels)
+
+    def _perturb_kernels(self, trainable: Any, penalised: Any, strength: Any, key: noise.Key) -> Any:
+        for name in self.regularizers:
+            change = REGULARIZERS[name].on_kernel
+            if change:
+                key = noise.fold(key, 1)
+                trainable = _map_kernels(partial(_drop_kernel, change, strength[name], key), trainable, penalised)
+        return trainable
+
+    def _perturb_units(self, strength: Any, key: noise.Key, units: jax.Array, layer: int) -> jax.Array:
+        for name in self.regularizers:
+            change = REGULARIZERS[name].on_units
+            if change:
+                key = noise.fold(key, 2 + layer)
+                units = change(strength[name], units, noise.uniform(key, units.shape, units.dtype))
+        return units
+
+    def _shrink(self, trainable: Any, penalised: Any, strength: Any, optimizer: Any, rate: jax.Array) -> Any:
+        for name in self.regularizers:
+            proximal = REGULARIZERS[name].proximal
+            if proximal:
+                sizes = jax.tree.leaves(self.optimizer.step_size(optimizer, trainable))
+                trainable = _map_kernels(
+                    lambda i, kernel: proximal(strength[name], kernel, rate * sizes[i]), trainable, penalised  # noqa: B023
+                )
+        return trainable
+
+    def _measure(self, variables: Variables, rows: Rows, data: Data) -> Trace:
+        """Mean loss and metric on the measured training rows and on the held-out rows, without noise."""
+        loss_train, metric_train = self._means(variables, rows.measured, rows.n_measured, data)
+        loss_held, metric_held = self._means(variables, rows.held_out, rows.n_held_out, data)
+        return Trace(loss_train * data.loss_unit, loss_held * data.loss_unit, metric_train, metric_held)
+
+    def _means(
+        self, variables: Variables, indices: jax.Array, real: jax.Array, data: Data
+    ) -> tuple[jax.Array, jax.Array]:
+        total = indices.shape[0]
+        if total == 0:
+            nothing = jnp.full_like(data.loss_unit, jnp.nan)
+            return nothing, nothing
+        parts = -(-total // self.evaluation_rows)
+        length = -(-total // parts)
+        padded = jnp.pad(indices, (0, parts * length - total)).reshape(parts, length)
+
+        def part(sums: tuple[jax.Array, jax.Array], number: jax.Array) -> tuple[tuple[jax.Array, jax.Array], None]:
+            chosen = padded[number]
+            outputs = self.predict(variables, _take(data.inputs, chosen))
+            targets = data.targets[chosen]
+            counts = number * length + jnp.arange(length) < real
+            values = (self.loss.per_row(outputs, targets), self.loss.metric(outputs, targets))
+            added = [total + jnp.where(counts, value, 0).sum() for total, value in zip(sums, values, strict=True)]
+            return (added[0], added[1]), None
+
+        zero = jnp.zeros_like(data.loss_unit)
+        (loss, metric), _ = lax.scan(part, (zero, zero), jnp.arange(parts, dtype=jnp.int32))
+        return loss / real, metric / real
+
+
+def lift(epochs: Callable[..., Any], *, own_data: bool) -> Callable[..., Any]:
+    """Lift a run for one network over strengths (inside) and row sets (outside).
+
+    Parameters
+    ----------
+    epochs
+        ``f(state, strength, rows, data, key, first, count)`` for one network.
+    own_data
+        Whether each row set has its own inputs and targets (a leading axis R), or all share them.
+
+    Returns
+    -------
+    Callable
+        The same function with `state` [R, G, ...], `strength` [G], `rows` [R, ...], results [R, G, ...].
+    """
+    over_strengths = jax.vmap(epochs, in_axes=(0, 0, None, None, None, None, None))
+    data_axes = Data(0, 0, 0) if own_data else Data(None, None, 0)
+    return jax.vmap(over_strengths, in_axes=(0, None, 0, data_axes, None, None, None), axis_name=ROW_SETS)
+
+
+def _keep_best(state: State, held_out_loss: jax.Array, rows: Rows, epoch: jax.Array) -> State:
+    """Snapshot the variables where the mean over row sets improved; without held-out rows, always."""
+    mean = lax.pmean(jnp.where(rows.n_held_out > 0, held_out_loss, -epoch.astype(held_out_loss.dtype)), ROW_SETS)
+    improved = mean < state.best_loss
+    best = jax.tree.map(lambda new, old: jnp.where(improved, new, old), state.variables, state.best)
+    return state._replace(
+        best=best,
+        best_loss=jnp.where(improved, mean, state.best_loss),
+        best_epoch=jnp.where(improved, epoch.astype(jnp.int32), state.best_epoch),
+    )
+
+
+def _take(inputs: Any, indices: jax.Array) -> Any:
+    return jax.tree.map(lambda leaf: leaf[indices], inputs)
+
+
+def _with_flags(trainable: Any, penalised: Any) -> list[tuple[jax.Array, bool]]:
+    return list(zip(jax.tree.leaves(trainable), jax.tree.leaves(penalised), strict=True))
+
+
+def _map_kernels(change: Callable[[int, jax.Array], jax.Array], trainable: Any, penalised: Any) -> Any:
+    """Apply ``change(number of the leaf, kernel)`` to every penalised leaf."""
+    leaves = [change(i, leaf) if yes else leaf for i, (leaf, yes) in enumerate(_with_flags(trainable, penalised))]
+    return jax.tree.unflatten(jax.tree.structure(trainable), leaves)
+
+
+def _drop_kernel(change: Callable[..., Any], strength: jax.Array, key: noise.Key, leaf: int, kernel: jax.Array) -> Any:
+    return change(strength, kernel, noise.uniform(noise.fold(key, leaf), kernel.shape, kernel.dtype))

@@ -1,0 +1,61 @@
+"""Who goes on training: decisions on the mean over row sets, taken by all strengths together. NumPy only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When strengths leave a search.
+
+    Attributes
+    ----------
+    patience
+        A strength leaves when its held-out loss has not improved for this many epochs.
+    halvings
+        After these epochs the worse half of the strengths still running leaves (successive halving, Jamieson and
+        Talwalkar, AISTATS 2016). Empty: none leaves.
+    finalists
+        At least this many strengths survive every halving, and the search ends once the best this many have left.
+    """
+
+    patience: int = 15
+    halvings: tuple[int, ...] = (10, 25, 60)
+    finalists: int = 4
+
+
+def still_running(
+    rules: Stopping, running: np.ndarray, best_loss: np.ndarray, best_epoch: np.ndarray, before: int, after: int
+) -> np.ndarray:
+    """Return which strengths train on after the epochs `before` to `after`.
+
+    The unregularized network (number 0) is never halved away: it leaves when it stops improving.
+
+    Parameters
+    ----------
+    running
+        bool [G], who trained until now.
+    best_loss, best_epoch
+        [G], of the mean over row sets; infinite for a strength that diverged.
+    before, after
+        Epochs done before and after the last call.
+    """
+    improving = np.isfinite(best_loss) & (after - best_epoch < rules.patience)
+    staying = running & improving
+    if any(before < epoch <= after for epoch in rules.halvings):
+        staying &= _better_half(rules, running, best_loss)
+    leaders = np.argsort(best_loss, kind="stable")[: rules.finalists]
+    if not staying[leaders].any() and not staying[0]:
+        return np.zeros_like(running)
+    return staying
+
+
+def _better_half(rules: Stopping, running: np.ndarray, best_loss: np.ndarray) -> np.ndarray:
+    order = [g for g in np.argsort(best_loss, kind="stable") if running[g]]
+    kept = np.zeros_like(running)
+    kept[order[: max(rules.finalists, -(-len(order) // 2))]] = True
+    kept[0] = True
+    return kept

@@ -1,0 +1,1 @@
+"""Results as text and files: formats what others computed, computes nothing."""
