@@ -142,6 +142,8 @@ class Trained:
         Time of `"compile"`, `"train"` and `"measure"`.
     compilations
         Programs compiled for training: one, whatever the number of blocks and waves.
+    dataset
+        What was trained on.
     """
 
     histories: Histories
@@ -149,8 +151,8 @@ class Trained:
     best: Variables
     seconds: dict[str, float]
     compilations: int
+    dataset: Dataset
     _measure: Callable[[Variables], tuple[np.ndarray, np.ndarray]]
-    _dataset: Dataset
     _row_sets: RowSets
     _loss: Loss
 
@@ -168,12 +170,12 @@ class Trained:
         """
         outputs, _ = self._measure(jax.tree.map(lambda leaf: leaf[:, strengths], self.best))
         sums: np.ndarray | None = None
-        counts = np.zeros(self._dataset.rows)
+        counts = np.zeros(self.dataset.rows)
         for r, rows in enumerate(self._row_sets.held_out):
-            raw = self._dataset.shift[r] + self._dataset.scale[r] * outputs[r][:, : len(rows)]
+            raw = self.dataset.shift[r] + self.dataset.scale[r] * outputs[r][:, : len(rows)]
             predicted = np.asarray(self._loss.predict(raw), dtype=float)
             if sums is None:
-                sums = np.zeros((len(strengths), self._dataset.rows, *predicted.shape[2:]))
+                sums = np.zeros((len(strengths), self.dataset.rows, *predicted.shape[2:]))
             sums[:, rows] += predicted
             counts[rows] += 1
         assert sums is not None
@@ -245,8 +247,8 @@ def train(
         best=best,
         seconds=seconds,
         compilations=compiled.compilations,
+        dataset=dataset,
         _measure=compiled.measure,
-        _dataset=dataset,
         _row_sets=row_sets,
         _loss=loss,
     )
@@ -326,6 +328,8 @@ def _work(network: Network, dataset: Dataset, batch_size: int) -> Work:
 
 def _row_losses(compiled: Compiled, best: Variables, row_sets: RowSets, dataset: Dataset) -> np.ndarray:
     """Average the held-out loss of every row over the row sets that hold it out: [G, n]."""
+    if not compiled.measures:
+        return np.full((compiled.plan.strengths, dataset.rows), np.nan)
     _, losses = compiled.measure(best)
     total = np.zeros((losses.shape[1], dataset.rows))
     counts = np.zeros(dataset.rows)

@@ -1,0 +1,150 @@
+"""Dates: finding the format of dates written as text, reading them, and the numbers a network sees.
+
+Times with an offset or a time zone are taken in UTC.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, time
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from fitwell.errors import InputError
+
+ISO: Final = "iso"
+AMBIGUOUS: Final = "ambiguous"
+
+ISO_PATTERN = r"^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2}(?:\.\d+)?)?(?:Z|([+-]\d{2}):?(\d{2}))?)?$"
+# Beside ISO. A dot always means day first; with "/" and "-" only a day above 12 shows which comes first.
+DATE_FORMATS = (
+    "%Y/%m/%d",
+    "%d.%m.%Y",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%d %b %Y",
+    "%d-%b-%Y",
+    "%b %d, %Y",
+)
+YEAR = re.compile(r"\d{4}")  # in every format: chrono would read "20" as the year 20
+TIME_FORMATS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f", " %I:%M %p", " %I:%M:%S %p")
+
+EPOCH = datetime(2000, 1, 1)
+MICROSECONDS_PER_DAY = 86_400_000_000
+DAYS_PER_YEAR = 365.25
+DAYS_PER_WEEK = 7
+DATE_PARTS = ("days", "sin of day of year", "cos of day of year", "sin of weekday", "cos of weekday")
+TIME_PARTS = ("sin of time of day", "cos of time of day")
+
+
+def find_date_format(text: pl.Series) -> str | None:
+    """The one format in which every value that is not null is a date: `ISO` or a strptime format.
+
+    None if there is none; `AMBIGUOUS` if two formats read the values as different dates (03/04/2020).
+    """
+    present = text.drop_nulls()
+    if present.is_empty() or not YEAR.search(present[0]):
+        return None
+    formats = [ISO, *(date + time for date in DATE_FORMATS for time in TIME_FORMATS)]
+    formats = [format for format in formats if _reads_all(present.head(1), format)]
+    formats = [format for format in formats if _reads_all(present, format)]
+    if not formats:
+        return None
+    first = parse_dates(present, formats[0])
+    agree = all(parse_dates(present, other).equals(first) for other in formats[1:])
+    return formats[0] if agree else AMBIGUOUS
+
+
+def is_iso(text: pl.Series) -> bool:
+    """Whether there are values and all of them are ISO dates."""
+    present = text.drop_nulls()
+    return len(present) > 0 and _reads_all(present.head(1), ISO) and _reads_all(present, ISO)
+
+
+def _reads_all(present: pl.Series, format: str) -> bool:
+    return parse_dates(present, format).null_count() == 0
+
+
+def parse_dates(text: pl.Series, format: str) -> pl.Series:
+    """Dates [n] as Datetime (microseconds, UTC); null where the text is not a date in this format."""
+    if format == ISO:
+        return _parse_iso(text)
+    text = text.str.strip_chars()
+    text = text.set(~text.str.contains(YEAR.pattern).fill_null(False), None)
+    return text.str.strptime(pl.Datetime("us"), format, strict=False)
+
+
+def _parse_iso(text: pl.Series) -> pl.Series:
+    """ISO 8601 with or without time, seconds, fraction and offset, mixed as they come."""
+    groups = text.str.strip_chars().str.extract_groups(ISO_PATTERN).struct
+    date, clock, seconds, hours, minutes = (groups.field(str(index)) for index in range(1, 6))
+    local = date + " " + clock.fill_null("00:00") + seconds.fill_null(":00")
+    moment = local.str.strptime(pl.Datetime("us"), "%Y-%m-%d %H:%M:%S%.f", strict=False)
+    if hours.null_count() == len(hours):
+        return moment.alias(text.name)
+    sign = pl.Series(np.where(hours.str.starts_with("-").fill_null(False), -1, 1))
+    ahead = sign * (hours.cast(pl.Int64).abs() * 60 + minutes.cast(pl.Int64)) * 60_000_000
+    return (moment - ahead.fill_null(0).cast(pl.Duration("us"))).alias(text.name)
+
+
+def as_moments(values: pl.Series, format: str = ISO) -> pl.Series:
+    """A column as Datetime (microseconds, UTC), from dates or from text in `format` or ISO.
+
+    Raises an `InputError` that names the column, the data row (from 1) and the text that is no date.
+    """
+    if values.dtype == pl.Null:
+        return values.cast(pl.Datetime("us"))
+    if values.dtype in (pl.Date, pl.Datetime):
+        return _without_zone(values)
+    if values.dtype not in (pl.String, pl.Categorical, pl.Enum):
+        raise InputError(
+            f"Column {values.name!r} must hold dates, as in training; it holds {values.dtype} values."
+        )
+    text = values.cast(pl.String).str.strip_chars()
+    moments = parse_dates(text, format).fill_null(parse_dates(text, ISO))
+    failed = moments.is_null() & (text != "").fill_null(False)
+    row = failed.arg_max() if failed.any() else None
+    if row is not None:
+        raise InputError(
+            f"Column {values.name!r} must hold dates, but data row {row + 1} holds {values[row]!r}: "
+            f"write it as YYYY-MM-DD or leave it empty."
+        )
+    return moments
+
+
+def _without_zone(values: pl.Series) -> pl.Series:
+    if isinstance(values.dtype, pl.Datetime) and values.dtype.time_zone:
+        values = values.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    return values.cast(pl.Datetime("us"))
+
+
+def has_time_of_day(moments: pl.Series) -> bool:
+    """Whether any moment is not midnight."""
+    return bool((moments.drop_nulls().dt.time() != time(0)).any())
+
+
+def date_parts(has_time: bool) -> tuple[str, ...]:
+    """What each number of `date_numbers` is."""
+    return DATE_PARTS + TIME_PARTS if has_time else DATE_PARTS
+
+
+def date_numbers(moments: pl.Series, *, has_time: bool) -> NDArray[np.float64]:
+    """Numbers [n, 5], or [n, 7] with the time of day; NaN for missing.
+
+    Days since 2000-01-01 00:00 with their fraction; then sine and cosine of 2 pi (day of year - 1) / 365.25,
+    of 2 pi weekday / 7 (Monday is 0), and of 2 pi times the fraction of the day.
+    """
+    since = (moments - pl.Series([EPOCH]).cast(pl.Datetime("us"))).cast(pl.Int64).cast(pl.Float64)
+    days = since.fill_null(np.nan).to_numpy() / MICROSECONDS_PER_DAY
+    year_day = (moments.dt.ordinal_day().cast(pl.Float64) - 1).fill_null(np.nan).to_numpy()
+    weekday = (moments.dt.weekday().cast(pl.Float64) - 1).fill_null(np.nan).to_numpy()
+    turns = [year_day / DAYS_PER_YEAR, weekday / DAYS_PER_WEEK]
+    if has_time:
+        turns.append(days - np.floor(days))
+    waves = [wave(2 * np.pi * turn) for turn in turns for wave in (np.sin, np.cos)]
+    return np.stack([days, *waves], axis=1)

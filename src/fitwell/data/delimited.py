@@ -1,0 +1,197 @@
+"""Delimited text (CSV, TSV, semicolons) to a frame: the checks that polars leaves out, then polars itself.
+
+Polars renames duplicate columns, fills short rows and guesses day/month order without a word, so header, row
+lengths and dates are handled here, where a mistake can be named.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+
+import polars as pl
+
+from fitwell.data.dates import ISO, has_time_of_day, is_iso, parse_dates
+from fitwell.data.text import MISSING_MARKS
+from fitwell.errors import FileError, InputError
+
+SEPARATORS = ",;\t"
+BINARY_SAMPLE = 65536  # bytes searched for a NUL, which no text file holds
+SPACES_ONLY = re.compile(r"^ +(?=\r?$)", re.MULTILINE)  # a line that is blank, but not to polars
+HEADER_SAMPLE = 1 << 20  # characters, in which the header must end
+MAX_FIELD = 1 << 24  # characters in one field; Python's own limit, 131072, refuses long texts
+
+# "1.234,5": a decimal comma, perhaps with dots between the thousands.
+DECIMAL_COMMA = r"^[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?([eE][+-]?\d+)?$"
+
+
+def read_delimited(
+    content: bytes, name: str, *, separator: str | None = None, text_columns: Sequence[str] = ()
+) -> pl.DataFrame:
+    """Read delimited text with a header line; types are inferred from all rows.
+
+    `name` is the file's name for messages; without a `separator` the first line decides; columns named in
+    `text_columns` stay text (missing marks become null there too).
+    """
+    text = decode(content, name)
+    separator = separator or sniff_separator(text)
+    names, body = read_header(text, separator, name)
+    is_data = check_records(text, separator, name)
+    if not any(is_data):
+        raise InputError(
+            f"The file {name} has a header but no rows: it needs a line per row below the header."
+        )
+    if body.startswith(" ") or "\n " in body:
+        body = SPACES_ONLY.sub("", body)
+    frame = _parse(body, separator, names, text_columns, name)
+    if len(frame) == len(is_data):
+        frame = frame.filter(pl.Series(is_data, dtype=pl.Boolean))
+    inferred = [column for column in frame.columns if column not in text_columns]
+    return frame.with_columns(_refine(frame[column], decimal_comma=separator == ";") for column in inferred)
+
+
+def decode(content: bytes, name: str) -> str:
+    """Text of a UTF-8 file (with or without byte order mark), its lines ending in a newline."""
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise FileError(f"The file {name} is UTF-16, not UTF-8: convert it, e.g. `iconv -f utf-16 -t utf-8`.")
+    if b"\0" in content[:BINARY_SAMPLE]:
+        raise FileError(f"The file {name} is not a table: it holds binary data where CSV text was expected.")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FileError(_encoding_message(content, error.start, name)) from None
+    if "\n" not in text:  # line ends of old Macintosh files
+        text = text.replace("\r", "\n")
+    if not text.strip():
+        raise FileError(f"The file {name} is empty: a header line and a line per row were expected.")
+    _refuse_json(text, name)
+    return text.lstrip("\r\n")
+
+
+def _encoding_message(content: bytes, start: int, name: str) -> str:
+    line = content.count(b"\n", 0, start) + 1
+    byte = start - content.rfind(b"\n", 0, start)
+    return (
+        f"The file {name} is not UTF-8 text: line {line}, byte {byte} is 0x{content[start]:02x}. "
+        f"Convert it, e.g. `iconv -f latin1 -t utf-8 {name} > converted.csv`."
+    )
+
+
+def _refuse_json(text: str, name: str) -> None:
+    if (text.lstrip()[0], text.rstrip()[-1]) in (("{", "}"), ("[", "]")):
+        raise FileError(
+            f"The file {name} is a JSON document, not a delimited table: write one record per line and give "
+            f"it the suffix .jsonl."
+        )
+
+
+def sniff_separator(text: str) -> str:
+    """The separator that cuts the header line into most fields; a comma if none does."""
+    head = text[:HEADER_SAMPLE]
+    return max(SEPARATORS, key=lambda separator: len(next(_records(head, separator), [])))
+
+
+def _records(text: str, separator: str):
+    csv.field_size_limit(MAX_FIELD)
+    return csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+
+
+def read_header(text: str, separator: str, name: str) -> tuple[list[str], str]:
+    """The column names and the text below the header."""
+    stream = io.StringIO(text, newline="")
+    names = [field.strip() for field in next(csv.reader(stream, delimiter=separator))]
+    if all(map(_is_number, names)) and any("." in field for field in names):
+        raise InputError(
+            f"The file {name} seems to have no header, for its first line holds only numbers: "
+            f"add a line of column names."
+        )
+    names = [field or f"column_{index}" for index, field in enumerate(names, start=1)]
+    refuse_duplicates(names, f"The file {name}")
+    return names, text[stream.tell() :]
+
+
+def refuse_duplicates(names: Sequence[str], holder: str) -> None:
+    """Raise if a column name occurs twice; `holder` begins the message ("The table")."""
+    duplicates = [repr(name) for name in dict.fromkeys(names) if names.count(name) > 1]
+    if duplicates:
+        raise InputError(
+            f"{holder} has more than one column named {', '.join(duplicates)}: rename all but one."
+        )
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
+def check_records(text: str, separator: str, name: str) -> list[bool]:
+    """Whether each line below the header holds data (False: blank).
+
+    Raises where a row has more or fewer fields than the header.
+    """
+    reader = _records(text, separator)
+    width = len(next(reader))
+    is_data: list[bool] = []
+    try:
+        for fields in reader:
+            blank = not fields or (len(fields) == 1 < width and not fields[0].strip())
+            if len(fields) != width and not blank:
+                raise InputError(_ragged_message(name, reader.line_num, len(fields), width))
+            is_data.append(not blank)
+    except csv.Error as error:
+        raise InputError(f"The file {name} cannot be read at line {reader.line_num}: {error}.") from None
+    return is_data
+
+
+def _ragged_message(name: str, line: int, found: int, width: int) -> str:
+    return (
+        f"The file {name} is ragged: line {line} has {found} fields, the header has {width}. "
+        f"Check that line for a missing separator or an unquoted one."
+    )
+
+
+def _parse(
+    body: str, separator: str, names: list[str], text_columns: Sequence[str], name: str
+) -> pl.DataFrame:
+    # Names of our own, for polars changes the ones that it does not like.
+    places = [f"c{index}" for index in range(len(names))]
+    as_text = {
+        place: pl.String for place, column in zip(places, names, strict=True) if column in text_columns
+    }
+    try:
+        frame = pl.read_csv(
+            f"{separator.join(places)}\n{body}".encode(),
+            separator=separator,
+            schema_overrides=as_text,
+            null_values=list(MISSING_MARKS),
+            infer_schema_length=None,
+        )
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).partition("\n\n")[0].replace("\n", " ")
+        raise InputError(f"The file {name} cannot be read; check its quotes: {reason[:200]}.") from None
+    return frame.rename(dict(zip(frame.columns, names, strict=True)))
+
+
+def _refine(column: pl.Series, *, decimal_comma: bool) -> pl.Series:
+    """Text made what it says: stripped, padded missing marks null, decimal commas and ISO dates read."""
+    if column.dtype != pl.String:
+        return column
+    text = column.str.strip_chars()
+    text = text.set(text.is_in(list(MISSING_MARKS)).fill_null(False), None)
+    if (
+        decimal_comma
+        and text.str.contains(DECIMAL_COMMA).all()
+        and text.str.contains(",", literal=True).any()
+    ):
+        return (
+            text.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True).cast(pl.Float64)
+        )
+    if not is_iso(text):
+        return text
+    dates = parse_dates(text, ISO)
+    return dates if has_time_of_day(dates) else dates.cast(pl.Date)

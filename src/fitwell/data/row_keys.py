@@ -1,0 +1,58 @@
+"""The columns that decide which rows are held out together: groups and times."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from fitwell.data.dates import AMBIGUOUS, ISO, as_moments, find_date_format
+from fitwell.data.frames import as_series
+from fitwell.data.numeric import as_numbers, is_number_like, parse_numbers
+from fitwell.data.text import canonical_text
+from fitwell.errors import InputError
+
+
+def group_indices(groups: Any, n: int) -> NDArray[np.int64]:
+    """The group of each row [n] as an integer; none may be missing."""
+    text = canonical_text(_full_column("groups", groups, n))
+    _refuse_missing("groups", text.is_null())
+    return np.unique(text.to_numpy(), return_inverse=True)[1]
+
+
+def moments_of(time: Any, n: int) -> NDArray[np.float64]:
+    """The time column as numbers that sort as it does: from numbers, dates, or text that is either."""
+    values = _full_column("time", time, n)
+    if values.dtype == pl.String and not parse_numbers(values)[1].any():
+        values = parse_numbers(values)[0]
+    if not is_number_like(values.dtype) and values.dtype != pl.Null:
+        values = as_moments(values, _date_format(values)).cast(pl.Int64)
+    numbers = as_numbers(values.alias("time"))
+    _refuse_missing("time", pl.Series(np.isnan(numbers)))
+    return numbers
+
+
+def _date_format(values: pl.Series) -> str:
+    format = find_date_format(values) if values.dtype == pl.String else None
+    if format == AMBIGUOUS:
+        raise InputError(
+            "The time column's dates do not show whether day or month comes first: write YYYY-MM-DD."
+        )
+    return format or ISO
+
+
+def _full_column(argument: str, values: Any, n: int) -> pl.Series:
+    column = as_series(argument, values)
+    if len(column) != n:
+        raise InputError(f"The {argument} column must have {n} values, one per row. Got {len(column)}.")
+    return column
+
+
+def _refuse_missing(argument: str, missing: pl.Series) -> None:
+    if missing.any():
+        raise InputError(
+            f"The {argument} column has {missing.sum()} missing values, first in data row "
+            f"{(missing.arg_max() or 0) + 1}: fill them or leave out those rows."
+        )

@@ -1,0 +1,238 @@
+"""Row sets: which rows train and which are held out. Folds of every sort are row sets.
+
+scikit-learn makes the splits; it is imported when called, for it takes a second to load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fitwell.data.row_keys import group_indices, moments_of
+from fitwell.errors import InputError, InputTypeError
+
+Rows = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class RowSets:
+    """R row sets over the rows of one table.
+
+    Attributes
+    ----------
+    train : tuple of int32 [m_r]
+        The training rows of each row set; never none, and repeated rows (a bootstrap) are fine.
+    held_out : tuple of int32 [h_r]
+        The held-out rows of each row set; disjoint from its training rows, perhaps none.
+    n_rows : int
+        Rows of the table; every index is below it.
+    """
+
+    train: tuple[Rows, ...]
+    held_out: tuple[Rows, ...]
+    n_rows: int
+
+    def __post_init__(self) -> None:
+        """Refuse row sets that leak or cannot train."""
+        if not self.train or len(self.train) != len(self.held_out):
+            raise InputError(
+                f"Row sets need training and held-out rows, one of each per row set. "
+                f"Got {len(self.train)} and {len(self.held_out)}."
+            )
+        for index, (train, held_out) in enumerate(zip(self.train, self.held_out, strict=True)):
+            _check_rows(index, train, held_out, self.n_rows)
+
+    @property
+    def count(self) -> int:
+        """R."""
+        return len(self.train)
+
+    @property
+    def ids(self) -> NDArray[np.int32]:
+        """What each row set is [R], 0 to R - 1: random keys come from it, wherever the row set is trained."""
+        return np.arange(self.count, dtype=np.int32)
+
+    @property
+    def n_train(self) -> NDArray[np.int32]:
+        """Training rows in each row set [R]."""
+        return np.array([len(rows) for rows in self.train], np.int32)
+
+    @property
+    def n_held_out(self) -> NDArray[np.int32]:
+        """Held-out rows in each row set [R]."""
+        return np.array([len(rows) for rows in self.held_out], np.int32)
+
+    def padded(self) -> tuple[Rows, Rows, Rows, Rows]:
+        """Train [R, m_max], n_train [R], held_out [R, h_max], n_held_out [R]; row 0 fills what is over."""
+        return _pad(self.train), self.n_train, _pad(self.held_out), self.n_held_out
+
+
+def _check_rows(index: int, train: Rows, held_out: Rows, n_rows: int) -> None:
+    if train.size == 0:
+        raise InputError(f"Row set {index} has no training rows.")
+    used = np.concatenate([train, held_out])
+    if used.min() < 0 or used.max() >= n_rows:
+        wrong = used.min() if used.min() < 0 else used.max()
+        raise InputError(f"Row set {index} has row {wrong}, but rows run from 0 to {n_rows - 1}.")
+    both = np.intersect1d(train, held_out)
+    if both.size:
+        raise InputError(
+            f"Row set {index} has {both.size} rows that both train and are held out, first {both[0]}."
+        )
+
+
+def _pad(rows: tuple[Rows, ...]) -> Rows:
+    padded = np.zeros((len(rows), max(map(len, rows))), np.int32)
+    for place, values in zip(padded, rows, strict=True):
+        place[: len(values)] = values
+    return padded
+
+
+def from_splitter(splitter: Any, n: int, *, target: Any = None, groups: Any = None) -> RowSets:
+    """Row sets from a scikit-learn splitter, or from pairs (train, held-out) of row numbers or masks."""
+    if hasattr(splitter, "split") and not isinstance(splitter, str):
+        try:
+            pairs = list(splitter.split(np.zeros((n, 1)), target, groups))
+        except ValueError as error:
+            raise InputError(f"The splitter {splitter!r} cannot split this table: {error}") from None
+    else:
+        pairs = _as_pairs(splitter)
+    train = tuple(_as_rows(pair[0], n) for pair in pairs)
+    return RowSets(train, tuple(_as_rows(pair[1], n) for pair in pairs), n)
+
+
+def _as_pairs(splits: Any) -> list[Any]:
+    expected = "must be a number of folds, a scikit-learn splitter or (train, held-out) pairs of rows"
+    if not isinstance(splits, Iterable) or isinstance(splits, str):
+        raise InputTypeError(f"The argument 'cv' {expected}. Got {splits!r}.")
+    pairs = list(splits)
+    for index, pair in enumerate(pairs):
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise InputTypeError(f"The argument 'cv' {expected}. Its item {index} is no such pair.")
+    return pairs
+
+
+def _as_rows(rows: ArrayLike, n: int) -> Rows:
+    array = np.asarray(rows)
+    if array.dtype == np.bool_ and array.shape == (n,):
+        array = np.flatnonzero(array)
+    if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
+        raise InputTypeError(f"Rows must be row numbers or a mask of {n} booleans. Got {array.dtype} values.")
+    return array.astype(np.int32)
+
+
+def folds(
+    target_values: NDArray[Any],
+    task: str,
+    *,
+    cv: Any = 5,
+    repeats: int = 1,
+    groups: Any = None,
+    time: Any = None,
+    seed: int = 0,
+    classes: Sequence[str] = (),
+) -> RowSets:
+    """The row sets of a cross-validation; `cv` is a number of folds, a splitter, or (train, held-out) pairs.
+
+    With a number: stratified for classification, shuffled by `seed`, anew for each of `repeats`. Rows of one
+    group (`groups` [n]) stay together; with `time` [n] each row set is held out later than it trains, rows of
+    one moment staying together. `classes` are the names used in messages.
+    """
+    n = len(target_values)
+    if groups is not None and time is not None:
+        raise InputError(
+            "Give either groups or a time column, not both: each says differently what is held out."
+        )
+    groups = None if groups is None else group_indices(groups, n)
+    if not _is_count(cv):
+        if repeats != 1 or time is not None:
+            raise InputError(
+                "Repeats and a time column need a number of folds as 'cv'; a splitter decides itself."
+            )
+        return from_splitter(cv, n, target=target_values, groups=groups)
+    _check_counts(cv, repeats, n)
+    if time is not None:
+        return _time_folds(moments_of(time, n), cv, repeats)
+    if task == "classification":
+        _check_classes(target_values, cv, classes)
+    if groups is not None:
+        return _group_folds(target_values, groups, _group_splitters(task, cv, repeats, seed))
+    return _shuffled_folds(target_values, task, cv, repeats, seed)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _check_counts(cv: int, repeats: Any, n: int) -> None:
+    if not _is_count(repeats) or repeats < 1:
+        raise InputError(f"The argument 'repeats' must be an integer of at least 1. Got {repeats!r}.")
+    if cv < 2:
+        raise InputError(f"The argument 'cv' must be at least 2 folds. Got {cv}.")
+    if n < cv:
+        raise InputError(f"The table has {n} rows with a target, fewer than the {cv} folds: use fewer folds.")
+
+
+def _shuffled_folds(target: NDArray[Any], task: str, cv: int, repeats: int, seed: int) -> RowSets:
+    from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold
+
+    kind = RepeatedStratifiedKFold if task == "classification" else RepeatedKFold
+    return from_splitter(kind(n_splits=cv, n_repeats=repeats, random_state=seed), len(target), target=target)
+
+
+def _group_folds(target: NDArray[Any], groups: NDArray[Any], splitters: Sequence[Any]) -> RowSets:
+    """The row sets of every splitter, one after the other."""
+    cv, count = splitters[0].n_splits, len(np.unique(groups))
+    if count < cv:
+        raise InputError(f"There are {count} groups, fewer than the {cv} folds: use at most {count} folds.")
+    parts = [from_splitter(splitter, len(target), target=target, groups=groups) for splitter in splitters]
+    joined = RowSets(
+        tuple(rows for part in parts for rows in part.train),
+        tuple(rows for part in parts for rows in part.held_out),
+        len(target),
+    )
+    if not joined.n_held_out.all():
+        raise InputError(
+            f"{count} groups cannot be dealt to {cv} folds without an empty one: use fewer folds."
+        )
+    return joined
+
+
+def _group_splitters(task: str, cv: int, repeats: int, seed: int) -> list[Any]:
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+
+    kind = StratifiedGroupKFold if task == "classification" else GroupKFold
+    return [kind(n_splits=cv, shuffle=True, random_state=seed + repeat) for repeat in range(repeats)]
+
+
+def _time_folds(moments: NDArray[np.float64], cv: int, repeats: int) -> RowSets:
+    from sklearn.model_selection import TimeSeriesSplit
+
+    if repeats != 1:
+        raise InputError(f"With a time column the folds are fixed: 'repeats' must be 1. Got {repeats}.")
+    distinct, rank = np.unique(moments, return_inverse=True)
+    if len(distinct) <= cv:
+        raise InputError(
+            f"The time column has {len(distinct)} different times, but {cv} folds need at least {cv + 1}: "
+            f"use fewer folds."
+        )
+    order = np.argsort(moments, kind="stable")
+    pairs = TimeSeriesSplit(n_splits=cv).split(distinct)
+    # Whole moments are dealt, so that no moment both trains and is held out.
+    dealt = [tuple(order[np.isin(rank[order], part)] for part in pair) for pair in pairs]
+    return from_splitter(dealt, len(moments))
+
+
+def _check_classes(target: NDArray[Any], cv: int, classes: Sequence[str]) -> None:
+    values, counts = np.unique(target, return_counts=True)
+    rarest = int(counts.argmin())
+    if counts[rarest] < cv:
+        name = classes[int(values[rarest])] if len(classes) else str(values[rarest])
+        raise InputError(
+            f"Class {name!r} has {counts[rarest]} rows, fewer than the {cv} folds: "
+            f"use fewer folds (at least 2), add rows of it, or leave it out."
+        )

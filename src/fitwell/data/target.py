@@ -1,0 +1,192 @@
+"""The target: what is to be predicted, as class indices or numbers, and which task that is."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+
+from fitwell.data.encoding import moments
+from fitwell.data.numeric import as_numbers, is_number_like, parse_numbers
+from fitwell.data.text import canonical_text, canonical_value, plain_text
+from fitwell.errors import InputError
+
+Task = Literal["classification", "regression"]
+LabelType = Literal["str", "int", "bool", "float"]
+
+MAX_INTEGER_CLASSES = 20
+ROWS_PER_CLASS = 20  # integers with fewer rows per distinct value than this are a quantity
+TASKS = ("classification", "regression")
+NAMES_SHOWN = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What is to be predicted, for the n rows that have it.
+
+    Attributes
+    ----------
+    task : "classification" or "regression"
+    name : str
+    classes : tuple of str [k]
+        The labels as text, sorted (numbers by value); empty for regression.
+    values : int32 [n] class index, or float64 [n]
+    label_type : "str", "int", "bool" or "float"
+        The type of the labels in the table, see `labels_of`.
+    """
+
+    task: Task
+    name: str
+    classes: tuple[str, ...]
+    values: NDArray[np.int32] | NDArray[np.float64]
+    label_type: LabelType
+
+
+def read_target(frame: pl.DataFrame, name: str, task: str | None = None) -> tuple[Target, NDArray[np.int64]]:
+    """The target column, and the rows [n] that have one; without a `task` the values decide.
+
+    Text, booleans and categories are classes; so are integers with two values, or with at most 20 that have
+    at least 20 rows each on average. Other numbers are regression.
+    """
+    if task is not None and task not in TASKS:
+        raise InputError(f"The task must be 'classification' or 'regression'. Got {task!r}.")
+    values = _usable(_find(frame, name))
+    if task == "regression" or (task is None and _is_quantity(values)):
+        return _read_numbers(values)
+    return _read_classes(values)
+
+
+def _find(frame: pl.DataFrame, name: str) -> pl.Series:
+    if name in frame.columns:
+        return frame[name]
+    close = difflib.get_close_matches(name, frame.columns, n=1)
+    shown = ", ".join(map(repr, frame.columns[:NAMES_SHOWN])) + (", ..." if frame.width > NAMES_SHOWN else "")
+    hint = f"Did you mean {close[0]!r}?" if close else f"The columns are {shown}."
+    raise InputError(f"The table has no column named {name!r} to predict. {hint}")
+
+
+def _usable(values: pl.Series) -> pl.Series:
+    """The target with nulls for what is missing, if it is of a kind that can be predicted."""
+    dtype = values.dtype
+    if dtype == pl.Null or values.null_count() == len(values):
+        raise InputError(f"The target {values.name!r} has no values.")
+    if dtype in (pl.String, pl.Categorical, pl.Enum):
+        return plain_text(values)
+    if dtype != pl.Boolean and not is_number_like(dtype):
+        raise InputError(f"The target {values.name!r} must hold classes or numbers. It holds {dtype} values.")
+    return values.fill_nan(None) if dtype.is_float() else values
+
+
+def _is_quantity(values: pl.Series) -> bool:
+    """Whether the values are to be predicted as numbers rather than as classes."""
+    if values.dtype == pl.String:
+        parsed, failed = parse_numbers(values)
+        return not failed.any() and _is_quantity(parsed)
+    if values.dtype == pl.Boolean:
+        return False
+    numbers = as_numbers(values)
+    numbers = numbers[~np.isnan(numbers)]
+    distinct = len(np.unique(numbers))
+    few = distinct <= min(MAX_INTEGER_CLASSES, max(2, len(numbers) / ROWS_PER_CLASS))
+    return not (few and np.array_equal(numbers, np.round(numbers)))
+
+
+def _read_numbers(values: pl.Series) -> tuple[Target, NDArray[np.int64]]:
+    if values.dtype == pl.String:
+        _refuse_words(values)
+    numbers = as_numbers(values)
+    rows = np.flatnonzero(~np.isnan(numbers))
+    _refuse_constant(values.name, numbers[rows])
+    return Target("regression", values.name, (), numbers[rows], label_type_of(values.dtype)), rows
+
+
+def _refuse_words(values: pl.Series) -> None:
+    _, failed = parse_numbers(values)
+    row = failed.arg_max() if failed.any() else None
+    if row is not None:
+        raise InputError(
+            f"Regression needs numbers, but the target {values.name!r} holds {values[row]!r} in data row "
+            f"{row + 1}: choose the task 'classification' or make it a number."
+        )
+
+
+def _read_classes(values: pl.Series) -> tuple[Target, NDArray[np.int64]]:
+    if values.dtype.is_numeric():
+        as_numbers(values)  # refuses infinities
+    rows = np.flatnonzero(values.is_not_null().to_numpy())
+    present = values.drop_nulls()
+    labels = _distinct_labels(present)
+    _refuse_constant(values.name, labels)
+    classes = tuple(sorted(labels, key=_class_order))
+    label_type = label_type_of(values.dtype)
+    return Target("classification", values.name, classes, class_indices(present, classes), label_type), rows
+
+
+def _distinct_labels(present: pl.Series) -> list[str]:
+    """The labels, text as written; where several mean the same (1 and 1.0) the first in the alphabet."""
+    canonical = canonical_text(present)
+    written = present if present.dtype == pl.String else canonical
+    table = pl.DataFrame({"canonical": canonical, "written": written})
+    return table.group_by("canonical").agg(pl.col("written").min())["written"].to_list()
+
+
+def _class_order(label: str) -> tuple[bool, float, str]:
+    try:
+        return (False, float(label), label)
+    except ValueError:
+        return (True, 0.0, label)
+
+
+def _refuse_constant(name: str, values: Sequence[Any] | NDArray[Any]) -> None:
+    if len(values) == 0:
+        raise InputError(f"The target {name!r} has no values.")
+    if len(np.unique(values)) == 1:
+        raise InputError(
+            f"The target {name!r} has the same value, {str(values[0])!r}, in every row: "
+            f"there is nothing to learn."
+        )
+
+
+def label_type_of(dtype: pl.DataType) -> LabelType:
+    """The type in which predictions of a column of this type are written."""
+    if dtype == pl.Boolean:
+        return "bool"
+    if dtype.is_integer():
+        return "int"
+    return "float" if is_number_like(dtype) else "str"
+
+
+def class_indices(labels: pl.Series, classes: Sequence[str]) -> NDArray[np.int32]:
+    """The index of each label [n], compared as canonical text; -1 where it is missing.
+
+    For labels of other rows than the target was read from; a label that is not among `classes` is refused.
+    """
+    text = canonical_text(labels)
+    places = {canonical_value(label): index for index, label in enumerate(classes)}
+    unknown = (~text.is_in(list(places))).fill_null(False)
+    row = unknown.arg_max() if unknown.any() else None
+    if row is not None:
+        raise InputError(
+            f"Column {labels.name!r} holds the class {str(labels[row])!r} in data row {row + 1}, unknown in "
+            f"training: the classes are {', '.join(map(repr, classes[:NAMES_SHOWN]))}."
+        )
+    return text.replace_strict(places, default=-1, return_dtype=pl.Int32).to_numpy().astype(np.int32)
+
+
+def labels_of(indices: ArrayLike, classes: Sequence[str], label_type: LabelType) -> NDArray[Any]:
+    """The labels [n] of class indices, in the type that the table had them in."""
+    casts = {"str": str, "int": int, "float": float, "bool": lambda label: label == "true"}
+    labels = [casts[label_type](label) for label in classes]
+    exact = object if label_type == "int" and any(abs(label) >= 2**63 for label in labels) else None
+    return np.array(labels, dtype=exact)[np.asarray(indices)]
+
+
+def standardise(values: NDArray[np.float64], rows: ArrayLike) -> tuple[float, float]:
+    """Mean and population standard deviation of a regression target over the training rows; 1 if constant."""
+    center, scale, _ = moments(np.asarray(values, np.float64)[np.asarray(rows)][:, None])
+    return float(center[0]), float(scale[0])

@@ -1,0 +1,102 @@
+"""Output that is all there or not there at all: written aside, then renamed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fitwell.errors import FileError
+
+
+def check_directory(directory: Path, *, force: bool, mark: str) -> None:
+    """Raise a FileError unless `directory` can be made (or, with `force`, replaced).
+
+    Parameters
+    ----------
+    mark
+        File that tells a directory of ours: with `force`, only such a directory or an empty one is replaced.
+    """
+    if directory.exists() or directory.is_symlink():
+        if not directory.is_dir():
+            raise FileError(f"'{directory}' is a file: name a directory for the output.")
+        if not force:
+            raise FileError(f"'{directory}' exists already: name another directory, or use --force to replace it.")
+        if any(directory.iterdir()) and not (directory / mark).is_file():
+            raise FileError(f"'{directory}' holds other files than a run of fitwell: name another directory.")
+    parent = _existing_parent(directory)
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise FileError(f"'{directory}' cannot be made, since '{parent}' cannot be written: name another place.")
+
+
+@contextmanager
+def fresh_directory(directory: Path, *, force: bool, mark: str) -> Iterator[Path]:
+    """Yield a directory to write into; it takes its name when all has gone well, and vanishes otherwise."""
+    check_directory(directory, force=force, mark=mark)
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    except OSError as error:
+        raise FileError(f"'{directory}' cannot be made ({error.strerror}): name another place.") from error
+    try:
+        yield aside
+        aside.chmod(0o777 & ~_umask())
+        _swap(aside, directory)
+    except OSError as error:
+        raise FileError(f"'{directory}' cannot be written ({error.strerror or error}).") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_aside(path: Path, write: object) -> None:
+    """Call ``write(temporary path)`` and rename the file it made to `path`."""
+    assert callable(write)
+    if not path.parent.is_dir():
+        raise FileError(f"There is no directory '{path.parent}' for '{path.name}'.")
+    if path.is_dir():
+        raise FileError(f"'{path}' is a directory: name a file.")
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise FileError(f"'{path}' cannot be written ({error.strerror}).") from error
+    aside = Path(name)
+    try:
+        write(aside)
+        aside.chmod(0o666 & ~_umask())
+        aside.replace(path)
+    except OSError as error:
+        raise FileError(f"'{path}' cannot be written ({error.strerror or error}).") from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _swap(aside: Path, directory: Path) -> None:
+    if not directory.exists():
+        aside.rename(directory)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{directory.name}.old.", dir=directory.parent))
+    directory.rename(old / directory.name)
+    try:
+        aside.rename(directory)
+    except OSError:
+        (old / directory.name).rename(directory)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _existing_parent(path: Path) -> Path:
+    parent = path.absolute().parent
+    while not parent.exists() and parent != parent.parent:
+        parent = parent.parent
+    return parent
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,153 @@
+"""A fitted table model: encodings and one plain Keras model, kept in a directory and applied to new rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fitwell.data.columns import Column
+from fitwell.data.encoding import Encoding
+from fitwell.data.raw import extract, extra_columns
+from fitwell.data.reading import as_frame
+from fitwell.data.target import LabelType, labels_of
+from fitwell.errors import FileError
+from fitwell.keras.export import import_keras
+
+MODEL_FILE = "model.keras"
+ENCODING_FILE = "encoding.json"
+FORMAT = 1
+"""Version of `ENCODING_FILE`; raised when an older fitwell could not read it."""
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """What is needed to predict, and nothing more.
+
+    Attributes
+    ----------
+    columns
+        The feature columns that new tables must have.
+    encodings
+        One for each input of `model`, in order; often they are the folds'.
+    target, task, classes, label_type
+        What is predicted; `classes` are texts, written back as `label_type`.
+    model
+        keras.Model: takes the encoded numbers (a list, if there are several encodings), gives probabilities [n, k] or
+        values [n, 1].
+    """
+
+    columns: tuple[Column, ...]
+    encodings: tuple[Encoding, ...]
+    target: str
+    task: str
+    classes: tuple[str, ...]
+    label_type: LabelType
+    model: Any
+
+    def predict_numbers(self, table: Any) -> np.ndarray:
+        """Predict rows of a table (a path, a data frame, an array).
+
+        Returns
+        -------
+        Probabilities [n, k] in the order of `classes`, or values [n].
+        """
+        raw = extract(as_frame(table), self.columns)
+        encoded = [encoding.transform(raw) for encoding in self.encodings]
+        # one batch size for all calls: another shape would be compiled anew
+        outputs = np.asarray(self.model.predict(encoded if len(encoded) > 1 else encoded[0], verbose=0, batch_size=1024))
+        return outputs if self.task == "classification" else outputs[:, 0]
+
+    def predict(self, table: Any) -> pl.DataFrame:
+        """Predict rows of a table.
+
+        Returns
+        -------
+        A data frame with one row for each row of the table: the column of the target and, for classes, one column
+        ``probability of <class>`` each.
+
+        Raises
+        ------
+        InputError
+            A column is missing, or a text stands where a number was.
+        """
+        numbers = self.predict_numbers(table)
+        if self.task == "regression":
+            return pl.DataFrame({self.target: numbers.astype(float)})
+        labels = labels_of(numbers.argmax(axis=1), self.classes, self.label_type)
+        probabilities = {f"probability of {name}": numbers[:, i] for i, name in enumerate(self.classes)}
+        return pl.DataFrame({self.target: labels, **probabilities})
+
+    def ignored_columns(self, table: Any) -> tuple[str, ...]:
+        """Name the columns of a table that prediction does not use (the target itself is not named)."""
+        return tuple(name for name in extra_columns(as_frame(table), self.columns) if name != self.target)
+
+    def write(self, directory: Path) -> None:
+        """Write `MODEL_FILE` and `ENCODING_FILE` into an existing directory."""
+        self.model.save(directory / MODEL_FILE)
+        stored = {
+            "format": FORMAT,
+            "target": self.target,
+            "task": self.task,
+            "classes": list(self.classes),
+            "label_type": self.label_type,
+            "columns": [column.to_json() for column in self.columns],
+            "encodings": [encoding.to_json() for encoding in self.encodings],
+        }
+        (directory / ENCODING_FILE).write_text(json.dumps(stored, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def load(directory: str | Path) -> Predictor:
+    """Load what `Result.save` or ``fitwell tune --out`` wrote, ready to predict.
+
+    Raises
+    ------
+    FileError
+        The directory is not there, is not one of fitwell's, or is damaged.
+    """
+    directory = Path(directory)
+    stored = _read_encoding(directory)
+    try:
+        columns = tuple(Column.from_json(item) for item in stored["columns"])
+        encodings = tuple(Encoding.from_json(item) for item in stored["encodings"])
+        about = {key: stored[key] for key in ("target", "task", "label_type")}
+        classes = tuple(stored["classes"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileError(f"'{directory / ENCODING_FILE}' is damaged ({error}): tune again.") from error
+    return Predictor(columns=columns, encodings=encodings, classes=classes, model=_load_model(directory), **about)
+
+
+def _read_encoding(directory: Path) -> Mapping[str, Any]:
+    path = directory / ENCODING_FILE
+    if not directory.is_dir():
+        raise FileError(f"There is no directory '{directory}': give the one that `fitwell tune --out` wrote.")
+    if not path.is_file() or not (directory / MODEL_FILE).is_file():
+        raise FileError(
+            f"'{directory}' is not a directory of `fitwell tune`: '{ENCODING_FILE}' or '{MODEL_FILE}' is missing."
+        )
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise FileError(f"'{path}' is damaged ({error}): tune again.") from error
+    if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+        found = stored.get("format") if isinstance(stored, dict) else type(stored).__name__
+        raise FileError(f"'{path}' has format {found!r}, and this fitwell reads {FORMAT}: upgrade fitwell or tune again.")
+    return stored
+
+
+def _load_model(directory: Path) -> Any:
+    keras = import_keras()
+    try:
+        return keras.saving.load_model(directory / MODEL_FILE, compile=False, safe_mode=True)
+    except Exception as error:  # Keras and h5py raise many kinds for a damaged file
+        raise FileError(f"'{directory / MODEL_FILE}' cannot be loaded ({_first_line(error)}): tune again.") from error
+
+
+def _first_line(error: Exception) -> str:
+    lines: Sequence[str] = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,189 @@
+"""The result of a search: what was found, the model, and a directory that holds both."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fitwell._version import __version__
+from fitwell.analysis.selection import Choice
+from fitwell.directories import fresh_directory
+from fitwell.engine.histories import Histories
+from fitwell.engine.plan import Plan
+from fitwell.prediction import Predictor, load
+from fitwell.regularization.strengths import Candidates, Regularization
+
+__all__ = ["Result", "load"]
+
+RUN_FILE = "run.json"
+STRENGTHS_FILE = "strengths.parquet"
+HISTORIES_FILE = "histories.parquet"
+LIBRARIES = ("jax", "jaxlib", "keras", "numpy", "optax", "polars", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `tune` found.
+
+    Attributes
+    ----------
+    summary
+        What was read: rows, columns by kind, task, classes.
+    plan, candidates, histories, choice
+        How the search was cut, its strengths, its curves, and the two rules' choices.
+    predictor
+        The fitted model with its encodings.
+    members
+        Numbers of the strengths whose networks are in the model.
+    refit
+        `"ensemble"` or `"single"`.
+    scores
+        Cross-validated scores (rows predicted by networks that did not train on them) of `"unregularized"`, `"minimum"`,
+        `"one_standard_error"` and `"ensemble"`. All but the first are optimistic: the same rows chose the strength.
+    held_out_predictions
+        For the same names, [n, k] probabilities or [n] values; NaN for rows never held out.
+    loss_name
+        What the losses are.
+    seed, seconds
+        For the record.
+    """
+
+    summary: dict[str, Any]
+    plan: Plan
+    candidates: Candidates
+    histories: Histories
+    choice: Choice
+    predictor: Predictor
+    members: tuple[int, ...]
+    refit: str
+    scores: dict[str, dict[str, float]]
+    held_out_predictions: dict[str, np.ndarray]
+    loss_name: str
+    seed: int
+    seconds: dict[str, float]
+
+    @property
+    def model(self) -> Any:
+        """The plain Keras model: takes encoded numbers, loads anywhere without fitwell."""
+        return self.predictor.model
+
+    @property
+    def regularization(self) -> Regularization:
+        """The strengths chosen by the one-standard-error rule."""
+        return self.candidates.regularization(self.choice.one_standard_error)
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """All strengths, best first: mean held-out loss at the best epoch, its standard error over row sets, and more."""
+        histories, order = self.histories, self.histories.order
+        held_out, train = histories.at_best("held_out_loss"), histories.at_best("train_loss")
+        count = held_out.shape[0]
+        error = held_out.std(axis=0, ddof=1) / np.sqrt(count) if count > 1 else np.full(held_out.shape[1], np.nan)
+        diverged = histories.diverged.any(axis=0)
+        columns: dict[str, Any] = {"strength": np.arange(self.candidates.count)}
+        columns |= dict(self.candidates.strengths)
+        columns["learning_rate"] = self.candidates.learning_rate
+        columns["held_out_loss"] = np.where(diverged, np.nan, held_out.mean(axis=0))
+        columns["standard_error"] = np.where(diverged, np.nan, error)
+        columns["train_loss"] = np.where(diverged, np.nan, train.mean(axis=0))
+        columns["best_epoch"] = histories.best_epoch
+        columns["epochs"] = histories.epochs
+        columns["diverged"] = diverged
+        return pl.DataFrame(columns)[order.tolist()]
+
+    def unregularized(self) -> dict[str, float]:
+        """The network without any regularization, at its last epoch and at its best: losses and the gap between them."""
+        histories = self.histories
+        train, held_out = histories.at_last("train_loss")[:, 0].mean(), histories.at_last("held_out_loss")[:, 0].mean()
+        return {
+            "epochs": int(histories.epochs[0]),
+            "train_loss": float(train),
+            "held_out_loss": float(held_out),
+            "gap": float(held_out - train),
+            "best_epoch": int(histories.best_epoch[0]),
+            "best_held_out_loss": float(histories.at_best("held_out_loss")[:, 0].mean()),
+        }
+
+    def predict(self, table: Any) -> pl.DataFrame:
+        """Predict new rows; see `Predictor.predict`."""
+        return self.predictor.predict(table)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the curves and the model, as plain types."""
+        return {
+            "fitwell": __version__,
+            "data": self.summary,
+            "plan": {**asdict(self.plan), "networks": self.plan.networks, "blocks": self.plan.blocks},
+            "unregularized": self.unregularized(),
+            "strengths": _plain(self.table.to_dicts()),
+            "choice": {
+                "minimum": self._chosen(self.choice.minimum),
+                "one_standard_error": self._chosen(self.choice.one_standard_error),
+            },
+            "refit": self.refit,
+            "members": list(self.members),
+            "scores": _plain(self.scores),
+            "loss": self.loss_name,
+            "diverged_networks": int(self.histories.diverged.sum()),
+            "seed": self.seed,
+            "seconds": self.seconds,
+            "versions": {name: version(name) for name in LIBRARIES} | {"python": platform.python_version()},
+        }
+
+    def save(self, directory: str | Path, *, force: bool = False) -> Path:
+        """Write the model, the encoding and the whole search into a new directory, all or nothing.
+
+        Parameters
+        ----------
+        directory
+            Must not exist, unless `force` is set and it is an earlier run of fitwell (or empty): then it is replaced.
+
+        Raises
+        ------
+        FileError
+            It exists, or cannot be written.
+        """
+        with fresh_directory(Path(directory), force=force, mark=RUN_FILE) as inside:
+            self.predictor.write(inside)
+            text = json.dumps(self.to_json(), ensure_ascii=False, indent=1, allow_nan=False)
+            (inside / RUN_FILE).write_text(text, encoding="utf-8")
+            self.table.write_parquet(inside / STRENGTHS_FILE)
+            self._curves().write_parquet(inside / HISTORIES_FILE)
+        return Path(directory)
+
+    def _chosen(self, index: int) -> dict[str, Any]:
+        return {
+            "strength": index,
+            **asdict(self.candidates.regularization(index)),
+            "learning_rate": float(self.candidates.learning_rate[index]),
+            "epoch": int(self.histories.best_epoch[index]),
+            "held_out_loss": float(self.histories.best_loss[index]),
+        }
+
+    def _curves(self) -> pl.DataFrame:
+        """One row for each row set, strength and epoch that was trained."""
+        histories = self.histories
+        r, g, e = np.nonzero(~np.isnan(histories.train_loss) | ~np.isnan(histories.held_out_loss))
+        values = {
+            name: getattr(histories, name)[r, g, e]
+            for name in ("train_loss", "held_out_loss", "train_metric", "held_out_metric")
+        }
+        return pl.DataFrame({"row_set": r, "strength": g, "epoch": e + 1, **values})
+
+
+def _plain(value: Any) -> Any:
+    """Replace numbers that JSON does not know (a diverged loss) by None."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

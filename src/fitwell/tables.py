@@ -1,0 +1,189 @@
+"""A table as a training problem: columns, target, row sets, and an encoding fitted inside each row set."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fitwell.data.columns import Column, describe_columns
+from fitwell.data.encoding import Encoding, Layout, fit_encoding, make_layout, stack
+from fitwell.data.raw import RawFeatures, extract
+from fitwell.data.reading import as_frame
+from fitwell.data.row_sets import RowSets, folds
+from fitwell.data.target import Target, read_target, standardise
+from fitwell.engine.losses import CLASSIFICATION, REGRESSION, Loss
+from fitwell.engine.run import Dataset
+from fitwell.errors import InputError
+
+ARRAY_TARGET = "target"
+"""Name of the target when it is given as an array beside the table."""
+
+
+@dataclass(frozen=True)
+class TableProblem:
+    """A table, understood: what every later step needs of it. n rows (those whose target is known), d inputs.
+
+    Attributes
+    ----------
+    columns
+        All feature columns with their kinds, those set aside included.
+    target
+        Name, task, classes, values [n].
+    rows_read, rows_without_target
+        Rows of the table, and how many were set aside because their target is missing.
+    layout, raw
+        The inputs of the network, and the features before encoding.
+    row_sets
+        R folds or other splits of the n rows.
+    encodings
+        One for each row set, fitted on its training rows only.
+    """
+
+    columns: tuple[Column, ...]
+    target: Target
+    rows_read: int
+    rows_without_target: int
+    layout: Layout
+    raw: RawFeatures
+    row_sets: RowSets
+    encodings: tuple[Encoding, ...]
+
+    @property
+    def loss(self) -> Loss:
+        """What is minimised."""
+        return CLASSIFICATION if self.target.task == "classification" else REGRESSION
+
+    @property
+    def outputs(self) -> int:
+        """k: classes, or 1."""
+        return len(self.target.classes) or 1
+
+    def dataset(self) -> Dataset:
+        """Encode the rows for every row set."""
+        return make_dataset(self.target, self.raw, self.row_sets, self.encodings)
+
+    def on_all_rows(self, count: int) -> tuple[RowSets, tuple[Encoding, ...], Dataset]:
+        """Return `count` row sets that train on all rows and hold none out, for a refit."""
+        n = len(self.target.values)
+        every, none = np.arange(n, dtype=np.int32), np.zeros(0, np.int32)
+        row_sets = RowSets((every,) * count, (none,) * count, n)
+        encodings = (fit_encoding(self.layout, self.raw, every),) * count
+        return row_sets, encodings, make_dataset(self.target, self.raw, row_sets, encodings)
+
+    def summary(self) -> dict[str, Any]:
+        """Say what was read, as plain types."""
+        counts = Counter(column.kind for column in self.columns)
+        summary: dict[str, Any] = {
+            "rows": self.rows_read,
+            "rows_without_target": self.rows_without_target,
+            "columns": dict(counts),
+            "set_aside": {c.name: c.reason for c in self.columns if c.kind == "set aside"},
+            "remarks": {c.name: c.reason for c in self.columns if c.kind != "set aside" and c.reason},
+            "inputs": self.layout.width,
+            "target": self.target.name,
+            "task": self.target.task,
+        }
+        values = self.target.values
+        if self.target.task == "classification":
+            sizes = np.bincount(values, minlength=self.outputs)
+            summary["classes"] = {name: int(size) for name, size in zip(self.target.classes, sizes, strict=True)}
+        else:
+            summary["target_mean"], summary["target_sd"] = float(values.mean()), float(values.std())
+        return summary
+
+
+def read_problem(
+    table: Any,
+    target: Any,
+    *,
+    task: str | None = None,
+    cv: Any = 5,
+    repeats: int = 1,
+    groups: str | None = None,
+    time: str | None = None,
+    seed: int = 0,
+) -> TableProblem:
+    """Read a table and set up its row sets.
+
+    Parameters
+    ----------
+    table
+        A path, a data frame of any library, or an array [n, d].
+    target
+        Name of a column, or an array [n] beside the table.
+    task
+        `"classification"` or `"regression"`; None decides by the target.
+    cv, repeats
+        Folds (or a scikit-learn splitter) and how often they are drawn anew.
+    groups, time
+        Name of a column: rows of one group stay together; rows train on earlier rows only. It is no feature then.
+
+    Raises
+    ------
+    InputError, FileError
+        What is wrong with the table, in a sentence.
+    """
+    frame, name = _with_target(as_frame(table), target)
+    read, kept = read_target(frame, name, task)
+    _check_columns(frame, {"groups": groups, "time": time}, name)
+    rows = frame[kept.tolist()] if len(kept) < frame.height else frame
+    special = {key: rows[column] if column else None for key, column in {"groups": groups, "time": time}.items()}
+    columns = describe_columns(rows, without=[c for c in (name, groups, time) if c])
+    if all(column.kind == "set aside" for column in columns):
+        raise InputError(f"No column is left to learn from: {_set_aside(columns)}.")
+    raw = extract(rows, columns)
+    layout = make_layout(columns, raw)
+    row_sets = folds(
+        read.values, read.task, cv=cv, repeats=repeats, seed=seed, classes=read.classes, **special
+    )
+    encodings = tuple(fit_encoding(layout, raw, train) for train in row_sets.train)
+    return TableProblem(columns, read, frame.height, frame.height - len(kept), layout, raw, row_sets, encodings)
+
+
+def make_dataset(
+    target: Target, raw: RawFeatures, row_sets: RowSets, encodings: tuple[Encoding, ...]
+) -> Dataset:
+    """Encode inputs [R, n, d] and targets [R, n], each row set with the numbers fitted on its own training rows."""
+    inputs = stack(encodings, raw)
+    count = row_sets.count
+    if target.task == "classification":
+        targets = np.broadcast_to(np.asarray(target.values, np.int32), (count, len(target.values)))
+        return Dataset(inputs, np.ascontiguousarray(targets), True, np.zeros(count), np.ones(count))
+    values = np.asarray(target.values, float)
+    moments = np.array([standardise(values, train) for train in row_sets.train])
+    shift, scale = moments[:, 0], moments[:, 1]
+    standardised = (values[None, :] - shift[:, None]) / scale[:, None]
+    return Dataset(inputs, standardised.astype(inputs.dtype), True, shift, scale)
+
+
+def _with_target(frame: pl.DataFrame, target: Any) -> tuple[pl.DataFrame, str]:
+    if isinstance(target, str):
+        return frame, target
+    if target is None:
+        raise InputError("A target is needed: the name of a column of the table, or an array with a value for each row.")
+    if not hasattr(target, "__len__") or len(target) != frame.height:
+        found = f"{len(target)} values" if hasattr(target, "__len__") else type(target).__name__
+        raise InputError(f"The target must have one value for each of the {frame.height} rows. Got {found}.")
+    name = ARRAY_TARGET
+    while name in frame.columns:
+        name += "_"
+    column = as_frame({name: target})
+    return frame.with_columns(column[name]), name
+
+
+def _check_columns(frame: pl.DataFrame, wanted: dict[str, str | None], target: str) -> None:
+    for argument, column in wanted.items():
+        if column is not None and column not in frame.columns:
+            raise InputError(
+                f"There is no column '{column}' for '{argument}'. The columns are: {', '.join(frame.columns[:20])}."
+            )
+        if column == target:
+            raise InputError(f"The column '{column}' cannot be both the target and the '{argument}'.")
+
+
+def _set_aside(columns: tuple[Column, ...]) -> str:
+    return "; ".join(f"'{column.name}' was set aside ({column.reason})" for column in columns[:10])

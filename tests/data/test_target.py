@@ -1,0 +1,146 @@
+"""Targets: the task, the classes and the values."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fitwell.data.target import Target, class_indices, labels_of, read_target, standardise
+from fitwell.errors import InputError
+
+
+def read(values: Any, task: str | None = None) -> Target:
+    """Read a target column."""
+    return read_target(pl.DataFrame({"y": values}), "y", task)[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "classes"),
+    [
+        (["b", "a", "b"], "classification", ("a", "b")),
+        ([True, False], "classification", ("false", "true")),
+        ([0, 1, 1], "classification", ("0", "1")),
+        ([10, 9] * 2, "classification", ("9", "10")),
+        ([1.0, 2.0, 1.0], "classification", ("1", "2")),
+        (["10", "9", "9"], "classification", ("9", "10")),
+        (["no", "10", "9"], "classification", ("9", "10", "no")),
+        (list(range(20)) * 20, "classification", tuple(map(str, range(20)))),
+        (list(range(20)) * 19, "regression", ()),
+        (list(range(21)) * 30, "regression", ()),
+        ([1, 2, 3], "regression", ()),
+        ([0.5, 1.0], "regression", ()),
+        (["0.5", "1,000"], "regression", ()),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_the_task_is_guessed(values: list[Any], task: str, classes: tuple[str, ...]) -> None:
+    """Text, booleans and few integers are classes, sorted (by value if numbers); other numbers regression."""
+    target = read(values)
+    assert (target.task, target.classes) == (task, classes)
+    assert target.values.dtype == (np.int32 if classes else np.float64)
+
+
+def test_the_task_can_be_chosen() -> None:
+    """A chosen task overrides the guess, both ways."""
+    assert read([0, 1, 1], "regression").values.tolist() == [0, 1, 1]
+    assert read([0.5, 1.5, 0.5], "classification").classes == ("0.5", "1.5")
+
+
+@pytest.mark.parametrize(
+    ("values", "rows"),
+    [
+        (["a", None, "b"], [0, 2]),
+        ([None, 0.5, 1.5], [1, 2]),
+        ([1, 2, None], [0, 1]),
+        (["", "a", " b"], [1, 2]),
+    ],
+    ids=str,
+)
+def test_rows_without_a_target_are_set_aside(values: list[Any], rows: list[int]) -> None:
+    """The rows that have a target are returned, and the values are theirs."""
+    target, kept = read_target(pl.DataFrame({"y": values}), "y")
+    assert kept.dtype == np.int64
+    assert kept.tolist() == rows
+    assert len(target.values) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("values", "label_type"),
+    [
+        ([0, 1, 1], "int"),
+        ([True, False], "bool"),
+        (["1", "x"], "str"),
+        (["1.0", "2.0"], "str"),
+        ([1.0, 2.0], "float"),
+    ],
+    ids=str,
+)
+def test_predictions_are_written_as_the_table_has_them(values: list[Any], label_type: str) -> None:
+    """Labels of the class indices are the table's own values in their own type."""
+    target = read(values)
+    assert target.label_type == label_type
+    assert labels_of(target.values, target.classes, target.label_type).tolist() == values
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.text(max_size=3).filter(lambda text: text.strip() == text != ""), min_size=2, max_size=9))
+def test_labels_come_back_up_to_spelling(values: list[str]) -> None:
+    """Any text labels survive, and classes agree with class indices found later."""
+    frame = pl.DataFrame({"y": [*values, "p", "q"]})
+    target, _ = read_target(frame, "y", "classification")
+    labels = labels_of(target.values, target.classes, target.label_type)
+    np.testing.assert_array_equal(class_indices(pl.Series(labels.tolist()), target.classes), target.values)
+
+
+def test_labels_of_new_rows_are_found_in_any_type() -> None:
+    """Labels of a new table match as text; missing is -1; a new class is named with its row."""
+    assert class_indices(pl.Series("y", [2.0, 1.0, None]), ("1", "2")).tolist() == [1, 0, -1]
+    with pytest.raises(InputError, match="'y' holds the class 'z' in data row 2, unknown in training"):
+        class_indices(pl.Series("y", ["a", "z"]), ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "message"),
+    [
+        ([1, 1, None], None, "same value, '1'"),
+        (["a", "a"], None, "same value, 'a'"),
+        ([0.5, 0.5], None, "same value"),
+        ([None, None], None, "no values"),
+        (["", " "], None, "no values"),
+        ([float("nan")] * 2, None, "no values"),
+        ([1.5, float("inf")], None, "'y' holds an infinite value in data row 2"),
+        ([1.5, float("inf")], "classification", "'y' holds an infinite value in data row 2"),
+        ([date(2020, 1, 1), date(2020, 1, 2)], None, "must hold classes or numbers. It holds Date"),
+        ([[1], [2]], None, "must hold classes or numbers"),
+        (["1", "2", "many"], "regression", "'many' in data row 3"),
+        ([1, 2], "clasification", "must be 'classification' or 'regression'. Got 'clasification'"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_bad_targets_get_a_sentence(values: list[Any], task: str | None, message: str) -> None:
+    """What cannot be predicted is refused, with the column and what was found."""
+    with pytest.raises(InputError, match=message):
+        read(values, task)
+
+
+def test_an_unknown_column_gets_the_nearest_name() -> None:
+    """A misspelt target is answered with the nearest name, else with the names there are."""
+    frame = pl.DataFrame({"price": [1], "city": [2]})
+    with pytest.raises(InputError, match=r"no column named 'prize' to predict\. Did you mean 'price'"):
+        read_target(frame, "prize")
+    with pytest.raises(InputError, match="The columns are 'price', 'city'"):
+        read_target(frame, "xyz")
+
+
+def test_standardise_looks_at_training_rows_only() -> None:
+    """Mean and deviation are of the given rows; a constant has scale 1."""
+    values = np.array([1.0, 3.0, 1e9, 5.0, 5.0])
+    assert standardise(values, [0, 1]) == (2.0, 1.0)
+    assert standardise(values, np.array([3, 4])) == (5.0, 1.0)
+    assert standardise(values, [0, 2]) != standardise(values, [0, 1])
