@@ -32,7 +32,7 @@ class Predictor:
     Attributes
     ----------
     columns
-        The feature columns that new tables must have.
+        The feature columns, those set aside included (new tables may lack these).
     encodings
         One for each input of `model`, in order; often they are the folds'.
     target, task, classes, label_type

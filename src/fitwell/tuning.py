@@ -310,8 +310,7 @@ def _tower(
 
 def _predictor(problem: TableProblem, encodings: tuple[Any, ...], model: Any) -> Predictor:
     target = problem.target
-    columns = tuple(column for column in problem.columns if column.kind != "set aside")
-    return Predictor(columns, encodings, target.name, target.task, target.classes, target.label_type, model)
+    return Predictor(problem.columns, encodings, target.name, target.task, target.classes, target.label_type, model)
 
 
 def _with_keras_beside(report: Callable[[Progress], None]) -> Callable[[Progress], None]:

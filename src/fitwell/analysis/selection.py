@@ -43,9 +43,10 @@ def one_standard_error(losses: np.ndarray, strengths: Mapping[str, np.ndarray]) 
     """Apply the one-standard-error rule of Breiman et al. 1984, with paired differences.
 
     With m the strength of the lowest mean, the bar for strength j is ``mean_m + SE_j``, where ``SE_j`` is the standard
-    error over row sets of the paired difference ``loss[:, j] - loss[:, m]``: common folds cancel. Strengths at least as
-    large as m's in every regularizer are walked through in order of `amount`; the walk ends at the first that misses its
-    bar, since a network's curve is not monotone and a lucky strength far away is no evidence.
+    error over row sets of the paired difference ``loss[:, j] - loss[:, m]``: common folds cancel. A network's curve is not
+    monotone, so a lucky strength far away is no evidence: j is taken only if everything between m and j meets its bar
+    too. Between means at least m and at most j in every regularizer, so on a single path this is the contiguous run
+    from m. Of those left, the one with the largest `amount` is chosen.
 
     Parameters
     ----------
@@ -64,12 +65,11 @@ def one_standard_error(losses: np.ndarray, strengths: Mapping[str, np.ndarray]) 
     mean = losses.mean(axis=0)
     minimum = int(np.argmin(mean))
     error = paired_standard_error(losses, minimum)
-    chosen = minimum
-    for j in _stronger(strengths, minimum, len(mean)):
-        if not mean[j] <= mean[minimum] + error[j]:
-            break
-        chosen = j
-    return Choice(minimum, chosen, error)
+    meets = mean <= mean[minimum] + error
+    values = np.array([strengths[name] for name in strengths]).reshape(len(strengths), len(mean))
+    reachable = [j for j in range(len(mean)) if j == minimum or _all_between(values, minimum, j, meets)]
+    amounts = amount(strengths, len(mean))
+    return Choice(minimum, max(reachable, key=lambda j: (amounts[j], -mean[j])), error)
 
 
 def paired_standard_error(losses: np.ndarray, reference: int) -> np.ndarray:
@@ -86,10 +86,10 @@ def amount(strengths: Mapping[str, np.ndarray], count: int) -> np.ndarray:
     return sum((position(name, values) for name, values in strengths.items()), np.zeros(count))
 
 
-def _stronger(strengths: Mapping[str, np.ndarray], than: int, count: int) -> list[int]:
-    """Strengths at least as large as number `than` in every regularizer, from the weakest to the strongest."""
-    at_least = np.ones(count, bool)
-    for values in strengths.values():
-        at_least &= values >= values[than]
-    order = np.argsort(amount(strengths, count), kind="stable")
-    return [int(j) for j in order if at_least[j] and j != than]
+def _all_between(values: np.ndarray, low: int, high: int, meets: np.ndarray) -> bool:
+    """Whether `high` is at least `low` in every regularizer, and all between the two (themselves included) meet the bar."""
+    if (values[:, high] < values[:, low]).any():
+        return False
+    between = (values >= values[:, [low]]).all(axis=0) & (values <= values[:, [high]]).all(axis=0)
+    between[low] = False  # the bar is its own mean
+    return bool(meets[between].all())

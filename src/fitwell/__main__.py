@@ -1,0 +1,5 @@
+"""``python -m fitwell`` is the `fitwell` command."""
+
+from fitwell.cli import main
+
+main()

@@ -1,0 +1,242 @@
+"""The `fitwell` command. Its sub-commands are named after the API; nothing heavy is imported before one runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fitwell._version import __version__
+from fitwell.errors import FitwellError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fitwell.engine.run import Progress
+    from fitwell.results import Result
+    from fitwell.tuning import Listener
+
+INPUT_EXIT = 2
+INTERRUPT_EXIT = 130
+
+app = typer.Typer(
+    name="fitwell",
+    help="LassoCV for neural networks: finds the regularization that cures overfitting.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the command; an error is one sentence on standard error and exit status 2."""
+    try:
+        app()
+    except FitwellError as error:
+        typer.echo(f"fitwell: {error}", err=True)
+        sys.exit(INPUT_EXIT)
+    except KeyboardInterrupt:
+        typer.echo("fitwell: interrupted; nothing was written.", err=True)
+        sys.exit(INTERRUPT_EXIT)
+    except BrokenPipeError:  # the reader of our output has gone, as in `fitwell ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fitwell {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(
+    epilog="Examples:  fitwell tune wdbc.csv --target diagnosis --out run/   |   "
+    "fitwell tune prices.parquet --target price --groups street --json"
+)
+def tune(
+    data: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, Arrow/Feather or JSON-lines file.")],
+    target: Annotated[str, typer.Option(help="Column to predict.")],
+    out: Annotated[Path | None, typer.Option(help="New directory for the model and the whole search.")] = None,
+    force: Annotated[bool, typer.Option(help="Replace the directory if it is an earlier run.")] = False,
+    task: Annotated[str | None, typer.Option(help="classification or regression; decided by the target if not given.")] = None,
+    cv: Annotated[int, typer.Option(help="Folds.")] = 5,
+    repeats: Annotated[int, typer.Option(help="How often the folds are drawn anew.")] = 1,
+    groups: Annotated[str | None, typer.Option(help="Column: rows of one group stay in one fold.")] = None,
+    time: Annotated[str | None, typer.Option(help="Column: train on earlier rows, hold out later ones.")] = None,
+    hidden: Annotated[str, typer.Option(help="Units of the hidden layers.")] = "128,64",
+    strengths: Annotated[int, typer.Option(help="Strengths to try; the first is no regularization.")] = 32,
+    regularizers: Annotated[str, typer.Option(help="Any of l1, l2, dropout, weight_dropout.")] = "l2,dropout",
+    learning_rate: Annotated[float | None, typer.Option(help="Fix Adam's step size; searched if not given.")] = None,
+    epochs: Annotated[int, typer.Option(help="The most epochs; a search usually ends long before.")] = 150,
+    batch_size: Annotated[int | None, typer.Option(help="Rows of a batch; decided by the rows if not given.")] = None,
+    patience: Annotated[int, typer.Option(help="Epochs without improvement after which a strength stops.")] = 15,
+    refit: Annotated[
+        str | None, typer.Option(help="ensemble of the fold networks, or single: one network on all rows.")
+    ] = None,
+    rule: Annotated[str, typer.Option(help="Strength of a single refit: 1se or min.")] = "1se",
+    memory: Annotated[float | None, typer.Option(help="GiB that training may use; half of what is free if not given.")] = None,
+    seed: Annotated[int, typer.Option(help="Makes a run repeatable to the bit on one machine.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
+    quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
+) -> None:
+    """Find the regularization for a table: train every fold times every strength at once."""
+    options = {
+        "task": task,
+        "cv": cv,
+        "repeats": repeats,
+        "groups": groups,
+        "time": time,
+        "hidden": _units(hidden),
+        "strengths": strengths,
+        "regularizers": _names(regularizers),
+        "learning_rate": learning_rate,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "patience": patience,
+        "refit": refit,
+        "rule": rule,
+        "memory": None if memory is None else int(memory * 2**30),
+        "seed": seed,
+    }
+    _tune(data, target, out, force, "none" if quiet else "json" if as_json else "text", options)
+
+
+@app.command(epilog="Example:  fitwell predict run/ new_patients.csv --out predictions.csv")
+def predict(
+    run: Annotated[Path, typer.Argument(help="Directory that `fitwell tune --out` wrote.")],
+    data: Annotated[Path, typer.Argument(help="Table with the same columns; the target is not needed.")],
+    out: Annotated[
+        Path | None, typer.Option(help="CSV, TSV, Parquet, Arrow or JSON-lines file; printed as CSV if not given.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
+) -> None:
+    """Predict the rows of a table with a saved run."""
+    from fitwell.data.reading import as_frame
+    from fitwell.prediction import load
+    from fitwell.report.files import check_table_file, write_table
+
+    if out is not None:
+        check_table_file(out)
+    frame = as_frame(data)
+    predictor = load(run)
+    ignored = predictor.ignored_columns(frame)
+    if ignored and not quiet:
+        typer.echo(f"Ignored columns that the run did not train on: {', '.join(ignored)}", err=True)
+    predictions = predictor.predict(frame)
+    if out is None:
+        typer.echo(predictions.write_csv(), nl=False)
+        return
+    write_table(predictions, out)
+    if not quiet:
+        typer.echo(f"Saved {predictions.height:,} predictions: {out}", err=True)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path | None, typer.Option(help="Directory to keep the run in.")] = None,
+    seed: Annotated[int, typer.Option(help="Makes a run repeatable to the bit on one machine.")] = 0,
+) -> None:
+    """Tune a real table: 569 breast tumours, 30 measurements each (comes with scikit-learn)."""
+    import tempfile
+
+    from fitwell.report.files import write_demo_table
+
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "wdbc.csv"
+        write_demo_table(path)
+        typer.echo("fitwell tune wdbc.csv --target diagnosis")
+        _tune(path, "diagnosis", out, False, "text", {"seed": seed})
+
+
+def _tune(data: Path, target: str, out: Path | None, force: bool, output: str, options: dict[str, Any]) -> None:
+    from fitwell.directories import check_directory
+    from fitwell.results import RUN_FILE
+    from fitwell.tuning import tune as run
+
+    if out is not None:
+        check_directory(out, force=force, mark=RUN_FILE)
+    with _listening(output) as (console, listener):
+        result = run(data, target, listener=listener, **options)
+    if output == "text":
+        from fitwell.report import text
+
+        _print(console, text.found(result))
+    if out is not None:
+        result.save(out, force=force)
+    _finish(console, result, out, output)
+
+
+def _finish(console: Console, result: Result, out: Path | None, output: str) -> None:
+    if output == "json":
+        typer.echo(json.dumps({**result.to_json(), "saved": str(out) if out else None}, ensure_ascii=False))
+    elif output == "text" and out is not None:
+        from fitwell.report import text
+
+        _print(console, text.saved(result, out))
+    elif output == "text":
+        typer.echo("Nothing was saved: add --out DIRECTORY to keep the model.")
+
+
+@contextmanager
+def _listening(output: str) -> Iterator[tuple[Console, Listener]]:
+    """Yield where to print, and the listener that prints what was read, the plan and a progress bar."""
+    from rich.console import Console
+
+    from fitwell.report import text
+    from fitwell.report.progress import Bar
+    from fitwell.tuning import Listener
+
+    # a table is as wide as it needs when nobody sees it in a terminal
+    console = Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else 120)
+    if output != "text":
+        yield console, Listener()
+        return
+    bar = Bar(console)
+
+    def on_progress(progress: Progress) -> None:
+        bar.show(progress)
+
+    try:
+        yield (
+            console,
+            Listener(
+                on_read=lambda summary: _print(console, text.read(summary)),
+                on_plan=lambda plan: (_print(console, text.planned(plan)), bar.start())[1],
+                on_progress=on_progress,
+            ),
+        )
+    finally:
+        bar.stop()
+
+
+def _print(console: Console, parts: list[Any]) -> None:
+    for part in parts:
+        console.print(part)
+
+
+def _units(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise typer.BadParameter(f"expected whole numbers such as 128,64, got '{text}'", param_hint="--hidden") from None
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

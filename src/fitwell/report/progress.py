@@ -1,0 +1,43 @@
+"""A progress bar: epochs, networks still running, best held-out loss so far, time left."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+from fitwell.engine.run import Progress
+
+
+class Bar:
+    """A bar on a terminal; elsewhere (a file, a pipe) nothing is drawn."""
+
+    def __init__(self, console: Console) -> None:
+        self._bar = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[state]}"),
+            TimeElapsedColumn(),
+            TextColumn("at most"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("Compiling", total=1.0, state="")
+
+    def start(self) -> None:
+        """Show the bar."""
+        self._bar.start()
+
+    def show(self, progress: Progress) -> None:
+        """Move the bar."""
+        state = (
+            f"epoch {progress.epoch}/{progress.epochs}, {progress.running}/{progress.networks} networks running, "
+            f"best held-out loss {progress.best_loss:.4g}"
+        )
+        self._bar.update(self._task, description="Training", completed=progress.done, state=state)
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        self._bar.stop()

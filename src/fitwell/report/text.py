@@ -1,0 +1,162 @@
+"""What the command line prints. Every function formats numbers that others computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from fitwell.engine.plan import Plan
+from fitwell.results import Result
+
+SHOWN = 10
+"""Strengths in the printed table; all are in the saved one."""
+
+
+def read(summary: dict[str, Any]) -> list[RenderableType]:
+    """Say what was read: rows, columns by kind, task, classes, and what was set aside."""
+    kinds = ", ".join(f"{count} {kind}" for kind, count in summary["columns"].items())
+    lines = [f"Read      {summary['rows']:,} rows; columns: {kinds}; {summary['inputs']} inputs once encoded"]
+    if summary["rows_without_target"]:
+        lines.append(f"          {summary['rows_without_target']:,} rows without a target were set aside")
+    lines.append(f"Target    {summary['target']}: {_task(summary)}")
+    lines += [f"Set aside {name}: {reason}" for name, reason in _some(summary["set_aside"])]
+    lines += [f"Note      {name}: {reason}" for name, reason in _some(summary["remarks"])]
+    return [Text(line) for line in lines]
+
+
+def planned(plan: Plan) -> list[RenderableType]:
+    """Say what will be trained, and about how long it takes."""
+    blocks = "1 block" if plan.blocks == 1 else f"{plan.blocks} blocks"
+    devices = "1 device" if plan.devices == 1 else f"{plan.devices} devices"
+    lines = [
+        f"Training  {plan.row_sets} row sets x {plan.strengths} strengths = {plan.networks:,} networks at once, at most "
+        f"{plan.epochs} epochs",
+        f"          {blocks} on {devices}, batches of {plan.batch_size} rows, {_bytes(plan.memory)}, about "
+        f"{_seconds(plan.seconds)}",
+    ]
+    return [Text(line) for line in lines]
+
+
+def found(result: Result) -> list[RenderableType]:
+    """Say what the search found: the unregularized network, the best strengths, the choice, the scores."""
+    parts: list[RenderableType] = [Text(""), *_unregularized(result), Text(""), strengths(result), Text("")]
+    parts += _choice(result)
+    parts += [Text(""), scores(result), *_remarks(result)]
+    return parts
+
+
+def strengths(result: Result) -> Table:
+    """The best strengths: mean held-out loss and its standard error over row sets."""
+    best = result.table.head(SHOWN)
+    title = f"The best {best.height} of {result.candidates.count} strengths ({result.loss_name}, at their best epochs)"
+    table = Table(title=title, title_justify="left", title_style="")
+    names = list(result.candidates.strengths)
+    headings = [*names, "learning rate", "held out", "std. error", "training", "epoch", ""]
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading else "left")
+    for row in best.to_dicts():
+        numbers = [f"{row[name]:.3g}" for name in [*names, "learning_rate"]]
+        losses = [f"{row[name]:.4g}" for name in ("held_out_loss", "standard_error", "train_loss")]
+        table.add_row(*numbers, *losses, str(row["best_epoch"]), _mark(result, row["strength"]))
+    return table
+
+
+def scores(result: Result) -> Table:
+    """Cross-validated scores of the networks compared."""
+    title = "Cross-validated scores (those of chosen strengths are optimistic: the same rows chose them)"
+    table = Table(title=title, title_justify="left", title_style="")
+    table.add_column("")
+    for heading in next(iter(result.scores.values())):
+        table.add_column(heading, justify="right")
+    for name, values in result.scores.items():
+        table.add_row(_scored(result, name), *(f"{value:.4g}" for value in values.values()))
+    return table
+
+
+def saved(result: Result, directory: Any) -> list[RenderableType]:
+    """Say what was saved."""
+    members = len(result.members)
+    if result.refit == "ensemble":
+        what = f"the mean of {members * result.plan.row_sets} networks ({members} strengths x {result.plan.row_sets} row sets)"
+    else:
+        what = f"a network trained on all rows with {result.candidates.regularization(result.members[0])}"
+    return [
+        Text(f"Saved     {directory}: {what}"),
+        Text("          model.keras, encoding.json, run.json, strengths.parquet, histories.parquet"),
+        Text(f"          {result.seconds['total']:.1f} s, {result.seconds['compile']:.1f} s of them compilation"),
+    ]
+
+
+def _unregularized(result: Result) -> list[RenderableType]:
+    plain = result.unregularized()
+    line = (
+        f"Without regularization, after {plain['epochs']} epochs: {result.loss_name} {plain['train_loss']:.4g} on training "
+        f"rows, {plain['held_out_loss']:.4g} on held-out rows, a gap of {plain['gap']:.4g}"
+    )
+    best = f"(held-out {result.loss_name} was lowest at epoch {plain['best_epoch']}: {plain['best_held_out_loss']:.4g})"
+    return [Text(line), Text(best)]
+
+
+def _choice(result: Result) -> list[RenderableType]:
+    lines = [
+        f"Minimum             {_chosen(result, result.choice.minimum)}",
+        f"One standard error  {_chosen(result, result.choice.one_standard_error)}",
+        "(the most regularized strength whose loss is within one standard error of the minimum's)",
+    ]
+    return [Text(line) for line in lines]
+
+
+def _chosen(result: Result, index: int) -> str:
+    rate = result.candidates.learning_rate[index]
+    epoch, loss = result.histories.best_epoch[index], result.histories.best_loss[index]
+    regularization = result.candidates.regularization(index)
+    return f"{regularization}; learning rate {rate:.3g}, epoch {epoch}; {result.loss_name} {loss:.4g}"
+
+
+def _remarks(result: Result) -> list[RenderableType]:
+    diverged = int(result.histories.diverged.sum())
+    if not diverged:
+        return []
+    which = int(result.histories.diverged.any(axis=0).sum())
+    return [Text(f"{diverged} networks of {which} strengths diverged; they rank last, the others are not affected.")]
+
+
+def _mark(result: Result, strength: int) -> str:
+    marks = {
+        result.choice.minimum: "minimum",
+        result.choice.one_standard_error: "one standard error",
+        0: "unregularized",
+    }
+    if result.choice.minimum == result.choice.one_standard_error == strength:
+        return "minimum, one standard error"
+    return marks.get(strength, "")
+
+
+def _scored(result: Result, name: str) -> str:
+    if name == "ensemble":
+        return f"mean of the best {len(result.histories.order[: len(result.members)])}" if result.refit == "ensemble" else "mean of the best"
+    return {"one_standard_error": "one standard error"}.get(name, name)
+
+
+def _task(summary: dict[str, Any]) -> str:
+    if summary["task"] == "regression":
+        return f"regression, mean {summary['target_mean']:.4g}, standard deviation {summary['target_sd']:.4g}"
+    total = sum(summary["classes"].values())
+    balance = ", ".join(f"{name} {count:,} ({count / total:.0%})" for name, count in _some(summary["classes"], 8))
+    return f"classification, {len(summary['classes'])} classes: {balance}"
+
+
+def _some(items: dict[str, Any], most: int = SHOWN) -> Iterable[tuple[str, Any]]:
+    return list(items.items())[:most]
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 2**20:,.0f} MiB" if count < 2**30 else f"{count / 2**30:.1f} GiB"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
