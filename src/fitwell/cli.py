@@ -166,14 +166,16 @@ def demo(
 
 
 def _tune(data: Path, target: str, out: Path | None, force: bool, output: str, options: dict[str, Any]) -> None:
-    from fitwell.directories import check_directory
-    from fitwell.results import RUN_FILE
-    from fitwell.tuning import tune as run
+    from fitwell.data.reading import as_frame
+    from fitwell.directories import RUN_FILE, check_directory
 
     if out is not None:
         check_directory(out, force=force, mark=RUN_FILE)
+    frame = as_frame(data)  # before the seconds of importing JAX: a wrong path is answered at once
+    from fitwell.tuning import tune as run
+
     with _listening(output) as (console, listener):
-        result = run(data, target, listener=listener, **options)
+        result = run(frame, target, listener=listener, **options)
     if output == "text":
         from fitwell.report import text
 
@@ -185,7 +187,7 @@ def _tune(data: Path, target: str, out: Path | None, force: bool, output: str, o
 
 def _finish(console: Console, result: Result, out: Path | None, output: str) -> None:
     if output == "json":
-        typer.echo(json.dumps({**result.to_json(), "saved": str(out) if out else None}, ensure_ascii=False))
+        typer.echo(json.dumps({**result.to_json(), "saved": str(out) if out else None}, ensure_ascii=False, allow_nan=False))
     elif output == "text" and out is not None:
         from fitwell.report import text
 

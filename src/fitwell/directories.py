@@ -11,6 +11,9 @@ from pathlib import Path
 
 from fitwell.errors import FileError
 
+RUN_FILE = "run.json"
+"""The file that tells a run's directory from any other."""
+
 
 def check_directory(directory: Path, *, force: bool, mark: str) -> None:
     """Raise a FileError unless `directory` can be made (or, with `force`, replaced).

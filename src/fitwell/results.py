@@ -14,7 +14,7 @@ import polars as pl
 
 from fitwell._version import __version__
 from fitwell.analysis.selection import Choice
-from fitwell.directories import fresh_directory
+from fitwell.directories import RUN_FILE, fresh_directory
 from fitwell.engine.histories import Histories
 from fitwell.engine.plan import Plan
 from fitwell.prediction import Predictor, load
@@ -22,7 +22,6 @@ from fitwell.regularization.strengths import Candidates, Regularization
 
 __all__ = ["Result", "load"]
 
-RUN_FILE = "run.json"
 STRENGTHS_FILE = "strengths.parquet"
 HISTORIES_FILE = "histories.parquet"
 LIBRARIES = ("jax", "jaxlib", "keras", "numpy", "optax", "polars", "scikit-learn")
@@ -44,6 +43,8 @@ class Result:
         Numbers of the strengths whose networks are in the model.
     refit
         `"ensemble"` or `"single"`.
+    ensemble_size
+        Strengths averaged in the scores of `"ensemble"`.
     scores
         Cross-validated scores (rows predicted by networks that did not train on them) of `"unregularized"`, `"minimum"`,
         `"one_standard_error"` and `"ensemble"`. All but the first are optimistic: the same rows chose the strength.
@@ -63,6 +64,7 @@ class Result:
     predictor: Predictor
     members: tuple[int, ...]
     refit: str
+    ensemble_size: int
     scores: dict[str, dict[str, float]]
     held_out_predictions: dict[str, np.ndarray]
     loss_name: str
@@ -117,25 +119,26 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the curves and the model, as plain types."""
-        return {
+        document = {
             "fitwell": __version__,
             "data": self.summary,
             "plan": {**asdict(self.plan), "networks": self.plan.networks, "blocks": self.plan.blocks},
             "unregularized": self.unregularized(),
-            "strengths": _plain(self.table.to_dicts()),
+            "strengths": self.table.to_dicts(),
             "choice": {
                 "minimum": self._chosen(self.choice.minimum),
                 "one_standard_error": self._chosen(self.choice.one_standard_error),
             },
             "refit": self.refit,
             "members": list(self.members),
-            "scores": _plain(self.scores),
+            "scores": self.scores,
             "loss": self.loss_name,
             "diverged_networks": int(self.histories.diverged.sum()),
             "seed": self.seed,
             "seconds": self.seconds,
             "versions": {name: version(name) for name in LIBRARIES} | {"python": platform.python_version()},
         }
+        return _plain(document)
 
     def save(self, directory: str | Path, *, force: bool = False) -> Path:
         """Write the model, the encoding and the whole search into a new directory, all or nothing.

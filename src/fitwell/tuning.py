@@ -62,6 +62,7 @@ class Options:
     def __post_init__(self) -> None:
         _check_options(self)
         object.__setattr__(self, "stopping", Stopping(patience=self.patience))
+        self.settings()  # wrong numbers are refused before anything is read
 
     def candidates(self) -> Candidates:
         """Return the strengths to search."""
@@ -223,6 +224,7 @@ def tune_problem(problem: TableProblem, candidates: Candidates, options: Options
         predictor=_predictor(problem, encodings, model),
         members=members,
         refit=str(options.refit),
+        ensemble_size=len(_best(trained)),
         scores=scores,
         held_out_predictions=predictions,
         loss_name=problem.loss.name,

@@ -45,7 +45,7 @@ def found(result: Result) -> list[RenderableType]:
     """Say what the search found: the unregularized network, the best strengths, the choice, the scores."""
     parts: list[RenderableType] = [Text(""), *_unregularized(result), Text(""), strengths(result), Text("")]
     parts += _choice(result)
-    parts += [Text(""), scores(result), *_remarks(result)]
+    parts += [Text(""), *scores(result), *_remarks(result)]
     return parts
 
 
@@ -65,16 +65,15 @@ def strengths(result: Result) -> Table:
     return table
 
 
-def scores(result: Result) -> Table:
+def scores(result: Result) -> list[RenderableType]:
     """Cross-validated scores of the networks compared."""
-    title = "Cross-validated scores (those of chosen strengths are optimistic: the same rows chose them)"
-    table = Table(title=title, title_justify="left", title_style="")
-    table.add_column("")
+    table = Table()
+    table.add_column("cross-validated")
     for heading in next(iter(result.scores.values())):
         table.add_column(heading, justify="right")
     for name, values in result.scores.items():
         table.add_row(_scored(result, name), *(f"{value:.4g}" for value in values.values()))
-    return table
+    return [table, Text("The scores of chosen strengths are optimistic: the same rows chose them.")]
 
 
 def saved(result: Result, directory: Any) -> list[RenderableType]:
@@ -137,9 +136,8 @@ def _mark(result: Result, strength: int) -> str:
 
 
 def _scored(result: Result, name: str) -> str:
-    if name == "ensemble":
-        return f"mean of the best {len(result.histories.order[: len(result.members)])}" if result.refit == "ensemble" else "mean of the best"
-    return {"one_standard_error": "one standard error"}.get(name, name)
+    names = {"one_standard_error": "one standard error", "ensemble": f"mean of the best {result.ensemble_size}"}
+    return names.get(name, name)
 
 
 def _task(summary: dict[str, Any]) -> str:

@@ -1,0 +1,390 @@
+"""One network of a search: fitwell against Keras, TensorFlow.js and scikit-learn, paired in rounds.
+
+The task: scikit-learn's digits, standardised, a 64-100-10 relu network, Adam 1e-3, batches of 128, 50 epochs
+with the validation loss after each, 5 stratified folds x 64 strengths = 320 networks. fitwell trains all of
+them; the others train some, and a network is a network. Every competitor runs in a fresh process, every round
+runs all.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import measuring
+
+FOLDS = 5
+BATCH_SIZE = 128
+HIDDEN = 100
+LEARNING_RATE = 1e-3
+DROPOUT = 0.2
+L2 = 1e-4
+TARGETS = {"Keras": 35.0, "TensorFlow.js": 45.0, "scikit-learn": 5.0}
+"""Networks that fitwell should train in the time of one of theirs."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured.
+
+    Attributes
+    ----------
+    epochs
+        Of every network.
+    strengths
+        fitwell trains 5 times as many networks.
+    keras_networks, tfjs_networks, alphas
+        What the others train after their warm-up; scikit-learn 5 times `alphas`.
+    warm_up_epochs
+        Of TensorFlow.js's first network, which is not counted.
+    rounds
+        How often everything is measured.
+    """
+
+    epochs: int = 50
+    strengths: int = 64
+    keras_networks: int = 3
+    tfjs_networks: int = 2
+    alphas: int = 4
+    warm_up_epochs: int = 3
+    rounds: int = 5
+
+
+QUICK = Size(epochs=2, strengths=4, keras_networks=1, tfjs_networks=1, alphas=2, warm_up_epochs=1, rounds=1)
+
+
+def load() -> tuple[Any, Any]:
+    """Digits, every column standardised: float32 [1797, 64] and int32 [1797]."""
+    from sklearn.datasets import load_digits
+
+    inputs, target = load_digits(return_X_y=True)
+    return ((inputs - inputs.mean(0)) / (inputs.std(0) + 1e-6)).astype("float32"), target.astype("int32")
+
+
+def splitter() -> Any:
+    """The folds that everyone uses."""
+    from sklearn.model_selection import StratifiedKFold
+
+    return StratifiedKFold(FOLDS, shuffle=True, random_state=0)
+
+
+def train_fitwell(epochs: int, strengths: int) -> dict[str, Any]:
+    """Train every fold times every strength by the engine."""
+    import numpy as np
+
+    from fitwell.data.row_sets import from_splitter
+    from fitwell.engine.losses import CLASSIFICATION
+    from fitwell.engine.network import DenseNetwork
+    from fitwell.engine.run import Dataset, Settings, train
+    from fitwell.regularization.grids import sobol
+
+    inputs, target = load()
+    row_sets = from_splitter(splitter(), len(target), target=target)
+    dataset = Dataset(inputs, target, False, np.zeros(FOLDS), np.ones(FOLDS))
+    candidates = sobol(strengths, learning_rate=LEARNING_RATE)
+    settings = Settings(epochs=epochs, batch_size=BATCH_SIZE, stopping=None)
+    network = DenseNetwork(inputs.shape[1], (HIDDEN,), 10)
+    begin = time.perf_counter()
+    trained = train(network, dataset, row_sets, candidates, loss=CLASSIFICATION, settings=settings)
+    seconds = time.perf_counter() - begin
+    losses = trained.histories.held_out_loss
+    return {
+        "seconds": seconds,
+        "compile_seconds": trained.seconds["compile"],
+        "networks": FOLDS * strengths,
+        "measured_epochs": int(np.isfinite(losses).sum(axis=2).min()),
+        "accuracy": float(np.median(trained.histories.at_last("held_out_metric"))),
+        "peak_bytes": measuring.peak_bytes(),
+    }
+
+
+def train_keras(epochs: int, networks: int) -> dict[str, Any]:
+    """Fit one network after another; the first of the process is kept apart."""
+    import keras
+
+    inputs, target = load()
+    folds = list(splitter().split(inputs, target))
+    fits = [_fit_keras(keras, inputs, target, folds[i % FOLDS], epochs) for i in range(networks + 1)]
+    return {
+        "backend": keras.backend.backend(),
+        "warm_up_seconds": fits[0]["seconds"],
+        "fits": fits[1:],
+        "peak_bytes": measuring.peak_bytes(),
+    }
+
+
+def _fit_keras(keras: Any, inputs: Any, target: Any, fold: tuple[Any, Any], epochs: int) -> dict[str, Any]:
+    train, held_out = fold
+    moments: list[float] = []
+    clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: moments.append(time.perf_counter()))
+    begin = time.perf_counter()
+    model = _keras_model(keras, inputs.shape[1])
+    history = model.fit(
+        inputs[train],
+        target[train],
+        batch_size=BATCH_SIZE,
+        epochs=epochs,
+        validation_data=(inputs[held_out], target[held_out]),
+        callbacks=[clock],
+        verbose=0,
+    )
+    seconds = time.perf_counter() - begin
+    # each model is compiled anew, in its first epoch: the others tell what training alone takes
+    later = (moments[-1] - moments[0]) / (epochs - 1) * epochs
+    predicted = model.predict(inputs[held_out], verbose=0).argmax(axis=1)
+    return {
+        "seconds": seconds,
+        "seconds_compiled": later,
+        "measured_epochs": len(history.history["val_loss"]),
+        "accuracy": float((predicted == target[held_out]).mean()),
+    }
+
+
+def _keras_model(keras: Any, features: int) -> Any:
+    layers = [
+        keras.Input((features,)),
+        keras.layers.Dense(
+            HIDDEN,
+            activation="relu",
+            kernel_initializer="he_normal",
+            kernel_regularizer=keras.regularizers.L2(L2),
+        ),
+        keras.layers.Dropout(DROPOUT),
+        keras.layers.Dense(10, kernel_regularizer=keras.regularizers.L2(L2)),
+    ]
+    model = keras.Sequential(layers)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer=keras.optimizers.Adam(LEARNING_RATE), loss=loss)
+    return model
+
+
+def train_sklearn(epochs: int, alphas: int) -> dict[str, Any]:
+    """Search over `alphas` strengths with two processes, which have been started before."""
+    import warnings
+
+    import numpy as np
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.neural_network import MLPClassifier
+
+    warnings.simplefilter("ignore", ConvergenceWarning)  # it is told to stop after so many epochs
+    inputs, target = load()
+    settings: dict[str, Any] = {"hidden_layer_sizes": (HIDDEN,), "batch_size": BATCH_SIZE}
+    never = {"tol": 0.0, "n_iter_no_change": 10**9, "early_stopping": False}
+    searched = {"cv": splitter(), "n_jobs": 2, "refit": False, "error_score": "raise"}
+    scoring = {"accuracy": "accuracy", "epochs": _epochs_of}
+
+    def search(epochs: int, alphas: int) -> Any:
+        network = MLPClassifier(**settings, **never, max_iter=epochs, random_state=0)
+        grid = {"alpha": np.geomspace(1e-4, 1e1, alphas)}
+        return GridSearchCV(network, grid, scoring=scoring, **searched).fit(inputs, target)
+
+    search(epochs=1, alphas=1)
+    begin = time.perf_counter()
+    done = search(epochs, alphas)
+    seconds = time.perf_counter() - begin
+    return {
+        "seconds": seconds,
+        "networks": FOLDS * alphas,
+        "measured_epochs": int(done.cv_results_["mean_test_epochs"].min()),
+        "accuracy": float(np.median(done.cv_results_["mean_test_accuracy"])),
+    }
+
+
+def _epochs_of(network: Any, inputs: Any, target: Any) -> int:  # noqa: ARG001 (a scorer is called with these)
+    return network.n_iter_
+
+
+def write_fold(folder: str) -> dict[str, Any]:
+    """Write the rows and the first fold as raw arrays for `tfjs_digits.mjs`."""
+    inputs, target = load()
+    train, held_out = next(splitter().split(inputs, target))
+    place = Path(folder)
+    arrays = {"inputs.f32": inputs, "targets.i32": target, "train.i32": train, "held_out.i32": held_out}
+    for name, array in arrays.items():
+        array.astype("<f4" if name.endswith("f32") else "<i4").tofile(place / name)
+    meta = {"rows": len(inputs), "features": inputs.shape[1], "classes": 10}
+    (place / "meta.json").write_text(json.dumps(meta))
+    return meta
+
+
+TASKS = {
+    "fitwell": train_fitwell,
+    "keras": train_keras,
+    "sklearn": train_sklearn,
+    "write_fold": write_fold,
+}
+
+
+def measure_round(size: Size, folder: str) -> dict[str, dict[str, Any]]:
+    """Run every competitor once."""
+    epochs = size.epochs
+    tfjs = {
+        "folder": folder,
+        "warm_up_epochs": size.warm_up_epochs,
+        "networks": size.tfjs_networks,
+        "batch_size": BATCH_SIZE,
+        "hidden": HIDDEN,
+        "dropout": DROPOUT,
+        "l2": L2,
+        "learning_rate": LEARNING_RATE,
+    }
+    keras_environment = {"KERAS_BACKEND": "jax"}
+    measured = {
+        "fitwell": measuring.in_child(__file__, "fitwell", epochs=epochs, strengths=size.strengths),
+        "Keras": measuring.in_child(
+            __file__, "keras", keras_environment, epochs=epochs, networks=size.keras_networks
+        ),
+        "TensorFlow.js": measuring.in_node("tfjs_digits.mjs", epochs=epochs, **tfjs),
+        "scikit-learn": measuring.in_child(__file__, "sklearn", epochs=epochs, alphas=size.alphas),
+    }
+    for name, result in measured.items():
+        for part in result.get("fits", [result]):
+            if part["measured_epochs"] != epochs:
+                raise SystemExit(f"{name} trained {part['measured_epochs']} epochs, not {epochs}.")
+    if measured["Keras"]["backend"] != "jax":
+        raise SystemExit(f"Keras runs on {measured['Keras']['backend']}, not on JAX.")
+    return measured
+
+
+Round = dict[str, dict[str, Any]]
+
+
+def seconds_per_network(name: str, result: dict[str, Any], *, compiled: bool) -> float:
+    """Return a round's seconds per network; `compiled` leaves compilation out where it can be told apart."""
+    if "fits" in result:
+        key = "seconds_compiled" if compiled and name == "Keras" else "seconds"
+        return statistics.median(fit[key] for fit in result["fits"])
+    without = result["compile_seconds"] if compiled and name == "fitwell" else 0.0
+    return (result["seconds"] - without) / result["networks"]
+
+
+def times_table(rounds: Sequence[Round]) -> str:
+    """Seconds per network of everyone, medians over rounds."""
+    rows = []
+    for name in rounds[0]:
+        results = [measured[name] for measured in rounds]
+        counted = [seconds_per_network(name, result, compiled=False) for result in results]
+        without = [seconds_per_network(name, result, compiled=True) for result in results]
+        apart = name in ("fitwell", "Keras")
+        networks = results[0].get("networks") or len(results[0]["fits"])
+        accuracy = [
+            statistics.median(part["accuracy"] for part in result.get("fits", [result])) for result in results
+        ]
+        rows.append(
+            [
+                name,
+                networks,
+                statistics.median(counted),
+                measuring.spread(counted),
+                statistics.median(without) if apart else "nothing to compile",
+                measuring.spread(without) if apart else "",
+                statistics.median(accuracy),
+                _peak(results),
+            ]
+        )
+    header = ["", "networks a round", "s per network", "range over rounds", "s without compilation"]
+    return measuring.table([*header, "range", "median held-out accuracy", "peak memory, MiB"], rows)
+
+
+def _peak(results: Sequence[dict[str, Any]]) -> int | str:
+    peaks = [result["peak_bytes"] for result in results if "peak_bytes" in result]
+    return round(max(peaks) / measuring.MIB) if peaks else "several processes"
+
+
+def fitwell_table(rounds: Sequence[Round]) -> str:
+    """What the whole search costs, round by round."""
+    rows = []
+    for number, measured in enumerate(rounds, 1):
+        result = measured["fitwell"]
+        compile_seconds = result["compile_seconds"]
+        rows.append(
+            [
+                number,
+                result["networks"],
+                result["seconds"],
+                compile_seconds,
+                seconds_per_network("fitwell", result, compiled=True),
+                seconds_per_network("fitwell", result, compiled=False),
+                round(result["peak_bytes"] / measuring.MIB),
+            ]
+        )
+    header = [
+        "round",
+        "networks",
+        "s in all",
+        "of it compilation",
+        "s per network without",
+        "with compilation",
+    ]
+    return measuring.table([*header, "peak memory, MiB"], rows)
+
+
+def ratios(name: str, rounds: Sequence[Round], *, ours_compiled: bool, theirs_compiled: bool) -> list[float]:
+    """How many networks fitwell trains while `name` trains one, in every round."""
+    return [
+        seconds_per_network(name, measured[name], compiled=theirs_compiled)
+        / seconds_per_network("fitwell", measured["fitwell"], compiled=ours_compiled)
+        for measured in rounds
+    ]
+
+
+def ratio_table(rounds: Sequence[Round]) -> str:
+    """Fitwell against everyone, with and without compilation, against the targets."""
+    rows = []
+    for name, target in TARGETS.items():
+        ways = {"fitwell's not counted": (True, False), "counted": (False, False)}
+        if name == "Keras":
+            ways["nobody's counted"] = (True, True)
+        for way, (ours, theirs) in ways.items():
+            found = ratios(name, rounds, ours_compiled=ours, theirs_compiled=theirs)
+            middle = statistics.median(found)
+            aimed = way == "fitwell's not counted"
+            verdict = ("pass" if middle >= target else "FAIL") if aimed else ""
+            rows.append(
+                [name, way, middle, measuring.spread(found), f"at least {target:g}" if aimed else "", verdict]
+            )
+    header = ["times as fast as", "compilation", "median", "range over rounds", "target", ""]
+    return measuring.table(header, rows)
+
+
+def notes(rounds: Sequence[Round], size: Size) -> str:
+    """Say how the others were run."""
+    keras, tfjs = rounds[-1]["Keras"], rounds[-1]["TensorFlow.js"]
+    simd, threads = ("on" if tfjs[flag] else "off" for flag in ("simd", "threads"))
+    parts = [
+        f"{size.rounds} rounds, {size.epochs} epochs.",
+        f"Keras: `fit` on the {keras['backend']} backend. The first network of each process is left out",
+        f"(it took {keras['warm_up_seconds']:.2f} s in the last round); every further model is compiled",
+        "anew, as it is for users; what its epochs take without that is worked out from all but the first.",
+        f"TensorFlow.js: {tfjs['backend']} backend in Node, SIMD {simd}, threads {threads} (its defaults",
+        f"there); a first network of {size.warm_up_epochs} epochs is left out",
+        f"({tfjs['warm_up_seconds']:.2f} s).",
+        "scikit-learn: GridSearchCV(MLPClassifier), n_jobs=2, its processes started before, BLAS threads by",
+        "default; no dropout, and scores after the last epoch only.",
+        "fitwell also measures the training loss and the accuracy after each epoch; the others do not.",
+    ]
+    return " ".join(parts) + "\n"
+
+
+def main() -> None:
+    """Measure and print."""
+    options = measuring.arguments(__doc__, TASKS)
+    size = QUICK if options.quick else Size()
+    size = replace(size, rounds=options.rounds or size.rounds)
+    print(measuring.heading("Digits: seconds per network", options))
+    with tempfile.TemporaryDirectory() as folder:
+        measuring.in_child(__file__, "write_fold", folder=folder)
+        rounds = [measure_round(size, folder) for _ in range(size.rounds)]
+    for part in (ratio_table(rounds), times_table(rounds), fitwell_table(rounds), notes(rounds, size)):
+        print(part)
+
+
+if __name__ == "__main__":
+    main()

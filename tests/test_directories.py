@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fitwell.directories import RUN_FILE, check_directory, fresh_directory, write_aside
+from fitwell.errors import FileError
+
+
+def make_run(directory: Path, text: str = "old") -> Path:
+    directory.mkdir()
+    (directory / RUN_FILE).write_text(text)
+    return directory
+
+
+def test_a_directory_appears_whole(tmp_path: Path) -> None:
+    """Everything written inside is there under the final name, parents included, and nothing else is left."""
+    with fresh_directory(tmp_path / "a" / "run", force=False, mark=RUN_FILE) as inside:
+        (inside / RUN_FILE).write_text("new")
+        assert not (tmp_path / "a" / "run").exists()
+    assert (tmp_path / "a" / "run" / RUN_FILE).read_text() == "new"
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["run"]
+
+
+def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
+    """When writing breaks off (Ctrl-C), no directory appears, half-written or hidden."""
+    with pytest.raises(KeyboardInterrupt), fresh_directory(tmp_path / "run", force=False, mark=RUN_FILE) as inside:
+        (inside / RUN_FILE).write_text("half")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_keeps_what_was_there(tmp_path: Path) -> None:
+    """With `force`, an earlier run stays as it was until the new one is complete."""
+    run = make_run(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt), fresh_directory(run, force=True, mark=RUN_FILE) as inside:
+        (inside / RUN_FILE).write_text("half")
+        raise KeyboardInterrupt
+    assert (run / RUN_FILE).read_text() == "old"
+
+
+def test_force_replaces_an_earlier_run(tmp_path: Path) -> None:
+    """With `force`, the new run takes the old one's place, and no file of the old one is left."""
+    run = make_run(tmp_path / "run")
+    (run / "stale.txt").write_text("x")
+    with fresh_directory(run, force=True, mark=RUN_FILE) as inside:
+        (inside / RUN_FILE).write_text("new")
+    assert [path.name for path in run.iterdir()] == [RUN_FILE]
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_other_peoples_files_are_never_replaced(tmp_path: Path, force: bool) -> None:
+    """A directory with files but no run in it is refused, with or without `force`."""
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(FileError, match=r"--force|holds other files"):
+        check_directory(tmp_path, force=force, mark=RUN_FILE)
+
+
+@pytest.mark.parametrize(
+    ("place", "sentence"),
+    [("file", "is a file"), ("file/run", "cannot be made"), ("run", "--force")],
+)
+def test_places_that_cannot_be_used(tmp_path: Path, place: str, sentence: str) -> None:
+    """A file, a place below a file and an existing run each get their sentence."""
+    (tmp_path / "file").write_text("")
+    make_run(tmp_path / "run")
+    with pytest.raises(FileError, match=sentence):
+        check_directory(tmp_path / place, force=False, mark=RUN_FILE)
+
+
+def test_a_file_system_that_refuses(tmp_path: Path) -> None:
+    """A place where nothing can be made is refused in a sentence, also for an administrator."""
+    with (
+        pytest.raises(FileError, match="cannot be made"),
+        fresh_directory(Path("/proc/fitwell/run"), force=False, mark=RUN_FILE),
+    ):
+        pass
+
+
+def test_a_file_is_replaced_at_the_end_only(tmp_path: Path) -> None:
+    """A writer that fails leaves the old file whole and no temporary one; one that succeeds replaces it."""
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+
+    def fail(aside: Path) -> None:
+        aside.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(FileError, match="No space left"):
+        write_aside(path, fail)
+    assert path.read_text() == "old"
+    write_aside(path, lambda aside: aside.write_text("new"))
+    assert path.read_text() == "new"
+    assert [item.name for item in tmp_path.iterdir()] == ["table.csv"]

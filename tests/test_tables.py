@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fitwell.errors import InputError
+from fitwell.tables import read_problem
+from example_tables import mixed
+
+
+def test_a_table_is_understood() -> None:
+    """Kinds, classes, rows without a target and the encoded width are what the table holds."""
+    frame = mixed(60).with_columns(pl.Series("ill", [None, *mixed(60)["ill"].to_list()[1:]]))
+    problem = read_problem(frame, "ill", cv=3)
+    summary = problem.summary()
+    assert summary["rows"] == 60
+    assert summary["rows_without_target"] == 1
+    assert summary["columns"] == {"numeric": 2, "categorical": 1, "boolean": 1, "date": 1}
+    assert sum(summary["classes"].values()) == 59
+    assert problem.dataset().inputs.shape == (3, 59, summary["inputs"])
+    assert problem.outputs == 2
+
+
+def test_each_row_set_has_its_own_encoding() -> None:
+    """Changing the rows that a row set holds out changes other row sets' inputs only."""
+    frame = mixed(60)
+    problem = read_problem(frame, "ill", cv=3)
+    held_out = problem.row_sets.held_out[0]
+    doses = frame["dose"].to_numpy().copy()
+    doses[held_out] *= 100
+    changed = read_problem(frame.with_columns(pl.Series("dose", doses)), "ill", cv=3)
+    train = problem.row_sets.train[0]
+    before, after = problem.dataset().inputs, changed.dataset().inputs
+    np.testing.assert_array_equal(before[0][train], after[0][train])
+    assert not np.array_equal(before[1][train], after[1][train])
+
+
+def test_regression_targets_are_standardised_inside_the_row_set() -> None:
+    """On its own training rows every row set's target has mean 0 and standard deviation 1; shift and scale undo it."""
+    problem = read_problem(mixed(60), "dose", cv=3)
+    dataset = problem.dataset()
+    for r, train in enumerate(problem.row_sets.train):
+        assert abs(dataset.targets[r][train].mean()) < 1e-6
+        assert abs(dataset.targets[r][train].std() - 1) < 1e-6
+        back = dataset.shift[r] + dataset.scale[r] * dataset.targets[r]
+        np.testing.assert_allclose(back, problem.target.values, rtol=1e-5)
+
+
+def test_a_refit_uses_every_row() -> None:
+    """Row sets for a refit train on all rows and hold none out."""
+    problem = read_problem(mixed(60), "ill", cv=3)
+    row_sets, encodings, dataset = problem.on_all_rows(2)
+    assert [len(rows) for rows in row_sets.train] == [60, 60]
+    assert [len(rows) for rows in row_sets.held_out] == [0, 0]
+    assert len(encodings) == 2
+    assert dataset.inputs.shape[:2] == (2, 60)
+
+
+def test_groups_and_time_are_no_features() -> None:
+    """The columns that make the row sets are not learned from."""
+    filled = mixed(60).with_columns(pl.col("city").fill_null("elsewhere"))
+    by_group = read_problem(filled, "ill", cv=3, groups="city")
+    by_time = read_problem(mixed(60), "ill", cv=3, time="visit")
+    assert "city" not in [column.name for column in by_group.columns]
+    assert "visit" not in [column.name for column in by_time.columns]
+
+
+def test_arrays_are_tables_too() -> None:
+    """An array with a target array beside it gives the same problem as the named columns."""
+    frame = mixed(60).select("dose", "smoker", "ill")
+    named = read_problem(frame, "ill", cv=3).dataset()
+    array = frame.select("dose", pl.col("smoker").cast(pl.Float64)).to_numpy()
+    plain = read_problem(array, frame["ill"].to_numpy(), cv=3).dataset()
+    np.testing.assert_array_equal(named.inputs, plain.inputs)
+    np.testing.assert_array_equal(named.targets, plain.targets)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"target": None}, "A target is needed"),
+        ({"target": np.zeros(7)}, "one value for each of the 60 rows. Got 7 values"),
+        ({"target": 3}, "Got int"),
+        ({"target": "ill", "groups": "town"}, "no column 'town' for 'groups'"),
+        ({"target": "ill", "time": "ill"}, "cannot be both"),
+    ],
+)
+def test_wrong_arguments(options: dict, sentence: str) -> None:
+    """Each wrong argument gets its sentence."""
+    with pytest.raises(InputError, match=sentence):
+        read_problem(mixed(60), **options)
+
+
+def test_nothing_to_learn_from() -> None:
+    """A table whose columns are all set aside is refused, with the reasons."""
+    frame = pl.DataFrame({"constant": [1.0] * 20, "y": ["a", "b"] * 10})
+    with pytest.raises(InputError, match="No column is left to learn from.*'constant'"):
+        read_problem(frame, "y", cv=3)
