@@ -63,6 +63,7 @@ def load() -> tuple[Any, Any]:
     """Digits, every column standardised: float32 [1797, 64] and int32 [1797]."""
     from sklearn.datasets import load_digits
 
+    inputs: Any
     inputs, target = load_digits(return_X_y=True)
     return ((inputs - inputs.mean(0)) / (inputs.std(0) + 1e-6)).astype("float32"), target.astype("int32")
 

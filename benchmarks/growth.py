@@ -206,7 +206,7 @@ def _time_in_loop(
     *,
     repeats: int,
     devices: list[Any],
-    options: dict[str, str],
+    options: dict[str, Any],
 ) -> float:
     """Time `run` in a loop inside one program, in microseconds: a call from Python costs as much again.
 
@@ -327,7 +327,7 @@ def block_table(size: Size) -> str:
         for networks in BLOCK_NETWORKS:
             block = networks // ROW_SETS
             if block <= size.block_strengths:
-                keywords = {"strengths": size.block_strengths, "block_strengths": block}
+                keywords: dict[str, Any] = {"strengths": size.block_strengths, "block_strengths": block}
                 result = measuring.in_child(__file__, "search", epochs=size.block_epochs, **keywords)
                 found.setdefault(networks, []).append(result)
     rows = []
@@ -375,7 +375,7 @@ def option_table(size: Size) -> str:
     found: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
     for _ in range(size.rounds):
         for option, results in found.items():
-            keywords = {"strengths": size.block_strengths, "option": option}
+            keywords: dict[str, Any] = {"strengths": size.block_strengths, "option": option}
             results.append(measuring.in_child(__file__, "search", epochs=size.block_epochs, **keywords))
     rows = []
     for option, results in found.items():

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -36,8 +39,13 @@ app = typer.Typer(
 )
 
 
+_interrupted = threading.Event()
+
+
 def main() -> None:
     """Run the command; an error is one sentence on standard error and exit status 2."""
+    signal.signal(signal.SIGINT, _interrupt)
+    sys.unraisablehook = _report_unraisable
     try:
         app()
     except FitwellError as error:
@@ -49,6 +57,19 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has gone, as in `fitwell ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt, and remember it: raised inside one of JAX's callbacks it would be lost."""
+    del number, frame
+    _interrupted.set()
+    raise KeyboardInterrupt
+
+
+def _report_unraisable(lost: sys.UnraisableHookArgs) -> None:
+    """Say nothing of an interrupt lost in a callback: it is acted on after the next epochs."""
+    if not isinstance(lost.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(lost)
 
 
 def _version(wanted: bool) -> None:
@@ -208,12 +229,13 @@ def _listening(output: str) -> Iterator[tuple[Console, Listener]]:
     # a table is as wide as it needs when nobody sees it in a terminal
     console = Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else 120)
     if output != "text":
-        yield console, Listener()
+        yield console, Listener(on_progress=lambda progress: _stop_if_interrupted())
         return
     bar = Bar(console)
 
     def on_progress(progress: Progress) -> None:
         bar.show(progress)
+        _stop_if_interrupted()
 
     try:
         yield (
@@ -226,6 +248,11 @@ def _listening(output: str) -> Iterator[tuple[Console, Listener]]:
         )
     finally:
         bar.stop()
+
+
+def _stop_if_interrupted() -> None:
+    if _interrupted.is_set():
+        raise KeyboardInterrupt
 
 
 def _print(console: Console, parts: list[Any]) -> None:

@@ -112,14 +112,21 @@ class Compiled:
         Raw outputs [R, strengths, h_max, k] and losses [R, strengths, h_max] in units of `Data.targets`; what stands
         beyond a row set's own held-out rows is padding.
         """
-        total = jax.tree.leaves(best)[0].shape[1]
-        outputs, losses = [], []
-        for part, count in self._cut(np.arange(total)):
+        _, outputs, losses = zip(*self.measured_parts(best), strict=True)
+        return np.concatenate(outputs, axis=1), np.concatenate(losses, axis=1)
+
+    def measured_parts(self, best: Variables) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield what `measure` returns for one block of strengths after another, with the numbers of these strengths."""
+        for part, count in self._cut(np.arange(jax.tree.leaves(best)[0].shape[1])):
             variables = jax.tree.map(lambda leaf: leaf[:, part], best)  # noqa: B023
             output, loss = self._measure(jax.device_put(variables, self._by_second), self._rows, self._data)
-            outputs.append(np.asarray(output)[:, :count])
-            losses.append(np.asarray(loss)[:, :count])
-        return np.concatenate(outputs, axis=1), np.concatenate(losses, axis=1)
+            yield part[:count], np.asarray(output)[:, :count], np.asarray(loss)[:, :count]
+
+    def empty_variables(self) -> Variables:
+        """Return host arrays [R, G, ...] that hold the variables of all strengths."""
+        variables = jax.eval_shape(lambda: self.program.start(self._key, np.int32(0), self.dtype).variables)
+        shape = (self.plan.row_sets, self.plan.strengths)
+        return jax.tree.map(lambda leaf: np.zeros((*shape, *leaf.shape), leaf.dtype), variables)
 
     def _compile(self, mesh: Mesh, own: bool, options: dict[str, str]) -> None:
         second, first, whole = Split(None, STRENGTHS), Split(STRENGTHS), Split()

@@ -37,7 +37,7 @@ class Work:
     step_bytes: int
     step_flops: float
 
-    STATE_COPIES = 5  # variables, two moments of Adam, the best epoch's snapshot, its copy on the host
+    STATE_COPIES = 4  # variables, two moments of Adam, the best epoch's snapshot
 
     @property
     def state_bytes(self) -> int:
@@ -124,13 +124,14 @@ def make_plan(
     block = block_strengths or _block_strengths(row_sets, strengths, devices)
     if block % devices:
         raise InputError(f"The strengths of a block must be a multiple of the {devices} devices. Got {block}.")
-    room = budget - data_bytes
+    kept = data_bytes + row_sets * strengths * work.variable_bytes  # every strength's best variables, on the host
+    room = budget - kept
     while block > devices and _bytes(row_sets * block, row_sets * block, work) > room and block_strengths is None:
         block -= devices
     step = row_sets * block * work.step_bytes
     fitting = int((room - step) // max(1, row_sets * work.state_bytes)) // block * block
     if fitting < 1:
-        needed = data_bytes + _bytes(row_sets * block, row_sets * block, work)
+        needed = kept + _bytes(row_sets * block, row_sets * block, work)
         raise TrainingError(
             f"The smallest block ({row_sets} row sets x {block} strengths) needs about {needed / 2**20:,.0f} MiB, and the "
             f"memory budget is {budget / 2**20:,.0f} MiB: raise it, or use a smaller network, batch or number of folds."
@@ -147,7 +148,7 @@ def make_plan(
         devices=devices,
         block_strengths=block,
         wave_strengths=wave,
-        memory=data_bytes + step + row_sets * wave * work.state_bytes,
+        memory=kept + step + row_sets * wave * work.state_bytes,
         seconds=COMPILE_SECONDS + flops / (flops_per_second * TYPICAL_EFFICIENCY) if flops_per_second else 0.0,
     )
 

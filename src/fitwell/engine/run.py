@@ -237,14 +237,13 @@ def train(
             "extreme values in the target."
         )
     train_seconds = time.perf_counter() - begin - compile_seconds
-    best = search.best_variables()
-    row_loss = _row_losses(compiled, best, row_sets, dataset)
+    row_loss = _row_losses(compiled, search.best, row_sets, dataset)
     seconds = {"compile": compile_seconds, "train": train_seconds}
     seconds["measure"] = time.perf_counter() - begin - compile_seconds - train_seconds
     return Trained(
         histories=search.histories(row_loss),
         plan=plan,
-        best=best,
+        best=search.best,
         seconds=seconds,
         compilations=compiled.compilations,
         dataset=dataset,
@@ -330,12 +329,14 @@ def _row_losses(compiled: Compiled, best: Variables, row_sets: RowSets, dataset:
     """Average the held-out loss of every row over the row sets that hold it out: [G, n]."""
     if not compiled.measures:
         return np.full((compiled.plan.strengths, dataset.rows), np.nan)
-    _, losses = compiled.measure(best)
-    total = np.zeros((losses.shape[1], dataset.rows))
+    total = np.zeros((compiled.plan.strengths, dataset.rows))
     counts = np.zeros(dataset.rows)
-    for r, held_out in enumerate(row_sets.held_out):
-        total[:, held_out] += losses[r][:, : len(held_out)] * float(dataset.scale[r]) ** 2
+    for held_out in row_sets.held_out:
         counts[held_out] += 1
+    for strengths, _, losses in compiled.measured_parts(best):
+        for r, held_out in enumerate(row_sets.held_out):
+            share = losses[r][:, : len(held_out)] * float(dataset.scale[r]) ** 2
+            total[np.ix_(strengths, held_out)] += share
     with np.errstate(invalid="ignore"):
         return total / counts
 
@@ -359,7 +360,7 @@ class _Search:
         self.best_epoch = np.zeros(plan.strengths, int)
         self.epochs = np.zeros(plan.strengths, int)
         self.running = np.zeros(plan.strengths, bool)
-        self.snapshots: dict[int, Variables] = {}
+        self.best = compiled.empty_variables()
 
     def train_wave(self, wave: range) -> None:
         """Train the strengths of a wave until all have left or the epochs are over."""
@@ -378,11 +379,6 @@ class _Search:
             epoch += count
             blocks = self._let_go(blocks, wave, epoch - count, epoch)
             self._report(wave, epoch)
-
-    def best_variables(self) -> Variables:
-        """Join the snapshots of all strengths: a tree [R, G, ...]."""
-        ordered = [self.snapshots[g] for g in range(self.plan.strengths)]
-        return jax.tree.map(lambda *leaves: np.stack(leaves, axis=1), *ordered)
 
     def histories(self, row_loss: np.ndarray) -> Histories:
         """Join what was recorded."""
@@ -434,9 +430,9 @@ class _Search:
         for block in blocks:
             places = [(place, g) for place, g in block.real() if g in gone]
             if places:
-                best = jax.tree.map(np.asarray, block.state.best)
-                for place, g in places:
-                    self.snapshots[g] = jax.tree.map(lambda leaf: leaf[:, place].copy(), best)  # noqa: B023
+                here, there = (list(numbers) for numbers in zip(*places, strict=True))
+                for kept, leaf in zip(jax.tree.leaves(self.best), jax.tree.leaves(block.state.best), strict=True):
+                    kept[:, there] = np.asarray(leaf)[:, here]
 
     def _diverged(self) -> np.ndarray:
         trained = np.arange(self.plan.epochs)[None, None, :] < self.epochs[None, :, None]

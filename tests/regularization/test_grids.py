@@ -1,0 +1,144 @@
+"""Grids: the Sobol sequence, products, one at a time, and the place of a strength in its range."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fitwell.errors import InputError
+from fitwell.regularization.grids import (
+    DEFAULT_COUNT,
+    DEFAULT_REGULARIZERS,
+    LEARNING_RATES,
+    ZERO_SHARE,
+    one_at_a_time,
+    position,
+    product,
+    sobol,
+)
+from fitwell.regularization.strengths import DEFAULT_LEARNING_RATE, Candidates, Regularization
+from fitwell.regularization.table import REGULARIZERS
+
+NAMES = st.lists(st.sampled_from(list(REGULARIZERS)), unique=True, max_size=4)
+VALUES = st.lists(st.sampled_from([0.0, 0.001, 0.1, 0.9]), min_size=1, max_size=4, unique=True)
+
+
+def all_settings(candidates: Candidates) -> list[Regularization]:
+    """Every candidate as a setting."""
+    return [candidates.regularization(index) for index in range(candidates.count)]
+
+
+@given(st.integers(1, 40), NAMES, st.integers(0, 1000))
+def test_sobol_stays_in_range(count: int, names: list[str], seed: int) -> None:
+    """All-zero comes first, every strength is zero or in its range, and so is every learning rate."""
+    candidates = sobol(count, names, seed=seed)
+    assert candidates.count == count
+    assert candidates.regularization(0) == Regularization()
+    assert candidates.learning_rate[0] == DEFAULT_LEARNING_RATE
+    assert (
+        (LEARNING_RATES[0] <= candidates.learning_rate) & (candidates.learning_rate <= LEARNING_RATES[1])
+    ).all()
+    for name in names:
+        values, row = candidates.strengths[name], REGULARIZERS[name]
+        on = values[values > 0]
+        assert ((row.low * (1 - 1e-12) <= on) & (on <= row.high * (1 + 1e-12))).all()
+
+
+def test_the_default_search() -> None:
+    """Without arguments: 32 candidates over L2 and dropout."""
+    candidates = sobol()
+    assert candidates.count == DEFAULT_COUNT == 32
+    assert tuple(candidates.strengths) == DEFAULT_REGULARIZERS == ("l2", "dropout")
+
+
+@pytest.mark.parametrize("name", REGULARIZERS)
+def test_the_share_of_zeros(name: str, seed: int) -> None:
+    """About 15% of the strengths are exactly zero, and the others spread evenly over the range."""
+    values = sobol(1025, [name], seed=seed).strengths[name][1:]
+    assert np.mean(values == 0) == pytest.approx(ZERO_SHARE, abs=0.005)
+    row, on = REGULARIZERS[name], values[values > 0]
+    if row.scale == "log":
+        share = np.log(on / row.low) / np.log(row.high / row.low)
+    else:
+        share = (on - row.low) / (row.high - row.low)
+    np.testing.assert_allclose(np.quantile(share, [0.25, 0.5, 0.75]), [0.25, 0.5, 0.75], atol=0.01)
+
+
+def test_learning_rates_are_log_uniform(seed: int) -> None:
+    """Half of the learning rates lie below the geometric middle of their range."""
+    rates = sobol(1025, seed=seed).learning_rate[1:]
+    assert np.mean(rates < np.sqrt(np.prod(LEARNING_RATES))) == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_seed_decides(seed: int) -> None:
+    """The same seed gives the same candidates bit for bit, another seed others."""
+    first, again, other = sobol(16, seed=seed), sobol(16, seed=seed), sobol(16, seed=seed + 1)
+    assert first.strengths["l2"].tobytes() == again.strengths["l2"].tobytes()
+    assert first.learning_rate.tobytes() == again.learning_rate.tobytes()
+    assert (first.strengths["l2"][1:] != other.strengths["l2"][1:]).any()
+
+
+def test_more_candidates_begin_with_fewer() -> None:
+    """A longer sequence continues a shorter one, so a search can be refined."""
+    few, many = sobol(9, seed=3), sobol(33, seed=3)
+    np.testing.assert_array_equal(many.strengths["dropout"][:9], few.strengths["dropout"])
+
+
+def test_a_learning_rate_can_be_fixed() -> None:
+    """A given learning rate holds for all candidates."""
+    assert set(sobol(8, learning_rate=0.01).learning_rate) == {0.01}
+
+
+def test_bad_arguments_are_refused() -> None:
+    """No candidates, unknown names and impossible strengths are refused in a sentence."""
+    with pytest.raises(InputError, match=r"must be at least 1\. Got 0"):
+        sobol(0)
+    with pytest.raises(InputError, match="no regularizer 'l3'"):
+        sobol(8, ["l3"])
+    with pytest.raises(InputError, match=r"'dropout' strength must lie in \[0, 1\)"):
+        product({"dropout": [0.5, 1.5]})
+    with pytest.raises(InputError, match="no regularizer 'l3'"):
+        one_at_a_time({"l3": [0.5]})
+    with pytest.raises(InputError, match="learning rate"):
+        sobol(8, learning_rate=-1)
+
+
+@given(st.dictionaries(st.sampled_from(list(REGULARIZERS)), VALUES, min_size=1))
+def test_product_is_complete(grid: dict[str, list[float]]) -> None:
+    """Every combination is there once, all-zero first whether it was asked for or not."""
+    settings = all_settings(product(grid))
+    combinations = int(np.prod([len(values) for values in grid.values()]))
+    has_zero = all(0.0 in values for values in grid.values())
+    assert len(settings) == len(set(settings)) == combinations + (not has_zero)
+    assert settings[0] == Regularization()
+    for setting in settings[1:]:
+        assert all(getattr(setting, name) in values for name, values in grid.items())
+
+
+@given(st.dictionaries(st.sampled_from(list(REGULARIZERS)), VALUES, min_size=1))
+def test_one_at_a_time_varies_one(grid: dict[str, list[float]]) -> None:
+    """Every strength of every regularizer is there alone, the others off, and all-zero first."""
+    settings = all_settings(one_at_a_time(grid))
+    expected = [Regularization(**{name: value}) for name in grid for value in grid[name] if value > 0]
+    assert settings == [Regularization(), *expected]
+
+
+@pytest.mark.parametrize("name", REGULARIZERS)
+def test_position_in_the_range(name: str) -> None:
+    """Off stands at 0, the top of the range at 1, and in between it grows with the strength."""
+    row = REGULARIZERS[name]
+    values = np.concatenate([[0], np.geomspace(max(row.low, 1e-3 * row.high), row.high, 9)])
+    places = position(name, values)
+    assert places[0] == 0
+    assert places[-1] == pytest.approx(1)
+    assert (np.diff(places) > 0).all()
+    assert position(name, np.array([row.high * 1.5 if row.scale == "linear" else row.high * 10]))[0] > 1
+
+
+@given(st.floats(0, 100), st.floats(0, 100), st.sampled_from(["l1", "l2"]))
+def test_position_never_falls(one: float, other: float, name: str) -> None:
+    """A larger penalty never stands below a smaller one, however small."""
+    small, large = position(name, np.sort([one, other]))
+    assert 0 <= small <= large

@@ -1,0 +1,121 @@
+"""Strengths: what is allowed, and how candidates are made of settings."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, fields
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fitwell.errors import FitwellError, InputError
+from fitwell.regularization.strengths import (
+    DEFAULT_LEARNING_RATE,
+    Candidates,
+    Regularization,
+    check_learning_rates,
+    check_strengths,
+    from_settings,
+)
+from fitwell.regularization.table import REGULARIZERS
+
+PENALTIES = st.sampled_from([0.0, 1e-5, 0.1, 3.0])
+RATES = st.sampled_from([0.0, 0.2, 0.999])
+SETTINGS = st.builds(Regularization, PENALTIES, PENALTIES, RATES, RATES)
+
+
+def test_every_regularizer_is_a_field() -> None:
+    """`Regularization` has one number for each row of the table, in its order, and all are off by default."""
+    assert [field.name for field in fields(Regularization)] == list(REGULARIZERS)
+    assert str(Regularization()) == "none"
+
+
+def test_it_reads_as_a_sentence() -> None:
+    """What is on is named with its number, what is off is not."""
+    assert str(Regularization(l2=0.012345, dropout=0.5)) == "l2 = 0.0123, dropout = 0.5"
+
+
+def test_it_cannot_be_changed() -> None:
+    """A setting is a value: frozen, equal and hashable by its numbers."""
+    with pytest.raises(FrozenInstanceError):
+        Regularization().l1 = 1.0  # type: ignore[misc]
+    assert len({Regularization(l1=0.1), Regularization(l1=0.1), Regularization(l2=0.1)}) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "sentence"),
+    [
+        ("dropout", [0.1, 0.2, 0.3, 1.2], "The 'dropout' strength must lie in [0, 1). Got 1.2 at index 3."),
+        ("dropout", [1.0], "The 'dropout' strength must lie in [0, 1). Got 1.0 at index 0."),
+        ("weight_dropout", [-0.1], "The 'weight_dropout' strength must lie in [0, 1). Got -0.1 at index 0."),
+        ("l2", [0, -1e-9], "The 'l2' strength must be finite and at least 0. Got -1e-09 at index 1."),
+        ("l1", [np.inf], "The 'l1' strength must be finite and at least 0. Got inf at index 0."),
+        ("l1", [float("nan")], "The 'l1' strength must be finite and at least 0. Got nan at index 0."),
+        ("L1", [0.0], "There is no regularizer 'L1'. Choose from l1, l2, dropout, weight_dropout."),
+    ],
+)
+def test_bad_strengths_are_refused(name: str, values: list[float], sentence: str) -> None:
+    """The sentence names the strength, what it must be, what came and where."""
+    with pytest.raises(InputError) as caught:
+        check_strengths(name, values)
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("rate", [0.0, -1e-3, float("inf"), float("nan")])
+def test_bad_learning_rates_are_refused(rate: float) -> None:
+    """A learning rate is finite and above zero."""
+    with pytest.raises(InputError, match=r"must be finite and above 0\. Got .* at index 1"):
+        check_learning_rates([1e-3, rate])
+
+
+def test_refusals_are_value_errors() -> None:
+    """All doors refuse alike: by an error of fitwell that is a ValueError too."""
+    with pytest.raises(ValueError, match="at least 0") as caught:
+        Regularization(l2=-1)
+    assert isinstance(caught.value, FitwellError)
+    with pytest.raises(InputError, match="'dropout' strength"):
+        from_settings([{"dropout": 1.0}])
+    with pytest.raises(InputError, match="no regularizer 'drop'"):
+        from_settings([{"drop": 0.5}])
+    with pytest.raises(InputError, match="'l2' strength"):
+        Candidates({"l2": np.array([0.0, -1.0])}, np.ones(2))
+    with pytest.raises(InputError, match="learning rate"):
+        Candidates({}, np.zeros(2))
+
+
+def test_lengths_must_agree() -> None:
+    """Each regularizer has one strength for each learning rate."""
+    with pytest.raises(InputError, match=r"2 strengths of 'l2' were expected.*Got 3"):
+        Candidates({"l2": np.zeros(3)}, np.ones(2))
+
+
+@given(st.lists(SETTINGS, max_size=6))
+def test_candidates_of_settings(settings: list[Regularization]) -> None:
+    """All-zero comes first and only once, the others in the order given, and each is got back as it was."""
+    candidates = from_settings(settings)
+    found = [candidates.regularization(index) for index in range(candidates.count)]
+    assert found == [Regularization(), *(row for row in settings if row != Regularization())]
+    assert all((values > 0).any() for values in candidates.strengths.values())
+    assert candidates.learning_rate.tolist() == [DEFAULT_LEARNING_RATE] * candidates.count
+
+
+def test_a_setting_may_be_a_mapping() -> None:
+    """A mapping of some names is a setting with the others off; a learning rate holds for all."""
+    candidates = from_settings([{"l2": 0.01}, Regularization(l2=0.1, dropout=0.5)], 0.02)
+    assert {name: values.tolist() for name, values in candidates.strengths.items()} == {
+        "l2": [0, 0.01, 0.1],
+        "dropout": [0, 0, 0.5],
+    }
+    assert candidates.learning_rate.tolist() == [0.02] * 3
+
+
+@given(st.lists(st.integers(0, 4), max_size=8))
+def test_take_picks_in_order(indices: list[int]) -> None:
+    """`take` gives the candidates at the indices, in that order, repeats and none included."""
+    candidates = Candidates({"l1": np.arange(5) / 10, "dropout": np.arange(5) / 5}, 1e-3 * np.arange(1, 6))
+    taken = candidates.take(indices)
+    assert taken.count == len(indices)
+    for place, index in enumerate(indices):
+        assert taken.regularization(place) == candidates.regularization(index)
+        assert taken.learning_rate[place] == candidates.learning_rate[index]

@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+import pytest
+from example_tables import QUICK_ARGUMENTS, mixed
+
+import fitwell
+from fitwell.cli import INPUT_EXIT, INTERRUPT_EXIT, main
+
+FITWELL = [sys.executable, "-m", "fitwell"]
+
+
+class Answer(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Answer]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Run the command in this process, in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["fitwell", *arguments])
+        status = 0
+        try:
+            main()
+        except SystemExit as stopped:
+            status = int(stopped.code or 0)
+        captured = capsys.readouterr()
+        return Answer(status, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> pl.DataFrame:
+    """A mixed table, written as table.csv."""
+    mixed().write_csv(tmp_path / "table.csv")
+    return mixed()
+
+
+def tune(run: Run, *arguments: str, data: str = "table.csv", target: str = "ill") -> Answer:
+    return run("tune", data, "--target", target, *QUICK_ARGUMENTS, *arguments)
+
+
+@pytest.mark.usefixtures("table")
+def test_tune_and_predict(run: Run, tmp_path: Path) -> None:
+    """The two commands of the README: the run is saved, and new rows get a label and probabilities each."""
+    answer = tune(run, "--out", "run")
+    assert answer.status == 0, answer.err
+    order = [
+        "Read      90 rows",
+        "Target    ill: classification, 2 classes",
+        "3 row sets x 4 strengths = 12 networks",
+        "Without regularization, after",
+        "The best 4 of 4 strengths",
+        "Minimum",
+        "One standard error",
+        "optimistic",
+        "Saved     run: the mean of 12 networks",
+    ]
+    places = [answer.out.index(part) for part in order]
+    assert places == sorted(places)
+    answer = run("predict", "run", "table.csv", "--out", "predictions.csv")
+    assert answer.status == 0, answer.err
+    predictions = pl.read_csv(tmp_path / "predictions.csv")
+    assert predictions.columns == ["ill", "probability of no", "probability of yes"]
+    assert predictions.height == 90
+    printed = run("predict", "run", "table.csv")
+    assert printed.out == (tmp_path / "predictions.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("table")
+def test_json_is_one_document(run: Run) -> None:
+    """With --json standard output is one JSON document and nothing else."""
+    answer = tune(run, "--json")
+    document = json.loads(answer.out)
+    assert document["choice"]["minimum"]["held_out_loss"] > 0
+    assert document["saved"] is None
+
+
+@pytest.mark.usefixtures("table")
+def test_quiet_prints_nothing(run: Run, tmp_path: Path) -> None:
+    """With --quiet nothing is printed, and the run is saved all the same."""
+    answer = tune(run, "--quiet", "--out", "run")
+    assert answer == Answer(0, "", "")
+    assert (tmp_path / "run" / "model.keras").exists()
+
+
+@pytest.mark.usefixtures("table")
+def test_a_seed_repeats_the_document(run: Run) -> None:
+    """Two runs with one seed print the same numbers to the last digit."""
+    first, second = (json.loads(tune(run, "--json", "--seed", "7").out) for _ in range(2))
+    assert first["strengths"] == second["strengths"]
+    assert first["scores"] == second["scores"]
+
+
+@pytest.mark.usefixtures("table")
+def test_every_option_reaches_the_search(run: Run) -> None:
+    """Groups, regularizers, a fixed learning rate, batch size, repeats and a single refit are all used."""
+    frame = mixed().with_columns(pl.col("city").fill_null("elsewhere"))
+    frame.write_parquet("table.parquet")
+    options = ["--groups", "city", "--regularizers", "l1,weight_dropout", "--learning-rate", "0.002"]
+    options += ["--batch-size", "20", "--refit", "single", "--rule", "min", "--json"]
+    document = json.loads(tune(run, *options, data="table.parquet").out)
+    assert document["plan"]["batch_size"] == 20
+    assert document["refit"] == "single"
+    assert {"l1", "weight_dropout"} <= set(document["strengths"][0])
+    assert "l2" not in document["strengths"][0]
+    assert {row["learning_rate"] for row in document["strengths"]} == {0.002}
+
+
+def rows(**columns: list) -> bytes:
+    return pl.DataFrame(columns).write_csv().encode()
+
+
+N = 30
+X = [0.1 * i * (-1) ** i for i in range(N)]
+Y = ["a", "b"] * (N // 2)
+
+BAD_TABLES = {
+    "missing file": (None, "t.csv", [], "no file t.csv"),
+    "empty file": (b"", "t.csv", [], "t.csv is empty"),
+    "no rows": (b"x,y\n", "t.csv", [], "no rows"),
+    "a picture": (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00" * 5, "t.csv", [], "t.csv"),
+    "latin-1": ("x,y\n1,Malmö\n2,b\n".encode("latin-1"), "t.csv", [], "UTF-8"),
+    "broken Parquet": (b"PAR1 and no more", "t.parquet", [], "t.parquet"),
+    "ragged": (b"x,y\n1,a\n2,b,c\n3,a\n", "t.csv", [], "line 3"),
+    "no such target": (rows(x=X, outcome=Y), "t.csv", ["--target", "outcom"], "'outcome'"),
+    "constant target": (rows(x=X, y=["a"] * N), "t.csv", [], "'y'"),
+    "small class": (rows(x=X, y=["a"] * (N - 2) + ["b"] * 2), "t.csv", [], "'b'"),
+    "few rows": (rows(x=[0.5, 1.5], y=[0.2, 0.4]), "t.csv", [], "fold"),
+    "infinity": (rows(x=[float("inf"), *X[1:]], y=Y), "t.csv", [], "'x'"),
+    "twice a name": (b"x,x,y\n" + b"1,2,a\n3,4,b\n" * 9, "t.csv", [], "'x'"),
+    "only empty columns": (rows(x=[None] * N, y=Y), "t.csv", [], "No column is left"),
+    "regression on text": (rows(x=X, y=Y), "t.csv", ["--task", "regression"], "'y'"),
+    "unknown task": (rows(x=X, y=Y), "t.csv", ["--task", "ranking"], "ranking"),
+    "no such group": (rows(x=X, y=Y), "t.csv", ["--groups", "g"], "'g'"),
+    "one fold": (rows(x=X, y=Y), "t.csv", ["--cv", "1"], "cv"),
+}
+
+
+@pytest.mark.parametrize(("content", "name", "options", "part"), BAD_TABLES.values(), ids=BAD_TABLES)
+def test_bad_tables_get_one_sentence(
+    run: Run, tmp_path: Path, content: bytes | None, name: str, options: list[str], part: str
+) -> None:
+    """A table that cannot be used: exit status 2, one line that names the culprit, no traceback, nothing written."""
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    target = [] if "--target" in options else ["--target", "y"]
+    answer = run("tune", name, *target, *QUICK_ARGUMENTS, "--quiet", "--out", "run", *options)
+    assert answer.status == INPUT_EXIT
+    assert answer.err.startswith("fitwell: ")
+    assert answer.err.count("\n") == 1
+    assert part in answer.err
+    assert answer.out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ([name] if content is not None else [])
+
+
+def test_odd_tables_are_used_and_said_so(run: Run, tmp_path: Path) -> None:
+    """Numbers as text, empty columns, thousands of categories, ids and rows without a target are handled and reported."""
+    n = 2400
+    frame = pl.DataFrame(
+        {
+            "id": list(range(1, n + 1)),
+            "amount": [f" {i % 977:,} " for i in range(n)],
+            "empty": [None] * n,
+            "town": [f"town {i % 1100}" for i in range(n)],
+            "y": [None, *(["a", "b", "b"] * n)[: n - 1]],
+        }
+    )
+    frame.write_csv(tmp_path / "odd.csv")
+    answer = tune(run, "--epochs", "2", data="odd.csv", target="y")
+    assert answer.status == 0, answer.err
+    assert "1 rows without a target were set aside" in answer.out
+    assert "Set aside id:" in answer.out
+    assert "Set aside empty:" in answer.out
+    assert "amount: numbers written as text" in answer.out
+    assert "Note      town:" in answer.out
+
+
+def test_a_broken_plan_is_refused_by_name(run: Run) -> None:
+    """Wrong options are refused before anything is read."""
+    for option, value in [("--hidden", "12,x"), ("--cv", "five"), ("--strengths", "many")]:
+        answer = run("tune", "nowhere.csv", "--target", "y", option, value)
+        assert answer.status == 2
+        assert option.strip("-") in answer.err
+        assert "Traceback" not in answer.err
+
+
+@pytest.mark.usefixtures("table")
+def test_an_existing_directory_is_kept(run: Run, tmp_path: Path) -> None:
+    """Output that exists is refused before training, and other people's files also with --force."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("years of work")
+    for force in ([], ["--force"]):
+        answer = tune(run, "--out", "run", *force)
+        assert answer.status == INPUT_EXIT
+        assert "'run'" in answer.err
+    assert (tmp_path / "run" / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.usefixtures("table")
+def test_an_unwritable_place(run: Run) -> None:
+    """A place where nothing can be written is refused in a sentence."""
+    answer = tune(run, "--out", "table.csv/run")
+    assert answer.status == INPUT_EXIT
+    assert "cannot be made" in answer.err
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory, result: fitwell.Result) -> Path:
+    """A saved run."""
+    return result.save(tmp_path_factory.mktemp("saved") / "run")
+
+
+BAD_PREDICTIONS = {
+    "missing columns": (lambda t: t.drop("age", "city"), ["'age'", "'city'"]),
+    "text for a number": (lambda t: t.with_columns(pl.Series("dose", ["much"] * 90)), ["'dose'", "row 1", "much"]),
+    "infinity": (lambda t: t.with_columns(pl.lit(float("inf")).alias("dose")), ["'dose'"]),
+    "no date": (lambda t: t.with_columns(pl.lit("soon").alias("visit")), ["'visit'", "soon"]),
+}
+
+
+@pytest.mark.parametrize(("change", "parts"), BAD_PREDICTIONS.values(), ids=BAD_PREDICTIONS)
+def test_bad_rows_to_predict(run: Run, saved: Path, tmp_path: Path, change: Callable, parts: list[str]) -> None:
+    """New rows that do not fit the run: one sentence, and an earlier predictions file stays as it was."""
+    change(mixed()).write_csv(tmp_path / "new.csv")
+    (tmp_path / "p.csv").write_text("earlier")
+    answer = run("predict", str(saved), "new.csv", "--out", "p.csv")
+    assert answer.status == INPUT_EXIT
+    assert answer.err.count("\n") == 1
+    assert all(part in answer.err for part in parts)
+    assert (tmp_path / "p.csv").read_text() == "earlier"
+
+
+def test_extra_columns_and_unseen_categories(run: Run, saved: Path, tmp_path: Path) -> None:
+    """Extra columns are named and ignored, unseen categories are predicted, the format follows the ending."""
+    new = mixed().with_columns(pl.lit(1).alias("weight"), pl.lit("Atlantis").alias("city"))
+    new.write_ndjson(tmp_path / "new.jsonl")
+    answer = run("predict", str(saved), "new.jsonl", "--out", "p.parquet")
+    assert answer.status == 0, answer.err
+    assert "Ignored columns that the run did not train on: weight" in answer.err
+    assert pl.read_parquet(tmp_path / "p.parquet").height == 90
+
+
+@pytest.mark.parametrize(
+    ("out", "part"), [("p.xlsx", "must end in"), ("nowhere/p.csv", "no directory"), (".", "must end in")]
+)
+def test_places_for_predictions(run: Run, saved: Path, tmp_path: Path, out: str, part: str) -> None:
+    """A file that cannot be written is refused before anything is predicted."""
+    mixed().write_csv(tmp_path / "new.csv")
+    answer = run("predict", str(saved), "new.csv", "--out", out)
+    assert answer.status == INPUT_EXIT
+    assert part in answer.err
+
+
+def test_version_and_help(run: Run) -> None:
+    """--version prints the version; help names the sub-commands and gives examples."""
+    assert run("--version").out == f"fitwell {fitwell.__version__}\n"
+    text = run("--help").out
+    assert all(name in text for name in ("tune", "predict", "demo"))
+    assert "fitwell tune wdbc.csv --target diagnosis" in run("tune", "--help").out.replace("\n", " ")
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """`fitwell --help` answers without importing JAX, Keras, scikit-learn, SciPy or polars."""
+    code = (
+        "import sys; sys.argv = ['fitwell', '--help']\nfrom fitwell.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "heavy = {'jax', 'keras', 'sklearn', 'scipy', 'polars', 'numpy'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
+    """Ctrl-C during training: one sentence, exit status 130, nothing written."""
+    mixed(2000).write_csv(tmp_path / "table.csv")
+    command = [*FITWELL, "tune", "table.csv", "--target", "ill", "--out", "run", "--patience", "1000", "--epochs", "9999"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    while "Training" not in process.stdout.readline():
+        pass
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == INTERRUPT_EXIT
+    assert err == "fitwell: interrupted; nothing was written.\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+
+
+@pytest.mark.slow
+def test_the_demo_tunes_a_real_table(tmp_path: Path) -> None:
+    """`fitwell demo` ends well on the breast cancer table, and its network is better than chance by far."""
+    done = subprocess.run([*FITWELL, "demo", "--out", "run"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    scores = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))["scores"]
+    assert scores["ensemble"]["accuracy"] > 0.95
