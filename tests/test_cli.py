@@ -290,17 +290,19 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.slow
-def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
-    """Ctrl-C during training: one sentence, exit status 130, nothing written."""
+@pytest.mark.parametrize("moment", [0.5, 9.0])
+def test_an_interrupt_leaves_nothing(tmp_path: Path, moment: float) -> None:
+    """Ctrl-C during compilation or training: one sentence, exit status 130, nothing written."""
     mixed(2000).write_csv(tmp_path / "table.csv")
     command = [*FITWELL, "tune", "table.csv", "--target", "ill", "--out", "run", "--patience", "1000", "--epochs", "9999"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    while "Training" not in process.stdout.readline():
-        pass
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        while "Training" not in process.stdout.readline():
+            pass
+        time.sleep(moment)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == INTERRUPT_EXIT
     assert err == "fitwell: interrupted; nothing was written.\n"
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]

@@ -21,12 +21,12 @@ from fitwell.errors import FitwellError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fitwell.engine.run import Progress
     from fitwell.results import Result
     from fitwell.tuning import Listener
 
 INPUT_EXIT = 2
 INTERRUPT_EXIT = 130
+INTERRUPTED = "fitwell: interrupted; nothing was written."
 
 app = typer.Typer(
     name="fitwell",
@@ -39,20 +39,21 @@ app = typer.Typer(
 )
 
 
-_interrupted = threading.Event()
+_interrupted, _training = threading.Event(), threading.Event()
 
 
 def main() -> None:
     """Run the command; an error is one sentence on standard error and exit status 2."""
     signal.signal(signal.SIGINT, _interrupt)
-    sys.unraisablehook = _report_unraisable
     try:
         app()
     except FitwellError as error:
         typer.echo(f"fitwell: {error}", err=True)
         sys.exit(INPUT_EXIT)
-    except KeyboardInterrupt:
-        typer.echo("fitwell: interrupted; nothing was written.", err=True)
+    except (KeyboardInterrupt, SystemExit):
+        if not _interrupted.is_set():
+            raise
+        typer.echo(INTERRUPTED, err=True)
         sys.exit(INTERRUPT_EXIT)
     except BrokenPipeError:  # the reader of our output has gone, as in `fitwell ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -60,16 +61,21 @@ def main() -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt, and remember it: raised inside one of JAX's callbacks it would be lost."""
+    """Stop at once while networks train, when nothing is being written; else let the writers clean up.
+
+    An exception is no way out of training: raised inside one of JAX's callbacks it is lost, and raised while XLA's
+    threads compile it can crash the interpreter on its way out.
+    """
     del number, frame
     _interrupted.set()
-    raise KeyboardInterrupt
-
-
-def _report_unraisable(lost: sys.UnraisableHookArgs) -> None:
-    """Say nothing of an interrupt lost in a callback: it is acted on after the next epochs."""
-    if not isinstance(lost.exc_value, KeyboardInterrupt):
-        sys.__unraisablehook__(lost)
+    if not _training.is_set():
+        raise KeyboardInterrupt
+    show_cursor = "\x1b[?25h" if sys.stdout.isatty() else ""
+    sys.stdout.write(show_cursor)
+    sys.stdout.flush()
+    sys.stderr.write(f"{INTERRUPTED}\n")
+    sys.stderr.flush()
+    os._exit(INTERRUPT_EXIT)
 
 
 def _version(wanted: bool) -> None:
@@ -175,18 +181,13 @@ def demo(
     seed: Annotated[int, typer.Option(help="Makes a run repeatable to the bit on one machine.")] = 0,
 ) -> None:
     """Tune a real table: 569 breast tumours, 30 measurements each (comes with scikit-learn)."""
-    import tempfile
+    from fitwell.data.examples import breast_cancer
 
-    from fitwell.report.files import write_demo_table
-
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "wdbc.csv"
-        write_demo_table(path)
-        typer.echo("fitwell tune wdbc.csv --target diagnosis")
-        _tune(path, "diagnosis", out, False, "text", {"seed": seed})
+    typer.echo("fitwell tune wdbc.csv --target diagnosis")
+    _tune(breast_cancer(), "diagnosis", out, False, "text", {"seed": seed})
 
 
-def _tune(data: Path, target: str, out: Path | None, force: bool, output: str, options: dict[str, Any]) -> None:
+def _tune(data: Any, target: str, out: Path | None, force: bool, output: str, options: dict[str, Any]) -> None:
     from fitwell.data.reading import as_frame
     from fitwell.directories import RUN_FILE, check_directory
 
@@ -196,7 +197,11 @@ def _tune(data: Path, target: str, out: Path | None, force: bool, output: str, o
     from fitwell.tuning import tune as run
 
     with _listening(output) as (console, listener):
-        result = run(frame, target, listener=listener, **options)
+        _training.set()
+        try:
+            result = run(frame, target, listener=listener, **options)
+        finally:
+            _training.clear()
     if output == "text":
         from fitwell.report import text
 
@@ -229,13 +234,10 @@ def _listening(output: str) -> Iterator[tuple[Console, Listener]]:
     # a table is as wide as it needs when nobody sees it in a terminal
     console = Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else 120)
     if output != "text":
-        yield console, Listener(on_progress=lambda progress: _stop_if_interrupted())
+        yield console, Listener()
         return
     bar = Bar(console)
 
-    def on_progress(progress: Progress) -> None:
-        bar.show(progress)
-        _stop_if_interrupted()
 
     try:
         yield (
@@ -243,16 +245,11 @@ def _listening(output: str) -> Iterator[tuple[Console, Listener]]:
             Listener(
                 on_read=lambda summary: _print(console, text.read(summary)),
                 on_plan=lambda plan: (_print(console, text.planned(plan)), bar.start())[1],
-                on_progress=on_progress,
+                on_progress=bar.show,
             ),
         )
     finally:
         bar.stop()
-
-
-def _stop_if_interrupted() -> None:
-    if _interrupted.is_set():
-        raise KeyboardInterrupt
 
 
 def _print(console: Console, parts: list[Any]) -> None:

@@ -37,13 +37,3 @@ def write_table(table: pl.DataFrame, path: Path) -> None:
     """Write a table in the format of the file's ending; a file that was there stays whole until the end."""
     check_table_file(path)
     write_aside(path, lambda aside: WRITERS[path.suffix.lower()](table, aside))
-
-
-def write_demo_table(path: Path) -> None:
-    """Write scikit-learn's breast cancer table (Wisconsin, 569 rows) with words for the classes."""
-    from sklearn.datasets import load_breast_cancer
-
-    data = load_breast_cancer()
-    columns = {str(name): data.data[:, i] for i, name in enumerate(data.feature_names)}
-    words = [str(data.target_names[label]) for label in data.target]
-    pl.DataFrame({**columns, "diagnosis": words}).write_csv(path)

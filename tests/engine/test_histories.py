@@ -1,0 +1,47 @@
+"""Histories: curves read at the right epochs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fitwell.engine.histories import Histories
+
+NAN = np.nan
+
+
+@pytest.fixture
+def histories() -> Histories:
+    """Two row sets, three strengths, four epochs; the second stopped after two, the third never began."""
+    curve = np.array(
+        [[[4, 3, 2, 3], [6, 5, NAN, NAN], [NAN] * 4], [[8, 7, 6, 7], [9, 8, NAN, NAN], [NAN] * 4]]
+    )
+    return Histories(
+        train_loss=curve / 2,
+        held_out_loss=curve,
+        train_metric=curve * 10,
+        held_out_metric=curve * 100,
+        best_epoch=np.array([3, 1, 0]),
+        best_loss=np.array([4.0, 7.5, np.inf]),
+        epochs=np.array([4, 2, 0]),
+        diverged=np.zeros((2, 3), bool),
+        row_loss=np.zeros((3, 5)),
+    )
+
+
+def test_at_best(histories: Histories) -> None:
+    """Each strength is read at its own best epoch, counted from 1; where there is none stands NaN."""
+    np.testing.assert_array_equal(histories.at_best("held_out_loss"), [[2, 6, NAN], [6, 9, NAN]])
+    np.testing.assert_array_equal(histories.at_best("train_loss"), [[1, 3, NAN], [3, 4.5, NAN]])
+
+
+def test_at_last(histories: Histories) -> None:
+    """Each strength is read at the last epoch it trained."""
+    np.testing.assert_array_equal(histories.at_last("held_out_metric"), [[300, 500, NAN], [700, 800, NAN]])
+
+
+def test_order(histories: Histories) -> None:
+    """Strengths stand from the lowest loss to the highest, ties in the order of the search."""
+    assert histories.order.tolist() == [0, 1, 2]
+    tied = np.array([np.inf, 2.0, 1.0, 2.0])
+    assert Histories(*[histories.train_loss] * 4, tied, tied, tied, tied, tied).order.tolist() == [2, 1, 3, 0]

@@ -1,0 +1,260 @@
+"""Training a search: from rows and strengths to histories, snapshots and predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fitwell.data.row_sets import RowSets
+from fitwell.engine.plan import Plan
+from fitwell.engine.run import Progress, Settings, Trained, default_batch_size, make_rows, train
+from fitwell.engine.stopping import Stopping
+from fitwell.errors import InputError, TrainingError
+from fitwell.regularization.strengths import Candidates
+
+CANDIDATES = Candidates({"l2": np.array([0, 0.01, 0.1])}, np.array([0.01, 0.02, 0.03]))
+SETTINGS = Settings(epochs=4, batch_size=8, stopping=None, devices=1, block_strengths=3, call_epochs=2)
+
+
+@given(st.integers(1, 100_000))
+def test_default_batch_size(rows: int) -> None:
+    """About an eighth of the rows, a power of two from 16 to 256, never more than there are."""
+    size = default_batch_size(rows)
+    assert size <= rows
+    if rows >= 16:
+        assert 16 <= size <= 256
+        assert size & (size - 1) == 0
+    if 128 <= rows <= 2048:
+        assert 1 / 1.5 <= size / (rows / 8) <= 1.5
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"epochs": 0}, "'epochs' must be at least 1. Got 0."),
+        ({"call_epochs": 0}, "'call_epochs' must be at least 1. Got 0."),
+        ({"batch_size": 0}, "'batch_size' must be at least 1. Got 0."),
+        ({"seed": -1}, "'seed' must lie in [0, 4294967296). Got -1."),
+        ({"seed": 2**32}, "'seed' must lie in [0, 4294967296). Got 4294967296."),
+    ],
+    ids=str,
+)
+def test_bad_settings_are_refused(wrong: dict[str, int], sentence: str) -> None:
+    """Settings that cannot be are refused in a sentence, before anything is compiled."""
+    with pytest.raises(InputError) as caught:
+        Settings(**wrong)
+    assert str(caught.value) == sentence
+
+
+def test_make_rows(problem: Callable[..., Any], seed: int) -> None:
+    """Rows are padded; the measured rows are training rows, as many as are held out, none twice, by the seed."""
+    row_sets = problem(seed).row_sets
+    rows = make_rows(row_sets, seed)
+    assert (rows.n_train.tolist(), rows.n_held_out.tolist()) == ([27, 27, 28], [14, 14, 13])
+    assert rows.n_measured.tolist() == rows.n_held_out.tolist()
+    for r in range(3):
+        measured = rows.measured[r, : rows.n_measured[r]]
+        assert len(set(measured)) == rows.n_measured[r]
+        assert set(measured) <= set(row_sets.train[r])
+        assert set(rows.train[r, : rows.n_train[r]]) == set(row_sets.train[r])
+    assert {leaf.dtype for leaf in rows} == {np.dtype(np.int32)}
+    np.testing.assert_array_equal(rows.measured, make_rows(row_sets, seed).measured)
+    assert (rows.measured != make_rows(row_sets, seed + 1).measured).any()
+
+
+def test_few_training_rows_are_all_measured() -> None:
+    """Where fewer rows train than are held out, all of them are measured; with none held out none is."""
+    sets = RowSets((np.array([5, 6], np.int32),), (np.arange(5, dtype=np.int32),), 7)
+    assert set(make_rows(sets, 0).measured[0]) == {5, 6}
+    alone = RowSets((np.arange(5, dtype=np.int32),), (np.array([], np.int32),), 5)
+    assert make_rows(alone, 0).measured.shape == (1, 0)
+
+
+@pytest.fixture(scope="module")
+def search(problem: Callable[..., Any], seed: int) -> tuple[Any, Trained, list[Plan], list[Progress]]:
+    """A regression of three row sets and three strengths, float32, and what was reported while it ran."""
+    case, plans, reports = problem(seed, regression=True), [], []
+    trained = train(
+        *case[:3],
+        CANDIDATES,
+        loss=case.loss,
+        settings=replace(SETTINGS, seed=seed),
+        on_plan=plans.append,
+        on_progress=reports.append,
+    )
+    return case, trained, plans, reports
+
+
+def test_shapes(search: tuple[Any, Trained, Any, Any]) -> None:
+    """Curves are [R, G, E], snapshots [R, G, ...] in the data's own type, and one strength's are [R, ...]."""
+    case, trained, _, _ = search
+    histories = trained.histories
+    assert histories.train_loss.shape == histories.held_out_metric.shape == (3, 3, 4)
+    assert np.isfinite(histories.train_loss).all()
+    assert histories.row_loss.shape == (3, 41)
+    assert (trained.plan.steps, trained.plan.batch_size, trained.compilations) == (4, 8, 1)
+    for whole, one in zip(jax.tree.leaves(trained.best), jax.tree.leaves(trained.variables(1)), strict=True):
+        assert whole.dtype == np.float32
+        np.testing.assert_array_equal(whole[:, 1], one)
+    assert trained.dataset is case.dataset
+
+
+def test_best_losses_are_in_the_targets_units(search: tuple[Any, Trained, Any, Any]) -> None:
+    """The best loss is the lowest mean over row sets, at the best epoch, in squared units of the target."""
+    _, trained, _, _ = search
+    histories = trained.histories
+    means = histories.held_out_loss.mean(axis=0)
+    np.testing.assert_allclose(histories.best_loss, means.min(axis=1), rtol=1e-6)
+    np.testing.assert_array_equal(histories.best_epoch, means.argmin(axis=1) + 1)
+
+
+def test_held_out_predictions(search: tuple[Any, Trained, Any, Any]) -> None:
+    """Each row is predicted by the network that did not train on it, in the target's units."""
+    case, trained, _, _ = search
+    predictions = trained.held_out_predictions([2, 0])
+    assert predictions.shape == (2, 41)
+    for r, held_out in enumerate(case.row_sets.held_out):
+        variables = jax.tree.map(lambda leaf, r=r: leaf[r], trained.variables(2))
+        outputs = case.network.apply(variables, case.dataset.inputs[r, held_out], None)[0][:, 0]
+        expected = case.dataset.shift[r] + case.dataset.scale[r] * outputs
+        np.testing.assert_allclose(predictions[0, held_out], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_row_losses_are_those_of_the_predictions(search: tuple[Any, Trained, Any, Any]) -> None:
+    """The loss of a row is the squared error of its held-out prediction, and their mean is the best loss."""
+    case, trained, _, _ = search
+    target = case.dataset.shift[0] + case.dataset.scale[0] * case.dataset.targets[0]
+    errors = (trained.held_out_predictions([0, 1, 2]) - target) ** 2
+    np.testing.assert_allclose(trained.histories.row_loss, errors, rtol=1e-3, atol=1e-4)
+    by_set = [errors[:, rows].mean(axis=1) for rows in case.row_sets.held_out]
+    np.testing.assert_allclose(trained.histories.best_loss, np.mean(by_set, axis=0), rtol=1e-4)
+
+
+def test_reports(search: tuple[Any, Trained, Any, Any]) -> None:
+    """The plan is told once, before training and with an estimate; progress grows to one."""
+    _, trained, plans, reports = search
+    assert plans == [trained.plan]
+    assert plans[0].seconds > 0
+    assert [report.epoch for report in reports] == [2, 4]
+    assert [report.done for report in reports] == [0.5, 1.0]
+    assert reports[-1].running == 0
+    assert reports[0].running == reports[0].networks == 9
+    assert reports[-1].best_loss == pytest.approx(trained.histories.best_loss.min())
+    assert set(trained.seconds) == {"compile", "train", "measure"}
+
+
+def test_shared_data_is_own_data_repeated(problem: Callable[..., Any], seed: int) -> None:
+    """Row sets that share inputs train as if each had a copy."""
+    case = problem(seed, own=False)
+    copies = replace(
+        case.dataset,
+        inputs=np.stack([case.dataset.inputs] * 3),
+        targets=np.stack([case.dataset.targets] * 3),
+        own=True,
+    )
+    assert copies.bytes == 3 * case.dataset.bytes
+    assert copies.rows == case.dataset.rows == 41
+    runs = [
+        train(case.network, data, case.row_sets, CANDIDATES, loss=case.loss, settings=SETTINGS)
+        for data in (case.dataset, copies)
+    ]
+    np.testing.assert_allclose(*(run.histories.held_out_loss for run in runs), rtol=1e-4)
+    np.testing.assert_allclose(*(run.held_out_predictions([0, 1, 2]) for run in runs), rtol=1e-3, atol=1e-5)
+
+
+def test_rows_held_out_often_or_never(problem: Callable[..., Any], seed: int) -> None:
+    """Rows held out twice have the mean of both, rows never held out NaN, in predictions and row losses."""
+    case = problem(seed)
+    first = np.arange(0, 14, dtype=np.int32)
+    second = np.arange(7, 20, dtype=np.int32)
+    everything = np.arange(41, dtype=np.int32)
+    held_out = (first, second, second)
+    sets = RowSets(tuple(np.setdiff1d(everything, part) for part in held_out), held_out, 41)
+    trained = train(case.network, case.dataset, sets, CANDIDATES, loss=case.loss, settings=SETTINGS)
+    predictions = trained.held_out_predictions([1])[0]
+    assert np.isnan(predictions[20:]).all()
+    assert np.isnan(trained.histories.row_loss[:, 20:]).all()
+    np.testing.assert_allclose(predictions[:20].sum(axis=1), 1, rtol=1e-5)
+    by_set = []
+    for r in range(3):
+        variables = jax.tree.map(lambda leaf, r=r: leaf[r], trained.variables(1))
+        outputs = case.network.apply(variables, case.dataset.inputs[r, 7:14], None)[0]
+        by_set.append(case.loss.predict(outputs))
+    np.testing.assert_allclose(predictions[7:14], np.mean(by_set, axis=0), rtol=1e-4)
+
+
+def test_refit_on_all_rows(problem: Callable[..., Any], seed: int) -> None:
+    """Without held-out rows all strengths train to the end, nothing diverges, and no row has a loss."""
+    case = problem(seed)
+    everything = np.arange(41, dtype=np.int32)
+    sets = RowSets((everything,) * 3, (np.array([], np.int32),) * 3, 41)
+    trained = train(case.network, case.dataset, sets, CANDIDATES, loss=case.loss, settings=SETTINGS)
+    histories = trained.histories
+    assert histories.best_epoch.tolist() == histories.epochs.tolist() == [4, 4, 4]
+    assert not histories.diverged.any()
+    assert np.isnan(histories.row_loss).all()
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(trained.best))
+
+
+def test_no_leak_into_training_curves(problem: Callable[..., Any], seed: int) -> None:
+    """Shuffled targets of all held-out rows of a row set leave its training curve as it was, bit for bit."""
+    case = problem(seed)
+    targets = case.dataset.targets.copy()
+    held_out = case.row_sets.held_out[0]
+    targets[0, held_out] = (targets[0, held_out] + 1) % 3
+    changed = replace(case.dataset, targets=targets)
+    runs = [
+        train(case.network, data, case.row_sets, CANDIDATES, loss=case.loss, settings=SETTINGS).histories
+        for data in (case.dataset, changed)
+    ]
+    np.testing.assert_array_equal(runs[0].train_loss, runs[1].train_loss)
+    assert (runs[0].held_out_loss[0] != runs[1].held_out_loss[0]).all()
+    np.testing.assert_array_equal(runs[0].held_out_loss[1:], runs[1].held_out_loss[1:])
+
+
+def test_patience_ends_a_search(problem: Callable[..., Any], seed: int) -> None:
+    """Strengths that do not improve leave: far fewer epochs than allowed, and NaN behind them."""
+    case = problem(seed)
+    settings = replace(SETTINGS, epochs=400, stopping=Stopping(patience=4, halvings=(), finalists=3))
+    rates = replace(CANDIDATES, learning_rate=np.full(3, 0.1))
+    histories = train(*case[:3], rates, loss=case.loss, settings=settings).histories
+    assert histories.epochs.max() < 200
+    assert (histories.epochs - histories.best_epoch >= 4).all()
+    for g, epochs in enumerate(histories.epochs):
+        assert np.isfinite(histories.held_out_loss[:, g, :epochs]).all()
+        assert np.isnan(histories.held_out_loss[:, g, epochs:]).all()
+
+
+def test_too_little_memory_is_an_error(problem: Callable[..., Any], seed: int) -> None:
+    """A budget that holds not even one block is refused before anything is compiled."""
+    case = problem(seed)
+    with pytest.raises(TrainingError, match=r"The smallest block \(3 row sets x 3 strengths\)"):
+        train(*case[:3], CANDIDATES, loss=case.loss, settings=replace(SETTINGS, memory=1000))
+
+
+def test_batches_fit_the_smallest_row_set(problem: Callable[..., Any], seed: int) -> None:
+    """A batch is never larger than the smallest row set's training rows."""
+    case, plans = problem(seed), []
+
+    class PlannedError(Exception):
+        """Stops a search once it is planned."""
+
+    def stop(plan: Plan) -> None:
+        plans.append(plan)
+        raise PlannedError
+
+    sets = RowSets(
+        (np.arange(10, dtype=np.int32), np.arange(40, dtype=np.int32)), (np.array([40], np.int32),) * 2, 41
+    )
+    data = replace(case.dataset, inputs=case.dataset.inputs[:2], targets=case.dataset.targets[:2])
+    data = replace(data, shift=np.zeros(2), scale=np.ones(2))
+    with pytest.raises(PlannedError):
+        train(case.network, data, sets, CANDIDATES, loss=case.loss, settings=Settings(), on_plan=stop)
+    assert (plans[0].batch_size, plans[0].steps) == (10, 4)

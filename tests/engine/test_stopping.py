@@ -1,0 +1,101 @@
+"""Stopping: who goes on, by hand-written losses."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fitwell.engine.stopping import Stopping, still_running
+
+PATIENT = Stopping(patience=100, halvings=(10, 25), finalists=2)
+
+
+def staying(
+    rules: Stopping,
+    best_loss: list[float],
+    *,
+    best_epoch: list[int] | int = 10,
+    running: list[bool] | None = None,
+    before: int = 5,
+    after: int = 10,
+) -> list[int]:
+    """The numbers of the strengths that train on."""
+    everyone = np.ones(len(best_loss), bool) if running is None else np.array(running)
+    epochs = np.broadcast_to(best_epoch, len(best_loss))
+    return np.flatnonzero(still_running(rules, everyone, np.array(best_loss), epochs, before, after)).tolist()
+
+
+def test_patience() -> None:
+    """A strength leaves when its best epoch lies `patience` epochs back, and not one epoch earlier."""
+    rules = Stopping(patience=4, halvings=(), finalists=4)
+    assert staying(rules, [1, 1, 1, 1], best_epoch=[10, 7, 6, 5], after=10) == [0, 1]
+
+
+def test_halving_keeps_the_better_half() -> None:
+    """At a halving the better half goes on, and the unregularized network though it is the worst."""
+    losses = [9.0, 5, 3, 8, 1, 7, 2, 6]
+    assert staying(PATIENT, losses) == [0, 1, 2, 4, 6]
+    assert staying(PATIENT, [0.5, *losses[1:]]) == [0, 2, 4, 6]
+
+
+def test_halving_only_at_its_epochs() -> None:
+    """A halving acts in the call that passes its epoch, wherever in it, and in no other."""
+    losses = [1.0, 2, 3, 4, 5, 6, 7, 8]
+    everyone = list(range(8))
+    assert staying(PATIENT, losses, before=5, after=9) == everyone
+    assert staying(PATIENT, losses, before=9, after=12) == [0, 1, 2, 3]
+    assert staying(PATIENT, losses, before=10, after=15) == everyone
+    assert staying(PATIENT, losses, before=0, after=50) == [0, 1, 2, 3]
+
+
+def test_halves_are_of_those_running() -> None:
+    """The half is counted among those still in training, rounded up; who has left does not come back."""
+    losses = [8.0, 1, 2, 3, 4, 5, 6, 7]
+    running = [False, False, True, True, True, True, True, False]
+    assert staying(PATIENT, losses, running=running) == [2, 3, 4]
+
+
+def test_finalists_survive() -> None:
+    """A halving leaves at least the finalists."""
+    rules = Stopping(patience=100, halvings=(10,), finalists=3)
+    assert staying(rules, [1.0, 2, 3, 4]) == [0, 1, 2]
+
+
+def test_what_diverged_leaves() -> None:
+    """A strength of infinite loss leaves, the unregularized network too, and the others stay."""
+    rules = Stopping(patience=100, halvings=(), finalists=2)
+    assert staying(rules, [np.inf, 1, np.inf, 2]) == [1, 3]
+
+
+def test_the_end_comes_when_the_leaders_have_left() -> None:
+    """The search ends once the best `finalists` have stopped improving, whatever the rest still does."""
+    rules = Stopping(patience=5, halvings=(), finalists=2)
+    losses = [9.0, 1, 2, 3, 4]
+    assert staying(rules, losses, best_epoch=[1, 4, 6, 10, 10]) == [2, 3, 4]
+    assert staying(rules, losses, best_epoch=[1, 4, 5, 10, 10]) == []
+
+
+def test_the_end_waits_for_the_unregularized() -> None:
+    """While the unregularized network still improves the search goes on: its curve is in the result."""
+    rules = Stopping(patience=5, halvings=(), finalists=2)
+    assert staying(rules, [9.0, 1, 2, 3, 4], best_epoch=[10, 4, 5, 10, 10]) == [0, 3, 4]
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 10) | st.just(np.inf), st.integers(0, 20), st.booleans()),
+        min_size=1,
+        max_size=9,
+    ),
+    st.integers(1, 20),
+    st.integers(1, 5),
+)
+def test_nobody_comes_back(rows: list[tuple[float, int, bool]], patience: int, finalists: int) -> None:
+    """Whatever the losses: only who was running stays, and who stays is finite and improved of late."""
+    losses, epochs, running = (list(values) for values in zip(*rows, strict=True))
+    rules = Stopping(patience, (20,), finalists)
+    for g in staying(rules, losses, best_epoch=epochs, running=running, before=15, after=20):
+        assert running[g]
+        assert np.isfinite(losses[g])
+        assert 20 - epochs[g] < patience
