@@ -77,9 +77,7 @@ def time_table(found: dict[str, list[dict[str, Any]]], shapes: dict[str, list[in
     for name, runs in found.items():
         seconds = [run["seconds"] for run in runs]
         middle = statistics.median(seconds)
-        parts = [
-            statistics.median(run["saved"]["seconds"][key] for run in runs) for key in ("compile", "train")
-        ]
+        parts = [statistics.median(run["saved"]["seconds"][key] for run in runs) for key in ("compile", "train")]
         cpu = statistics.median(run["cpu_seconds"] for run in runs)
         peak = round(max(run["peak_bytes"] for run in runs) / measuring.MIB)
         verdict = "pass" if middle <= LIMITS[name] else "FAIL"
@@ -97,8 +95,7 @@ def score_table(found: dict[str, list[dict[str, Any]]]) -> str:
     for name, runs in found.items():
         scores = runs[-1]["saved"]["scores"]
         rows += [
-            [name, metric, *(_score(scores, way, metric) for way in SHOWN_SCORES)]
-            for metric in scores["unregularized"]
+            [name, metric, *(_score(scores, way, metric) for way in SHOWN_SCORES)] for metric in scores["unregularized"]
         ]
     header = ["table", "cross-validated", *(way.replace("_", " ") for way in SHOWN_SCORES)]
     return measuring.table(header, rows)

@@ -239,9 +239,7 @@ def measure_round(size: Size, folder: str) -> dict[str, dict[str, Any]]:
     keras_environment = {"KERAS_BACKEND": "jax"}
     measured = {
         "fitwell": measuring.in_child(__file__, "fitwell", epochs=epochs, strengths=size.strengths),
-        "Keras": measuring.in_child(
-            __file__, "keras", keras_environment, epochs=epochs, networks=size.keras_networks
-        ),
+        "Keras": measuring.in_child(__file__, "keras", keras_environment, epochs=epochs, networks=size.keras_networks),
         "TensorFlow.js": measuring.in_node("tfjs_digits.mjs", epochs=epochs, **tfjs),
         "scikit-learn": measuring.in_child(__file__, "sklearn", epochs=epochs, alphas=size.alphas),
     }
@@ -275,9 +273,7 @@ def times_table(rounds: Sequence[Round]) -> str:
         without = [seconds_per_network(name, result, compiled=True) for result in results]
         apart = name in ("fitwell", "Keras")
         networks = results[0].get("networks") or len(results[0]["fits"])
-        accuracy = [
-            statistics.median(part["accuracy"] for part in result.get("fits", [result])) for result in results
-        ]
+        accuracy = [statistics.median(part["accuracy"] for part in result.get("fits", [result])) for result in results]
         rows.append(
             [
                 name,
@@ -348,9 +344,7 @@ def ratio_table(rounds: Sequence[Round]) -> str:
             middle = statistics.median(found)
             aimed = way == "fitwell's not counted"
             verdict = ("pass" if middle >= target else "FAIL") if aimed else ""
-            rows.append(
-                [name, way, middle, measuring.spread(found), f"at least {target:g}" if aimed else "", verdict]
-            )
+            rows.append([name, way, middle, measuring.spread(found), f"at least {target:g}" if aimed else "", verdict])
     header = ["times as fast as", "compilation", "median", "range over rounds", "target", ""]
     return measuring.table(header, rows)
 

@@ -239,9 +239,7 @@ def _time_in_loop(
         return jax.lax.fori_loop(0, repeats, again, (given, run(*given)))[1]
 
     out_splits = jax.tree.map(split, out_axes)
-    spread = jax.shard_map(
-        loop, mesh=mesh, in_specs=tuple(map(split, axes)), out_specs=out_splits, check_vma=False
-    )
+    spread = jax.shard_map(loop, mesh=mesh, in_specs=tuple(map(split, axes)), out_specs=out_splits, check_vma=False)
     compiled = jax.jit(spread).lower(*operands).compile(compiler_options=options or None)
     jax.block_until_ready(compiled(*operands))
     begin = time.perf_counter()
@@ -342,18 +340,13 @@ def block_table(size: Size) -> str:
 
 def layout_table(size: Size) -> str:
     """The products of a training step, and all of it, in both layouts."""
-    rounds = [
-        measuring.in_child(__file__, "layouts", repeats=size.repeats)["microseconds"]
-        for _ in range(size.rounds)
-    ]
+    rounds = [measuring.in_child(__file__, "layouts", repeats=size.repeats)["microseconds"] for _ in range(size.rounds)]
     rows = []
     for name in (*PRODUCTS, GRADIENTS):
         keys = [f"{name}|{layout}|{option}" for option in ("on", "off") for layout in (OURS, KERAS)]
         times = [statistics.median(found[key] for found in rounds) for key in keys]
         equation = PRODUCTS[name][0] if name in PRODUCTS else ""
-        operations = (
-            _operations(equation) if equation else sum(_operations(both[0]) for both in PRODUCTS.values())
-        )
+        operations = _operations(equation) if equation else sum(_operations(both[0]) for both in PRODUCTS.values())
         gains = [[found[theirs] / found[ours] for found in rounds] for ours, theirs in (keys[:2], keys[2:])]
         medians = [f"{measuring.cell(statistics.median(gain))} ({measuring.spread(gain)})" for gain in gains]
         rows.append([name, equation, *times, operations / times[0] / 1000, *medians])

@@ -30,9 +30,7 @@ Task = Callable[..., dict[str, Any]]
 """What a child process runs: keyword arguments in, a dictionary that JSON can hold out."""
 
 
-def arguments(
-    description: str | None, tasks: Mapping[str, Task], only: Sequence[str] = ()
-) -> argparse.Namespace:
+def arguments(description: str | None, tasks: Mapping[str, Task], only: Sequence[str] = ()) -> argparse.Namespace:
     """Read the command line; in a child process, run its task, print the result and leave.
 
     Parameters
@@ -59,9 +57,7 @@ def arguments(
     return options
 
 
-def in_child(
-    script: str, task: str, environment: Mapping[str, str] | None = None, **keywords: Any
-) -> dict[str, Any]:
+def in_child(script: str, task: str, environment: Mapping[str, str] | None = None, **keywords: Any) -> dict[str, Any]:
     """Run a task of `script` in a fresh Python process and return what it measured."""
     command = [sys.executable, str(Path(script).resolve()), "--child", task, json.dumps(keywords)]
     return _run(command, {**os.environ, **(environment or {})})
@@ -158,9 +154,7 @@ def versions() -> str:
     found = [f"Python {platform.python_version()}"]
     found += [f"{name} {_version(name)}" for name in ("jax", "jaxlib", "keras", "scikit-learn", "numpy")]
     found += [f"Node {_node_version()}"]
-    found += [
-        f"{name} {_npm_version(name)}" for name in ("@tensorflow/tfjs", "@tensorflow/tfjs-backend-wasm")
-    ]
+    found += [f"{name} {_npm_version(name)}" for name in ("@tensorflow/tfjs", "@tensorflow/tfjs-backend-wasm")]
     return ", ".join(found)
 
 
@@ -181,9 +175,7 @@ def _version(name: str) -> str:
 
 def _node_version() -> str:
     try:
-        return (
-            subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip().lstrip("v")
-        )
+        return subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip().lstrip("v")
     except OSError:
         return "not installed"
 

@@ -172,7 +172,7 @@ def test_bad_tables_get_one_sentence(
 
 
 def test_odd_tables_are_used_and_said_so(run: Run, tmp_path: Path) -> None:
-    """Numbers as text, empty columns, thousands of categories, ids and rows without a target are handled and reported."""
+    """Numbers as text, empty columns, thousands of categories, ids, rows without a target: handled and reported."""
     n = 2400
     frame = pl.DataFrame(
         {
@@ -294,7 +294,19 @@ def test_help_loads_nothing_heavy() -> None:
 def test_an_interrupt_leaves_nothing(tmp_path: Path, moment: float) -> None:
     """Ctrl-C during compilation or training: one sentence, exit status 130, nothing written."""
     mixed(2000).write_csv(tmp_path / "table.csv")
-    command = [*FITWELL, "tune", "table.csv", "--target", "ill", "--out", "run", "--patience", "1000", "--epochs", "9999"]
+    command = [
+        *FITWELL,
+        "tune",
+        "table.csv",
+        "--target",
+        "ill",
+        "--out",
+        "run",
+        "--patience",
+        "1000",
+        "--epochs",
+        "9999",
+    ]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stdout is not None

@@ -70,7 +70,7 @@ def test_places_that_cannot_be_used(tmp_path: Path, place: str, sentence: str) -
         check_directory(tmp_path / place, force=False, mark=RUN_FILE)
 
 
-def test_a_file_system_that_refuses(tmp_path: Path) -> None:
+def test_a_file_system_that_refuses() -> None:
     """A place where nothing can be made is refused in a sentence, also for an administrator."""
     with (
         pytest.raises(FileError, match="cannot be made"),

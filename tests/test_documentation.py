@@ -32,7 +32,9 @@ def test_the_readme_shows_code_early() -> None:
     assert lines.index("```python") < 35
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *sorted(p.name for p in (ROOT / "docs").glob("*.md"))])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", *sorted(p.name for p in (ROOT / "docs").glob("*.md"))]
+)
 def test_links_lead_somewhere(page: str) -> None:
     """Every relative link of a page is a file of the project."""
     path = ROOT / page if (ROOT / page).exists() else ROOT / "docs" / page

@@ -128,9 +128,7 @@ def train_alone(
         order = rows[np.argsort(ranks, kind="stable")]
         for step in range(-(-most // BATCH)):
             batch = [order[(step * BATCH + place) % len(order)] for place in range(BATCH)]
-            gradients = gradient(
-                weights, inputs[batch], targets[batch], strength, (seed, of, epoch, 1 + step)
-            )
+            gradients = gradient(weights, inputs[batch], targets[batch], strength, (seed, of, epoch, 1 + step))
             count += 1
             for index, moved in enumerate(gradients):
                 kernel = index % 2 == 0
@@ -233,9 +231,7 @@ def test_alone_or_together(together: tuple[Any, Trained], seed: int) -> None:
     ],
     ids=str,
 )
-def test_alone_or_together_can_fail(
-    together: tuple[Any, Trained], seed: int, break_it: dict[str, Any]
-) -> None:
+def test_alone_or_together_can_fail(together: tuple[Any, Trained], seed: int, break_it: dict[str, Any]) -> None:
     """A network alone with one thing changed does not equal the one trained among others."""
     case, trained = together
     g, break_it = 5, dict(break_it)
@@ -352,9 +348,7 @@ def test_no_leak(leak_case: tuple[Any, Run], seed: int, how: str, row_set: int) 
     state, trace = run(case.dataset, rows)
     other, other_trace = run(changed, rows)
     assert equal_bits(state.variables, other.variables)
-    assert equal_bits(
-        (trace.train_loss, trace.train_metric), (other_trace.train_loss, other_trace.train_metric)
-    )
+    assert equal_bits((trace.train_loss, trace.train_metric), (other_trace.train_loss, other_trace.train_metric))
     assert not equal_bits(trace.held_out_loss[row_set], other_trace.held_out_loss[row_set])
 
 
@@ -366,9 +360,7 @@ def test_no_leak_can_fail(leak_case: tuple[Any, Run], seed: int) -> None:
     smuggled.train[0, 3] = case.row_sets.held_out[0][2]
     changed = perturb(case.dataset, 0, case.row_sets.held_out[0], "values")
     state, other = (run(dataset, smuggled)[0].variables for dataset in (case.dataset, changed))
-    first, rest = (
-        jax.tree.map(lambda leaf, at=at: leaf[at], (state, other)) for at in (slice(0, 1), slice(1, None))
-    )
+    first, rest = (jax.tree.map(lambda leaf, at=at: leaf[at], (state, other)) for at in (slice(0, 1), slice(1, None)))
     assert not equal_bits(*first)
     assert equal_bits(*rest)
 
@@ -402,9 +394,7 @@ def test_no_leak_through_encodings(problem: Callable[..., Any], seed: int) -> No
     """Imputation, scaling and categories fitted per row set let no held-out row in; fitted on all they do."""
     case, raw = problem(seed), mixed_table(seed)
     columns = describe_columns(
-        pl.DataFrame(
-            {"size": [1.5, None] * 20, "weight": [0.5, 1.5] * 20, "city": ["a", "b", "c", "d", None] * 8}
-        )
+        pl.DataFrame({"size": [1.5, None] * 20, "weight": [0.5, 1.5] * 20, "city": ["a", "b", "c", "d", None] * 8})
     )
     layout = make_layout(columns, raw)
     held_out = case.row_sets.held_out[0]
@@ -436,9 +426,7 @@ def search(problem: Callable[..., Any], seed: int) -> Callable[..., Trained]:
 
     @cache
     def run(stopping: Stopping | None = None, **placement: Any) -> Trained:
-        settings = Settings(
-            epochs=6, batch_size=BATCH, stopping=stopping, seed=seed, call_epochs=2, **placement
-        )
+        settings = Settings(epochs=6, batch_size=BATCH, stopping=stopping, seed=seed, call_epochs=2, **placement)
         with jax.enable_x64(True):
             return train(*case[:3], ALL_ON, loss=case.loss, settings=settings)
 
@@ -475,9 +463,7 @@ def test_placement_does_not_matter(search: Callable[..., Trained], placement: di
     assert close(numbers(whole), numbers(cut))
 
 
-def test_the_same_cut_is_the_same_bits(
-    problem: Callable[..., Any], search: Callable[..., Trained], seed: int
-) -> None:
+def test_the_same_cut_is_the_same_bits(problem: Callable[..., Any], search: Callable[..., Trained], seed: int) -> None:
     """A search placed the same way a second time is the same bit for bit; with another seed it is not."""
     case = problem(seed, dtype=np.float64)
 
@@ -565,9 +551,7 @@ def compilations() -> Compilations:
     return Compilations()
 
 
-def test_one_compilation_for_a_search(
-    problem: Callable[..., Any], compilations: Compilations, seed: int
-) -> None:
+def test_one_compilation_for_a_search(problem: Callable[..., Any], compilations: Compilations, seed: int) -> None:
     """Waves, blocks, halving and repacking share one program: nothing is compiled once training has begun."""
     case, before = problem(seed), compilations.count
     settings = replace(two_at_a_time(seed), stopping=HALVING)

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from example_tables import QUICK, mixed
 
 from fitwell.errors import FileError, InputError
 from fitwell.prediction import ENCODING_FILE, MODEL_FILE, load
 from fitwell.tuning import tune
-from example_tables import QUICK, mixed
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_labels_keep_their_type() -> None:
 
 def test_missing_columns_are_all_named(result) -> None:
     """A table without two of the columns is refused with both names."""
-    with pytest.raises(InputError, match="'age'.*'city'"):
+    with pytest.raises(InputError, match=r"'age'.*'city'"):
         result.predict(mixed().drop("age", "city"))
 
 
@@ -61,8 +61,14 @@ def test_extra_columns_are_ignored_and_named(result) -> None:
 
 def test_unseen_categories_and_missing_values_are_handled(result) -> None:
     """A city nobody has seen and a row of missing values get probabilities."""
-    new = mixed().head(2).with_columns(
-        pl.Series("city", ["Atlantis", None]), pl.Series("age", [1e9, None]), pl.Series("dose", [None, None], dtype=pl.Float64)
+    new = (
+        mixed()
+        .head(2)
+        .with_columns(
+            pl.Series("city", ["Atlantis", None]),
+            pl.Series("age", [1e9, None]),
+            pl.Series("dose", [None, None], dtype=pl.Float64),
+        )
     )
     numbers = result.predictor.predict_numbers(new)
     assert np.isfinite(numbers).all()

@@ -8,8 +8,6 @@ import polars as pl
 import pytest
 
 from fitwell.errors import FileError
-from fitwell.tuning import tune
-from example_tables import QUICK, mixed
 
 
 def test_a_run_holds_the_whole_search(result, tmp_path: Path) -> None:

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from example_tables import mixed
 
 from fitwell.errors import InputError
 from fitwell.tables import read_problem
-from example_tables import mixed
 
 
 def test_a_table_is_understood() -> None:
@@ -95,5 +95,5 @@ def test_wrong_arguments(options: dict, sentence: str) -> None:
 def test_nothing_to_learn_from() -> None:
     """A table whose columns are all set aside is refused, with the reasons."""
     frame = pl.DataFrame({"constant": [1.0] * 20, "y": ["a", "b"] * 10})
-    with pytest.raises(InputError, match="No column is left to learn from.*'constant'"):
+    with pytest.raises(InputError, match=r"No column is left to learn from.*'constant'"):
         read_problem(frame, "y", cv=3)

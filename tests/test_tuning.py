@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from example_tables import QUICK, mixed
 
 from fitwell.errors import InputError, TrainingError
 from fitwell.regularization.strengths import Regularization
 from fitwell.tuning import Listener, Options, tune
-from example_tables import QUICK, mixed
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def test_the_table_is_sorted_by_held_out_loss(result) -> None:
 
 
 def test_the_ensemble_is_the_mean_of_the_fold_networks(result) -> None:
-    """The Keras model gives the mean probability of 4 strengths x 3 folds, computed here from the networks themselves."""
+    """The Keras model gives the mean probability of 4 strengths x 3 folds, computed here network by network."""
     import jax
 
     from fitwell.tables import read_problem

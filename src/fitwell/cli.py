@@ -86,7 +86,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[  # noqa: ARG001
+    version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
@@ -102,7 +102,9 @@ def tune(
     target: Annotated[str, typer.Option(help="Column to predict.")],
     out: Annotated[Path | None, typer.Option(help="New directory for the model and the whole search.")] = None,
     force: Annotated[bool, typer.Option(help="Replace the directory if it is an earlier run.")] = False,
-    task: Annotated[str | None, typer.Option(help="classification or regression; decided by the target if not given.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="classification or regression; decided by the target if not given.")
+    ] = None,
     cv: Annotated[int, typer.Option(help="Folds.")] = 5,
     repeats: Annotated[int, typer.Option(help="How often the folds are drawn anew.")] = 1,
     groups: Annotated[str | None, typer.Option(help="Column: rows of one group stay in one fold.")] = None,
@@ -118,7 +120,9 @@ def tune(
         str | None, typer.Option(help="ensemble of the fold networks, or single: one network on all rows.")
     ] = None,
     rule: Annotated[str, typer.Option(help="Strength of a single refit: 1se or min.")] = "1se",
-    memory: Annotated[float | None, typer.Option(help="GiB that training may use; half of what is free if not given.")] = None,
+    memory: Annotated[
+        float | None, typer.Option(help="GiB that training may use; half of what is free if not given.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Makes a run repeatable to the bit on one machine.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
     quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
@@ -213,7 +217,9 @@ def _tune(data: Any, target: str, out: Path | None, force: bool, output: str, op
 
 def _finish(console: Console, result: Result, out: Path | None, output: str) -> None:
     if output == "json":
-        typer.echo(json.dumps({**result.to_json(), "saved": str(out) if out else None}, ensure_ascii=False, allow_nan=False))
+        typer.echo(
+            json.dumps({**result.to_json(), "saved": str(out) if out else None}, ensure_ascii=False, allow_nan=False)
+        )
     elif output == "text" and out is not None:
         from fitwell.report import text
 
@@ -238,7 +244,6 @@ def _listening(output: str) -> Iterator[tuple[Console, Listener]]:
         return
     bar = Bar(console)
 
-
     try:
         yield (
             console,
@@ -261,7 +266,9 @@ def _units(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(",") if part.strip())
     except ValueError:
-        raise typer.BadParameter(f"expected whole numbers such as 128,64, got '{text}'", param_hint="--hidden") from None
+        raise typer.BadParameter(
+            f"expected whole numbers such as 128,64, got '{text}'", param_hint="--hidden"
+        ) from None
 
 
 def _names(text: str) -> tuple[str, ...]:

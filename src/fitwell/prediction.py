@@ -13,7 +13,7 @@ import polars as pl
 
 from fitwell.data.columns import Column
 from fitwell.data.encoding import Encoding
-from fitwell.data.raw import extract, extra_columns
+from fitwell.data.raw import extra_columns, extract
 from fitwell.data.reading import as_frame
 from fitwell.data.target import LabelType, labels_of
 from fitwell.errors import FileError
@@ -60,7 +60,9 @@ class Predictor:
         raw = extract(as_frame(table), self.columns)
         encoded = [encoding.transform(raw) for encoding in self.encodings]
         # one batch size for all calls: another shape would be compiled anew
-        outputs = np.asarray(self.model.predict(encoded if len(encoded) > 1 else encoded[0], verbose=0, batch_size=1024))
+        outputs = np.asarray(
+            self.model.predict(encoded if len(encoded) > 1 else encoded[0], verbose=0, batch_size=1024)
+        )
         return outputs if self.task == "classification" else outputs[:, 0]
 
     def predict(self, table: Any) -> pl.DataFrame:
@@ -136,7 +138,9 @@ def _read_encoding(directory: Path) -> Mapping[str, Any]:
         raise FileError(f"'{path}' is damaged ({error}): tune again.") from error
     if not isinstance(stored, dict) or stored.get("format") != FORMAT:
         found = stored.get("format") if isinstance(stored, dict) else type(stored).__name__
-        raise FileError(f"'{path}' has format {found!r}, and this fitwell reads {FORMAT}: upgrade fitwell or tune again.")
+        raise FileError(
+            f"'{path}' has format {found!r}, and this fitwell reads {FORMAT}: upgrade fitwell or tune again."
+        )
     return stored
 
 

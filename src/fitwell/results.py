@@ -46,8 +46,9 @@ class Result:
     ensemble_size
         Strengths averaged in the scores of `"ensemble"`.
     scores
-        Cross-validated scores (rows predicted by networks that did not train on them) of `"unregularized"`, `"minimum"`,
-        `"one_standard_error"` and `"ensemble"`. All but the first are optimistic: the same rows chose the strength.
+        Cross-validated scores (rows predicted by networks that did not train on them) of `"unregularized"`,
+        `"minimum"`, `"one_standard_error"` and `"ensemble"`. All but the first are optimistic: the same rows chose the
+        strength.
     held_out_predictions
         For the same names, [n, k] probabilities or [n] values; NaN for rows never held out.
     loss_name
@@ -83,7 +84,7 @@ class Result:
 
     @property
     def table(self) -> pl.DataFrame:
-        """All strengths, best first: mean held-out loss at the best epoch, its standard error over row sets, and more."""
+        """All strengths, best first: mean held-out loss at the best epoch, its standard error, and more."""
         histories, order = self.histories, self.histories.order
         held_out, train = histories.at_best("held_out_loss"), histories.at_best("train_loss")
         count = held_out.shape[0]
@@ -101,7 +102,7 @@ class Result:
         return pl.DataFrame(columns)[order.tolist()]
 
     def unregularized(self) -> dict[str, float]:
-        """The network without any regularization, at its last epoch and at its best: losses and the gap between them."""
+        """The network without regularization, at its last epoch and at its best: losses and their gap."""
         histories = self.histories
         train, held_out = histories.at_last("train_loss")[:, 0].mean(), histories.at_last("held_out_loss")[:, 0].mean()
         return {

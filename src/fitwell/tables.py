@@ -137,16 +137,12 @@ def read_problem(
         raise InputError(f"No column is left to learn from: {_set_aside(columns)}.")
     raw = extract(rows, columns)
     layout = make_layout(columns, raw)
-    row_sets = folds(
-        read.values, read.task, cv=cv, repeats=repeats, seed=seed, classes=read.classes, **special
-    )
+    row_sets = folds(read.values, read.task, cv=cv, repeats=repeats, seed=seed, classes=read.classes, **special)
     encodings = tuple(fit_encoding(layout, raw, train) for train in row_sets.train)
     return TableProblem(columns, read, frame.height, frame.height - len(kept), layout, raw, row_sets, encodings)
 
 
-def make_dataset(
-    target: Target, raw: RawFeatures, row_sets: RowSets, encodings: tuple[Encoding, ...]
-) -> Dataset:
+def make_dataset(target: Target, raw: RawFeatures, row_sets: RowSets, encodings: tuple[Encoding, ...]) -> Dataset:
     """Encode inputs [R, n, d] and targets [R, n], each row set with the numbers fitted on its own training rows."""
     inputs = stack(encodings, raw)
     count = row_sets.count
@@ -164,7 +160,9 @@ def _with_target(frame: pl.DataFrame, target: Any) -> tuple[pl.DataFrame, str]:
     if isinstance(target, str):
         return frame, target
     if target is None:
-        raise InputError("A target is needed: the name of a column of the table, or an array with a value for each row.")
+        raise InputError(
+            "A target is needed: the name of a column of the table, or an array with a value for each row."
+        )
     if not hasattr(target, "__len__") or len(target) != frame.height:
         found = f"{len(target)} values" if hasattr(target, "__len__") else type(target).__name__
         raise InputError(f"The target must have one value for each of the {frame.height} rows. Got {found}.")

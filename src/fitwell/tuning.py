@@ -110,8 +110,8 @@ def tune(
 ) -> Result:
     """Search the regularization of a dense network on a table, every fold times every strength at once.
 
-    The objective is ``mean loss + l1 * sum |w| + l2 * sum w**2`` over all kernels, with the log loss (classification) or
-    the squared error of the standardised target (regression).
+    The objective is ``mean loss + l1 * sum |w| + l2 * sum w**2`` over all kernels, with the log loss (classification)
+    or the squared error of the standardised target (regression).
 
     Parameters
     ----------
@@ -138,8 +138,9 @@ def tune(
         The most epochs (a search usually ends long before); rows of a batch (None: an eighth of the rows, 16 to 256);
         epochs without improvement after which a strength stops; `"constant"` or `"cosine"`.
     refit
-        `"ensemble"` averages the fold networks of the best strengths, nothing is trained again; `"single"` trains one network
-        on all rows. None takes the ensemble, and a single network with `time`, where early folds have seen little.
+        `"ensemble"` averages the fold networks of the best strengths, nothing is trained again; `"single"` trains one
+        network on all rows. None takes the ensemble, and a single network with `time`, where early folds have seen
+        little.
     rule
         Which strength a single refit takes: `"1se"`, or `"min"`.
     refit_seeds
@@ -188,9 +189,7 @@ def tune(
         memory=memory,
     )
     candidates = options.candidates()
-    problem = read_problem(
-        table, target, task=task, cv=cv, repeats=repeats, groups=groups, time=time, seed=seed
-    )
+    problem = read_problem(table, target, task=task, cv=cv, repeats=repeats, groups=groups, time=time, seed=seed)
     return tune_problem(problem, candidates, options, listener or Listener())
 
 
@@ -212,7 +211,7 @@ def tune_problem(problem: TableProblem, candidates: Candidates, options: Options
     )
     choice = choose(trained.histories, candidates)
     towers, members, encodings = _refit(problem, network, trained, candidates, choice, options)
-    predictions = _held_out(problem, trained, choice, _best(trained))
+    predictions = _held_out(trained, choice, _best(trained))
     scores = {name: score(problem.target.task, problem.target.values, values) for name, values in predictions.items()}
     model = build_model(towers, classification=problem.target.task == "classification")
     return Result(
@@ -239,9 +238,7 @@ def _best(trained: Trained) -> tuple[int, ...]:
     return tuple(int(g) for g in order if np.isfinite(trained.histories.best_loss[g]))
 
 
-def _held_out(
-    problem: TableProblem, trained: Trained, choice: Choice, members: tuple[int, ...]
-) -> dict[str, np.ndarray]:
+def _held_out(trained: Trained, choice: Choice, members: tuple[int, ...]) -> dict[str, np.ndarray]:
     """Predict every row by networks that did not train on it."""
     wanted = sorted({0, choice.minimum, choice.one_standard_error, *members})
     found = dict(zip(wanted, trained.held_out_predictions(wanted), strict=True))

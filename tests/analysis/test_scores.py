@@ -51,9 +51,7 @@ def test_rows_without_predictions_are_left_out(seed: int) -> None:
     holes = probabilities.copy()
     holes[::4] = np.nan
     kept = np.arange(30) % 4 > 0
-    assert score("classification", targets, holes) == score(
-        "classification", targets[kept], probabilities[kept]
-    )
+    assert score("classification", targets, holes) == score("classification", targets[kept], probabilities[kept])
     values, full = np.where(kept, probabilities[:, 0], np.nan), probabilities[:, 0]
     assert score("regression", targets, values) == score("regression", targets[kept], full[kept])
 

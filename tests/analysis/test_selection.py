@@ -103,9 +103,7 @@ def test_one_row_set_gives_the_minimum() -> None:
 def test_the_standard_error_is_of_paired_differences(seed: int) -> None:
     """The error is SciPy's standard error of the mean of the differences, with one degree of freedom less."""
     curves = np.random.default_rng(seed).normal(size=(5, 4))
-    np.testing.assert_allclose(
-        paired_standard_error(curves, 2), sem(curves - curves[:, [2]], axis=0), rtol=1e-12
-    )
+    np.testing.assert_allclose(paired_standard_error(curves, 2), sem(curves - curves[:, [2]], axis=0), rtol=1e-12)
     unpaired = sem(curves, axis=0)
     assert not np.allclose(paired_standard_error(curves, 2), unpaired)
 

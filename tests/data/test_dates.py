@@ -93,7 +93,5 @@ def test_missing_moments_are_nan_and_others_finite(moments: list[datetime | None
 def test_dates_and_midnights_agree() -> None:
     """A Date column and the same days as Datetime give the same numbers."""
     days = pl.Series([date(1999, 5, 6), None])
-    as_days, as_midnights = (
-        date_numbers(as_moments(s), has_time=False) for s in (days, days.cast(pl.Datetime))
-    )
+    as_days, as_midnights = (date_numbers(as_moments(s), has_time=False) for s in (days, days.cast(pl.Datetime)))
     np.testing.assert_array_equal(as_days, as_midnights)

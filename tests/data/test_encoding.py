@@ -19,14 +19,10 @@ from fitwell.data.encoding import Encoding, Layout, fit_encoding, make_layout, m
 from fitwell.data.raw import RawFeatures, extract
 from fitwell.errors import InputError
 
-LAYOUT = Layout(
-    ("a", "b", "a is missing", "c = x", "c = y", "c = (missing)", "c = (other)"), 2, (0,), (2,), (True,)
-)
+LAYOUT = Layout(("a", "b", "a is missing", "c = x", "c = y", "c = (missing)", "c = (other)"), 2, (0,), (2,), (True,))
 N = 12
 TRAIN = np.arange(8)
-NUMBERS = arrays(
-    np.float64, (N, 2), elements=st.floats(-1e308, 1e308) | st.just(np.nan) | st.sampled_from([0.0, 1.0])
-)
+NUMBERS = arrays(np.float64, (N, 2), elements=st.floats(-1e308, 1e308) | st.just(np.nan) | st.sampled_from([0.0, 1.0]))
 CODES = arrays(np.int32, (N, 1), elements=st.integers(0, 3))
 RAW = st.builds(RawFeatures, NUMBERS, CODES)
 
@@ -46,9 +42,7 @@ def as_text(encoding: Encoding) -> str:
 
 def test_layout_of_a_table() -> None:
     """Numbers, then indicators, then one-hot inputs, each with a name; the code starts fit the levels."""
-    frame = pl.DataFrame(
-        {"c": ["x", None, "y"], "a": [1.5, None, 2], "t": [True, False, True], "d": ["u", "v", "u"]}
-    )
+    frame = pl.DataFrame({"c": ["x", None, "y"], "a": [1.5, None, 2], "t": [True, False, True], "d": ["u", "v", "u"]})
     columns = describe_columns(frame)
     layout = make_layout(columns, extract(frame, columns))
     assert layout.names == (
@@ -231,9 +225,7 @@ def test_the_unit_of_a_column_does_not_matter(size: float) -> None:
     raw = example()
     other = RawFeatures(raw.numbers * size, raw.codes)
     expected = fit_encoding(LAYOUT, raw, TRAIN).transform(raw, np.float64)
-    np.testing.assert_allclose(
-        fit_encoding(LAYOUT, other, TRAIN).transform(other, np.float64), expected, rtol=1e-9
-    )
+    np.testing.assert_allclose(fit_encoding(LAYOUT, other, TRAIN).transform(other, np.float64), expected, rtol=1e-9)
 
 
 def test_stack_is_one_transform_per_row_set() -> None:

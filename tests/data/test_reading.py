@@ -33,9 +33,7 @@ def write(path: Path) -> Path:
     return path
 
 
-SUFFIXES = (
-    ".csv .tsv .tab .CSV .data .csv.gz .tsv.gz .parquet .arrow .feather .ipc .jsonl .ndjson .json .jsonl.gz"
-)
+SUFFIXES = ".csv .tsv .tab .CSV .data .csv.gz .tsv.gz .parquet .arrow .feather .ipc .jsonl .ndjson .json .jsonl.gz"
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES.split())

@@ -13,9 +13,7 @@ from fitwell.data.row_keys import group_indices, moments_of
 from fitwell.errors import InputError
 
 
-@pytest.mark.parametrize(
-    "groups", [["b", "a", "b"], [2, 1, 2], np.array([2.5, 1.5, 2.5]), pl.Series(["b", "a", "b"])]
-)
+@pytest.mark.parametrize("groups", [["b", "a", "b"], [2, 1, 2], np.array([2.5, 1.5, 2.5]), pl.Series(["b", "a", "b"])])
 def test_groups_of_any_type_are_numbered(groups: Any) -> None:
     """Equal values are one group, whatever their type."""
     assert group_indices(groups, 3).tolist() == [1, 0, 1]

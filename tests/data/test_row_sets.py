@@ -60,9 +60,7 @@ def test_sizes_and_padding() -> None:
     ],
     ids=str,
 )
-def test_row_sets_that_leak_or_cannot_train_are_refused(
-    train: list[Any], held_out: list[Any], message: str
-) -> None:
+def test_row_sets_that_leak_or_cannot_train_are_refused(train: list[Any], held_out: list[Any], message: str) -> None:
     """No row may both train and be held out, and every row set must train on rows that exist."""
     with pytest.raises(InputError, match=message):
         RowSets(tuple(train), tuple(held_out), 5)
@@ -73,9 +71,7 @@ def test_bootstraps_and_full_fits_are_row_sets() -> None:
     assert RowSets((rows(1, 1, 2),), (rows(),), 3).n_held_out.tolist() == [0]
 
 
-@pytest.mark.parametrize(
-    "splitter", [KFold(3), LeaveOneOut(), StratifiedKFold(4), TimeSeriesSplit(3)], ids=str
-)
+@pytest.mark.parametrize("splitter", [KFold(3), LeaveOneOut(), StratifiedKFold(4), TimeSeriesSplit(3)], ids=str)
 def test_any_splitter_is_taken_as_it_is(splitter: Any) -> None:
     """The row sets of a splitter are its splits."""
     assert_same(from_splitter(splitter, 40, target=LABELS), splitter.split(np.zeros((40, 1)), LABELS))
@@ -116,9 +112,7 @@ def test_groups_stay_together(target: Any, task: str) -> None:
     groups = np.repeat(np.arange(10), 4)
 
     def shared(sets: RowSets) -> int:
-        return sum(
-            np.intersect1d(groups[a], groups[b]).size for a, b in zip(sets.train, sets.held_out, strict=True)
-        )
+        return sum(np.intersect1d(groups[a], groups[b]).size for a, b in zip(sets.train, sets.held_out, strict=True))
 
     names = [f"patient {group}" for group in groups]
     assert shared(folds(target, task, groups=names, cv=3, repeats=2)) == 0

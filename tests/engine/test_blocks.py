@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from fitwell.engine.blocks import Block, Compiled, compile_program
+from fitwell.engine.blocks import Block, Compiled
 from fitwell.engine.optimizers import adam, make_schedule
 from fitwell.engine.plan import Work, make_plan
 from fitwell.engine.program import Program
@@ -46,15 +46,13 @@ def compiled(problem: Callable[..., Any], seed: int) -> Compiled:
         block_strengths=2,
     )
     rows = make_rows(case.row_sets, seed)
-    return compile_program(program, plan, case.dataset, rows, CANDIDATES, seed, jax.local_devices())
+    return Compiled(program, plan, case.dataset, rows, CANDIDATES, seed, jax.local_devices())
 
 
 def kernels(blocks: list[Block]) -> dict[int, np.ndarray]:
     """The first kernel [R, units, d] of every strength."""
     leaves = [np.asarray(block.state.variables.trainable[0]["kernel"]) for block in blocks]
-    return {
-        g: leaf[:, place] for leaf, block in zip(leaves, blocks, strict=True) for place, g in block.real()
-    }
+    return {g: leaf[:, place] for leaf, block in zip(leaves, blocks, strict=True) for place, g in block.real()}
 
 
 def advance(compiled: Compiled, blocks: list[Block], first: int, count: int) -> list[Block]:
@@ -63,7 +61,7 @@ def advance(compiled: Compiled, blocks: list[Block], first: int, count: int) -> 
 
 
 def test_start(compiled: Compiled) -> None:
-    """Blocks have one shape, the last filled up with repeats that are no strengths; all strengths start alike."""
+    """Blocks have one shape, the last filled up with repeats that do not count; all strengths start alike."""
     blocks = compiled.start(np.arange(5))
     assert [block.strengths.tolist() for block in blocks] == [[0, 1], [2, 3], [4, 4]]
     assert [list(block.real()) for block in blocks] == [[(0, 0), (1, 1)], [(0, 2), (1, 3)], [(0, 4)]]
@@ -75,15 +73,16 @@ def test_start(compiled: Compiled) -> None:
 
 def test_strengths_are_spread_over_the_devices(compiled: Compiled) -> None:
     """Each device holds its share of a block's strengths, for all row sets, before and after training."""
-    block = compiled.start(np.arange(2))[0]
-    for state in (block.state, compiled.advance(block, 0, 1)[0].state):
-        shards = state.best_loss.addressable_shards
+    blocks = compiled.start(np.arange(4))
+    blocks[1], _ = compiled.advance(blocks[1], 0, 1)
+    for block in blocks:
+        shards = block.state.best_loss.addressable_shards
         assert {shard.device for shard in shards} == set(jax.local_devices())
         assert [shard.data.shape for shard in shards] == [(3, 1), (3, 1)]
 
 
 def test_repacking_changes_no_number(compiled: Compiled) -> None:
-    """Strengths moved into other blocks take their state and values along, and train on to the same numbers."""
+    """Strengths moved into other blocks take all along that they are, and train on to the same numbers."""
     whole = advance(compiled, compiled.start(np.arange(5)), 0, 2)
     some = compiled.repack(whole, np.array([1, 2, 4]))
     assert [block.strengths.tolist() for block in some] == [[1, 2], [4, 4]]

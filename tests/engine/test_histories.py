@@ -13,9 +13,7 @@ NAN = np.nan
 @pytest.fixture
 def histories() -> Histories:
     """Two row sets, three strengths, four epochs; the second stopped after two, the third never began."""
-    curve = np.array(
-        [[[4, 3, 2, 3], [6, 5, NAN, NAN], [NAN] * 4], [[8, 7, 6, 7], [9, 8, NAN, NAN], [NAN] * 4]]
-    )
+    curve = np.array([[[4, 3, 2, 3], [6, 5, NAN, NAN], [NAN] * 4], [[8, 7, 6, 7], [9, 8, NAN, NAN], [NAN] * 4]])
     return Histories(
         train_loss=curve / 2,
         held_out_loss=curve,

@@ -36,12 +36,8 @@ def test_regression_equals_scikit_learn(seed: int) -> None:
     outputs, targets = rng.normal(size=(40, 1)), rng.normal(size=40)
     values = np.asarray(REGRESSION.predict(outputs))
     assert values.shape == (40,)
-    assert np.mean(squared_error(outputs, targets)) == pytest.approx(
-        metrics.mean_squared_error(targets, values)
-    )
-    assert np.mean(absolute_error(outputs, targets)) == pytest.approx(
-        metrics.mean_absolute_error(targets, values)
-    )
+    assert np.mean(squared_error(outputs, targets)) == pytest.approx(metrics.mean_squared_error(targets, values))
+    assert np.mean(absolute_error(outputs, targets)) == pytest.approx(metrics.mean_absolute_error(targets, values))
 
 
 def test_log_loss_of_large_logits() -> None:

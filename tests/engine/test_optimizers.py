@@ -17,10 +17,7 @@ def gradients(seed: int, steps: int) -> list[dict[str, jax.Array]]:
     rng = np.random.default_rng(seed)
     sizes = {"kernel": (3, 2), "bias": (3, 1)}
     return [
-        {
-            name: jnp.asarray(rng.normal(size=shape) * (1e-3 if name == "bias" else 1))
-            for name, shape in sizes.items()
-        }
+        {name: jnp.asarray(rng.normal(size=shape) * (1e-3 if name == "bias" else 1)) for name, shape in sizes.items()}
         for _ in range(steps)
     ]
 

@@ -47,7 +47,7 @@ def start(program: Program, rows: Rows, seed: int, dtype: Any, strengths: int = 
 
 def strength_of(program: Program, dtype: Any) -> dict[str, jax.Array]:
     """Two strengths: none, and a middling one of all."""
-    on = dict.fromkeys(program.regularizers, [0.0, 0.3])
+    on = {name: [0.0, 0.3] for name in program.regularizers}
     return {name: jnp.asarray(value, dtype) for name, value in (on | {"learning_rate": [0.01, 0.01]}).items()}
 
 
@@ -159,9 +159,7 @@ def test_the_epoch_number_matters(trained: Callable[..., Any]) -> None:
         data = Data(case.dataset.inputs, case.dataset.targets, np.ones(3))
         call, key = jax.jit(lift(program.epochs, own_data=True)), noise.make_key(0)
         again, _ = call(after_two, strength_of(program, float), rows, data, key, np.int32(0), np.int32(1))
-    assert not np.allclose(
-        again.variables.trainable[0]["kernel"], after_three.variables.trainable[0]["kernel"]
-    )
+    assert not np.allclose(again.variables.trainable[0]["kernel"], after_three.variables.trainable[0]["kernel"])
 
 
 def test_what_a_call_does_not_train_is_nan(problem: Callable[..., Any], seed: int) -> None:
@@ -186,7 +184,7 @@ def test_measuring_in_parts_is_measuring_at_once(trained: Callable[..., Any]) ->
 
 
 def test_measured_without_noise(trained: Callable[..., Any]) -> None:
-    """Recorded losses and metrics are plain means over held-out and measured training rows, no dropout in them."""
+    """Recorded losses and metrics are plain means over the rows measured, no dropout in them."""
     case, program, rows, (state, trace) = trained()
     with jax.enable_x64(True):
         for r in range(3):
@@ -198,9 +196,7 @@ def test_measured_without_noise(trained: Callable[..., Any]) -> None:
                 outputs = program.predict(variables, jnp.asarray(case.dataset.inputs[r, which]))
                 targets = case.dataset.targets[r, which]
                 assert loss[r, 1, -1] == pytest.approx(float(CLASSIFICATION.per_row(outputs, targets).mean()))
-                assert metric[r, 1, -1] == pytest.approx(
-                    float(CLASSIFICATION.metric(outputs, targets).mean())
-                )
+                assert metric[r, 1, -1] == pytest.approx(float(CLASSIFICATION.metric(outputs, targets).mean()))
 
 
 def test_losses_are_in_the_targets_units(trained: Callable[..., Any]) -> None:
@@ -214,7 +210,7 @@ def test_losses_are_in_the_targets_units(trained: Callable[..., Any]) -> None:
 
 
 def test_the_best_epoch_is_kept(trained: Callable[..., Any]) -> None:
-    """The snapshot is the network of the epoch with the lowest mean over row sets, the same in every row set."""
+    """The snapshot is of the epoch with the lowest mean over row sets, the same epoch in all of them."""
     *_, (state, trace) = trained(optimizer=sgd(), epochs=(3, 3))
     means = trace.held_out_loss.mean(axis=0)
     for g in range(2):
@@ -242,9 +238,7 @@ def test_strengths_of_a_row_set_start_alike(problem: Callable[..., Any], seed: i
         state = program.start(noise.make_key(of), jnp.int32(row_set), jnp.float32)
         return np.asarray(state.variables.trainable[0]["kernel"])
 
-    together = start(program, make_rows(case.row_sets, seed), seed, jnp.float32).variables.trainable[0][
-        "kernel"
-    ]
+    together = start(program, make_rows(case.row_sets, seed), seed, jnp.float32).variables.trainable[0]["kernel"]
     for r in range(3):
         for g in range(2):
             np.testing.assert_allclose(together[r, g], kernel(seed, r), rtol=1e-6)

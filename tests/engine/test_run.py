@@ -54,7 +54,7 @@ def test_bad_settings_are_refused(wrong: dict[str, int], sentence: str) -> None:
 
 
 def test_make_rows(problem: Callable[..., Any], seed: int) -> None:
-    """Rows are padded; the measured rows are training rows, as many as are held out, none twice, by the seed."""
+    """Rows are padded; measured are training rows, as many as are held out, none twice, by the seed."""
     row_sets = problem(seed).row_sets
     rows = make_rows(row_sets, seed)
     assert (rows.n_train.tolist(), rows.n_held_out.tolist()) == ([27, 27, 28], [14, 14, 13])
@@ -250,9 +250,7 @@ def test_batches_fit_the_smallest_row_set(problem: Callable[..., Any], seed: int
         plans.append(plan)
         raise PlannedError
 
-    sets = RowSets(
-        (np.arange(10, dtype=np.int32), np.arange(40, dtype=np.int32)), (np.array([40], np.int32),) * 2, 41
-    )
+    sets = RowSets((np.arange(10, dtype=np.int32), np.arange(40, dtype=np.int32)), (np.array([40], np.int32),) * 2, 41)
     data = replace(case.dataset, inputs=case.dataset.inputs[:2], targets=case.dataset.targets[:2])
     data = replace(data, shift=np.zeros(2), scale=np.ones(2))
     with pytest.raises(PlannedError):

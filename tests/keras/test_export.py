@@ -22,9 +22,7 @@ def variables(seed: int, network: DenseNetwork = NETWORK) -> Variables:
 
 
 def as_tower(made: Variables, encoding: int = 0, shift: float = 0.0, scale: float = 1.0):
-    return tower(
-        made, encoding=encoding, activation="relu", regularization=REGULARIZATION, shift=shift, scale=scale
-    )
+    return tower(made, encoding=encoding, activation="relu", regularization=REGULARIZATION, shift=shift, scale=scale)
 
 
 @pytest.fixture(scope="module")

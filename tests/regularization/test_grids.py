@@ -37,9 +37,7 @@ def test_sobol_stays_in_range(count: int, names: list[str], seed: int) -> None:
     assert candidates.count == count
     assert candidates.regularization(0) == Regularization()
     assert candidates.learning_rate[0] == DEFAULT_LEARNING_RATE
-    assert (
-        (LEARNING_RATES[0] <= candidates.learning_rate) & (candidates.learning_rate <= LEARNING_RATES[1])
-    ).all()
+    assert ((LEARNING_RATES[0] <= candidates.learning_rate) & (candidates.learning_rate <= LEARNING_RATES[1])).all()
     for name in names:
         values, row = candidates.strengths[name], REGULARIZERS[name]
         on = values[values > 0]

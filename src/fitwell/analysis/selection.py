@@ -43,9 +43,9 @@ def one_standard_error(losses: np.ndarray, strengths: Mapping[str, np.ndarray]) 
     """Apply the one-standard-error rule of Breiman et al. 1984, with paired differences.
 
     With m the strength of the lowest mean, the bar for strength j is ``mean_m + SE_j``, where ``SE_j`` is the standard
-    error over row sets of the paired difference ``loss[:, j] - loss[:, m]``: common folds cancel. A network's curve is not
-    monotone, so a lucky strength far away is no evidence: j is taken only if everything between m and j meets its bar
-    too. Between means at least m and at most j in every regularizer, so on a single path this is the contiguous run
+    error over row sets of the paired difference ``loss[:, j] - loss[:, m]``: common folds cancel. A network's curve is
+    not monotone, so a lucky strength far away is no evidence: j is taken only if everything between m and j meets its
+    bar too. Between means at least m and at most j in every regularizer, so on a single path this is the contiguous run
     from m. Of those left, the one with the largest `amount` is chosen.
 
     Parameters
@@ -87,9 +87,8 @@ def amount(strengths: Mapping[str, np.ndarray], count: int) -> np.ndarray:
 
 
 def _all_between(values: np.ndarray, low: int, high: int, meets: np.ndarray) -> bool:
-    """Whether `high` is at least `low` in every regularizer, and all between the two (themselves included) meet the bar."""
+    """Whether `high` is at least `low` in every regularizer, and it and all between meet the bar."""
     if (values[:, high] < values[:, low]).any():
         return False
-    between = (values >= values[:, [low]]).all(axis=0) & (values <= values[:, [high]]).all(axis=0)
-    between[low] = False  # the bar is its own mean
-    return bool(meets[between].all())
+    between = np.all((values >= values[:, [low]]) & (values <= values[:, [high]]), axis=0)
+    return bool(meets[between & (np.arange(len(meets)) != low)].all())  # the lowest mean is the bar itself

@@ -26,9 +26,7 @@ FREE_TEXT_SHARE = 0.5
 FEW_DISTINCT = 10  # so few distinct values are always categories
 
 ID_WORDS = frozenset({"id", "ids", "idx", "uuid", "guid"})
-ID_NAMES = frozenset(
-    {"index", "key", "no", "nr", "row", "row no", "row nr", "row number", "rownames", "unnamed 0"}
-)
+ID_NAMES = frozenset({"index", "key", "no", "nr", "row", "row no", "row nr", "row number", "rownames", "unnamed 0"})
 
 
 @dataclass(frozen=True)

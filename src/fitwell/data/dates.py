@@ -102,9 +102,7 @@ def as_moments(values: pl.Series, format: str = ISO) -> pl.Series:
     if values.dtype in (pl.Date, pl.Datetime):
         return _without_zone(values)
     if values.dtype not in (pl.String, pl.Categorical, pl.Enum):
-        raise InputError(
-            f"Column {values.name!r} must hold dates, as in training; it holds {values.dtype} values."
-        )
+        raise InputError(f"Column {values.name!r} must hold dates, as in training; it holds {values.dtype} values.")
     text = values.cast(pl.String).str.strip_chars()
     moments = parse_dates(text, format).fill_null(parse_dates(text, ISO))
     failed = moments.is_null() & (text != "").fill_null(False)

@@ -40,9 +40,7 @@ def read_delimited(
     names, body = read_header(text, separator, name)
     is_data = check_records(text, separator, name)
     if not any(is_data):
-        raise InputError(
-            f"The file {name} has a header but no rows: it needs a line per row below the header."
-        )
+        raise InputError(f"The file {name} has a header but no rows: it needs a line per row below the header.")
     if body.startswith(" ") or "\n " in body:
         body = SPACES_ONLY.sub("", body)
     frame = _parse(body, separator, names, text_columns, name)
@@ -116,9 +114,7 @@ def refuse_duplicates(names: Sequence[str], holder: str) -> None:
     """Raise if a column name occurs twice; `holder` begins the message ("The table")."""
     duplicates = [repr(name) for name in dict.fromkeys(names) if names.count(name) > 1]
     if duplicates:
-        raise InputError(
-            f"{holder} has more than one column named {', '.join(duplicates)}: rename all but one."
-        )
+        raise InputError(f"{holder} has more than one column named {', '.join(duplicates)}: rename all but one.")
 
 
 def _is_number(field: str) -> bool:
@@ -155,14 +151,10 @@ def _ragged_message(name: str, line: int, found: int, width: int) -> str:
     )
 
 
-def _parse(
-    body: str, separator: str, names: list[str], text_columns: Sequence[str], name: str
-) -> pl.DataFrame:
+def _parse(body: str, separator: str, names: list[str], text_columns: Sequence[str], name: str) -> pl.DataFrame:
     # Names of our own, for polars changes the ones that it does not like.
     places = [f"c{index}" for index in range(len(names))]
-    as_text = {
-        place: pl.String for place, column in zip(places, names, strict=True) if column in text_columns
-    }
+    as_text = {place: pl.String for place, column in zip(places, names, strict=True) if column in text_columns}
     try:
         frame = pl.read_csv(
             f"{separator.join(places)}\n{body}".encode(),
@@ -183,14 +175,8 @@ def _refine(column: pl.Series, *, decimal_comma: bool) -> pl.Series:
         return column
     text = column.str.strip_chars()
     text = text.set(text.is_in(list(MISSING_MARKS)).fill_null(False), None)
-    if (
-        decimal_comma
-        and text.str.contains(DECIMAL_COMMA).all()
-        and text.str.contains(",", literal=True).any()
-    ):
-        return (
-            text.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True).cast(pl.Float64)
-        )
+    if decimal_comma and text.str.contains(DECIMAL_COMMA).all() and text.str.contains(",", literal=True).any():
+        return text.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True).cast(pl.Float64)
     if not is_iso(text):
         return text
     dates = parse_dates(text, ISO)

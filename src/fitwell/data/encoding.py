@@ -62,9 +62,7 @@ class Layout:
     @property
     def one_hot_starts(self) -> tuple[int, ...]:
         """The first input of each categorical column [q]."""
-        widths = [
-            count + missing + 1 for count, missing in zip(self.level_counts, self.has_missing, strict=True)
-        ]
+        widths = [count + missing + 1 for count, missing in zip(self.level_counts, self.has_missing, strict=True)]
         first = self.n_numbers + len(self.indicators)
         return tuple(first + sum(widths[:index]) for index in range(len(widths)))
 
@@ -108,9 +106,7 @@ def make_layout(columns: Sequence[Column], raw: RawFeatures) -> Layout:
     if not numeric and not categorical:
         raise InputError("No column can be used as a feature: all of them are set aside.")
     widths = np.cumsum([0, *(len(number_names(column)) for column in numeric)])
-    absent = [
-        (column, int(first)) for column, first in zip(numeric, widths, strict=False) if column.has_missing
-    ]
+    absent = [(column, int(first)) for column, first in zip(numeric, widths, strict=False) if column.has_missing]
     return Layout(
         names=(
             *names,

@@ -12,8 +12,7 @@ from fitwell.data.text import canonical_text
 from fitwell.errors import InputError, InputTypeError
 
 ACCEPTED = (
-    "a file path, a dataframe (pandas, polars, pyarrow, ...), a 2-D NumPy array, a dict of columns "
-    "or a list of records"
+    "a file path, a dataframe (pandas, polars, pyarrow, ...), a 2-D NumPy array, a dict of columns or a list of records"
 )
 
 
@@ -46,9 +45,7 @@ def _convert(table: Any) -> pl.DataFrame:
 
 def _from_array(array: np.ndarray) -> pl.DataFrame:
     if array.ndim != 2:
-        raise InputTypeError(
-            f"The table must be a 2-D array of rows and columns. Got an array of shape {array.shape}."
-        )
+        raise InputTypeError(f"The table must be a 2-D array of rows and columns. Got an array of shape {array.shape}.")
     return pl.DataFrame([_series(f"x{index}", array[:, index]) for index in range(array.shape[1])])
 
 
@@ -115,9 +112,7 @@ def as_series(name: str, values: Any) -> pl.Series:
     try:
         return _from_column(nw.from_native(values, series_only=True)).alias(name)
     except TypeError:
-        raise InputTypeError(
-            f"The {name} column must be a series, an array or a list. Got {values!r}."
-        ) from None
+        raise InputTypeError(f"The {name} column must be a series, an array or a list. Got {values!r}.") from None
 
 
 def _series(name: str, values: Any) -> pl.Series:

@@ -56,9 +56,7 @@ def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise FileError(
-            f"There is no file {path}: check the path (the current directory is {Path.cwd()})."
-        ) from None
+        raise FileError(f"There is no file {path}: check the path (the current directory is {Path.cwd()}).") from None
     except OSError as error:
         raise FileError(f"The file {path} cannot be read: {error.strerror or error}.") from None
 
@@ -67,9 +65,7 @@ def _unzip(content: bytes, path: Path) -> bytes:
     try:
         return gzip.decompress(content)
     except (OSError, EOFError, zlib.error):
-        raise FileError(
-            f"The file {path} is not a complete gzip file: check that it was copied whole."
-        ) from None
+        raise FileError(f"The file {path} is not a complete gzip file: check that it was copied whole.") from None
 
 
 def _read_content(content: bytes, suffix: str, name: str, text_columns: Sequence[str]) -> pl.DataFrame:
@@ -88,9 +84,7 @@ def _read_content(content: bytes, suffix: str, name: str, text_columns: Sequence
     return frame.with_columns(pl.col(as_text).cast(pl.String, strict=False)) if as_text else frame
 
 
-def _read_binary(
-    content: bytes, name: str, format: str, read: Callable[[io.BytesIO], pl.DataFrame]
-) -> pl.DataFrame:
+def _read_binary(content: bytes, name: str, format: str, read: Callable[[io.BytesIO], pl.DataFrame]) -> pl.DataFrame:
     try:
         return read(io.BytesIO(content))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:

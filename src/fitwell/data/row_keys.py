@@ -37,9 +37,7 @@ def moments_of(time: Any, n: int) -> NDArray[np.float64]:
 def _date_format(values: pl.Series) -> str:
     format = find_date_format(values) if values.dtype == pl.String else None
     if format == AMBIGUOUS:
-        raise InputError(
-            "The time column's dates do not show whether day or month comes first: write YYYY-MM-DD."
-        )
+        raise InputError("The time column's dates do not show whether day or month comes first: write YYYY-MM-DD.")
     return format or ISO
 
 

@@ -80,9 +80,7 @@ def _check_rows(index: int, train: Rows, held_out: Rows, n_rows: int) -> None:
         raise InputError(f"Row set {index} has row {wrong}, but rows run from 0 to {n_rows - 1}.")
     both = np.intersect1d(train, held_out)
     if both.size:
-        raise InputError(
-            f"Row set {index} has {both.size} rows that both train and are held out, first {both[0]}."
-        )
+        raise InputError(f"Row set {index} has {both.size} rows that both train and are held out, first {both[0]}.")
 
 
 def _pad(rows: tuple[Rows, ...]) -> Rows:
@@ -144,15 +142,11 @@ def folds(
     """
     n = len(target_values)
     if groups is not None and time is not None:
-        raise InputError(
-            "Give either groups or a time column, not both: each says differently what is held out."
-        )
+        raise InputError("Give either groups or a time column, not both: each says differently what is held out.")
     groups = None if groups is None else group_indices(groups, n)
     if not _is_count(cv):
         if repeats != 1 or time is not None:
-            raise InputError(
-                "Repeats and a time column need a number of folds as 'cv'; a splitter decides itself."
-            )
+            raise InputError("Repeats and a time column need a number of folds as 'cv'; a splitter decides itself.")
         return from_splitter(cv, n, target=target_values, groups=groups)
     _check_counts(cv, repeats, n)
     if time is not None:
@@ -196,9 +190,7 @@ def _group_folds(target: NDArray[Any], groups: NDArray[Any], splitters: Sequence
         len(target),
     )
     if not joined.n_held_out.all():
-        raise InputError(
-            f"{count} groups cannot be dealt to {cv} folds without an empty one: use fewer folds."
-        )
+        raise InputError(f"{count} groups cannot be dealt to {cv} folds without an empty one: use fewer folds.")
     return joined
 
 

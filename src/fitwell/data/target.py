@@ -147,8 +147,7 @@ def _refuse_constant(name: str, values: Sequence[Any] | NDArray[Any]) -> None:
         raise InputError(f"The target {name!r} has no values.")
     if len(np.unique(values)) == 1:
         raise InputError(
-            f"The target {name!r} has the same value, {str(values[0])!r}, in every row: "
-            f"there is nothing to learn."
+            f"The target {name!r} has the same value, {str(values[0])!r}, in every row: there is nothing to learn."
         )
 
 

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as Split
 
 from fitwell.engine import noise
-from fitwell.engine.devices import compiler_options
+from fitwell.engine.devices import Device, compiler_options
 from fitwell.engine.network import Variables
 from fitwell.engine.plan import Plan
 from fitwell.engine.program import Data, Program, Rows, State, Trace, lift
@@ -49,7 +48,7 @@ class Block:
 
 
 class Compiled:
-    """The program, compiled for one block shape and bound to its data."""
+    """The program, compiled for one block shape and bound to its data and devices."""
 
     def __init__(
         self,
@@ -59,7 +58,7 @@ class Compiled:
         rows: Rows,
         candidates: Candidates,
         seed: int,
-        devices: list[jax.Device],
+        devices: list[Device],
     ) -> None:
         self.program, self.plan, self.candidates = program, plan, candidates
         self.dtype = jax.tree.leaves(dataset.inputs)[0].dtype
@@ -70,7 +69,7 @@ class Compiled:
         self._everywhere = NamedSharding(mesh, Split())
         self._by_strength = NamedSharding(mesh, Split(STRENGTHS))
         self._by_second = NamedSharding(mesh, Split(None, STRENGTHS))
-        self._key = jax.device_put(noise.make_key(np.uint32(seed)), self._everywhere)
+        self._key = jax.device_put(noise.make_key(seed), self._everywhere)
         self._rows = jax.device_put(rows, self._everywhere)
         unit = np.asarray(dataset.scale, self.dtype) ** 2
         self._data = jax.device_put(Data(dataset.inputs, dataset.targets, unit), self._everywhere)
@@ -116,7 +115,7 @@ class Compiled:
         return np.concatenate(outputs, axis=1), np.concatenate(losses, axis=1)
 
     def measured_parts(self, best: Variables) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Yield what `measure` returns for one block of strengths after another, with the numbers of these strengths."""
+        """Yield the numbers of one block of strengths after another, with what `measure` returns for them."""
         for part, count in self._cut(np.arange(jax.tree.leaves(best)[0].shape[1])):
             variables = jax.tree.map(lambda leaf: leaf[:, part], best)  # noqa: B023
             output, loss = self._measure(jax.device_put(variables, self._by_second), self._rows, self._data)
@@ -124,7 +123,7 @@ class Compiled:
 
     def empty_variables(self) -> Variables:
         """Return host arrays [R, G, ...] that hold the variables of all strengths."""
-        variables = jax.eval_shape(lambda: self.program.start(self._key, np.int32(0), self.dtype).variables)
+        variables = jax.eval_shape(lambda: self.program.start(self._key, 0, self.dtype).variables)
         shape = (self.plan.row_sets, self.plan.strengths)
         return jax.tree.map(lambda leaf: np.zeros((*shape, *leaf.shape), leaf.dtype), variables)
 
@@ -184,21 +183,10 @@ class Compiled:
         size = self.plan.block_strengths
         return jax.tree.map(
             lambda leaf: jax.device_put(
-                np.ascontiguousarray(np.broadcast_to(np.asarray(leaf)[:, None], (leaf.shape[0], size, *leaf.shape[1:]))),
+                np.ascontiguousarray(
+                    np.broadcast_to(np.asarray(leaf)[:, None], (leaf.shape[0], size, *leaf.shape[1:]))
+                ),
                 self._by_second,
             ),
             state,
         )
-
-
-def compile_program(
-    program: Program,
-    plan: Plan,
-    dataset: Any,
-    rows: Rows,
-    candidates: Candidates,
-    seed: int,
-    devices: list[jax.Device],
-) -> Compiled:
-    """Compile a program for one block shape and bind it to its data and devices."""
-    return Compiled(program, plan, dataset, rows, candidates, seed, devices)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+Device = Any
+"""A `jax.Device`."""
 
 MAX_CPU_DEVICES = 16
 FALLBACK_MEMORY = 4 * 2**30
@@ -17,24 +21,25 @@ _CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 """XLA's default fusions around YNNPACK matrix products took up to twice the time of its older path (jaxlib 0.10.2)."""
 
 
-def available_devices(wanted: int | None = None) -> list[jax.Device]:
+def available_devices(wanted: int | None = None) -> list[Device]:
     """Return the devices to train on: all accelerators, or one XLA device for each core of a CPU.
 
-    The number of CPU devices can only be chosen before JAX's backend starts; when it has started, what is there is used.
+    The number of CPU devices can only be chosen before JAX's backend starts; when it has started, what is there is
+    used.
 
     Parameters
     ----------
     wanted
         Use at most this many.
     """
-    if jax.config.jax_num_cpu_devices < 1:  # -1: nobody has chosen
+    if getattr(jax.config, "jax_num_cpu_devices", -1) < 1:  # -1: nobody has chosen
         with contextlib.suppress(RuntimeError):  # the backend has started already
             jax.config.update("jax_num_cpu_devices", min(_cores(), MAX_CPU_DEVICES))
     devices = jax.local_devices()
     return devices[: wanted or len(devices)]
 
 
-def compiler_options(device: jax.Device) -> dict[str, str]:
+def compiler_options(device: Device) -> dict[str, str]:
     """Return the compiler options that are faster here and that this version of XLA knows."""
     if device.platform != "cpu":
         return {}
@@ -46,7 +51,7 @@ def compiler_options(device: jax.Device) -> dict[str, str]:
     return dict(_CPU_OPTIONS)
 
 
-def memory_budget(devices: list[jax.Device]) -> int:
+def memory_budget(devices: list[Device]) -> int:
     """Return half of the memory that is free now, in bytes (of the smallest device, if it has its own)."""
     statistics = [device.memory_stats() for device in devices]
     limits = [s["bytes_limit"] - s["bytes_in_use"] for s in statistics if s and "bytes_limit" in s]

@@ -27,8 +27,8 @@ class Histories:
     diverged
         bool [R, G], networks whose loss was not finite at some epoch.
     row_loss
-        float [G, n], loss of every row while held out, at the strength's best epoch, averaged if it was held out several
-        times; NaN if it never was.
+        float [G, n], loss of every row while held out, at the strength's best epoch, averaged if it was held out
+        several times; NaN if it never was.
     """
 
     train_loss: np.ndarray

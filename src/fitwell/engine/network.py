@@ -30,7 +30,7 @@ class Variables(NamedTuple):
 
 
 class Network(Protocol):
-    """A model as pure functions, for one network: the engine adds the axes [R, G]. Hashable, so that it can be static."""
+    """A model as pure functions, for one network: the engine adds the axes [R, G]."""
 
     def init(self, key: jax.Array, dtype: Any) -> Variables:
         """Return fresh variables. `key` is a JAX random key."""

@@ -21,7 +21,7 @@ Key = jax.Array
 
 def make_key(seed: jax.Array | int) -> Key:
     """Return the key of a whole search: the seed's low 32 bits and a constant (the golden ratio's fraction)."""
-    return jnp.stack([jnp.asarray(seed).astype(jnp.uint32), jnp.uint32(0x9E3779B9)])
+    return jnp.stack([jnp.asarray(seed, jnp.uint32), jnp.uint32(0x9E3779B9)])
 
 
 def fold(key: Key, number: jax.Array | int) -> Key:

@@ -55,7 +55,7 @@ def sgd(momentum: float = 0.0) -> Optimizer:
     return Optimizer("sgd", transform, step_size)
 
 
-def make_schedule(name: str, total_steps: int) -> Callable[[jax.Array], jax.Array]:
+def make_schedule(name: str, total_steps: int) -> Callable[[Any], Any]:
     """Return the factor of the learning rate by step: `"constant"`, or `"cosine"` falling to zero at the last step."""
     if name == "constant":
         return lambda step: jnp.ones_like(step, dtype=jnp.float32)

@@ -87,7 +87,8 @@ class Plan:
     def waves(self) -> list[range]:
         """The strengths of each wave."""
         return [
-            range(i, min(i + self.wave_strengths, self.strengths)) for i in range(0, self.strengths, self.wave_strengths)
+            range(i, min(i + self.wave_strengths, self.strengths))
+            for i in range(0, self.strengths, self.wave_strengths)
         ]
 
     @property
@@ -133,8 +134,8 @@ def make_plan(
     if fitting < 1:
         needed = kept + _bytes(row_sets * block, row_sets * block, work)
         raise TrainingError(
-            f"The smallest block ({row_sets} row sets x {block} strengths) needs about {needed / 2**20:,.0f} MiB, and the "
-            f"memory budget is {budget / 2**20:,.0f} MiB: raise it, or use a smaller network, batch or number of folds."
+            f"The smallest block ({row_sets} row sets x {block} strengths) needs about {needed / 2**20:,.0f} MiB, and "
+            f"the memory budget is {budget / 2**20:,.0f} MiB: raise it, or use a smaller network, batch or number of folds."
         )
     wave = min(fitting, math.ceil(strengths / block) * block)
     share = TYPICAL_SHARE if halving else 1.0

@@ -25,6 +25,10 @@ ROW_SETS = "row_sets"
 """Name of the mapped axis R, over which the held-out loss is averaged."""
 
 
+Leaf = Any
+"""A JAX array in the program; a NumPy array on the host; the number of a mapped axis in a specification."""
+
+
 class Rows(NamedTuple):
     """One row set as indices into the data, padded so that all row sets have one shape.
 
@@ -35,18 +39,19 @@ class Rows(NamedTuple):
     train, n_train
         int [m_max] and how many of them are real.
     measured, n_measured
-        int [h_max]: a random part of the training rows, as many as are held out, on which the training loss is measured.
+        int [h_max]: a random part of the training rows, as many as are held out, on which the training loss is
+        measured.
     held_out, n_held_out
         int [h_max] and how many of them are real; none in a refit on all rows.
     """
 
-    id: jax.Array
-    train: jax.Array
-    n_train: jax.Array
-    measured: jax.Array
-    n_measured: jax.Array
-    held_out: jax.Array
-    n_held_out: jax.Array
+    id: Leaf
+    train: Leaf
+    n_train: Leaf
+    measured: Leaf
+    n_measured: Leaf
+    held_out: Leaf
+    n_held_out: Leaf
 
 
 class Data(NamedTuple):
@@ -63,15 +68,15 @@ class Data(NamedTuple):
     """
 
     inputs: Any
-    targets: jax.Array
-    loss_unit: jax.Array
+    targets: Leaf
+    loss_unit: Leaf
 
 
 class State(NamedTuple):
     """A network in training, with the snapshot of its best epoch.
 
-    `best_loss` and `best_epoch` (counted from 1, 0 before the first) are of the mean over row sets, so they are the same
-    in every row set of a strength.
+    `best_loss` and `best_epoch` (counted from 1, 0 before the first) are of the mean over row sets, so they are the
+    same in every row set of a strength.
     """
 
     variables: Variables
@@ -118,7 +123,7 @@ class Program:
     call_epochs: int
     evaluation_rows: int = 512
 
-    def start(self, key: noise.Key, row_set: jax.Array, dtype: Any) -> State:
+    def start(self, key: noise.Key, row_set: jax.Array | int, dtype: Any) -> State:
         """Return a network at its first weights, which depend on the seed and the row set only."""
         words = noise.fold(noise.fold(key, row_set), 0)
         variables = self.network.init(jax.random.wrap_key_data(words, impl="threefry2x32"), dtype)
@@ -163,7 +168,9 @@ class Program:
             batch = order[(number * self.batch_size + jnp.arange(self.batch_size)) % rows.n_train]
             inputs, targets = _take(data.inputs, batch), data.targets[batch]
             factor = self.schedule(epoch * self.steps + number)
-            return self._step(variables, optimizer, strength, factor, inputs, targets, noise.fold(key, 1 + number)), None
+            return self._step(
+                variables, optimizer, strength, factor, inputs, targets, noise.fold(key, 1 + number)
+            ), None
 
         trained, _ = lax.scan(step, (state.variables, state.optimizer), jnp.arange(self.steps, dtype=jnp.int32))
         return state._replace(variables=trained[0], optimizer=trained[1])
@@ -226,9 +233,8 @@ class Program:
             proximal = REGULARIZERS[name].proximal
             if proximal:
                 sizes = jax.tree.leaves(self.optimizer.step_size(optimizer, trainable))
-                trainable = _map_kernels(
-                    lambda i, kernel: proximal(strength[name], kernel, rate * sizes[i]), trainable, penalised  # noqa: B023
-                )
+                shrink = partial(_shrink_kernel, proximal, strength[name], rate, sizes)
+                trainable = _map_kernels(shrink, trainable, penalised)
         return trainable
 
     def _measure(self, variables: Variables, rows: Rows, data: Data) -> Trace:
@@ -308,5 +314,11 @@ def _map_kernels(change: Callable[[int, jax.Array], jax.Array], trainable: Any, 
     return jax.tree.unflatten(jax.tree.structure(trainable), leaves)
 
 
-def _drop_kernel(change: Callable[..., Any], strength: jax.Array, key: noise.Key, leaf: int, kernel: jax.Array) -> Any:
+def _shrink_kernel(
+    proximal: Callable[..., Any], strength: Leaf, rate: Leaf, sizes: list[Any], leaf: int, kernel: Leaf
+) -> Any:
+    return proximal(strength, kernel, rate * sizes[leaf])
+
+
+def _drop_kernel(change: Callable[..., Any], strength: Leaf, key: noise.Key, leaf: int, kernel: Leaf) -> Any:
     return change(strength, kernel, noise.uniform(noise.fold(key, leaf), kernel.shape, kernel.dtype))

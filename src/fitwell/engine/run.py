@@ -12,7 +12,7 @@ import numpy as np
 
 from fitwell.data.row_sets import RowSets
 from fitwell.engine import devices as machine
-from fitwell.engine.blocks import Block, Compiled, compile_program
+from fitwell.engine.blocks import Block, Compiled
 from fitwell.engine.histories import Histories
 from fitwell.engine.losses import Loss
 from fitwell.engine.network import Network, Variables
@@ -75,8 +75,8 @@ class Settings:
     seed
         Of first weights, row orders and noise.
     devices, block_strengths, memory
-        Placement: at most so many devices, strengths of a block, bytes. None decides by the machine; numbers only change
-        by rounding.
+        Placement: at most so many devices, strengths of a block, bytes. None decides by the machine; numbers only
+        change by rounding.
     call_epochs
         Epochs trained between two decisions.
     """
@@ -165,8 +165,8 @@ class Trained:
 
         Returns
         -------
-        float [len(strengths), n, k] of probabilities, or [len(strengths), n] of values; NaN for rows never held out, the
-        mean for rows held out several times.
+        float [len(strengths), n, k] of probabilities, or [len(strengths), n] of values; NaN for rows never held out,
+        the mean for rows held out several times.
         """
         outputs, _ = self._measure(jax.tree.map(lambda leaf: leaf[:, strengths], self.best))
         sums: np.ndarray | None = None
@@ -226,7 +226,7 @@ def train(
         on_plan(plan)
     begin = time.perf_counter()
     rows = make_rows(row_sets, settings.seed)
-    compiled = compile_program(program, plan, dataset, rows, candidates, settings.seed, devices)
+    compiled = Compiled(program, plan, dataset, rows, candidates, settings.seed, devices)
     compile_seconds = time.perf_counter() - begin
     search = _Search(compiled, plan, candidates, settings, on_progress)
     for wave in plan.waves:
@@ -278,7 +278,7 @@ def _prepare(
     candidates: Candidates,
     loss: Loss,
     settings: Settings,
-    devices: list[jax.Device],
+    devices: list[machine.Device],
     estimate: bool,
 ) -> tuple[Plan, Program]:
     most = int(np.max(row_sets.n_train))
@@ -377,7 +377,7 @@ class _Search:
             for block in blocks:
                 self._record_best(block)
             epoch += count
-            blocks = self._let_go(blocks, wave, epoch - count, epoch)
+            blocks = self._let_go(blocks, epoch - count, epoch)
             self._report(wave, epoch)
 
     def histories(self, row_loss: np.ndarray) -> Histories:
@@ -407,9 +407,9 @@ class _Search:
             if self.running[g]:
                 self.best_loss[g], self.best_epoch[g] = loss[place], best_epoch[place]
 
-    def _let_go(self, blocks: list[Block], wave: range, before: int, after: int) -> list[Block]:
+    def _let_go(self, blocks: list[Block], before: int, after: int) -> list[Block]:
         self.best_loss[self._diverged().any(axis=0)] = np.inf
-        staying = self._staying(wave, before, after) & (after < self.plan.epochs)
+        staying = self._staying(before, after) & (after < self.plan.epochs)
         leaving = np.flatnonzero(self.running & ~staying)
         self._take_snapshots(blocks, leaving)
         self.running = staying
@@ -418,12 +418,10 @@ class _Search:
             return self.compiled.repack(blocks, np.flatnonzero(staying))
         return blocks
 
-    def _staying(self, wave: range, before: int, after: int) -> np.ndarray:
+    def _staying(self, before: int, after: int) -> np.ndarray:
         if self.settings.stopping is None:
             return self.running & np.isfinite(self.best_loss)
-        return still_running(
-            self.settings.stopping, self.running, self.best_loss, self.best_epoch, before, after
-        )
+        return still_running(self.settings.stopping, self.running, self.best_loss, self.best_epoch, before, after)
 
     def _take_snapshots(self, blocks: list[Block], leaving: np.ndarray) -> None:
         gone = set(leaving.tolist())
@@ -439,7 +437,7 @@ class _Search:
         finite = np.isfinite(self.curves[0]) & np.isfinite(self.curves[1])
         if not self.compiled.measures:
             return np.zeros(finite.shape[:2], bool)
-        return (trained & ~finite).any(axis=2)
+        return np.any(trained & ~finite, axis=2)
 
     def _report(self, wave: range, epoch: int) -> None:
         if not self.on_progress:

@@ -61,16 +61,19 @@ def build_model(towers: Sequence[Tower], *, classification: bool) -> Any:
 
     Returns
     -------
-    keras.Model with one input ``encoding_i`` [rows, d] for each encoding, in order, and one output: probabilities [rows, k]
-    or values [rows, 1], the mean over the towers. Chosen dropout and penalties are ordinary layers and regularizers, so
-    the model can be trained further. (Dropped weights have no counterpart in Keras; prediction does not need one.)
+    keras.Model with one input ``encoding_i`` [rows, d] for each encoding, in order, and one output: probabilities
+    [rows, k] or values [rows, 1], the mean over the towers. Chosen dropout and penalties are ordinary layers and
+    regularizers, so the model can be trained further. (Dropped weights have no counterpart in Keras; prediction does
+    not need one.)
     """
     keras = import_keras()
     widths: dict[int, int] = {}
     for item in towers:
         widths.setdefault(item.encoding, len(item.layers[0][0]))
     inputs = {i: keras.Input((widths[i],), name=f"encoding_{i}") for i in sorted(widths)}
-    outputs = [_add_tower(keras, item, f"tower_{i}", inputs[item.encoding], classification) for i, item in enumerate(towers)]
+    outputs = [
+        _add_tower(keras, item, f"tower_{i}", inputs[item.encoding], classification) for i, item in enumerate(towers)
+    ]
     output = keras.layers.Average(name="mean")(outputs) if len(outputs) > 1 else outputs[0]
     model = keras.Model(list(inputs.values()) if len(inputs) > 1 else inputs[min(inputs)], output, name="fitwell")
     _set_weights(model, towers)

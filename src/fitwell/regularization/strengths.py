@@ -73,7 +73,9 @@ class Candidates:
         for name, values in self.strengths.items():
             check_strengths(name, values)
             if len(values) != self.count:
-                raise InputError(f"{self.count} strengths of '{name}' were expected, one a learning rate. Got {len(values)}.")
+                raise InputError(
+                    f"{self.count} strengths of '{name}' were expected, one a learning rate. Got {len(values)}."
+                )
         check_learning_rates(self.learning_rate)
 
     @property

@@ -3,11 +3,14 @@
 | library | its objective for n rows | fitwell's l2 equals |
 |---|---|---|
 | Keras, TensorFlow.js `L2(l2)` | mean loss + l2 * sum w**2 | l2 |
-| scikit-learn `MLPClassifier(alpha)`, `MLPRegressor(alpha)` | mean loss (regression: half the squared error) + alpha / (2 n) * sum w**2 | alpha / (2 n); regression: alpha / n |
+| scikit-learn `MLPClassifier(alpha)` | mean loss + alpha / (2 n) * sum w**2 | alpha / (2 n) |
+| scikit-learn `MLPRegressor(alpha)` | half the mean squared error + alpha / (2 n) * sum w**2 | alpha / n |
 | scikit-learn `Ridge(alpha)` | sum of squared errors + alpha * sum w**2 | alpha / n |
 | scikit-learn `LogisticRegression(C)` | C * sum of log losses + sum w**2 / 2 | 1 / (2 C n) |
 | scikit-learn `Lasso(alpha)` | half the mean squared error + alpha * sum abs(w) | l1 = 2 alpha |
-| AdamW, PyTorch SGD `weight_decay` | decoupled: w -= learning_rate * decay * w | decay / 2 (the same step for plain gradient descent only) |
+| AdamW, PyTorch SGD `weight_decay` | decoupled: w -= learning_rate * decay * w | decay / 2 (*) |
+
+(*) The same step for plain gradient descent only.
 
 `fitwell` minimises mean loss + l1 * sum abs(w) + l2 * sum w**2, with the squared error not halved.
 """

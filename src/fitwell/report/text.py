@@ -33,8 +33,8 @@ def planned(plan: Plan) -> list[RenderableType]:
     blocks = "1 block" if plan.blocks == 1 else f"{plan.blocks} blocks"
     devices = "1 device" if plan.devices == 1 else f"{plan.devices} devices"
     lines = [
-        f"Training  {plan.row_sets} row sets x {plan.strengths} strengths = {plan.networks:,} networks at once, at most "
-        f"{plan.epochs} epochs",
+        f"Training  {plan.row_sets} row sets x {plan.strengths} strengths = {plan.networks:,} networks at once, "
+        f"at most {plan.epochs} epochs",
         f"          {blocks} on {devices}, batches of {plan.batch_size} rows, {_bytes(plan.memory)}, about "
         f"{_seconds(plan.seconds)}",
     ]
@@ -80,7 +80,8 @@ def saved(result: Result, directory: Any) -> list[RenderableType]:
     """Say what was saved."""
     members = len(result.members)
     if result.refit == "ensemble":
-        what = f"the mean of {members * result.plan.row_sets} networks ({members} strengths x {result.plan.row_sets} row sets)"
+        row_sets = result.plan.row_sets
+        what = f"the mean of {members * row_sets} networks ({members} strengths x {row_sets} row sets)"
     else:
         what = f"a network trained on all rows with {result.candidates.regularization(result.members[0])}"
     return [
@@ -93,8 +94,8 @@ def saved(result: Result, directory: Any) -> list[RenderableType]:
 def _unregularized(result: Result) -> list[RenderableType]:
     plain = result.unregularized()
     line = (
-        f"Without regularization, after {plain['epochs']} epochs: {result.loss_name} {plain['train_loss']:.4g} on training "
-        f"rows, {plain['held_out_loss']:.4g} on held-out rows, a gap of {plain['gap']:.4g}"
+        f"Without regularization, after {plain['epochs']} epochs: {result.loss_name} {plain['train_loss']:.4g} on "
+        f"training rows, {plain['held_out_loss']:.4g} on held-out rows, a gap of {plain['gap']:.4g}"
     )
     best = f"(held-out {result.loss_name} was lowest at epoch {plain['best_epoch']}: {plain['best_held_out_loss']:.4g})"
     return [Text(line), Text(best)]

@@ -1,0 +1,136 @@
+"""Architecture: the storeys of the house, held by the imports themselves."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import fitwell
+
+ROOT = Path(fitwell.__file__).parent
+
+# A file imports only from its own storey or those above it in this list.
+STOREYS = (
+    ("errors", "_version", "directories"),
+    ("regularization",),
+    ("data",),
+    ("engine",),
+    ("analysis",),
+    ("keras",),
+    ("tfjs",),
+    ("tables", "prediction"),
+    ("results",),
+    ("report",),
+    ("tuning",),
+    ("estimators",),
+    ("cli", "__main__"),
+)
+LEVELS = {name: level for level, names in enumerate(STOREYS) for name in names}
+FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or path.stem != "__init__")
+
+
+def module_of(path: Path) -> str:
+    """The dotted name of a file, of a package's `__init__` the package's."""
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Dotted names of all of fitwell that a file imports, inside functions too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "fitwell")
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and (node.module or "").startswith("fitwell"):
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield name if name in MODULES else str(node.module)
+
+
+MODULES = {module_of(path) for path in FILES}
+IMPORTS = {module_of(path): set(imported(ast.parse(path.read_text(encoding="utf-8")))) for path in FILES}
+
+
+def storey(module: str) -> int:
+    """The storey of a module, by the first name below `fitwell`; the package itself is above all."""
+    parts = module.split(".")
+    return LEVELS[parts[1]] if len(parts) > 1 else len(STOREYS)
+
+
+@pytest.mark.parametrize("module", sorted(IMPORTS))
+def test_a_file_imports_from_its_own_storey_or_those_above(module: str) -> None:
+    """Data flows one way: no file imports from a storey that comes after its own."""
+    wrong = sorted(name for name in IMPORTS[module] if storey(name) > storey(module))
+    assert not wrong
+
+
+def test_every_file_has_a_storey() -> None:
+    """A new file or directory must be put into the list above, and nothing imports by relative names."""
+    assert {module.split(".")[1] for module in IMPORTS} <= set(LEVELS)
+    for path in FILES:
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        assert not [node for node in nodes if isinstance(node, ast.ImportFrom) and node.level > 0], path
+
+
+def test_the_reading_of_imports_sees_them() -> None:
+    """The counterpart: imports are found wherever they stand, so a wrong one would be."""
+    source = "import fitwell.cli\ndef f():\n    from fitwell.engine import noise\n    from fitwell.errors import E\n"
+    assert set(imported(ast.parse(source))) == {"fitwell.cli", "fitwell.engine.noise", "fitwell.errors"}
+    assert "fitwell.engine.noise" in IMPORTS["fitwell.engine.program"]
+    assert storey("fitwell.cli") > storey("fitwell.engine.noise")
+
+
+def test_no_import_cycles() -> None:
+    """Files import one another in no circle; a circle would be seen."""
+    order = list(TopologicalSorter(IMPORTS).static_order())
+    assert order.index("fitwell.errors") < order.index("fitwell.engine.run")
+    with pytest.raises(CycleError):
+        list(TopologicalSorter({**IMPORTS, "fitwell.errors": {"fitwell.engine.run"}}).static_order())
+
+
+def loaded_by(code: str) -> set[str]:
+    """Which heavy libraries a fresh Python has loaded after some code."""
+    heavy = ("jax", "keras", "sklearn", "optax", "scipy", "pandas", "tensorflow", "torch")
+    script = f"{code}\nimport sys\nprint(*[name for name in {heavy!r} if name in sys.modules], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    return set(done.stderr.split())
+
+
+def test_importing_fitwell_is_light() -> None:
+    """`import fitwell` loads neither JAX nor Keras nor scikit-learn; using the engine does load JAX."""
+    assert not loaded_by("import fitwell")
+    assert not loaded_by("from fitwell import Regularization, InputError")
+    assert "jax" in loaded_by("import fitwell.engine.noise")
+
+
+def test_help_is_light() -> None:
+    """`fitwell --help` loads neither JAX nor Keras nor scikit-learn."""
+    code = "import sys\nfrom fitwell.cli import main\nsys.argv = ['fitwell', '--help']\n"
+    assert not loaded_by(f"{code}try:\n    main()\nexcept SystemExit as done:\n    assert not done.code")
+
+
+def test_all_names_are_sorted_and_there() -> None:
+    """`fitwell.__all__` is sorted, each name in it can be had, and every public name is in it."""
+    assert list(fitwell.__all__) == sorted(fitwell.__all__)
+    assert len(set(fitwell.__all__)) == len(fitwell.__all__)
+    assert all(getattr(fitwell, name) is not None for name in fitwell.__all__)
+    assert dir(fitwell) == sorted(fitwell.__all__)
+    tree = ast.parse((ROOT / "__init__.py").read_text(encoding="utf-8"))
+    named = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fitwell")
+        for alias in node.names
+    }
+    assert named == set(fitwell.__all__)
+
+
+def test_names_that_are_not_there() -> None:
+    """An unknown name is an AttributeError, as of any module."""
+    with pytest.raises(AttributeError, match="module 'fitwell' has no attribute 'fit'"):
+        fitwell.fit  # noqa: B018
