@@ -78,7 +78,7 @@ def train_search(
     if not option:
         blocks.compiler_options = lambda _: {}
     baseline: list[int] = []
-    run.compile_program = _then(run.compile_program, functools.partial(_start_watching, baseline))
+    run.Compiled = _then(run.Compiled, functools.partial(_start_watching, baseline))
     inputs, target = digits.load()
     row_sets = from_splitter(digits.splitter(), len(target), target=target)
     dataset = run.Dataset(inputs, target, False, np.zeros(ROW_SETS), np.ones(ROW_SETS))

@@ -16,7 +16,7 @@ from fitwell.data.reading import as_frame
 from fitwell.data.row_sets import RowSets, folds
 from fitwell.data.target import Target, read_target, standardise
 from fitwell.engine.losses import CLASSIFICATION, REGRESSION, Loss
-from fitwell.engine.run import Dataset
+from fitwell.engine.settings import Dataset
 from fitwell.errors import InputError
 
 ARRAY_TARGET = "target"

@@ -15,7 +15,9 @@ from fitwell.analysis.selection import Choice, choose
 from fitwell.engine.devices import available_devices
 from fitwell.engine.network import DenseNetwork
 from fitwell.engine.plan import Plan
-from fitwell.engine.run import Progress, Settings, Trained, train
+from fitwell.engine.run import Trained, train
+from fitwell.engine.search import Progress
+from fitwell.engine.settings import Settings
 from fitwell.engine.stopping import Stopping
 from fitwell.errors import InputError, TrainingError
 from fitwell.keras.export import Tower, build_model, import_keras, tower

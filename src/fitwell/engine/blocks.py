@@ -16,6 +16,7 @@ from fitwell.engine.devices import Device, compiler_options
 from fitwell.engine.network import Variables
 from fitwell.engine.plan import Plan
 from fitwell.engine.program import Data, Program, Rows, State, Trace, lift
+from fitwell.engine.settings import Dataset
 from fitwell.regularization.strengths import Candidates
 
 STRENGTHS = "strengths"
@@ -54,7 +55,7 @@ class Compiled:
         self,
         program: Program,
         plan: Plan,
-        dataset: Any,
+        dataset: Dataset,
         rows: Rows,
         candidates: Candidates,
         seed: int,

@@ -135,7 +135,8 @@ def make_plan(
         needed = kept + _bytes(row_sets * block, row_sets * block, work)
         raise TrainingError(
             f"The smallest block ({row_sets} row sets x {block} strengths) needs about {needed / 2**20:,.0f} MiB, and "
-            f"the memory budget is {budget / 2**20:,.0f} MiB: raise it, or use a smaller network, batch or number of folds."
+            f"the memory budget is {budget / 2**20:,.0f} MiB: raise it, "
+            "or use a smaller network, smaller batches or fewer folds."
         )
     wave = min(fitting, math.ceil(strengths / block) * block)
     share = TYPICAL_SHARE if halving else 1.0

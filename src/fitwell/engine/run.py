@@ -1,10 +1,10 @@
-"""Training a search: check, plan, run the blocks, drop the hopeless, join what is left."""
+"""Training a search: plan, compile, train, join what is left."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -12,118 +12,17 @@ import numpy as np
 
 from fitwell.data.row_sets import RowSets
 from fitwell.engine import devices as machine
-from fitwell.engine.blocks import Block, Compiled
+from fitwell.engine.blocks import Compiled
 from fitwell.engine.histories import Histories
 from fitwell.engine.losses import Loss
 from fitwell.engine.network import Network, Variables
-from fitwell.engine.optimizers import Optimizer, adam, make_schedule
+from fitwell.engine.optimizers import make_schedule
 from fitwell.engine.plan import Plan, Work, make_plan
 from fitwell.engine.program import Program, Rows
-from fitwell.engine.stopping import Stopping, still_running
-from fitwell.errors import InputError, TrainingError
+from fitwell.engine.search import Progress, Search
+from fitwell.engine.settings import Dataset, Settings
+from fitwell.errors import TrainingError
 from fitwell.regularization.strengths import Candidates
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """The rows of a search, on the host.
-
-    Attributes
-    ----------
-    inputs
-        Array ``[R, n, ...]`` if `own` (each row set has its own encoding), else ``[n, ...]``; or a tree of such arrays.
-    targets
-        ``[R, n]`` or ``[n]``: int32 class indices, or values standardised inside the row set.
-    own
-        Whether row sets have their own inputs and targets.
-    shift, scale
-        float [R]: predictions in the target's units are ``shift + scale * output``; 0 and 1 for classes. Losses are
-        reported in units of ``scale**2``.
-    """
-
-    inputs: Any
-    targets: np.ndarray
-    own: bool
-    shift: np.ndarray
-    scale: np.ndarray
-
-    @property
-    def bytes(self) -> int:
-        """Of all arrays."""
-        return sum(leaf.nbytes for leaf in jax.tree.leaves(self.inputs)) + self.targets.nbytes
-
-    @property
-    def rows(self) -> int:
-        """Number of rows, n."""
-        return self.targets.shape[-1]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to train.
-
-    Attributes
-    ----------
-    epochs
-        The most epochs of a network.
-    batch_size
-        Rows of a batch; None takes an eighth of the training rows as a power of two, 16 to 256.
-    stopping
-        Who leaves when; None trains all strengths for all epochs.
-    optimizer, schedule
-        Adam with a constant learning rate unless told otherwise.
-    seed
-        Of first weights, row orders and noise.
-    devices, block_strengths, memory
-        Placement: at most so many devices, strengths of a block, bytes. None decides by the machine; numbers only
-        change by rounding.
-    call_epochs
-        Epochs trained between two decisions.
-    """
-
-    epochs: int = 150
-    batch_size: int | None = None
-    stopping: Stopping | None = field(default_factory=Stopping)
-    optimizer: Optimizer = field(default_factory=adam)
-    schedule: str = "constant"
-    seed: int = 0
-    devices: int | None = None
-    block_strengths: int | None = None
-    memory: int | None = None
-    call_epochs: int = 5
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "call_epochs"):
-            if getattr(self, name) < 1:
-                raise InputError(f"'{name}' must be at least 1. Got {getattr(self, name)}.")
-        if self.batch_size is not None and self.batch_size < 1:
-            raise InputError(f"'batch_size' must be at least 1. Got {self.batch_size}.")
-        if not 0 <= self.seed < 2**32:
-            raise InputError(f"'seed' must lie in [0, 4294967296). Got {self.seed}.")
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a search stands.
-
-    Attributes
-    ----------
-    epoch, epochs
-        Epochs done, of the most there can be.
-    running, networks
-        Networks still in training, of all.
-    best_loss
-        The lowest mean held-out loss so far.
-    done
-        Share of the whole work done or saved, 0 to 1.
-    """
-
-    epoch: int
-    epochs: int
-    running: int
-    networks: int
-    best_loss: float
-    done: float
 
 
 @dataclass(frozen=True)
@@ -228,7 +127,7 @@ def train(
     rows = make_rows(row_sets, settings.seed)
     compiled = Compiled(program, plan, dataset, rows, candidates, settings.seed, devices)
     compile_seconds = time.perf_counter() - begin
-    search = _Search(compiled, plan, candidates, settings, on_progress)
+    search = Search(compiled, plan, settings, on_progress)
     for wave in plan.waves:
         search.train_wave(wave)
     if np.isinf(search.best_loss).all():
@@ -339,118 +238,3 @@ def _row_losses(compiled: Compiled, best: Variables, row_sets: RowSets, dataset:
             total[np.ix_(strengths, held_out)] += share
     with np.errstate(invalid="ignore"):
         return total / counts
-
-
-class _Search:
-    """The strengths in training, and what has been recorded of them."""
-
-    def __init__(
-        self,
-        compiled: Compiled,
-        plan: Plan,
-        candidates: Candidates,
-        settings: Settings,
-        on_progress: Callable[[Progress], None] | None,
-    ) -> None:
-        self.compiled, self.plan, self.candidates, self.settings = compiled, plan, candidates, settings
-        self.on_progress = on_progress
-        shape = (plan.row_sets, plan.strengths, plan.epochs)
-        self.curves = [np.full(shape, np.nan, compiled.dtype) for _ in range(4)]
-        self.best_loss = np.full(plan.strengths, np.inf)
-        self.best_epoch = np.zeros(plan.strengths, int)
-        self.epochs = np.zeros(plan.strengths, int)
-        self.running = np.zeros(plan.strengths, bool)
-        self.best = compiled.empty_variables()
-
-    def train_wave(self, wave: range) -> None:
-        """Train the strengths of a wave until all have left or the epochs are over."""
-        self.running[wave.start : wave.stop] = True
-        blocks = self.compiled.start(np.array(wave))
-        epoch = 0
-        while blocks and epoch < self.plan.epochs:
-            count = min(self.compiled.call_epochs, self.plan.epochs - epoch)
-            # all blocks are dispatched before the first result is read
-            advanced = [self.compiled.advance(block, epoch, count) for block in blocks]
-            for block, (_, trace) in zip(blocks, advanced, strict=True):
-                self._record(block, trace, epoch, count)
-            blocks = [block for block, _ in advanced]
-            for block in blocks:
-                self._record_best(block)
-            epoch += count
-            blocks = self._let_go(blocks, epoch - count, epoch)
-            self._report(wave, epoch)
-
-    def histories(self, row_loss: np.ndarray) -> Histories:
-        """Join what was recorded."""
-        return Histories(
-            *self.curves,
-            best_epoch=self.best_epoch,
-            best_loss=self.best_loss,
-            epochs=self.epochs,
-            diverged=self._diverged(),
-            row_loss=row_loss,
-        )
-
-    def _record(self, block: Block, trace: Any, epoch: int, count: int) -> None:
-        for curve, values in zip(self.curves, trace, strict=True):
-            host = np.asarray(values)
-            for place, g in block.real():
-                if self.running[g]:
-                    curve[:, g, epoch : epoch + count] = host[:, place, :count]
-        for _, g in block.real():
-            if self.running[g]:
-                self.epochs[g] = epoch + count
-
-    def _record_best(self, block: Block) -> None:
-        loss, best_epoch = np.asarray(block.state.best_loss)[0], np.asarray(block.state.best_epoch)[0]
-        for place, g in block.real():
-            if self.running[g]:
-                self.best_loss[g], self.best_epoch[g] = loss[place], best_epoch[place]
-
-    def _let_go(self, blocks: list[Block], before: int, after: int) -> list[Block]:
-        self.best_loss[self._diverged().any(axis=0)] = np.inf
-        staying = self._staying(before, after) & (after < self.plan.epochs)
-        leaving = np.flatnonzero(self.running & ~staying)
-        self._take_snapshots(blocks, leaving)
-        self.running = staying
-        needed = -(-int(staying.sum()) // self.plan.block_strengths)
-        if needed < len(blocks):
-            return self.compiled.repack(blocks, np.flatnonzero(staying))
-        return blocks
-
-    def _staying(self, before: int, after: int) -> np.ndarray:
-        if self.settings.stopping is None:
-            return self.running & np.isfinite(self.best_loss)
-        return still_running(self.settings.stopping, self.running, self.best_loss, self.best_epoch, before, after)
-
-    def _take_snapshots(self, blocks: list[Block], leaving: np.ndarray) -> None:
-        gone = set(leaving.tolist())
-        for block in blocks:
-            places = [(place, g) for place, g in block.real() if g in gone]
-            if places:
-                here, there = (list(numbers) for numbers in zip(*places, strict=True))
-                for kept, leaf in zip(jax.tree.leaves(self.best), jax.tree.leaves(block.state.best), strict=True):
-                    kept[:, there] = np.asarray(leaf)[:, here]
-
-    def _diverged(self) -> np.ndarray:
-        trained = np.arange(self.plan.epochs)[None, None, :] < self.epochs[None, :, None]
-        finite = np.isfinite(self.curves[0]) & np.isfinite(self.curves[1])
-        if not self.compiled.measures:
-            return np.zeros(finite.shape[:2], bool)
-        return np.any(trained & ~finite, axis=2)
-
-    def _report(self, wave: range, epoch: int) -> None:
-        if not self.on_progress:
-            return
-        running = int(self.running.sum())
-        waves_done = wave.start + (wave.stop - wave.start) * (epoch / self.plan.epochs if running else 1.0)
-        self.on_progress(
-            Progress(
-                epoch=epoch,
-                epochs=self.plan.epochs,
-                running=running * self.plan.row_sets,
-                networks=self.plan.networks,
-                best_loss=float(self.best_loss.min()),
-                done=waves_done / self.plan.strengths,
-            )
-        )

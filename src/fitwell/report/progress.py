@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from fitwell.engine.run import Progress
+from fitwell.engine.search import Progress
 
 
 class Bar:

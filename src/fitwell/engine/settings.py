@@ -1,0 +1,91 @@
+"""What a search is given: its rows, and how to train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+from fitwell.engine.optimizers import Optimizer, adam
+from fitwell.engine.stopping import Stopping
+from fitwell.errors import InputError
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The rows of a search, on the host.
+
+    Attributes
+    ----------
+    inputs
+        Array ``[R, n, ...]`` if `own` (each row set has its own encoding), else ``[n, ...]``; or a tree of such arrays.
+    targets
+        ``[R, n]`` or ``[n]``: int32 class indices, or values standardised inside the row set.
+    own
+        Whether row sets have their own inputs and targets.
+    shift, scale
+        float [R]: predictions in the target's units are ``shift + scale * output``; 0 and 1 for classes. Losses are
+        reported in units of ``scale**2``.
+    """
+
+    inputs: Any
+    targets: np.ndarray
+    own: bool
+    shift: np.ndarray
+    scale: np.ndarray
+
+    @property
+    def bytes(self) -> int:
+        """Of all arrays."""
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(self.inputs)) + self.targets.nbytes
+
+    @property
+    def rows(self) -> int:
+        """Number of rows, n."""
+        return self.targets.shape[-1]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train.
+
+    Attributes
+    ----------
+    epochs
+        The most epochs of a network.
+    batch_size
+        Rows of a batch; None takes an eighth of the training rows as a power of two, 16 to 256.
+    stopping
+        Who leaves when; None trains all strengths for all epochs.
+    optimizer, schedule
+        Adam with a constant learning rate unless told otherwise.
+    seed
+        Of first weights, row orders and noise.
+    devices, block_strengths, memory
+        Placement: at most so many devices, strengths of a block, bytes. None decides by the machine; numbers only
+        change by rounding.
+    call_epochs
+        Epochs trained between two decisions.
+    """
+
+    epochs: int = 150
+    batch_size: int | None = None
+    stopping: Stopping | None = field(default_factory=Stopping)
+    optimizer: Optimizer = field(default_factory=adam)
+    schedule: str = "constant"
+    seed: int = 0
+    devices: int | None = None
+    block_strengths: int | None = None
+    memory: int | None = None
+    call_epochs: int = 5
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "call_epochs"):
+            if getattr(self, name) < 1:
+                raise InputError(f"'{name}' must be at least 1. Got {getattr(self, name)}.")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise InputError(f"'batch_size' must be at least 1. Got {self.batch_size}.")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"'seed' must lie in [0, 4294967296). Got {self.seed}.")
