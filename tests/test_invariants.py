@@ -551,6 +551,7 @@ def compilations() -> Compilations:
     return Compilations()
 
 
+@pytest.mark.slow
 def test_one_compilation_for_a_search(problem: Callable[..., Any], compilations: Compilations, seed: int) -> None:
     """Waves, blocks, halving and repacking share one program: nothing is compiled once training has begun."""
     case, before = problem(seed), compilations.count
@@ -586,6 +587,7 @@ def test_one_compilation_for_a_search(problem: Callable[..., Any], compilations:
 # 4. Zero is off
 
 
+@pytest.mark.slow
 def test_zero_is_off(problem: Callable[..., Any], seed: int) -> None:
     """A search with all regularizers at zero equals one that has none; a step away from zero does not."""
     case = problem(seed, dtype=np.float64)

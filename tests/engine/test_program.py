@@ -151,25 +151,26 @@ def test_two_calls_are_one(trained: Callable[..., Any]) -> None:
     assert jax.tree.all(jax.tree.map(np.array_equal, whole_trace, cut_trace))
 
 
-def test_the_epoch_number_matters(trained: Callable[..., Any]) -> None:
+def test_the_epoch_number_matters(trained: Callable[..., Any], seed: int) -> None:
     """The counterpart: every epoch has its own noise and order, so epochs trained again differ."""
     case, program, rows, (after_two, _) = trained((2,))
     *_, (after_three, _) = trained((2, 1))
     with jax.enable_x64(True):
         data = Data(case.dataset.inputs, case.dataset.targets, np.ones(3))
-        call, key = jax.jit(lift(program.epochs, own_data=True)), noise.make_key(0)
+        call, key = jax.jit(lift(program.epochs, own_data=True)), noise.make_key(seed)
         again, _ = call(after_two, strength_of(program, float), rows, data, key, np.int32(0), np.int32(1))
     assert not np.allclose(again.variables.trainable[0]["kernel"], after_three.variables.trainable[0]["kernel"])
 
 
 def test_what_a_call_does_not_train_is_nan(problem: Callable[..., Any], seed: int) -> None:
     """A call of one epoch where three are possible records one epoch."""
-    case = problem(seed)
+    case = problem(seed, dtype=np.float64)
     program, rows = program_for(case), make_rows(case.row_sets, seed)
-    data = Data(case.dataset.inputs, case.dataset.targets, np.ones(3, np.float32))
-    call = jax.jit(lift(program.epochs, own_data=True))
-    state, strength = start(program, rows, seed, jnp.float32), strength_of(program, jnp.float32)
-    _, trace = call(state, strength, rows, data, noise.make_key(seed), np.int32(0), np.int32(1))
+    with jax.enable_x64(True):
+        data = Data(case.dataset.inputs, case.dataset.targets, np.ones(3))
+        call, state = jax.jit(lift(program.epochs, own_data=True)), start(program, rows, seed, jnp.float64)
+        strength, key = strength_of(program, jnp.float64), noise.make_key(seed)
+        _, trace = call(state, strength, rows, data, key, np.int32(0), np.int32(1))
     for curve in trace:
         assert curve.shape == (3, 2, 3)
         assert np.isfinite(curve).all(axis=(0, 1)).tolist() == [True, False, False]
