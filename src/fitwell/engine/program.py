@@ -25,6 +25,9 @@ ROW_SETS = "row_sets"
 """Name of the mapped axis R, over which the held-out loss is averaged."""
 
 
+TRAIN, HELD_OUT, NEITHER = 0, 1, 2
+"""Groups of rows on which losses are measured; padding is in neither."""
+
 Leaf = Any
 """A JAX array in the program; a NumPy array on the host; the number of a mapped axis in a specification."""
 
@@ -238,34 +241,39 @@ class Program:
         return trainable
 
     def _measure(self, variables: Variables, rows: Rows, data: Data) -> Trace:
-        """Mean loss and metric on the measured training rows and on the held-out rows, without noise."""
-        loss_train, metric_train = self._means(variables, rows.measured, rows.n_measured, data)
-        loss_held, metric_held = self._means(variables, rows.held_out, rows.n_held_out, data)
-        return Trace(loss_train * data.loss_unit, loss_held * data.loss_unit, metric_train, metric_held)
+        """Mean loss and metric on the measured training rows and on the held-out rows, without noise, in one pass."""
+        indices = jnp.concatenate([rows.measured, rows.held_out])
+        group = jnp.concatenate(
+            [_mark(rows.measured, rows.n_measured, TRAIN), _mark(rows.held_out, rows.n_held_out, HELD_OUT)]
+        )
+        loss, metric = self._sums(variables, indices, group, data)
+        counts = jnp.stack([rows.n_measured, rows.n_held_out])
+        loss, metric = loss / counts * data.loss_unit, metric / counts
+        return Trace(loss[TRAIN], loss[HELD_OUT], metric[TRAIN], metric[HELD_OUT])
 
-    def _means(
-        self, variables: Variables, indices: jax.Array, real: jax.Array, data: Data
+    def _sums(
+        self, variables: Variables, indices: jax.Array, group: jax.Array, data: Data
     ) -> tuple[jax.Array, jax.Array]:
+        """Sum the loss and the metric over the rows of each group: [2] each; a few rows at a time."""
+        zero = jnp.zeros_like(data.loss_unit, shape=2)
         total = indices.shape[0]
         if total == 0:
-            nothing = jnp.full_like(data.loss_unit, jnp.nan)
-            return nothing, nothing
+            return zero, zero
         parts = -(-total // self.evaluation_rows)
         length = -(-total // parts)
-        padded = jnp.pad(indices, (0, parts * length - total)).reshape(parts, length)
+        padding = (0, parts * length - total)
+        indices = jnp.pad(indices, padding).reshape(parts, length)
+        group = jnp.pad(group, padding, constant_values=NEITHER).reshape(parts, length)
 
         def part(sums: tuple[jax.Array, jax.Array], number: jax.Array) -> tuple[tuple[jax.Array, jax.Array], None]:
-            chosen = padded[number]
-            outputs = self.predict(variables, _take(data.inputs, chosen))
-            targets = data.targets[chosen]
-            counts = number * length + jnp.arange(length) < real
-            values = (self.loss.per_row(outputs, targets), self.loss.metric(outputs, targets))
-            added = [total + jnp.where(counts, value, 0).sum() for total, value in zip(sums, values, strict=True)]
-            return (added[0], added[1]), None
+            chosen = indices[number]
+            outputs, targets = self.predict(variables, _take(data.inputs, chosen)), data.targets[chosen]
+            member = group[number][None, :] == jnp.array([[TRAIN], [HELD_OUT]])
+            loss = jnp.where(member, self.loss.per_row(outputs, targets)[None, :], 0).sum(axis=1)
+            metric = jnp.where(member, self.loss.metric(outputs, targets)[None, :], 0).sum(axis=1)
+            return (sums[0] + loss, sums[1] + metric), None
 
-        zero = jnp.zeros_like(data.loss_unit)
-        (loss, metric), _ = lax.scan(part, (zero, zero), jnp.arange(parts, dtype=jnp.int32))
-        return loss / real, metric / real
+        return lax.scan(part, (zero, zero), jnp.arange(parts, dtype=jnp.int32))[0]
 
 
 def lift(epochs: Callable[..., Any], *, own_data: bool) -> Callable[..., Any]:
@@ -298,6 +306,11 @@ def _keep_best(state: State, held_out_loss: jax.Array, rows: Rows, epoch: jax.Ar
         best_loss=jnp.where(improved, mean, state.best_loss),
         best_epoch=jnp.where(improved, epoch.astype(jnp.int32), state.best_epoch),
     )
+
+
+def _mark(indices: jax.Array, real: jax.Array, group: int) -> jax.Array:
+    """Give the first `real` indices the number of their group, and the padding none."""
+    return jnp.where(jnp.arange(indices.shape[0]) < real, group, NEITHER)
 
 
 def _take(inputs: Any, indices: jax.Array) -> Any:
