@@ -86,7 +86,7 @@ def make_problem(
     dtype: Any = np.float32,
     rows: int = 41,
     inputs: int = 4,
-    hidden: tuple[int, ...] = (6, 5),
+    hidden: tuple[int, ...] = (5,),
     folds: int = 3,
 ) -> Problem:
     """Fold r holds out rows r, r + folds, ...: of unequal size, padded with row 0, which fold 0 holds out."""

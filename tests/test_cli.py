@@ -241,7 +241,7 @@ def test_bad_rows_to_predict(run: Run, saved: Path, tmp_path: Path, change: Call
     """New rows that do not fit the run: one sentence, and an earlier predictions file stays as it was."""
     change(mixed()).write_csv(tmp_path / "new.csv")
     (tmp_path / "p.csv").write_text("earlier")
-    answer = run("predict", str(saved), "new.csv", "--out", "p.csv")
+    answer = run("predict", str(saved), "new.csv", "--out", "p.csv", "--force")
     assert answer.status == INPUT_EXIT
     assert answer.err.count("\n") == 1
     assert all(part in answer.err for part in parts)
@@ -267,6 +267,33 @@ def test_places_for_predictions(run: Run, saved: Path, tmp_path: Path, out: str,
     answer = run("predict", str(saved), "new.csv", "--out", out)
     assert answer.status == INPUT_EXIT
     assert part in answer.err
+
+
+def test_a_predictions_file_is_replaced_by_force_only(run: Run, saved: Path, tmp_path: Path) -> None:
+    """An existing file is refused before anything is read; with --force the predictions take its place."""
+    mixed().write_csv(tmp_path / "new.csv")
+    (tmp_path / "p.csv").write_text("earlier")
+    answer = run("predict", str(saved), "new.csv", "--out", "p.csv")
+    assert answer.status == INPUT_EXIT
+    assert answer.err == "fitwell: 'p.csv' exists already: name another file, or use --force to replace it.\n"
+    assert (tmp_path / "p.csv").read_text() == "earlier"
+    assert run("predict", str(saved), "new.csv", "--out", "p.csv", "--force").status == 0
+    assert pl.read_csv(tmp_path / "p.csv").height == 90
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]], ids=str)
+@pytest.mark.parametrize("out", ["new.csv", "./new.csv", "link.csv"])
+def test_the_table_to_predict_is_never_replaced(
+    run: Run, saved: Path, tmp_path: Path, out: str, force: list[str]
+) -> None:
+    """The table that is read is refused as output, by whatever path and with --force too."""
+    mixed().write_csv(tmp_path / "new.csv")
+    (tmp_path / "link.csv").symlink_to("new.csv")
+    before = (tmp_path / "new.csv").read_bytes()
+    answer = run("predict", str(saved), "new.csv", "--out", out, *force)
+    assert answer.status == INPUT_EXIT
+    assert "is the table that is read: name another file." in answer.err
+    assert (tmp_path / "new.csv").read_bytes() == before
 
 
 def test_version_and_help(run: Run) -> None:

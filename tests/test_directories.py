@@ -70,6 +70,64 @@ def test_places_that_cannot_be_used(tmp_path: Path, place: str, sentence: str) -
         check_directory(tmp_path / place, force=False, mark=RUN_FILE)
 
 
+@pytest.mark.parametrize(("inside", "place"), [("run", "."), ("run/sub", ".."), ("run/sub", "../../run")])
+@pytest.mark.parametrize("force", [False, True])
+def test_the_current_directory_is_never_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: str, place: str, force: bool
+) -> None:
+    """An earlier run that one stands in is refused at once, however it is written."""
+    (make_run(tmp_path / "run") / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / inside)
+    with pytest.raises(FileError, match=rf"'{place}' (is|holds) the current directory"):
+        check_directory(Path(place), force=force, mark=RUN_FILE)
+
+
+@pytest.mark.parametrize("place", ["link", "./other/../run", "run/."])
+def test_other_ways_to_write_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """Through a link or a roundabout path the run itself is replaced, and the link stays one."""
+    run = make_run(tmp_path / "run")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "link").symlink_to(run)
+    monkeypatch.chdir(tmp_path)
+    with fresh_directory(Path(place), force=True, mark=RUN_FILE) as inside:
+        (inside / RUN_FILE).write_text("new")
+    assert (run / RUN_FILE).read_text() == "new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "other", "run"]
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_a_link_in_a_circle(tmp_path: Path) -> None:
+    """A link to itself is no directory, and is said to be none."""
+    (tmp_path / "link").symlink_to(tmp_path / "link")
+    with pytest.raises(FileError, match="is a file"):
+        check_directory(tmp_path / "link", force=True, mark=RUN_FILE)
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_an_earlier_run_outlives_a_failed_exchange(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    """When the new run cannot take its name the earlier one is put back, and if that fails too it is named."""
+    run = make_run(tmp_path / "run")
+    rename, left = Path.rename, [failures]
+
+    def refuse(self: Path, target: Path) -> Path:
+        if target == run and left[0]:
+            left[0] -= 1
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with (
+        pytest.raises(FileError, match="Input/output error") as caught,
+        fresh_directory(run, force=True, mark=RUN_FILE) as inside,
+    ):
+        (inside / RUN_FILE).write_text("new")
+    kept = run if failures == 1 else Path(str(caught.value).split("'")[-2])
+    assert (kept / RUN_FILE).read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_a_file_system_that_refuses() -> None:
     """A place where nothing can be made is refused in a sentence, also for an administrator."""
     with (

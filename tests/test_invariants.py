@@ -21,7 +21,9 @@ from fitwell.engine.network import DenseNetwork, Variables
 from fitwell.engine.optimizers import adam, make_schedule
 from fitwell.engine.plan import Work
 from fitwell.engine.program import Data, Program, State, Trace, lift
-from fitwell.engine.run import Dataset, Progress, Settings, Trained, make_rows, train
+from fitwell.engine.run import Trained, make_rows, train
+from fitwell.engine.search import Progress
+from fitwell.engine.settings import Dataset, Settings
 from fitwell.engine.stopping import Stopping
 from fitwell.errors import TrainingError
 from fitwell.regularization.strengths import Candidates
@@ -193,7 +195,7 @@ def strength_of(candidates: Candidates, g: int) -> dict[str, float]:
 @pytest.fixture(scope="module")
 def together(problem: Callable[..., Any], seed: int) -> tuple[Any, Trained]:
     """3 row sets times 8 strengths trained at once, float64."""
-    case = problem(seed, dtype=np.float64)
+    case = problem(seed, dtype=np.float64, hidden=(6, 5))
     settings = Settings(epochs=EPOCHS, batch_size=BATCH, stopping=None, seed=seed, call_epochs=2)
     with jax.enable_x64(True):
         return case, train(*case[:3], ALL_ON, loss=case.loss, settings=settings)
@@ -282,7 +284,7 @@ class BatchNormNetwork:
         return values @ weights["second"], state
 
 
-Run = Callable[[Dataset, Any], tuple[State, Trace]]
+Run = Callable[..., tuple[State, Trace]]
 
 
 def lifted(case: Any, seed: int, network: Any = None) -> Run:
@@ -305,8 +307,8 @@ def lifted(case: Any, seed: int, network: Any = None) -> Run:
     def start(row_set: jax.Array) -> State:
         return program.start(key, row_set, jnp.float32)
 
-    def run(dataset: Dataset, rows: Any) -> tuple[State, Trace]:
-        first = jax.vmap(start)(jnp.asarray(rows.id))
+    def run(dataset: Dataset, rows: Any, first_weights_of: Any = None) -> tuple[State, Trace]:
+        first = jax.vmap(start)(jnp.asarray(rows.id if first_weights_of is None else first_weights_of))
         shape = (ALL_ON.count,)
         state = jax.tree.map(
             lambda leaf: jnp.broadcast_to(leaf[:, None], (leaf.shape[0], *shape, *leaf.shape[1:])), first
@@ -374,7 +376,8 @@ def test_the_noise_of_a_row_set_is_its_own(leak_case: tuple[Any, Run], seed: int
     moved = type(rows)(*(leaf[order] for leaf in rows))
     expected = jax.tree.map(lambda leaf: np.asarray(leaf)[order], state.variables)
     assert equal_bits(run(shared, moved)[0].variables, expected)
-    assert not equal_bits(run(shared, moved._replace(id=rows.id))[0].variables, expected)
+    others_noise = run(shared, moved._replace(id=rows.id), first_weights_of=moved.id)
+    assert not equal_bits(others_noise[0].variables, expected)
 
 
 def mixed_table(seed: int) -> RawFeatures:
@@ -492,6 +495,14 @@ def test_little_memory_gives_the_same_numbers(search: Callable[..., Trained]) ->
     waves = search(block_strengths=2, devices=1, memory=wave_memory(blocks, 4))
     assert (len(blocks.plan.waves), len(waves.plan.waves)) == (1, 2)
     assert equal_bits(numbers(waves), numbers(blocks))
+
+
+def test_a_later_wave_trains_to_its_end(search: Callable[..., Trained]) -> None:
+    """With halving, every wave goes on with the better half of its own, whatever earlier waves reached."""
+    waves = search(HALVING, block_strengths=2, devices=1, memory=wave_memory(search(block_strengths=2, devices=1), 4))
+    assert len(waves.plan.waves) == 2
+    for wave in waves.plan.waves:
+        assert waves.histories.epochs[list(wave)].max() == 6
 
 
 @pytest.mark.parametrize("placement", [(2, 1), (4, 2)], ids=str)

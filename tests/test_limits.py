@@ -16,7 +16,8 @@ from fitwell.data.row_sets import RowSets
 from fitwell.engine.losses import CLASSIFICATION, REGRESSION
 from fitwell.engine.network import DenseNetwork, Variables
 from fitwell.engine.optimizers import Optimizer, adam, sgd
-from fitwell.engine.run import Dataset, Settings, train
+from fitwell.engine.run import train
+from fitwell.engine.settings import Dataset, Settings
 from fitwell.regularization import units
 from fitwell.regularization.strengths import Candidates
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 from example_tables import mixed
 
-from fitwell.errors import InputError
+from fitwell.errors import InputError, InputTypeError
 from fitwell.tables import read_problem
 
 
@@ -76,12 +79,81 @@ def test_arrays_are_tables_too() -> None:
     np.testing.assert_array_equal(named.targets, plain.targets)
 
 
+COLUMN = mixed(60).select("ill")
+ONE_COLUMN = {
+    "array": COLUMN.to_numpy(),
+    "polars": COLUMN,
+    "pandas": pd.DataFrame({"ill": COLUMN["ill"].to_list()}),
+    "arrow": COLUMN.to_arrow(),
+}
+
+
+@pytest.mark.parametrize("target", ONE_COLUMN.values(), ids=ONE_COLUMN)
+def test_a_target_of_one_column(target: object) -> None:
+    """A frame of one column or an array [n, 1] is the target that its values are."""
+    frame = mixed(60)
+    problem = read_problem(frame.drop("ill"), target, cv=3)
+    expected = read_problem(frame, "ill", cv=3).target
+    assert problem.target.classes == expected.classes
+    np.testing.assert_array_equal(problem.target.values, expected.values)
+
+
+def unlabelled(bad: dict[int, dict[str, object]]) -> pl.DataFrame:
+    """40 rows, the first 10 and every third without a target, with some values (by row, from 0) exchanged."""
+    records = [
+        {"x": 0.1 * i, "text": f"{i}.5", "g": f"group {i % 6}", "t": float(i), "y": 0.3 * i + i % 4 if i % 3 else None}
+        for i in range(40)
+    ]
+    for i, record in enumerate(records):
+        record.update({"y": None} if i < 10 else {})
+        record.update(bad.get(i, {}))
+    return pl.DataFrame(records, infer_schema_length=None, strict=False)
+
+
+BAD_ROWS = {
+    "number": ({30: {"y": 1.5, "x": float("inf")}}, {}, "Column 'x' holds an infinite value in data row 31:"),
+    "text": ({31: {"text": "inf"}}, {}, "Column 'text' holds an infinite value in data row 32:"),
+    "group": ({31: {"g": None}, 34: {"g": None}}, {"groups": "g"}, "has 2 missing values, first in data row 32:"),
+    "no time": ({10: {"t": None}}, {"time": "t"}, "has 1 missing values, first in data row 11:"),
+    "infinite time": ({31: {"t": float("inf")}}, {"time": "t"}, "infinite value in data row 32:"),
+}
+
+
+@pytest.mark.parametrize(("bad", "options", "sentence"), BAD_ROWS.values(), ids=BAD_ROWS)
+def test_rows_are_numbered_as_in_the_table(bad: dict, options: dict, sentence: str) -> None:
+    """Rows without a target are not trained on, but they count where a message names a row."""
+    with pytest.raises(InputError, match=sentence):
+        read_problem(unlabelled(bad), "y", cv=3, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"groups": "g"}, {"time": "t"}], ids=str)
+def test_rows_without_a_target_may_hold_anything(options: dict) -> None:
+    """What rows without a target hold changes nothing and is no error."""
+    bad = {"x": float("inf"), "text": "inf", "g": None, "t": None}
+    clean = read_problem(unlabelled({}), "y", cv=3, **options)
+    dirty = read_problem(unlabelled({0: bad, 5: bad, 30: bad}), "y", cv=3, **options)
+    assert clean.columns == dirty.columns
+    np.testing.assert_array_equal(clean.dataset().inputs, dirty.dataset().inputs)
+
+
+@pytest.mark.parametrize("argument", ["groups", "time"])
+def test_groups_and_time_are_names(argument: str) -> None:
+    """Values where the name of a column is expected are an error of type."""
+    options: dict[str, Any] = {argument: np.arange(60)}
+    with pytest.raises(InputTypeError, match=rf"'{argument}' must be the name of a column\. Got ndarray\."):
+        read_problem(mixed(60), "ill", **options)
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         ({"target": None}, "A target is needed"),
         ({"target": np.zeros(7)}, "one value for each of the 60 rows. Got 7 values"),
         ({"target": 3}, "Got int"),
+        ({"target": np.array(3)}, "Got ndarray"),
+        ({"target": np.zeros((60, 2))}, r"must be one column. Got ndarray of shape \(60, 2\)"),
+        ({"target": np.zeros((60, 1, 1))}, r"must be one column. Got ndarray of shape \(60, 1, 1\)"),
+        ({"target": mixed(60)}, r"must be one column. Got DataFrame of shape \(60, 6\)"),
         ({"target": "ill", "groups": "town"}, "no column 'town' for 'groups'"),
         ({"target": "ill", "time": "ill"}, "cannot be both"),
     ],

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 from example_tables import QUICK, mixed
 
-from fitwell.errors import InputError, TrainingError
+from fitwell.errors import InputError, InputTypeError, TrainingError
+from fitwell.regularization.grids import sobol
 from fitwell.regularization.strengths import Regularization
 from fitwell.tuning import Listener, Options, tune
 
@@ -104,6 +106,35 @@ def test_given_strengths_are_searched() -> None:
     assert [str(result.candidates.regularization(g)) for g in range(3)] == ["none", "l2 = 0.01", "dropout = 0.4"]
 
 
+def test_targets_of_extreme_size() -> None:
+    """A target in units of 1e20 or 1e-20 gives the same choice, and losses in its own units."""
+    results = []
+    for unit in (1.0, 1e20, 1e-20):
+        frame = mixed().with_columns(pl.col("dose") * unit)
+        results.append(tune(frame, "dose", **QUICK))
+        loss = results[-1].histories.best_loss / unit**2
+        np.testing.assert_allclose(loss, results[0].histories.best_loss, rtol=1e-3)
+        assert results[-1].choice.minimum == results[0].choice.minimum
+
+
+def test_a_refit_follows_the_searchs_schedule() -> None:
+    """With a cosine schedule the single refit stops on the search's curve: it differs from a constant rate."""
+    options = {**QUICK, "refit": "single", "rule": "min", "strengths": [{"l2": 0.01}], "learning_rate": 0.01}
+    predictions = [
+        tune(mixed(), "ill", **options, schedule=schedule).predictor.predict_numbers(mixed())
+        for schedule in ("constant", "cosine")
+    ]
+    assert not np.allclose(*predictions)
+
+
+def test_an_ensemble_of_repeats_takes_one_repeat() -> None:
+    """Repeated folds are searched together, and the model holds the networks of the first repeat only."""
+    result = tune(mixed(), "ill", **QUICK, repeats=2)
+    assert result.plan.row_sets == 6
+    assert result.folds == 3
+    assert len(result.predictor.encodings) == 3
+
+
 def test_the_listener_hears_in_order() -> None:
     """What was read comes first, then the plan, then progress up to the end."""
     heard: list[str] = []
@@ -134,7 +165,12 @@ def test_the_listener_hears_in_order() -> None:
         ({"learning_rate": -1.0}, "learning rate must be finite and above 0"),
         ({"schedule": "linear"}, "'constant' or 'cosine'"),
         ({"seed": -1}, "'seed' must lie in"),
-        ({"batch_size": 0}, "'batch_size' must be at least 1"),
+        ({"batch_size": 0}, "'batch_size' must be a whole number of at least 1"),
+        ({"batch_size": 2.5}, "'batch_size' must be a whole number of at least 1"),
+        ({"strengths": [{"l2": "much"}]}, "Got much"),
+        ({"strengths": sobol(4), "learning_rate": 0.1}, "leave out 'learning_rate'"),
+        ({"strengths": sobol(4).take([1, 2])}, "first candidate must have all strengths 0"),
+        ({"cv": 30, "repeats": 1}, "The ensemble would hold 120 networks"),
         ({"task": "ranking"}, "task"),
     ],
 )
@@ -144,10 +180,18 @@ def test_wrong_arguments(options: dict, sentence: str) -> None:
         tune(mixed(), "ill", **{**QUICK, **options})
 
 
-def test_too_little_memory() -> None:
-    """A budget that no block fits is refused with both numbers."""
-    with pytest.raises(TrainingError, match="memory budget is 0 MiB"):
-        tune(mixed(), "ill", **QUICK, memory=1000)
+@pytest.mark.parametrize("strengths", [[0.1, 0.2], "32", {"l2": [0.1]}])
+def test_strengths_of_a_wrong_type(strengths) -> None:
+    """Strengths that are neither a number nor settings are refused with what was given."""
+    with pytest.raises(InputTypeError, match="'strengths' must be a number, Candidates, or a list of settings"):
+        tune(mixed(), "ill", **{**QUICK, "strengths": strengths})
+
+
+@pytest.mark.parametrize(("memory", "sentence"), [(0, "encoded table"), (100_000, "smallest block")])
+def test_too_little_memory(memory: int, sentence: str) -> None:
+    """A budget that the table or the smallest block does not fit is refused with both numbers."""
+    with pytest.raises(TrainingError, match=f"{sentence}.*memory budget is 0 MiB"):
+        tune(mixed(), "ill", **QUICK, memory=memory)
 
 
 def test_everything_diverged() -> None:

@@ -120,6 +120,8 @@ def tune(
         str | None, typer.Option(help="ensemble of the fold networks, or single: one network on all rows.")
     ] = None,
     rule: Annotated[str, typer.Option(help="Strength of a single refit: 1se or min.")] = "1se",
+    refit_seeds: Annotated[int, typer.Option(help="Networks averaged in a single refit.")] = 1,
+    schedule: Annotated[str, typer.Option(help="Of the learning rate: constant or cosine.")] = "constant",
     memory: Annotated[
         float | None, typer.Option(help="GiB that training may use; half of what is free if not given.")
     ] = None,
@@ -143,7 +145,9 @@ def tune(
         "patience": patience,
         "refit": refit,
         "rule": rule,
-        "memory": None if memory is None else int(memory * 2**30),
+        "refit_seeds": refit_seeds,
+        "schedule": schedule,
+        "memory": None if memory is None else _bytes(memory),
         "seed": seed,
     }
     _tune(data, target, out, force, "none" if quiet else "json" if as_json else "text", options)
@@ -156,6 +160,7 @@ def predict(
     out: Annotated[
         Path | None, typer.Option(help="CSV, TSV, Parquet, Arrow or JSON-lines file; printed as CSV if not given.")
     ] = None,
+    force: Annotated[bool, typer.Option(help="Replace the file if it exists.")] = False,
     quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
 ) -> None:
     """Predict the rows of a table with a saved run."""
@@ -164,7 +169,7 @@ def predict(
     from fitwell.report.files import check_table_file, write_table
 
     if out is not None:
-        check_table_file(out)
+        check_table_file(out, force=force, source=data)
     frame = as_frame(data)
     predictor = load(run)
     ignored = predictor.ignored_columns(frame)
@@ -174,7 +179,7 @@ def predict(
     if out is None:
         typer.echo(predictions.write_csv(), nl=False)
         return
-    write_table(predictions, out)
+    write_table(predictions, out, force=force)
     if not quiet:
         typer.echo(f"Saved {predictions.height:,} predictions: {out}", err=True)
 
@@ -269,6 +274,12 @@ def _units(text: str) -> tuple[int, ...]:
         raise typer.BadParameter(
             f"expected whole numbers such as 128,64, got '{text}'", param_hint="--hidden"
         ) from None
+
+
+def _bytes(gibibytes: float) -> int:
+    if not 0 < gibibytes < 2**20:
+        raise typer.BadParameter(f"expected GiB above 0, got {gibibytes}", param_hint="--memory")
+    return int(gibibytes * 2**30)
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,40 +23,49 @@ def check_directory(directory: Path, *, force: bool, mark: str) -> None:
     mark
         File that tells a directory of ours: with `force`, only such a directory or an empty one is replaced.
     """
+    shown, directory = directory, _resolved(directory)
+    here = _resolved(Path())
+    if here.is_relative_to(directory):
+        relation = "is" if here == directory else "holds"
+        raise FileError(
+            f"'{shown}' {relation} the current directory, which cannot be replaced: name another directory."
+        )
     if directory.exists() or directory.is_symlink():
         if not directory.is_dir():
-            raise FileError(f"'{directory}' is a file: name a directory for the output.")
+            raise FileError(f"'{shown}' is a file: name a directory for the output.")
         if not force:
-            raise FileError(f"'{directory}' exists already: name another directory, or use --force to replace it.")
+            raise FileError(f"'{shown}' exists already: name another directory, or use --force to replace it.")
         if any(directory.iterdir()) and not (directory / mark).is_file():
-            raise FileError(f"'{directory}' holds other files than a run of fitwell: name another directory.")
+            raise FileError(f"'{shown}' holds other files than a run of fitwell: name another directory.")
     parent = _existing_parent(directory)
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise FileError(f"'{directory}' cannot be made, since '{parent}' cannot be written: name another place.")
+        raise FileError(f"'{shown}' cannot be made, since '{parent}' cannot be written: name another place.")
 
 
 @contextmanager
 def fresh_directory(directory: Path, *, force: bool, mark: str) -> Iterator[Path]:
     """Yield a directory to write into; it takes its name when all has gone well, and vanishes otherwise."""
     check_directory(directory, force=force, mark=mark)
+    shown, directory = directory, _resolved(directory)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     except OSError as error:
-        raise FileError(f"'{directory}' cannot be made ({error.strerror}): name another place.") from error
+        raise FileError(f"'{shown}' cannot be made ({error.strerror}): name another place.") from error
     try:
         yield aside
         aside.chmod(0o777 & ~_umask())
         _swap(aside, directory)
+    except FileError:
+        raise
     except OSError as error:
-        raise FileError(f"'{directory}' cannot be written ({error.strerror or error}).") from error
+        raise FileError(f"'{shown}' cannot be written ({error.strerror or error}).") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def write_aside(path: Path, write: object) -> None:
+def write_aside(path: Path, write: Callable[[Path], object]) -> None:
     """Call ``write(temporary path)`` and rename the file it made to `path`."""
-    assert callable(write)
     if not path.parent.is_dir():
         raise FileError(f"There is no directory '{path.parent}' for '{path.name}'.")
     if path.is_dir():
@@ -78,18 +87,34 @@ def write_aside(path: Path, write: object) -> None:
 
 
 def _swap(aside: Path, directory: Path) -> None:
+    """Give `aside` the name `directory`; an earlier one is deleted only once the new one is in its place."""
     if not directory.exists():
         aside.rename(directory)
         return
-    old = Path(tempfile.mkdtemp(prefix=f".{directory.name}.old.", dir=directory.parent))
-    directory.rename(old / directory.name)
+    earlier = Path(tempfile.mkdtemp(prefix=f".{directory.name}.old.", dir=directory.parent)) / directory.name
     try:
+        directory.rename(earlier)
         aside.rename(directory)
-    except OSError:
-        (old / directory.name).rename(directory)
+    except BaseException:
+        if earlier.exists():
+            _put_back(earlier, directory)
+        earlier.parent.rmdir()
         raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(earlier.parent, ignore_errors=True)
+
+
+def _put_back(earlier: Path, directory: Path) -> None:
+    try:
+        earlier.rename(directory)
+    except OSError as error:
+        raise FileError(
+            f"'{directory}' cannot be written ({error.strerror or error}); what was there is now '{earlier}'."
+        ) from error
+
+
+def _resolved(path: Path) -> Path:
+    """Without `.`, `..` and links: what can be renamed, and has a name and a parent."""
+    return Path(os.path.realpath(path))  # unlike `Path.resolve`, takes links that run in a circle
 
 
 def _existing_parent(path: Path) -> Path:

@@ -13,7 +13,7 @@ import polars as pl
 
 from fitwell.data.columns import Column
 from fitwell.data.encoding import Encoding
-from fitwell.data.raw import extra_columns, extract
+from fitwell.data.raw import RawFeatures, extra_columns, extract
 from fitwell.data.reading import as_frame
 from fitwell.data.target import LabelType, labels_of
 from fitwell.errors import FileError
@@ -21,6 +21,9 @@ from fitwell.keras.export import import_keras
 
 MODEL_FILE = "model.keras"
 ENCODING_FILE = "encoding.json"
+ROWS_AT_ONCE = 65_536
+"""Rows encoded and predicted at a time, so that memory does not grow with the table."""
+
 FORMAT = 1
 """Version of `ENCODING_FILE`; raised when an older fitwell could not read it."""
 
@@ -57,13 +60,17 @@ class Predictor:
         -------
         Probabilities [n, k] in the order of `classes`, or values [n].
         """
-        raw = extract(as_frame(table), self.columns)
+        frame = as_frame(table)
+        raw = extract(frame, self.columns)
+        parts = [slice(start, start + ROWS_AT_ONCE) for start in range(0, max(len(raw.numbers), 1), ROWS_AT_ONCE)]
+        outputs = np.concatenate([self._predict_part(RawFeatures(raw.numbers[p], raw.codes[p])) for p in parts])
+        return outputs if self.task == "classification" else outputs[:, 0]
+
+    def _predict_part(self, raw: RawFeatures) -> np.ndarray:
         encoded = [encoding.transform(raw) for encoding in self.encodings]
         # one batch size for all calls: another shape would be compiled anew
-        outputs = np.asarray(
-            self.model.predict(encoded if len(encoded) > 1 else encoded[0], verbose=0, batch_size=1024)
-        )
-        return outputs if self.task == "classification" else outputs[:, 0]
+        inputs = encoded if len(encoded) > 1 else encoded[0]
+        return np.asarray(self.model.predict(inputs, verbose=0, batch_size=1024))
 
     def predict(self, table: Any) -> pl.DataFrame:
         """Predict rows of a table.

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from fitwell._version import __version__
-from fitwell.analysis.selection import Choice
+from fitwell.analysis.selection import Choice, standard_error
 from fitwell.directories import RUN_FILE, fresh_directory
 from fitwell.engine.histories import Histories
 from fitwell.engine.plan import Plan
@@ -47,12 +47,14 @@ class Result:
         Strengths averaged in the scores of `"ensemble"`.
     scores
         Cross-validated scores (rows predicted by networks that did not train on them) of `"unregularized"`,
-        `"minimum"`, `"one_standard_error"` and `"ensemble"`. All but the first are optimistic: the same rows chose the
-        strength.
+        `"minimum"`, `"one_standard_error"` and `"ensemble"`, each at its best epoch. All are optimistic: the same rows
+        chose the epoch and, but for the first, the strength. NaN where the network diverged.
     held_out_predictions
         For the same names, [n, k] probabilities or [n] values; NaN for rows never held out.
-    loss_name
-        What the losses are.
+    folds
+        Row sets that carry information of their own: all, or those of one repeat.
+    loss_name, metric_name
+        What the losses and the metrics are.
     seed, seconds
         For the record.
     """
@@ -68,7 +70,9 @@ class Result:
     ensemble_size: int
     scores: dict[str, dict[str, float]]
     held_out_predictions: dict[str, np.ndarray]
+    folds: int
     loss_name: str
+    metric_name: str
     seed: int
     seconds: dict[str, float]
 
@@ -87,14 +91,14 @@ class Result:
         """All strengths, best first: mean held-out loss at the best epoch, its standard error, and more."""
         histories, order = self.histories, self.histories.order
         held_out, train = histories.at_best("held_out_loss"), histories.at_best("train_loss")
-        count = held_out.shape[0]
-        error = held_out.std(axis=0, ddof=1) / np.sqrt(count) if count > 1 else np.full(held_out.shape[1], np.nan)
+        error = standard_error(held_out, self.folds)
         diverged = histories.diverged.any(axis=0)
         columns: dict[str, Any] = {"strength": np.arange(self.candidates.count)}
         columns |= dict(self.candidates.strengths)
         columns["learning_rate"] = self.candidates.learning_rate
         columns["held_out_loss"] = np.where(diverged, np.nan, held_out.mean(axis=0))
         columns["standard_error"] = np.where(diverged, np.nan, error)
+        columns["paired_error"] = np.where(diverged, np.nan, self.choice.standard_error)
         columns["train_loss"] = np.where(diverged, np.nan, train.mean(axis=0))
         columns["best_epoch"] = histories.best_epoch
         columns["epochs"] = histories.epochs
@@ -134,6 +138,7 @@ class Result:
             "members": list(self.members),
             "scores": self.scores,
             "loss": self.loss_name,
+            "metric": self.metric_name,
             "diverged_networks": int(self.histories.diverged.sum()),
             "seed": self.seed,
             "seconds": self.seconds,

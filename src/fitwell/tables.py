@@ -8,16 +8,18 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from fitwell.data.columns import Column, describe_columns
 from fitwell.data.encoding import Encoding, Layout, fit_encoding, make_layout, stack
 from fitwell.data.raw import RawFeatures, extract
 from fitwell.data.reading import as_frame
+from fitwell.data.row_keys import group_indices, moments_of
 from fitwell.data.row_sets import RowSets, folds
 from fitwell.data.target import Target, read_target, standardise
 from fitwell.engine.losses import CLASSIFICATION, REGRESSION, Loss
 from fitwell.engine.settings import Dataset
-from fitwell.errors import InputError
+from fitwell.errors import InputError, InputTypeError
 
 ARRAY_TARGET = "target"
 """Name of the target when it is given as an array beside the table."""
@@ -114,7 +116,7 @@ def read_problem(
     table
         A path, a data frame of any library, or an array [n, d].
     target
-        Name of a column, or an array [n] beside the table.
+        Name of a column, or an array [n] or [n, 1] or a frame of one column beside the table.
     task
         `"classification"` or `"regression"`; None decides by the target.
     cv, repeats
@@ -130,9 +132,12 @@ def read_problem(
     frame, name = _with_target(as_frame(table), target)
     read, kept = read_target(frame, name, task)
     _check_columns(frame, {"groups": groups, "time": time}, name)
+    features = [column for column in frame.columns if column not in (name, groups, time)]
+    if len(kept) < frame.height:
+        _check_rows(frame, kept, features, groups, time)
     rows = frame[kept.tolist()] if len(kept) < frame.height else frame
     special = {key: rows[column] if column else None for key, column in {"groups": groups, "time": time}.items()}
-    columns = describe_columns(rows, without=[c for c in (name, groups, time) if c])
+    columns = describe_columns(rows, without=[column for column in frame.columns if column not in features])
     if all(column.kind == "set aside" for column in columns):
         raise InputError(f"No column is left to learn from: {_set_aside(columns)}.")
     raw = extract(rows, columns)
@@ -163,9 +168,16 @@ def _with_target(frame: pl.DataFrame, target: Any) -> tuple[pl.DataFrame, str]:
         raise InputError(
             "A target is needed: the name of a column of the table, or an array with a value for each row."
         )
-    if not hasattr(target, "__len__") or len(target) != frame.height:
-        found = f"{len(target)} values" if hasattr(target, "__len__") else type(target).__name__
+    shape = getattr(target, "shape", None)
+    if not hasattr(target, "__len__") or shape == ():
+        found = type(target).__name__
         raise InputError(f"The target must have one value for each of the {frame.height} rows. Got {found}.")
+    if len(target) != frame.height:
+        raise InputError(
+            f"The target must have one value for each of the {frame.height} rows. Got {len(target)} values."
+        )
+    if isinstance(shape, tuple) and len(shape) > 1:
+        target = _only_column(target, shape)
     name = ARRAY_TARGET
     while name in frame.columns:
         name += "_"
@@ -173,14 +185,37 @@ def _with_target(frame: pl.DataFrame, target: Any) -> tuple[pl.DataFrame, str]:
     return frame.with_columns(column[name]), name
 
 
-def _check_columns(frame: pl.DataFrame, wanted: dict[str, str | None], target: str) -> None:
+def _only_column(target: Any, shape: tuple[int, ...]) -> pl.Series:
+    """The values of a target [n, 1], an array or a frame."""
+    if len(shape) > 2 or shape[1] != 1:
+        raise InputError(f"The target must be one column. Got {type(target).__name__} of shape {shape}: choose one.")
+    return as_frame(target).to_series()
+
+
+def _check_columns(frame: pl.DataFrame, wanted: dict[str, Any], target: str) -> None:
     for argument, column in wanted.items():
+        if column is not None and not isinstance(column, str):
+            raise InputTypeError(f"'{argument}' must be the name of a column. Got {type(column).__name__}.")
         if column is not None and column not in frame.columns:
             raise InputError(
                 f"There is no column '{column}' for '{argument}'. The columns are: {', '.join(frame.columns[:20])}."
             )
         if column == target:
             raise InputError(f"The column '{column}' cannot be both the target and the '{argument}'.")
+
+
+def _check_rows(
+    frame: pl.DataFrame, kept: NDArray[np.int64], features: list[str], groups: str | None, time: str | None
+) -> None:
+    """Raise what is wrong with the kept rows, by their numbers in the whole table; the other rows are not looked at."""
+    used = pl.Series(np.isin(np.arange(frame.height), kept))
+    plain = [column for column in frame.columns if frame[column].dtype != pl.Object]  # polars cannot blank the others
+    blanked = frame.select(pl.when(used).then(pl.col(plain)))
+    if groups is not None:
+        group_indices(blanked[groups] if groups in plain else frame[groups], frame.height, used)
+    if time is not None:
+        moments_of(blanked[time] if time in plain else frame[time], frame.height, used)
+    describe_columns(blanked.select(column for column in features if column in plain))
 
 
 def _set_aside(columns: tuple[Column, ...]) -> str:

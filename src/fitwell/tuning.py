@@ -5,27 +5,30 @@ from __future__ import annotations
 import threading
 import time as clock
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from fitwell.analysis.scores import score
 from fitwell.analysis.selection import Choice, choose
-from fitwell.engine.devices import available_devices
+from fitwell.engine.devices import available_devices, memory_budget
 from fitwell.engine.network import DenseNetwork
 from fitwell.engine.plan import Plan
 from fitwell.engine.run import Trained, train
 from fitwell.engine.search import Progress
 from fitwell.engine.settings import Settings
 from fitwell.engine.stopping import Stopping
-from fitwell.errors import InputError, TrainingError
+from fitwell.errors import InputError, InputTypeError, TrainingError
 from fitwell.keras.export import Tower, build_model, import_keras, tower
 from fitwell.prediction import Predictor
 from fitwell.regularization.grids import DEFAULT_COUNT, DEFAULT_REGULARIZERS, sobol
 from fitwell.regularization.strengths import Candidates, Regularization, from_settings
 from fitwell.results import Result
 from fitwell.tables import TableProblem, read_problem
+
+MAX_TOWERS = 100
+"""Networks of an ensemble: more take minutes to save, load and compile."""
 
 ENSEMBLE_STRENGTHS = 4
 """Strengths whose fold networks are averaged: the recipe measured on 15 real tables (see the design notes)."""
@@ -69,9 +72,17 @@ class Options:
     def candidates(self) -> Candidates:
         """Return the strengths to search."""
         if isinstance(self.strengths, Candidates):
+            _check_candidates(self.strengths, self.learning_rate)
             return self.strengths
-        if isinstance(self.strengths, int):
-            return sobol(self.strengths, self.regularizers, learning_rate=self.learning_rate, seed=self.seed)
+        if isinstance(self.strengths, int | np.integer):
+            return sobol(int(self.strengths), self.regularizers, learning_rate=self.learning_rate, seed=self.seed)
+        if not isinstance(self.strengths, Sequence) or not all(
+            isinstance(item, Mapping | Regularization) for item in self.strengths
+        ):
+            raise InputTypeError(
+                "'strengths' must be a number, Candidates, or a list of settings such as [{'l2': 0.01}]. "
+                f"Got {self.strengths!r}."
+            )
         return from_settings(self.strengths, self.learning_rate)
 
     def settings(self) -> Settings:
@@ -95,7 +106,7 @@ def tune(
     repeats: int = 1,
     groups: str | None = None,
     time: str | None = None,
-    hidden: Sequence[int] = (128, 64),
+    hidden: int | Sequence[int] = (128, 64),
     strengths: Strengths = DEFAULT_COUNT,
     regularizers: Sequence[str] = DEFAULT_REGULARIZERS,
     learning_rate: float | None = None,
@@ -135,7 +146,7 @@ def tune(
     regularizers
         Which to search when `strengths` is a number: any of `l1`, `l2`, `dropout`, `weight_dropout`.
     learning_rate
-        Fixes Adam's step size; None searches it with the strengths.
+        Fixes Adam's step size. None searches it with the strengths when their number is given, else it is 1e-3.
     epochs, batch_size, patience, schedule
         The most epochs (a search usually ends long before); rows of a batch (None: an eighth of the rows, 16 to 256);
         epochs without improvement after which a strength stops; `"constant"` or `"cosine"`.
@@ -178,7 +189,7 @@ def tune(
     options = Options(
         hidden=_hidden(hidden),
         strengths=strengths,
-        regularizers=tuple(regularizers),
+        regularizers=(regularizers,) if isinstance(regularizers, str) else tuple(regularizers),
         learning_rate=learning_rate,
         epochs=epochs,
         batch_size=batch_size,
@@ -198,6 +209,7 @@ def tune(
 def tune_problem(problem: TableProblem, candidates: Candidates, options: Options, listener: Listener) -> Result:
     """Search the strengths of a problem that was read already."""
     begin = clock.perf_counter()
+    _check_size(problem, options)
     summary = problem.summary()
     listener.on_read(summary)
     network = DenseNetwork(problem.layout.width, options.hidden, problem.outputs)
@@ -211,7 +223,7 @@ def tune_problem(problem: TableProblem, candidates: Candidates, options: Options
         on_plan=listener.on_plan,
         on_progress=_with_keras_beside(listener.on_progress),
     )
-    choice = choose(trained.histories, candidates)
+    choice = choose(trained.histories, candidates, problem.row_sets.independent)
     towers, members, encodings = _refit(problem, network, trained, candidates, choice, options)
     predictions = _held_out(trained, choice, _best(trained))
     scores = {name: score(problem.target.task, problem.target.values, values) for name, values in predictions.items()}
@@ -228,7 +240,9 @@ def tune_problem(problem: TableProblem, candidates: Candidates, options: Options
         ensemble_size=len(_best(trained)),
         scores=scores,
         held_out_predictions=predictions,
+        folds=problem.row_sets.independent,
         loss_name=problem.loss.name,
+        metric_name=problem.loss.metric_name,
         seed=options.seed,
         seconds={**trained.seconds, "total": clock.perf_counter() - begin},
     )
@@ -244,6 +258,8 @@ def _held_out(trained: Trained, choice: Choice, members: tuple[int, ...]) -> dic
     """Predict every row by networks that did not train on it."""
     wanted = sorted({0, choice.minimum, choice.one_standard_error, *members})
     found = dict(zip(wanted, trained.held_out_predictions(wanted), strict=True))
+    if not np.isfinite(trained.histories.best_loss[0]):
+        found[0] = np.full_like(found[0], np.nan)
     return {
         "unregularized": found[0],
         "minimum": found[choice.minimum],
@@ -264,17 +280,23 @@ def _refit(
     if options.refit == "ensemble":
         members = _best(trained)
         dataset = trained.dataset
+        row_sets = problem.row_sets.independent  # those of one repeat hold every row out once
         towers = [
             _tower(network, trained.variables(g), r, r, candidates.regularization(g), dataset.shift, dataset.scale)
             for g in members
-            for r in range(problem.row_sets.count)
+            for r in range(row_sets)
         ]
-        return towers, members, problem.encodings
+        return towers, members, problem.encodings[:row_sets]
     g = choice.minimum if options.rule == "min" else choice.one_standard_error
     row_sets, encodings, dataset = problem.on_all_rows(options.refit_seeds)
     epochs = int(trained.histories.best_epoch[g])
-    settings = Settings(
-        epochs=epochs, call_epochs=epochs, batch_size=trained.plan.batch_size, stopping=None, seed=options.seed
+    settings = replace(
+        options.settings(),
+        epochs=epochs,
+        schedule_epochs=options.epochs,
+        call_epochs=epochs,
+        batch_size=trained.plan.batch_size,
+        stopping=None,
     )
     again = train(network, dataset, row_sets, candidates.take([g]), loss=problem.loss, settings=settings)
     variables = again.variables(0)
@@ -327,8 +349,36 @@ def _with_keras_beside(report: Callable[[Progress], None]) -> Callable[[Progress
     return reported
 
 
-def _hidden(hidden: Sequence[int]) -> tuple[int, ...]:
-    units = tuple(hidden)
+def _check_size(problem: TableProblem, options: Options) -> None:
+    """Refuse before training what could not be kept: an ensemble of too many networks, inputs beyond the memory."""
+    towers = ENSEMBLE_STRENGTHS * problem.row_sets.independent
+    if options.refit == "ensemble" and towers > MAX_TOWERS:
+        raise InputError(
+            f"The ensemble would hold {towers} networks ({ENSEMBLE_STRENGTHS} strengths x "
+            f"{problem.row_sets.independent} row sets), at most {MAX_TOWERS} are sensible: use fewer folds, or "
+            "refit='single' (--refit single)."
+        )
+    devices = available_devices()
+    budget = memory_budget(devices) if options.memory is None else options.memory
+    rows = len(problem.target.values)
+    needed = problem.row_sets.count * rows * problem.layout.width * 4 * (1 + len(devices))
+    if needed > budget:
+        raise TrainingError(
+            f"The encoded table ({problem.row_sets.count} row sets x {rows:,} rows x "
+            f"{problem.layout.width:,} inputs) needs about {needed / 2**20:,.0f} MiB, and the memory budget is "
+            f"{budget / 2**20:,.0f} MiB: raise it, use fewer folds, or drop columns with many categories."
+        )
+
+
+def _check_candidates(candidates: Candidates, learning_rate: float | None) -> None:
+    if learning_rate is not None:
+        raise InputError("Candidates have their own learning rates: leave out 'learning_rate'.")
+    if any(values[0] != 0 for values in candidates.strengths.values()):
+        raise InputError("The first candidate must have all strengths 0: the unregularized network is always searched.")
+
+
+def _hidden(hidden: int | Sequence[int]) -> tuple[int, ...]:
+    units = tuple(hidden) if isinstance(hidden, Sequence | np.ndarray) else (hidden,)
     for number in units:
         if not isinstance(number, int | np.integer) or number < 1:
             raise InputError(f"'hidden' must be whole numbers of at least 1, one for each layer. Got {number!r}.")
@@ -340,7 +390,9 @@ def _check_options(options: Options) -> None:
         raise InputError(f"'refit' must be 'ensemble' or 'single'. Got {options.refit!r}.")
     if options.rule not in ("1se", "min"):
         raise InputError(f"'rule' must be '1se' or 'min'. Got {options.rule!r}.")
-    for name in ("epochs", "patience", "refit_seeds"):
+    for name in ("epochs", "patience", "refit_seeds", "batch_size"):
         value = getattr(options, name)
+        if name == "batch_size" and value is None:
+            continue
         if not isinstance(value, int) or value < 1:
             raise InputError(f"'{name}' must be a whole number of at least 1. Got {value!r}.")

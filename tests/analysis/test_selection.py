@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import sem
 
-from fitwell.analysis.selection import amount, choose, one_standard_error, paired_standard_error
+from fitwell.analysis.selection import amount, choose, one_standard_error, paired_standard_error, standard_error
 from fitwell.engine.histories import Histories
 from fitwell.regularization.strengths import Candidates
 
@@ -129,6 +129,7 @@ def histories(held_out_loss: Any, best_epoch: list[int], best_loss: list[float])
         epochs=np.full(g, e),
         diverged=np.zeros((r, g), bool),
         row_loss=np.zeros((g, 1)),
+        halved=np.zeros(g, bool),
     )
 
 
@@ -140,3 +141,22 @@ def test_choose_looks_at_the_best_epochs() -> None:
     assert (choice.minimum, choice.one_standard_error) == (1, 2)
     early = choose(histories(curves, [1, 1, 1, 1], [2, 9, 9, np.inf]), candidates)
     assert early.minimum == 0
+
+
+def test_a_strength_that_had_to_leave_has_no_vote() -> None:
+    """One halved away while it improved is not chosen, and its early loss does not stand in the way of others."""
+    losses = np.array([[3.0, 1.0, 9.0, 1.1], [3.0, 1.2, 9.0, 1.1]])
+    strengths = {"l2": np.array([0, 0.1, 0.2, 0.3])}
+    halved = np.array([False, False, True, False])
+    assert one_standard_error(losses, strengths).one_standard_error == 1
+    assert one_standard_error(losses, strengths, unfinished=halved).one_standard_error == 3
+    assert one_standard_error(losses, strengths, unfinished=halved[::-1]).one_standard_error == 1
+
+
+def test_repeats_add_no_data() -> None:
+    """Five folds repeated ten times have the standard error of five folds; counted as fifty they would not."""
+    losses = np.random.default_rng(0).normal(size=(5, 3))
+    once = standard_error(losses)
+    repeated = np.tile(losses, (10, 1))
+    np.testing.assert_allclose(standard_error(repeated, 5), once * np.sqrt(4 / 5 * 50 / 49), rtol=1e-12)
+    assert (standard_error(repeated) < once / 3).all()

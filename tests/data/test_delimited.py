@@ -58,11 +58,6 @@ def test_iso_dates_are_read_and_others_left_as_text() -> None:
     assert frame.row(0) == (date(2020, 1, 2), datetime(2020, 1, 2, 3, 4), "01/02/2020")
 
 
-def test_text_columns_stay_text() -> None:
-    """A column that must stay text keeps leading zeros, and its missing marks are null."""
-    assert read("zip,b\n007,1\nNA,2\n", text_columns=["zip"])["zip"].to_list() == ["007", None]
-
-
 def test_a_byte_order_mark_and_line_ends_do_not_matter() -> None:
     """A byte order mark, Windows or old Macintosh line ends and blank lines change nothing."""
     expected = read("a,b\n1,x\n2,y\n").rows()

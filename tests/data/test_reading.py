@@ -44,13 +44,6 @@ def test_every_format_reads_the_same(tmp_path: Path, suffix: str) -> None:
     assert as_frame(str(path)).equals(FRAME)
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])
-def test_text_columns_are_text_in_every_format(tmp_path: Path, suffix: str) -> None:
-    """A column that must stay text is text whatever the file says; unknown names do no harm."""
-    frame = read_file(write(tmp_path / f"table{suffix}"), text_columns=["a", "absent"])
-    assert frame["a"].to_list() == ["1", "2"]
-
-
 def test_nan_in_a_file_is_missing(tmp_path: Path) -> None:
     """NaN is null, so that missing has one form."""
     pl.DataFrame({"a": [1.0, float("nan")]}).write_parquet(tmp_path / "t.parquet")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import (
     KFold,
     LeaveOneOut,
+    PredefinedSplit,
     RepeatedStratifiedKFold,
     StratifiedKFold,
     TimeSeriesSplit,
@@ -51,8 +52,8 @@ def test_sizes_and_padding() -> None:
 @pytest.mark.parametrize(
     ("train", "held_out", "message"),
     [
-        ([rows(0, 1)], [rows(1, 2)], "Row set 0 has 1 rows that both train and are held out, first 1"),
-        ([rows(0), rows()], [rows(1), rows(1)], "Row set 1 has no training rows"),
+        ([rows(0, 1)], [rows(1, 2)], "Row set 1 has 1 rows that both train and are held out, first 1"),
+        ([rows(0), rows()], [rows(1), rows(1)], "Row set 2 has no training rows"),
         ([rows(0, 5)], [rows(1)], "has row 5, but rows run from 0 to 4"),
         ([rows(0)], [rows(-1)], "has row -1"),
         ([], [], "Got 0 and 0"),
@@ -120,6 +121,22 @@ def test_groups_stay_together(target: Any, task: str) -> None:
     assert shared(folds(target, task, cv=3)) > 0
 
 
+def test_numbers_may_be_alike_in_a_row_set() -> None:
+    """One class only is refused for classes; a regression may train on equal numbers."""
+    assert folds(np.array([1.0, 1.0, 2.0]), "regression", cv=[([0, 1], [2])]).count == 1
+
+
+def test_repeats_are_not_independent() -> None:
+    """Repeats of a number of folds carry the information of one; row sets of any other sort count each."""
+    groups = np.repeat(np.arange(10), 4)
+    for options in ({}, {"groups": groups}):
+        repeated = folds(LABELS, "classification", cv=4, repeats=3, **options)
+        assert (repeated.count, repeated.folds_per_repeat, repeated.independent) == (12, 4, 4)
+        once = folds(LABELS, "classification", cv=4, **options)
+        assert (once.count, once.folds_per_repeat, once.independent) == (4, 0, 4)
+    assert folds(LABELS, "classification", cv=RepeatedStratifiedKFold(n_splits=4, n_repeats=3)).independent == 12
+
+
 def test_time_folds_hold_out_the_future() -> None:
     """With distinct times the folds are scikit-learn's on the sorted rows."""
     time = np.random.default_rng(0).permutation(40)
@@ -152,6 +169,11 @@ def test_no_moment_is_on_both_sides() -> None:
         ({"time": list(range(40)), "repeats": 2}, "'repeats' must be 1"),
         ({"cv": StratifiedKFold(30)}, "cannot split this table"),
         ({"cv": [([0], [0])]}, "both train and are held out"),
+        ({"cv": [([0, 1], [2]), ([0, 1], [])]}, "Row set 2 of 'cv' holds no rows out: give it rows"),
+        ({"cv": [([0, 1], [2]), ([1, 2], [0])]}, "Row set 2 of 2 trains on rows of one class only, 'yes': use fewer"),
+        ({"cv": PredefinedSplit(1 - LABELS)}, "Row set 1 of 2 trains on rows of one class only, 'no'"),
+        ({"cv": 2, "groups": LABELS}, "trains on rows of one class only"),
+        ({"cv": 3, "time": np.argsort(np.argsort(LABELS, kind="stable"))}, "Row set 1 of 3 .* only, 'no'"),
     ],
     ids=str,
 )

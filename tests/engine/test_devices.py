@@ -52,14 +52,23 @@ def test_memory_budget_of_accelerators() -> None:
     assert machine.memory_budget([FakeDevice(1000, 200), FakeDevice(1000, 400)]) == 600
 
 
-def test_memory_budget_of_an_unknown_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system does not tell, a modest amount is taken."""
-
-    def unknown(name: str) -> int:
-        raise ValueError(name)
-
-    monkeypatch.setattr(machine.os, "sysconf", unknown)
-    assert machine.memory_budget(jax.local_devices()) == machine.FALLBACK_MEMORY
+@pytest.mark.parametrize(
+    ("available", "group", "budget"),
+    [
+        (1000, 600, 300),
+        (1000, 3000, 500),
+        (1000, None, 500),
+        (None, 600, 300),
+        (None, None, machine.FALLBACK_MEMORY // 2),
+    ],
+)
+def test_memory_budget_is_of_the_tightest_limit(
+    monkeypatch: pytest.MonkeyPatch, available: int | None, group: int | None, budget: int
+) -> None:
+    """A container's limit counts like the machine's memory; where nothing is known a modest amount is taken."""
+    monkeypatch.setattr(machine, "_available_memory", lambda: available)
+    monkeypatch.setattr(machine, "_group_memory", lambda: group)
+    assert machine.memory_budget(jax.local_devices()) == budget
 
 
 def test_speed_is_of_this_century() -> None:

@@ -24,6 +24,7 @@ def histories() -> Histories:
         epochs=np.array([4, 2, 0]),
         diverged=np.zeros((2, 3), bool),
         row_loss=np.zeros((3, 5)),
+        halved=np.zeros(3, bool),
     )
 
 
@@ -42,4 +43,4 @@ def test_order(histories: Histories) -> None:
     """Strengths stand from the lowest loss to the highest, ties in the order of the search."""
     assert histories.order.tolist() == [0, 1, 2]
     tied = np.array([np.inf, 2.0, 1.0, 2.0])
-    assert Histories(*[histories.train_loss] * 4, tied, tied, tied, tied, tied).order.tolist() == [2, 1, 3, 0]
+    assert Histories(*[histories.train_loss] * 4, tied, tied, tied, tied, tied, tied).order.tolist() == [2, 1, 3, 0]

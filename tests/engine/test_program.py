@@ -130,6 +130,23 @@ def test_an_epoch_sees_every_training_row(counts: tuple[Any, np.ndarray, np.ndar
         assert later[r].sum() == 2 * 4 * 8
 
 
+@pytest.mark.parametrize("unequal", [False, True])
+def test_unequal_row_sets_take_their_own_steps(problem: Callable[..., Any], seed: int, unequal: bool) -> None:
+    """Where sizes differ much a small row set takes two steps of four, and wraps round twice where they do not."""
+    case = problem(seed, regression=True)
+    program = program_for(case, network=CountingNetwork(41), regularizers=(), unequal=unequal)
+    rows = make_rows(case.row_sets, seed)
+    rows = rows._replace(n_train=np.array([10, 27, 28], np.int32))
+    data = Data(np.stack([np.eye(41, dtype=np.float32)] * 3), case.dataset.targets, np.ones(3, np.float32))
+    call, key = jax.jit(lift(program.epochs, own_data=True)), noise.make_key(seed)
+    state, strength = start(program, rows, seed, jnp.float32), strength_of(program, jnp.float32)
+    after, _ = call(state, strength, rows, data, key, np.int32(0), np.int32(1))
+    seen = np.asarray(after.variables.state)[:, 0]
+    assert seen.sum(axis=1).tolist() == [16 if unequal else 32, 32, 32]
+    assert set(seen[0, case.row_sets.train[0][:10]]) <= ({1, 2} if unequal else {3, 4})
+    assert np.asarray(after.optimizer[0].count)[:, 0].tolist() == [2 if unequal else 4, 4, 4]
+
+
 def test_rows_are_shuffled_anew(counts: tuple[Any, np.ndarray, np.ndarray], seed: int) -> None:
     """Other rows wrap round in other epochs and row sets, and another seed draws others."""
     case, first, _ = counts

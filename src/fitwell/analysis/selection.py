@@ -32,14 +32,27 @@ class Choice:
     standard_error: np.ndarray
 
 
-def choose(histories: Histories, candidates: Candidates) -> Choice:
-    """Apply both rules to the held-out losses at the best epochs."""
+def choose(histories: Histories, candidates: Candidates, folds: int | None = None) -> Choice:
+    """Apply both rules to the held-out losses at the best epochs.
+
+    Parameters
+    ----------
+    folds
+        Row sets that carry information of their own, if fewer than R: repeats of 5 folds count as 5.
+    """
     losses = histories.at_best("held_out_loss")
     usable = np.isfinite(histories.best_loss)
-    return one_standard_error(np.where(usable, losses, np.inf), candidates.strengths)
+    losses = np.where(usable, losses, np.inf)
+    return one_standard_error(losses, candidates.strengths, folds=folds, unfinished=histories.halved)
 
 
-def one_standard_error(losses: np.ndarray, strengths: Mapping[str, np.ndarray]) -> Choice:
+def one_standard_error(
+    losses: np.ndarray,
+    strengths: Mapping[str, np.ndarray],
+    *,
+    folds: int | None = None,
+    unfinished: np.ndarray | None = None,
+) -> Choice:
     """Apply the one-standard-error rule of Breiman et al. 1984, with paired differences.
 
     With m the strength of the lowest mean, the bar for strength j is ``mean_m + SE_j``, where ``SE_j`` is the standard
@@ -54,6 +67,10 @@ def one_standard_error(losses: np.ndarray, strengths: Mapping[str, np.ndarray]) 
         float [R, G], held-out losses.
     strengths
         Regularizer's name to strengths [G].
+    folds
+        See `choose`.
+    unfinished
+        bool [G], strengths that were not trained to their end: they are neither chosen nor stand in the way.
 
     Examples
     --------
@@ -64,21 +81,32 @@ def one_standard_error(losses: np.ndarray, strengths: Mapping[str, np.ndarray]) 
     """
     mean = losses.mean(axis=0)
     minimum = int(np.argmin(mean))
-    error = paired_standard_error(losses, minimum)
-    meets = mean <= mean[minimum] + error
+    error = paired_standard_error(losses, minimum, folds)
+    unfinished = np.zeros(len(mean), bool) if unfinished is None else unfinished
+    meets = (mean <= mean[minimum] + error) | unfinished
     values = np.array([strengths[name] for name in strengths]).reshape(len(strengths), len(mean))
-    reachable = [j for j in range(len(mean)) if j == minimum or _all_between(values, minimum, j, meets)]
+    finished = [int(j) for j in np.flatnonzero(~unfinished) if j != minimum]
+    reachable = [minimum, *(j for j in finished if _all_between(values, minimum, j, meets))]
     amounts = amount(strengths, len(mean))
     return Choice(minimum, max(reachable, key=lambda j: (amounts[j], -mean[j])), error)
 
 
-def paired_standard_error(losses: np.ndarray, reference: int) -> np.ndarray:
+def paired_standard_error(losses: np.ndarray, reference: int, folds: int | None = None) -> np.ndarray:
     """Standard error over row sets of the difference to column `reference`, [G]; NaN with a single row set."""
-    if len(losses) < 2:
-        return np.full(losses.shape[1], np.nan)
     with np.errstate(invalid="ignore"):
-        differences = losses - losses[:, [reference]]
-        return differences.std(axis=0, ddof=1) / np.sqrt(len(losses))
+        return standard_error(losses - losses[:, [reference]], folds)
+
+
+def standard_error(values: np.ndarray, folds: int | None = None) -> np.ndarray:
+    """Standard error of the mean over row sets [R, G] -> [G]; NaN with a single row set.
+
+    Repeated folds draw the same rows again and add no data, so the spread is divided by the root of `folds`, the row
+    sets of one repeat, and not of all (Bouckaert and Frank 2004).
+    """
+    if len(values) < 2:
+        return np.full(values.shape[1], np.nan)
+    with np.errstate(invalid="ignore"):
+        return values.std(axis=0, ddof=1) / np.sqrt(folds or len(values))
 
 
 def amount(strengths: Mapping[str, np.ndarray], count: int) -> np.ndarray:

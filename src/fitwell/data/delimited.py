@@ -27,13 +27,10 @@ MAX_FIELD = 1 << 24  # characters in one field; Python's own limit, 131072, refu
 DECIMAL_COMMA = r"^[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?([eE][+-]?\d+)?$"
 
 
-def read_delimited(
-    content: bytes, name: str, *, separator: str | None = None, text_columns: Sequence[str] = ()
-) -> pl.DataFrame:
+def read_delimited(content: bytes, name: str, *, separator: str | None = None) -> pl.DataFrame:
     """Read delimited text with a header line; types are inferred from all rows.
 
-    `name` is the file's name for messages; without a `separator` the first line decides; columns named in
-    `text_columns` stay text (missing marks become null there too).
+    `name` is the file's name for messages; without a `separator` the first line decides.
     """
     text = decode(content, name)
     separator = separator or sniff_separator(text)
@@ -43,11 +40,10 @@ def read_delimited(
         raise InputError(f"The file {name} has a header but no rows: it needs a line per row below the header.")
     if body.startswith(" ") or "\n " in body:
         body = SPACES_ONLY.sub("", body)
-    frame = _parse(body, separator, names, text_columns, name)
+    frame = _parse(body, separator, names, name)
     if len(frame) == len(is_data):
         frame = frame.filter(pl.Series(is_data, dtype=pl.Boolean))
-    inferred = [column for column in frame.columns if column not in text_columns]
-    return frame.with_columns(_refine(frame[column], decimal_comma=separator == ";") for column in inferred)
+    return frame.with_columns(_refine(column, decimal_comma=separator == ";") for column in frame)
 
 
 def decode(content: bytes, name: str) -> str:
@@ -151,15 +147,13 @@ def _ragged_message(name: str, line: int, found: int, width: int) -> str:
     )
 
 
-def _parse(body: str, separator: str, names: list[str], text_columns: Sequence[str], name: str) -> pl.DataFrame:
+def _parse(body: str, separator: str, names: list[str], name: str) -> pl.DataFrame:
     # Names of our own, for polars changes the ones that it does not like.
     places = [f"c{index}" for index in range(len(names))]
-    as_text = {place: pl.String for place, column in zip(places, names, strict=True) if column in text_columns}
     try:
         frame = pl.read_csv(
             f"{separator.join(places)}\n{body}".encode(),
             separator=separator,
-            schema_overrides=as_text,
             null_values=list(MISSING_MARKS),
             infer_schema_length=None,
         )

@@ -6,7 +6,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,10 @@ def as_frame(table: Any) -> pl.DataFrame:
     return to_polars(table)
 
 
-def read_file(path: str | Path, *, text_columns: Sequence[str] = ()) -> pl.DataFrame:
+def read_file(path: str | Path) -> pl.DataFrame:
     """Read a table by its suffix: CSV, TSV, Parquet, Arrow/Feather, JSON lines, each perhaps with .gz.
 
-    Any other suffix is tried as delimited text. Columns named in `text_columns` are not parsed: they stay
-    text.
+    Any other suffix is tried as delimited text.
     """
     path = Path(path)
     content = _read_bytes(path)
@@ -46,7 +45,7 @@ def read_file(path: str | Path, *, text_columns: Sequence[str] = ()) -> pl.DataF
         content, inner = _unzip(content, path), path.with_suffix("")
     if not content.strip():
         raise FileError(f"The file {path} is empty: a table with a header and rows was expected.")
-    frame = _read_content(content, inner.suffix.lower(), str(path), text_columns)
+    frame = _read_content(content, inner.suffix.lower(), str(path))
     return tidy(frame, f"The file {path}")
 
 
@@ -68,20 +67,16 @@ def _unzip(content: bytes, path: Path) -> bytes:
         raise FileError(f"The file {path} is not a complete gzip file: check that it was copied whole.") from None
 
 
-def _read_content(content: bytes, suffix: str, name: str, text_columns: Sequence[str]) -> pl.DataFrame:
+def _read_content(content: bytes, suffix: str, name: str) -> pl.DataFrame:
     if suffix in SPREADSHEET_SUFFIXES:
         raise FileError(f"The file {name} is a spreadsheet, which fitwell does not read: save it as CSV.")
     if suffix == ".parquet":
-        frame = _read_binary(content, name, "Parquet", pl.read_parquet)
-    elif suffix in ARROW_SUFFIXES:
-        frame = _read_binary(content, name, "Arrow", _read_arrow)
-    elif suffix in LINES_SUFFIXES:
-        frame = _read_lines(content, name)
-    else:
-        separator = "\t" if suffix in TAB_SUFFIXES else None
-        return read_delimited(content, name, separator=separator, text_columns=text_columns)
-    as_text = [column for column in text_columns if column in frame.columns]
-    return frame.with_columns(pl.col(as_text).cast(pl.String, strict=False)) if as_text else frame
+        return _read_binary(content, name, "Parquet", pl.read_parquet)
+    if suffix in ARROW_SUFFIXES:
+        return _read_binary(content, name, "Arrow", _read_arrow)
+    if suffix in LINES_SUFFIXES:
+        return _read_lines(content, name)
+    return read_delimited(content, name, separator="\t" if suffix in TAB_SUFFIXES else None)
 
 
 def _read_binary(content: bytes, name: str, format: str, read: Callable[[io.BytesIO], pl.DataFrame]) -> pl.DataFrame:

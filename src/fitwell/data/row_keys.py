@@ -15,22 +15,25 @@ from fitwell.data.text import canonical_text
 from fitwell.errors import InputError
 
 
-def group_indices(groups: Any, n: int) -> NDArray[np.int64]:
-    """The group of each row [n] as an integer; none may be missing."""
+def group_indices(groups: Any, n: int, used: pl.Series | None = None) -> NDArray[np.int64]:
+    """The group of each row [n] as an integer; none may be missing in the rows that are `used` (all if None)."""
     text = canonical_text(_full_column("groups", groups, n))
-    _refuse_missing("groups", text.is_null())
-    return np.unique(text.to_numpy(), return_inverse=True)[1]
+    _refuse_missing("groups", text.is_null(), used)
+    return np.unique(text.fill_null("").to_numpy(), return_inverse=True)[1]
 
 
-def moments_of(time: Any, n: int) -> NDArray[np.float64]:
-    """The time column as numbers that sort as it does: from numbers, dates, or text that is either."""
+def moments_of(time: Any, n: int, used: pl.Series | None = None) -> NDArray[np.float64]:
+    """The time column as numbers that sort as it does: from numbers, dates, or text that is either.
+
+    None may be missing in the rows that are `used` (all if None); elsewhere a missing one is NaN.
+    """
     values = _full_column("time", time, n)
     if values.dtype == pl.String and not parse_numbers(values)[1].any():
         values = parse_numbers(values)[0]
     if not is_number_like(values.dtype) and values.dtype != pl.Null:
         values = as_moments(values, _date_format(values)).cast(pl.Int64)
     numbers = as_numbers(values.alias("time"))
-    _refuse_missing("time", pl.Series(np.isnan(numbers)))
+    _refuse_missing("time", pl.Series(np.isnan(numbers)), used)
     return numbers
 
 
@@ -48,7 +51,8 @@ def _full_column(argument: str, values: Any, n: int) -> pl.Series:
     return column
 
 
-def _refuse_missing(argument: str, missing: pl.Series) -> None:
+def _refuse_missing(argument: str, missing: pl.Series, used: pl.Series | None) -> None:
+    missing = missing if used is None else missing & used
     if missing.any():
         raise InputError(
             f"The {argument} column has {missing.sum()} missing values, first in data row "

@@ -6,7 +6,7 @@ scikit-learn makes the splits; it is imported when called, for it takes a second
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,11 +30,14 @@ class RowSets:
         The held-out rows of each row set; disjoint from its training rows, perhaps none.
     n_rows : int
         Rows of the table; every index is below it.
+    folds_per_repeat : int
+        K: row sets that make up one repeat, 0 when they are not repeats of one another.
     """
 
     train: tuple[Rows, ...]
     held_out: tuple[Rows, ...]
     n_rows: int
+    folds_per_repeat: int = 0
 
     def __post_init__(self) -> None:
         """Refuse row sets that leak or cannot train."""
@@ -43,13 +46,18 @@ class RowSets:
                 f"Row sets need training and held-out rows, one of each per row set. "
                 f"Got {len(self.train)} and {len(self.held_out)}."
             )
-        for index, (train, held_out) in enumerate(zip(self.train, self.held_out, strict=True)):
-            _check_rows(index, train, held_out, self.n_rows)
+        for number, (train, held_out) in enumerate(zip(self.train, self.held_out, strict=True), start=1):
+            _check_rows(number, train, held_out, self.n_rows)
 
     @property
     def count(self) -> int:
         """R."""
         return len(self.train)
+
+    @property
+    def independent(self) -> int:
+        """Row sets that carry separate information: repeats hold out the same rows again."""
+        return self.folds_per_repeat or self.count
 
     @property
     def ids(self) -> NDArray[np.int32]:
@@ -71,16 +79,16 @@ class RowSets:
         return _pad(self.train), self.n_train, _pad(self.held_out), self.n_held_out
 
 
-def _check_rows(index: int, train: Rows, held_out: Rows, n_rows: int) -> None:
+def _check_rows(number: int, train: Rows, held_out: Rows, n_rows: int) -> None:
     if train.size == 0:
-        raise InputError(f"Row set {index} has no training rows.")
+        raise InputError(f"Row set {number} has no training rows.")
     used = np.concatenate([train, held_out])
     if used.min() < 0 or used.max() >= n_rows:
         wrong = used.min() if used.min() < 0 else used.max()
-        raise InputError(f"Row set {index} has row {wrong}, but rows run from 0 to {n_rows - 1}.")
+        raise InputError(f"Row set {number} has row {wrong}, but rows run from 0 to {n_rows - 1}.")
     both = np.intersect1d(train, held_out)
     if both.size:
-        raise InputError(f"Row set {index} has {both.size} rows that both train and are held out, first {both[0]}.")
+        raise InputError(f"Row set {number} has {both.size} rows that both train and are held out, first {both[0]}.")
 
 
 def _pad(rows: tuple[Rows, ...]) -> Rows:
@@ -138,8 +146,26 @@ def folds(
 
     With a number: stratified for classification, shuffled by `seed`, anew for each of `repeats`. Rows of one
     group (`groups` [n]) stay together; with `time` [n] each row set is held out later than it trains, rows of
-    one moment staying together. `classes` are the names used in messages.
+    one moment staying together. `classes` are the names used in messages. Every row set holds rows out, and
+    for classification trains on more than one class.
     """
+    row_sets = _folds(target_values, task, cv, repeats, groups, time, seed, classes)
+    _check_held_out(row_sets)
+    if task == "classification":
+        _check_training_classes(row_sets, target_values, classes)
+    return replace(row_sets, folds_per_repeat=int(cv)) if repeats > 1 else row_sets
+
+
+def _folds(
+    target_values: NDArray[Any],
+    task: str,
+    cv: Any,
+    repeats: int,
+    groups: Any,
+    time: Any,
+    seed: int,
+    classes: Sequence[str],
+) -> RowSets:
     n = len(target_values)
     if groups is not None and time is not None:
         raise InputError("Give either groups or a time column, not both: each says differently what is held out.")
@@ -223,8 +249,29 @@ def _check_classes(target: NDArray[Any], cv: int, classes: Sequence[str]) -> Non
     values, counts = np.unique(target, return_counts=True)
     rarest = int(counts.argmin())
     if counts[rarest] < cv:
-        name = classes[int(values[rarest])] if len(classes) else str(values[rarest])
         raise InputError(
-            f"Class {name!r} has {counts[rarest]} rows, fewer than the {cv} folds: "
+            f"Class {_class_name(values[rarest], classes)!r} has {counts[rarest]} rows, fewer than the {cv} folds: "
             f"use fewer folds (at least 2), add rows of it, or leave it out."
         )
+
+
+def _check_held_out(row_sets: RowSets) -> None:
+    empty = np.flatnonzero(row_sets.n_held_out == 0)
+    if empty.size:
+        raise InputError(
+            f"Row set {empty[0] + 1} of 'cv' holds no rows out: give it rows to be measured on, or leave it out."
+        )
+
+
+def _check_training_classes(row_sets: RowSets, target: NDArray[Any], classes: Sequence[str]) -> None:
+    for number, train in enumerate(row_sets.train, start=1):
+        values = target[train]
+        if (values == values[0]).all():
+            raise InputError(
+                f"Row set {number} of {row_sets.count} trains on rows of one class only, "
+                f"{_class_name(values[0], classes)!r}: use fewer folds, or split the rows another way."
+            )
+
+
+def _class_name(value: Any, classes: Sequence[str]) -> str:
+    return classes[int(value)] if len(classes) else str(value)

@@ -72,7 +72,10 @@ class Compiled:
         self._by_second = NamedSharding(mesh, Split(None, STRENGTHS))
         self._key = jax.device_put(noise.make_key(seed), self._everywhere)
         self._rows = jax.device_put(rows, self._everywhere)
-        unit = np.asarray(dataset.scale, self.dtype) ** 2
+        # squares of extreme scales leave float32's range, so the device sees losses in units of a typical scale
+        reference = float(np.median(dataset.scale))
+        self.loss_unit = reference**2
+        unit = np.asarray((dataset.scale / reference) ** 2, self.dtype)
         self._data = jax.device_put(Data(dataset.inputs, dataset.targets, unit), self._everywhere)
         self._compile(mesh, dataset.own, compiler_options(devices[0]))
 

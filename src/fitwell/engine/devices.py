@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -57,10 +58,8 @@ def memory_budget(devices: list[Device]) -> int:
     limits = [s["bytes_limit"] - s["bytes_in_use"] for s in statistics if s and "bytes_limit" in s]
     if limits:
         return min(limits) * len(limits) // 2
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (ValueError, OSError):  # not known on this system
-        return FALLBACK_MEMORY
+    known = [amount for amount in (_available_memory(), _group_memory()) if amount is not None]
+    return min(known, default=FALLBACK_MEMORY) // 2
 
 
 def measure_speed(size: int = 512, repeats: int = 4) -> float:
@@ -73,6 +72,24 @@ def measure_speed(size: int = 512, repeats: int = 4) -> float:
         matrix = multiply(matrix)
     jax.block_until_ready(matrix)
     return 2.0 * size**3 * repeats / (time.perf_counter() - begin)
+
+
+def _available_memory() -> int | None:
+    """What Linux says can be had without swapping, caches counted."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
+def _group_memory() -> int | None:
+    """What is left of a container's limit (cgroup v2)."""
+    group = Path("/sys/fs/cgroup")
+    with contextlib.suppress(OSError, ValueError):  # no such file, or "max": no limit
+        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+        return max(0, limit - used)
+    return None
 
 
 def _cores() -> int:

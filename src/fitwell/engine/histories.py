@@ -29,6 +29,8 @@ class Histories:
     row_loss
         float [G, n], loss of every row while held out, at the strength's best epoch, averaged if it was held out
         several times; NaN if it never was.
+    halved
+        bool [G], strengths that had to leave while they were still improving: their loss might have fallen further.
     """
 
     train_loss: np.ndarray
@@ -40,6 +42,7 @@ class Histories:
     epochs: np.ndarray
     diverged: np.ndarray
     row_loss: np.ndarray
+    halved: np.ndarray
 
     @property
     def order(self) -> np.ndarray:

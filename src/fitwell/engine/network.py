@@ -16,7 +16,8 @@ import numpy as np
 OnUnits = Callable[[jax.Array, int], jax.Array]
 """``on_units(outputs of a hidden layer, number of that layer)``: what training does to hidden units (dropout)."""
 
-ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh, "gelu": jax.nn.gelu, "silu": jax.nn.silu}
+ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh, "silu": jax.nn.silu}
+"""By Keras's names, and equal to Keras's functions."""
 
 
 class Variables(NamedTuple):

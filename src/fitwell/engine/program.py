@@ -109,9 +109,12 @@ class Program:
     regularizers
         Names of those that are searched; the others are not in the program.
     batch_size, steps
-        Rows of a batch, and batches of an epoch.
+        Rows of a batch, and batches of an epoch. Batches wrap round to the start of a row set's order.
     call_epochs
         The most epochs one call trains: the length of a `Trace`.
+    unequal
+        Whether row sets differ so much in size that each takes the steps of its own epoch only: the others of `steps`
+        leave it as it is. (Sizes that differ by a row, as in k folds, need no such care.)
     evaluation_rows
         Rows evaluated at once when losses are measured, so that memory does not grow with the held-out rows.
     """
@@ -124,6 +127,7 @@ class Program:
     batch_size: int
     steps: int
     call_epochs: int
+    unequal: bool = False
     evaluation_rows: int = 512
 
     def start(self, key: noise.Key, row_set: jax.Array | int, dtype: Any) -> State:
@@ -165,15 +169,17 @@ class Program:
         self, state: State, strength: Any, rows: Rows, data: Data, key: noise.Key, epoch: jax.Array
     ) -> State:
         order = self._order(rows, noise.fold(key, 0))
+        own_steps = -(-rows.n_train // self.batch_size)
 
         def step(carry: tuple[Variables, Any], number: jax.Array) -> tuple[tuple[Variables, Any], None]:
             variables, optimizer = carry
             batch = order[(number * self.batch_size + jnp.arange(self.batch_size)) % rows.n_train]
             inputs, targets = _take(data.inputs, batch), data.targets[batch]
             factor = self.schedule(epoch * self.steps + number)
-            return self._step(
-                variables, optimizer, strength, factor, inputs, targets, noise.fold(key, 1 + number)
-            ), None
+            after = self._step(variables, optimizer, strength, factor, inputs, targets, noise.fold(key, 1 + number))
+            if self.unequal:
+                after = jax.tree.map(lambda new, old: jnp.where(number < own_steps, new, old), after, carry)
+            return after, None
 
         trained, _ = lax.scan(step, (state.variables, state.optimizer), jnp.arange(self.steps, dtype=jnp.int32))
         return state._replace(variables=trained[0], optimizer=trained[1])
@@ -298,7 +304,8 @@ def lift(epochs: Callable[..., Any], *, own_data: bool) -> Callable[..., Any]:
 
 def _keep_best(state: State, held_out_loss: jax.Array, rows: Rows, epoch: jax.Array) -> State:
     """Snapshot the variables where the mean over row sets improved; without held-out rows, always."""
-    mean = lax.pmean(jnp.where(rows.n_held_out > 0, held_out_loss, -epoch.astype(held_out_loss.dtype)), ROW_SETS)
+    nothing_held_out = rows.held_out.shape[0] == 0
+    mean = lax.pmean(-epoch.astype(held_out_loss.dtype) if nothing_held_out else held_out_loss, ROW_SETS)
     improved = mean < state.best_loss
     best = jax.tree.map(lambda new, old: jnp.where(improved, new, old), state.variables, state.best)
     return state._replace(

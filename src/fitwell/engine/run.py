@@ -24,6 +24,9 @@ from fitwell.engine.settings import Dataset, Settings
 from fitwell.errors import TrainingError
 from fitwell.regularization.strengths import Candidates
 
+UNEQUAL = 1.25
+"""Row sets take the steps of their own epochs when the largest has this many times the rows of the smallest."""
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -181,17 +184,18 @@ def _prepare(
     estimate: bool,
 ) -> tuple[Plan, Program]:
     most = int(np.max(row_sets.n_train))
-    batch_size = min(settings.batch_size or default_batch_size(most), int(np.min(row_sets.n_train)))
+    batch_size = min(settings.batch_size or default_batch_size(most), most)
     steps = -(-most // batch_size)
     program = Program(
         network=network,
         loss=loss,
         optimizer=settings.optimizer,
-        schedule=make_schedule(settings.schedule, settings.epochs * steps),
+        schedule=make_schedule(settings.schedule, (settings.schedule_epochs or settings.epochs) * steps),
         regularizers=tuple(candidates.strengths),
         batch_size=batch_size,
         steps=steps,
         call_epochs=min(settings.call_epochs, settings.epochs),
+        unequal=most > UNEQUAL * int(np.min(row_sets.n_train)),
     )
     plan = make_plan(
         row_sets=row_sets.count,
@@ -200,9 +204,9 @@ def _prepare(
         steps=steps,
         batch_size=batch_size,
         devices=len(devices),
-        work=_work(network, dataset, batch_size),
-        data_bytes=dataset.bytes,
-        budget=settings.memory or machine.memory_budget(devices),
+        work=_work(network, dataset, batch_size, _evaluated(program, row_sets)),
+        data_bytes=dataset.bytes * (1 + len(devices)),  # the host's, and a copy on each device
+        budget=machine.memory_budget(devices) if settings.memory is None else settings.memory,
         block_strengths=settings.block_strengths,
         flops_per_second=machine.measure_speed() if estimate else 0.0,
         halving=settings.stopping is not None,
@@ -210,7 +214,12 @@ def _prepare(
     return plan, program
 
 
-def _work(network: Network, dataset: Dataset, batch_size: int) -> Work:
+def _evaluated(program: Program, row_sets: RowSets) -> int:
+    """Rows whose loss is measured at once."""
+    return min(program.evaluation_rows, 2 * int(np.max(row_sets.n_held_out)))
+
+
+def _work(network: Network, dataset: Dataset, batch_size: int, evaluated: int) -> Work:
     """Read one network's cost off its shapes: nothing is computed."""
     rows = 1 if dataset.own else 0
     shapes = jax.tree.map(
@@ -221,7 +230,8 @@ def _work(network: Network, dataset: Dataset, batch_size: int) -> Work:
     forward = jax.jit(lambda v, x: network.apply(v, x, lambda units, layer: units)).lower(variables, shapes)
     cost: Any = forward.cost_analysis() or {}
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(variables))
-    return Work(size, int(2 * cost.get("bytes accessed", 0)), 3.0 * cost.get("flops", 0.0))
+    step_bytes = 2 * cost.get("bytes accessed", 0) * max(1.0, evaluated / (2 * batch_size))
+    return Work(size, int(step_bytes), 3.0 * cost.get("flops", 0.0))
 
 
 def _row_losses(compiled: Compiled, best: Variables, row_sets: RowSets, dataset: Dataset) -> np.ndarray:
@@ -234,7 +244,7 @@ def _row_losses(compiled: Compiled, best: Variables, row_sets: RowSets, dataset:
         counts[held_out] += 1
     for strengths, _, losses in compiled.measured_parts(best):
         for r, held_out in enumerate(row_sets.held_out):
-            share = losses[r][:, : len(held_out)] * float(dataset.scale[r]) ** 2
+            share = losses[r][:, : len(held_out)].astype(float) * float(dataset.scale[r]) ** 2
             total[np.ix_(strengths, held_out)] += share
     with np.errstate(invalid="ignore"):
         return total / counts

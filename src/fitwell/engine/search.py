@@ -53,11 +53,12 @@ class Search:
         self.compiled, self.plan, self.settings = compiled, plan, settings
         self.on_progress = on_progress
         shape = (plan.row_sets, plan.strengths, plan.epochs)
-        self.curves = [np.full(shape, np.nan, compiled.dtype) for _ in range(4)]
+        self.curves = [np.full(shape, np.nan) for _ in range(4)]
         self.best_loss = np.full(plan.strengths, np.inf)
         self.best_epoch = np.zeros(plan.strengths, int)
         self.epochs = np.zeros(plan.strengths, int)
         self.running = np.zeros(plan.strengths, bool)
+        self.halved = np.zeros(plan.strengths, bool)
         self.best = compiled.empty_variables()
 
     def train_wave(self, wave: range) -> None:
@@ -75,7 +76,7 @@ class Search:
             for block in blocks:
                 self._record_best(block)
             epoch += count
-            blocks = self._let_go(blocks, epoch - count, epoch)
+            blocks = self._let_go(blocks, wave, epoch - count, epoch)
             self._report(wave, epoch)
 
     def histories(self, row_loss: np.ndarray) -> Histories:
@@ -87,14 +88,16 @@ class Search:
             epochs=self.epochs,
             diverged=self._diverged(),
             row_loss=row_loss,
+            halved=self.halved,
         )
 
     def _record(self, block: Block, trace: Any, epoch: int, count: int) -> None:
-        for curve, values in zip(self.curves, trace, strict=True):
-            host = np.asarray(values)
+        loss_unit = self.compiled.loss_unit
+        for curve, values, unit in zip(self.curves, trace, (loss_unit, loss_unit, 1.0, 1.0), strict=True):
+            host = np.asarray(values, float)
             for place, g in block.real():
                 if self.running[g]:
-                    curve[:, g, epoch : epoch + count] = host[:, place, :count]
+                    curve[:, g, epoch : epoch + count] = host[:, place, :count] * unit
         for _, g in block.real():
             if self.running[g]:
                 self.epochs[g] = epoch + count
@@ -103,11 +106,14 @@ class Search:
         loss, best_epoch = np.asarray(block.state.best_loss)[0], np.asarray(block.state.best_epoch)[0]
         for place, g in block.real():
             if self.running[g]:
-                self.best_loss[g], self.best_epoch[g] = loss[place], best_epoch[place]
+                self.best_loss[g] = float(loss[place]) * self.compiled.loss_unit
+                self.best_epoch[g] = best_epoch[place]
 
-    def _let_go(self, blocks: list[Block], before: int, after: int) -> list[Block]:
+    def _let_go(self, blocks: list[Block], wave: range, before: int, after: int) -> list[Block]:
         self.best_loss[self._diverged().any(axis=0)] = np.inf
-        staying = self._staying(before, after) & (after < self.plan.epochs)
+        staying = self._staying(wave, before, after)
+        self.halved |= self.running & ~staying & self._improving(after)
+        staying &= after < self.plan.epochs
         leaving = np.flatnonzero(self.running & ~staying)
         self._take_snapshots(blocks, leaving)
         self.running = staying
@@ -116,10 +122,21 @@ class Search:
             return self.compiled.repack(blocks, np.flatnonzero(staying))
         return blocks
 
-    def _staying(self, before: int, after: int) -> np.ndarray:
+    def _staying(self, wave: range, before: int, after: int) -> np.ndarray:
         if self.settings.stopping is None:
             return self.running & np.isfinite(self.best_loss)
-        return still_running(self.settings.stopping, self.running, self.best_loss, self.best_epoch, before, after)
+        here = slice(wave.start, wave.stop)
+        running, best_loss, best_epoch = self.running[here], self.best_loss[here], self.best_epoch[here]
+        staying = np.zeros_like(self.running)
+        staying[here] = still_running(
+            self.settings.stopping, running, best_loss, best_epoch, before, after, unregularized=wave.start == 0
+        )
+        return staying
+
+    def _improving(self, epoch: int) -> np.ndarray:
+        """Whether a strength might have improved further: it did so within the last `patience` epochs."""
+        patience = self.settings.stopping.patience if self.settings.stopping else 0
+        return np.isfinite(self.best_loss) & (epoch - self.best_epoch < patience)
 
     def _take_snapshots(self, blocks: list[Block], leaving: np.ndarray) -> None:
         gone = set(leaving.tolist())

@@ -64,10 +64,12 @@ class Settings:
     seed
         Of first weights, row orders and noise.
     devices, block_strengths, memory
-        Placement: at most so many devices, strengths of a block, bytes. None decides by the machine; numbers only
-        change by rounding.
+        Placement: at most so many devices, strengths of a block, bytes. None decides by the machine. Curves only change
+        by rounding; when memory is so small that strengths train in waves, each wave halves by itself.
     call_epochs
         Epochs trained between two decisions.
+    schedule_epochs
+        Epochs after which the schedule ends, if not `epochs`: a refit stops early on the search's schedule.
     """
 
     epochs: int = 150
@@ -80,6 +82,7 @@ class Settings:
     block_strengths: int | None = None
     memory: int | None = None
     call_epochs: int = 5
+    schedule_epochs: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "call_epochs"):

@@ -28,11 +28,19 @@ class Stopping:
 
 
 def still_running(
-    rules: Stopping, running: np.ndarray, best_loss: np.ndarray, best_epoch: np.ndarray, before: int, after: int
+    rules: Stopping,
+    running: np.ndarray,
+    best_loss: np.ndarray,
+    best_epoch: np.ndarray,
+    before: int,
+    after: int,
+    *,
+    unregularized: bool = True,
 ) -> np.ndarray:
     """Return which strengths train on after the epochs `before` to `after`.
 
-    The unregularized network (number 0) is never halved away: it leaves when it stops improving.
+    The unregularized network is never halved away: it leaves when it stops improving. Strengths that are in memory at
+    different times (waves) are asked about separately: each wave halves and ends by itself.
 
     Parameters
     ----------
@@ -42,20 +50,22 @@ def still_running(
         [G], of the mean over row sets; infinite for a strength that diverged.
     before, after
         Epochs done before and after the last call.
+    unregularized
+        Whether number 0 is the unregularized network; in a later wave it is a strength like all others.
     """
     improving = np.isfinite(best_loss) & (after - best_epoch < rules.patience)
     staying = running & improving
     if any(before < epoch <= after for epoch in rules.halvings):
-        staying &= _better_half(rules, running, best_loss)
+        staying &= _better_half(rules, running, best_loss, unregularized)
     leaders = np.argsort(best_loss, kind="stable")[: rules.finalists]
-    if not staying[leaders].any() and not staying[0]:
+    if not staying[leaders].any() and not (unregularized and staying[0]):
         return np.zeros_like(running)
     return staying
 
 
-def _better_half(rules: Stopping, running: np.ndarray, best_loss: np.ndarray) -> np.ndarray:
+def _better_half(rules: Stopping, running: np.ndarray, best_loss: np.ndarray, unregularized: bool) -> np.ndarray:
     order = [g for g in np.argsort(best_loss, kind="stable") if running[g]]
     kept = np.zeros_like(running)
     kept[order[: max(rules.finalists, -(-len(order) // 2))]] = True
-    kept[0] = True
+    kept[0] |= unregularized
     return kept

@@ -117,7 +117,7 @@ def check_strengths(name: str, values: Sequence[float] | np.ndarray) -> None:
     below = REGULARIZERS[name].below
     wanted = "be finite and at least 0" if np.isinf(below) else f"lie in [0, {below:g})"
     for index, value in enumerate(values):
-        if not (np.isfinite(value) and 0 <= value < below):
+        if isinstance(value, str) or not (np.isfinite(value) and 0 <= value < below):
             raise InputError(f"The '{name}' strength must {wanted}. Got {value} at index {index}.")
 
 

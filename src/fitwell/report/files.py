@@ -23,17 +23,29 @@ WRITERS: dict[str, Write] = {
 }
 
 
-def check_table_file(path: Path) -> None:
-    """Raise a FileError if a table could not be written to `path`, before any work is done for it."""
+def check_table_file(path: Path, *, force: bool, source: Path | None = None) -> None:
+    """Raise a FileError if a table cannot be written to `path`, before any work is done for it.
+
+    Parameters
+    ----------
+    force
+        Whether a file that exists is replaced.
+    source
+        The file that is read for it: never replaced.
+    """
     if path.suffix.lower() not in WRITERS:
         raise FileError(f"'{path}' must end in one of {', '.join(WRITERS)}, which says the format.")
     if path.is_dir():
         raise FileError(f"'{path}' is a directory: name a file.")
     if not path.absolute().parent.is_dir():
         raise FileError(f"There is no directory '{path.absolute().parent}' for '{path.name}'.")
+    if source is not None and path.exists() and source.exists() and path.samefile(source):
+        raise FileError(f"'{path}' is the table that is read: name another file.")
+    if not force and (path.exists() or path.is_symlink()):
+        raise FileError(f"'{path}' exists already: name another file, or use --force to replace it.")
 
 
-def write_table(table: pl.DataFrame, path: Path) -> None:
-    """Write a table in the format of the file's ending; a file that was there stays whole until the end."""
-    check_table_file(path)
+def write_table(table: pl.DataFrame, path: Path, *, force: bool) -> None:
+    """Write a table in the format of the file's ending; with `force`, over a file that stays whole until the end."""
+    check_table_file(path, force=force)
     write_aside(path, lambda aside: WRITERS[path.suffix.lower()](table, aside))

@@ -55,12 +55,12 @@ def strengths(result: Result) -> Table:
     title = f"The best {best.height} of {result.candidates.count} strengths ({result.loss_name}, at their best epochs)"
     table = Table(title=title, title_justify="left", title_style="")
     names = list(result.candidates.strengths)
-    headings = [*names, "learning rate", "held out", "std. error", "training", "epoch", ""]
+    headings = [*names, "learning rate", "held out", "std. error", "paired error", "training", "epoch", ""]
     for heading in headings:
         table.add_column(heading, justify="right" if heading else "left")
     for row in best.to_dicts():
         numbers = [f"{row[name]:.3g}" for name in [*names, "learning_rate"]]
-        losses = [f"{row[name]:.4g}" for name in ("held_out_loss", "standard_error", "train_loss")]
+        losses = [f"{row[name]:.4g}" for name in ("held_out_loss", "standard_error", "paired_error", "train_loss")]
         table.add_row(*numbers, *losses, str(row["best_epoch"]), _mark(result, row["strength"]))
     return table
 
@@ -73,7 +73,7 @@ def scores(result: Result) -> list[RenderableType]:
         table.add_column(heading, justify="right")
     for name, values in result.scores.items():
         table.add_row(_scored(result, name), *(f"{value:.4g}" for value in values.values()))
-    return [table, Text("The scores of chosen strengths are optimistic: the same rows chose them.")]
+    return [table, Text("These scores are optimistic: the same rows chose the epochs and the strengths.")]
 
 
 def saved(result: Result, directory: Any) -> list[RenderableType]:
@@ -105,7 +105,7 @@ def _choice(result: Result) -> list[RenderableType]:
     lines = [
         f"Minimum             {_chosen(result, result.choice.minimum)}",
         f"One standard error  {_chosen(result, result.choice.one_standard_error)}",
-        "(the most regularized strength whose loss is within one standard error of the minimum's)",
+        "(the most regularized strength within one standard error, that of the paired difference to the minimum)",
     ]
     return [Text(line) for line in lines]
 
@@ -127,17 +127,19 @@ def _remarks(result: Result) -> list[RenderableType]:
 
 def _mark(result: Result, strength: int) -> str:
     marks = {
-        result.choice.minimum: "minimum",
-        result.choice.one_standard_error: "one standard error",
-        0: "unregularized",
+        "unregularized": 0,
+        "minimum": result.choice.minimum,
+        "one standard error": result.choice.one_standard_error,
     }
-    if result.choice.minimum == result.choice.one_standard_error == strength:
-        return "minimum, one standard error"
-    return marks.get(strength, "")
+    return ", ".join(mark for mark, marked in marks.items() if marked == strength)
 
 
 def _scored(result: Result, name: str) -> str:
-    names = {"one_standard_error": "one standard error", "ensemble": f"mean of the best {result.ensemble_size}"}
+    names = {
+        "unregularized": "unregularized, best epoch",
+        "one_standard_error": "one standard error",
+        "ensemble": f"mean of the best {result.ensemble_size}",
+    }
     return names.get(name, name)
 
 
@@ -145,12 +147,17 @@ def _task(summary: dict[str, Any]) -> str:
     if summary["task"] == "regression":
         return f"regression, mean {summary['target_mean']:.4g}, standard deviation {summary['target_sd']:.4g}"
     total = sum(summary["classes"].values())
-    balance = ", ".join(f"{name} {count:,} ({count / total:.0%})" for name, count in _some(summary["classes"], 8))
-    return f"classification, {len(summary['classes'])} classes: {balance}"
+    shown = list(summary["classes"].items())[:SHOWN]
+    balance = ", ".join(f"{name} {count:,} ({count / total:.0%})" for name, count in shown)
+    more = ", ..." if len(shown) < len(summary["classes"]) else ""
+    return f"classification, {len(summary['classes'])} classes: {balance}{more}"
 
 
 def _some(items: dict[str, Any], most: int = SHOWN) -> Iterable[tuple[str, Any]]:
-    return list(items.items())[:most]
+    """Return the first few items, and how many more there are."""
+    more = len(items) - most
+    rest = [("...", f"and {more:,} more")] if more > 0 else []
+    return [*list(items.items())[:most], *rest]
 
 
 def _bytes(count: int) -> str:

@@ -1,0 +1,39 @@
+"""Settings and data of a search: what is refused, and how large the data are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fitwell.engine.settings import Dataset, Settings
+from fitwell.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"epochs": 0}, "'epochs' must be at least 1. Got 0."),
+        ({"call_epochs": 0}, "'call_epochs' must be at least 1. Got 0."),
+        ({"batch_size": 0}, "'batch_size' must be at least 1. Got 0."),
+        ({"seed": -1}, "'seed' must lie in [0, 4294967296). Got -1."),
+        ({"seed": 2**32}, "'seed' must lie in [0, 4294967296). Got 4294967296."),
+    ],
+    ids=str,
+)
+def test_bad_settings_are_refused(wrong: dict[str, int], sentence: str) -> None:
+    """Settings that cannot be are refused in a sentence, before anything is compiled."""
+    with pytest.raises(InputError) as caught:
+        Settings(**wrong)
+    assert str(caught.value) == sentence
+
+
+def test_the_size_of_the_data(problem: Callable[..., Any], seed: int) -> None:
+    """Row sets with data of their own count every copy; rows are those of the table either way."""
+    own, shared = problem(seed).dataset, problem(seed, own=False).dataset
+    assert own.bytes == 3 * shared.bytes
+    assert own.rows == shared.rows == 41
+    tree = Dataset({"a": np.zeros((5, 2)), "b": np.zeros((5, 3))}, np.zeros(5), False, np.zeros(1), np.ones(1))
+    assert tree.bytes == 8 * (5 * 2 + 5 * 3 + 5)
