@@ -88,7 +88,7 @@ def first_weights(network: DenseNetwork, seed: int, row_set: int) -> list[tuple[
     """The weights that every strength of a row set starts from, float64."""
     words = noise.fold(noise.fold(noise.make_key(seed), row_set), 0)
     with jax.enable_x64(True):
-        layers = network.init(jax.random.wrap_key_data(words, impl="threefry2x32"), jnp.float64).trainable
+        layers = network.init(words, jnp.float64).trainable
     return [(np.asarray(layer["kernel"]), np.asarray(layer["bias"])) for layer in layers]
 
 
@@ -255,7 +255,7 @@ class BatchNormNetwork:
 
     def init(self, key: jax.Array, dtype: Any) -> Variables:
         """Ordinary kernels; statistics of a standard normal distribution."""
-        first, second = jax.random.split(key)
+        first, second = jax.random.split(jax.random.wrap_key_data(key))
         trainable = {
             "first": jax.random.normal(first, (self.inputs, self.units), dtype),
             "scale": jnp.ones((1, self.units), dtype),

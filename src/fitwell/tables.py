@@ -187,7 +187,7 @@ def _with_target(frame: pl.DataFrame, target: Any) -> tuple[pl.DataFrame, str]:
 
 def _only_column(target: Any, shape: tuple[int, ...]) -> pl.Series:
     """The values of a target [n, 1], an array or a frame."""
-    if len(shape) > 2 or shape[1] != 1:
+    if len(shape) != 2 or shape[1] != 1:
         raise InputError(f"The target must be one column. Got {type(target).__name__} of shape {shape}: choose one.")
     return as_frame(target).to_series()
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import erf, expit
 
+from fitwell.engine import noise
 from fitwell.engine.network import ACTIVATIONS, DenseNetwork
 
 PLAIN = {
@@ -23,7 +24,7 @@ PLAIN = {
 def test_apply_equals_plain_products(activation: str, seed: int) -> None:
     """Outputs are the textbook's products with one activation between them."""
     network = DenseNetwork(3, (4, 5), 2, activation)
-    variables = network.init(jax.random.key(seed), jnp.float64)
+    variables = network.init(noise.make_key(seed), jnp.float64)
     inputs = np.random.default_rng(seed).normal(size=(7, 3))
     values = inputs
     for number, layer in enumerate(variables.trainable):
@@ -39,7 +40,7 @@ def test_apply_equals_plain_products(activation: str, seed: int) -> None:
 def test_first_weights(seed: int) -> None:
     """Kernels start normal with variance 2 / inputs, the output's at a tenth of the size, biases at zero."""
     network = DenseNetwork(50, (400,), 30)
-    hidden, output = network.init(jax.random.key(seed)).trainable
+    hidden, output = network.init(noise.make_key(seed)).trainable
     assert hidden["kernel"].shape == (400, 50)
     assert output["kernel"].shape == (30, 400)
     assert float(hidden["kernel"].std()) == pytest.approx(np.sqrt(2 / 50), rel=0.03)
@@ -47,12 +48,12 @@ def test_first_weights(seed: int) -> None:
     assert abs(float(hidden["kernel"].mean())) < 0.01
     assert not hidden["bias"].any()
     assert not output["bias"].any()
-    assert (hidden["kernel"] != network.init(jax.random.key(seed + 1)).trainable[0]["kernel"]).all()
+    assert (hidden["kernel"] != network.init(noise.make_key(seed + 1)).trainable[0]["kernel"]).all()
 
 
 def test_layers_start_differently(seed: int) -> None:
     """Two layers of the same shape do not start with the same kernel."""
-    first, second, _ = DenseNetwork(4, (4, 4), 2).init(jax.random.key(seed)).trainable
+    first, second, _ = DenseNetwork(4, (4, 4), 2).init(noise.make_key(seed)).trainable
     assert (first["kernel"] != second["kernel"]).all()
 
 
@@ -61,7 +62,7 @@ def test_variables_have_the_type_asked_for() -> None:
     """float64 networks are float64 through and through, and float32 ones stay float32."""
     for dtype in (jnp.float32, jnp.float64):
         network = DenseNetwork(3, (4,), 2)
-        variables = network.init(jax.random.key(0), dtype)
+        variables = network.init(noise.make_key(0), dtype)
         assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {np.dtype(dtype)}
         assert network.apply(variables, jnp.ones((2, 3), dtype), None)[0].dtype == dtype
 
@@ -69,7 +70,7 @@ def test_variables_have_the_type_asked_for() -> None:
 def test_only_kernels_are_penalised() -> None:
     """The flags are a tree like the trainable variables: kernels yes, biases no."""
     network = DenseNetwork(3, (4, 5), 2)
-    trainable = network.init(jax.random.key(0)).trainable
+    trainable = network.init(noise.make_key(0)).trainable
     assert network.penalised(trainable) == [{"kernel": True, "bias": False}] * 3
 
 
@@ -81,7 +82,7 @@ def test_hidden_units_are_offered_once_each() -> None:
         seen.append((layer, units.shape, float(units.min()) >= 0))
         return units * 0
 
-    variables = network.init(jax.random.key(0))
+    variables = network.init(noise.make_key(0))
     outputs, _ = network.apply(variables, jnp.ones((6, 3)), on_units)
     assert seen == [(0, (4, 6), True), (1, (5, 6), True)]
     assert not outputs.any()  # what it returns goes on: all units off leave the biases
@@ -90,7 +91,7 @@ def test_hidden_units_are_offered_once_each() -> None:
 def test_without_hidden_layers_it_is_linear() -> None:
     """No hidden layer makes a linear model, and there are no units to drop."""
     network = DenseNetwork(3, (), 2)
-    variables = network.init(jax.random.key(0))
+    variables = network.init(noise.make_key(0))
     outputs, _ = network.apply(variables, jnp.eye(3), lambda units, _: units * 0)
     np.testing.assert_allclose(outputs, variables.trainable[0]["kernel"].T, rtol=1e-6)
 

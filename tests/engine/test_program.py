@@ -144,7 +144,7 @@ def test_unequal_row_sets_take_their_own_steps(problem: Callable[..., Any], seed
     seen = np.asarray(after.variables.state)[:, 0]
     assert seen.sum(axis=1).tolist() == [16 if unequal else 32, 32, 32]
     assert set(seen[0, case.row_sets.train[0][:10]]) <= ({1, 2} if unequal else {3, 4})
-    assert np.asarray(after.optimizer[0].count)[:, 0].tolist() == [2 if unequal else 4, 4, 4]
+    assert np.asarray(after.optimizer.count)[:, 0].tolist() == [2 if unequal else 4, 4, 4]
 
 
 def test_rows_are_shuffled_anew(counts: tuple[Any, np.ndarray, np.ndarray], seed: int) -> None:

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from fitwell.engine import noise
 from fitwell.engine.network import DenseNetwork, Variables
 from fitwell.keras.export import build_model, tower
 from fitwell.regularization.strengths import Regularization
@@ -16,7 +17,7 @@ REGULARIZATION = Regularization(l1=0.001, l2=0.01, dropout=0.25)
 
 
 def variables(seed: int, network: DenseNetwork = NETWORK) -> Variables:
-    made = network.init(jax.random.key(seed))
+    made = network.init(noise.make_key(seed))
     shifted = [{**layer, "bias": layer["bias"] + 0.1 * (i + 1)} for i, layer in enumerate(made.trainable)]
     return Variables(shifted, made.state)
 

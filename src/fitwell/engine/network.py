@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fitwell.engine import noise
+
 OnUnits = Callable[[jax.Array, int], jax.Array]
 """``on_units(outputs of a hidden layer, number of that layer)``: what training does to hidden units (dropout)."""
 
@@ -33,8 +35,8 @@ class Variables(NamedTuple):
 class Network(Protocol):
     """A model as pure functions, for one network: the engine adds the axes [R, G]."""
 
-    def init(self, key: jax.Array, dtype: Any) -> Variables:
-        """Return fresh variables. `key` is a JAX random key."""
+    def init(self, key: noise.Key, dtype: Any) -> Variables:
+        """Return fresh variables. `key` is of `fitwell.engine.noise`; `jax.random.wrap_key_data` makes JAX's of it."""
         ...
 
     def penalised(self, trainable: Any) -> Any:
@@ -82,13 +84,18 @@ class DenseNetwork:
         """Widths from inputs to outputs."""
         return (self.inputs, *self.hidden, self.outputs)
 
-    def init(self, key: jax.Array, dtype: Any = jnp.float32) -> Variables:
-        """Draw kernels normal with variance 2 / units in (He et al. 2015); biases are zero."""
+    def init(self, key: noise.Key, dtype: Any = jnp.float32) -> Variables:
+        """Draw kernels uniform with variance 2 / units in (He et al. 2015); biases are zero.
+
+        JAX's normal numbers would take longer to compile than the whole of training does for a small network.
+        """
         layers = []
         for number, (units_in, units_out) in enumerate(zip(self.sizes[:-1], self.sizes[1:], strict=True)):
-            scale = np.sqrt(2 / units_in) * (self.output_scale if number == len(self.hidden) else 1.0)
-            kernel = jax.random.normal(jax.random.fold_in(key, number), (units_out, units_in), dtype)
-            layers.append({"kernel": kernel * jnp.asarray(scale, dtype), "bias": jnp.zeros((units_out, 1), dtype)})
+            bound = np.sqrt(6 / units_in) * (self.output_scale if number == len(self.hidden) else 1.0)
+            unit = noise.uniform(noise.fold(key, number), (units_out, units_in), dtype)
+            layers.append(
+                {"kernel": (2 * unit - 1) * jnp.asarray(bound, dtype), "bias": jnp.zeros((units_out, 1), dtype)}
+            )
         return Variables(layers, ())
 
     def penalised(self, trainable: Any) -> Any:

@@ -132,8 +132,7 @@ class Program:
 
     def start(self, key: noise.Key, row_set: jax.Array | int, dtype: Any) -> State:
         """Return a network at its first weights, which depend on the seed and the row set only."""
-        words = noise.fold(noise.fold(key, row_set), 0)
-        variables = self.network.init(jax.random.wrap_key_data(words, impl="threefry2x32"), dtype)
+        variables = self.network.init(noise.fold(noise.fold(key, row_set), 0), dtype)
         optimizer = self.optimizer.transform.init(variables.trainable)
         return State(variables, optimizer, variables, jnp.asarray(jnp.inf, dtype), jnp.int32(0))
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from fitwell.data.row_sets import RowSets
 from fitwell.engine import devices as machine
+from fitwell.engine import noise
 from fitwell.engine.blocks import Compiled
 from fitwell.engine.histories import Histories
 from fitwell.engine.losses import Loss
@@ -226,7 +227,7 @@ def _work(network: Network, dataset: Dataset, batch_size: int, evaluated: int) -
         lambda leaf: jax.ShapeDtypeStruct((batch_size, *leaf.shape[rows + 1 :]), leaf.dtype), dataset.inputs
     )
     dtype = jax.tree.leaves(dataset.inputs)[0].dtype
-    variables = jax.eval_shape(lambda: network.init(jax.random.key(0), dtype))
+    variables = jax.eval_shape(lambda: network.init(noise.make_key(0), dtype))
     forward = jax.jit(lambda v, x: network.apply(v, x, lambda units, layer: units)).lower(variables, shapes)
     cost: Any = forward.cost_analysis() or {}
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(variables))
