@@ -122,7 +122,7 @@ def main() -> None:
     called = " ".join([Path(command()[0]).name, *command()[1:]])
     print(f"{rounds} fresh processes each: `{called} tune TABLE --target target --out DIRECTORY --quiet`.\n")
     print(score_table(found))
-    print("All but *unregularized* are optimistic: the rows that chose the strength also score it.\n")
+    print("All are optimistic: the rows that chose the epoch and the strength also score them.\n")
 
 
 if __name__ == "__main__":

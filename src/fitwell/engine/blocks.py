@@ -143,7 +143,7 @@ class Compiled:
         advance = spread(epochs, (second, first, whole, whole, whole, whole, whole))
         jitted = jax.jit(self._counted(advance), donate_argnums=0, compiler_options=options or None)
         measure = jax.vmap(jax.vmap(self._measure_one, in_axes=(0, None, None)), in_axes=(0, 0, axes))
-        self._measure = jax.jit(spread(measure, (second, whole, whole)), compiler_options=options or None)
+        measuring = jax.jit(spread(measure, (second, whole, whole)), compiler_options=options or None)
         one_strength = jax.vmap(lambda row_set, key: self.program.start(key, row_set, self.dtype), in_axes=(0, None))
         self._start = jax.jit(one_strength)
         block = self.start(np.arange(1))[0]
@@ -151,6 +151,8 @@ class Compiled:
         self._advance = jitted.lower(
             block.state, block.values, self._rows, self._data, self._key, count, count
         ).compile()
+        if self.measures:
+            self._measure = measuring.lower(block.state.best, self._rows, self._data).compile()
 
     def _counted(self, run: Any) -> Any:
         """Count tracings: jit traces once for every program it compiles."""
