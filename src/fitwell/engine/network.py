@@ -56,8 +56,7 @@ class DenseNetwork:
     """Dense hidden layers with one activation, and a linear output layer.
 
     Kernels are stored ``[units out, units in]`` and hidden activations ``[units, rows]``: lifted over strengths, the
-    first layer is then one matrix product ``[G * units, d] @ [d, rows]`` without a transposition, 1.1 to 2.7 times as
-    fast on a CPU as Keras's layout in every product of a training step (`benchmarks/RESULTS.md`).
+    first layer is then one matrix product ``[G * units, d] @ [d, rows]`` without a transposition.
 
     Attributes
     ----------
