@@ -122,7 +122,8 @@ def _remarks(result: Result) -> list[RenderableType]:
     if not diverged:
         return []
     which = int(result.histories.diverged.any(axis=0).sum())
-    return [Text(f"{diverged} networks of {which} strengths diverged; they rank last, the others are not affected.")]
+    strengths = "1 strength" if which == 1 else f"{which} strengths"
+    return [Text(f"{diverged} networks of {strengths} diverged; they rank last, the others are not affected.")]
 
 
 def _mark(result: Result, strength: int) -> str:
