@@ -19,7 +19,7 @@ MAX_CPU_DEVICES = 16
 FALLBACK_MEMORY = 4 * 2**30
 
 _CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
-"""Single matrix products gain by leaving XLA's fusions around YNNPACK; a whole search by 1% (`benchmarks/RESULTS.md`)."""
+"""Single matrix products gain without XLA's YNNPACK fusions; a whole search by 1% (`benchmarks/RESULTS.md`)."""
 
 
 def available_devices(wanted: int | None = None) -> list[Device]:

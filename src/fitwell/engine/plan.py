@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fitwell.errors import InputError, TrainingError
 
 BLOCK_NETWORKS = 40
-"""Networks trained in one block; 40 to 160 small ones are equally fast (`benchmarks/RESULTS.md`), few keep memory low."""
+"""Networks trained in one block; 40 to 160 small ones are equally fast (`benchmarks/RESULTS.md`)."""
 
 TYPICAL_SHARE = 0.3
 """Share of the full work that halving and early stopping leave, as measured on real tables (12 to 33%)."""
