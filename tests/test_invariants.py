@@ -269,6 +269,9 @@ class BatchNormNetwork:
         """The kernels, not the scale."""
         return {name: name != "scale" for name in trainable}
 
+    def constrain(self, trainable: Any) -> Any:
+        return trainable
+
     def apply(self, variables: Variables, inputs: jax.Array, on_units: Any) -> tuple[jax.Array, Any]:
         """Normalise by the batch in training, by the moving statistics in prediction."""
         weights, state = variables

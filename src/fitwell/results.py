@@ -94,7 +94,7 @@ class Result:
         error = standard_error(held_out, self.folds)
         diverged = histories.diverged.any(axis=0)
         columns: dict[str, Any] = {"strength": np.arange(self.candidates.count)}
-        columns |= dict(self.candidates.strengths)
+        columns |= self.candidates.means
         columns["learning_rate"] = self.candidates.learning_rate
         columns["held_out_loss"] = np.where(diverged, np.nan, held_out.mean(axis=0))
         columns["standard_error"] = np.where(diverged, np.nan, error)

@@ -96,6 +96,9 @@ class CountingNetwork:
         """The weight."""
         return dict.fromkeys(trainable, True)
 
+    def constrain(self, trainable: Any) -> Any:
+        return trainable
+
     def apply(self, variables: Variables, inputs: jax.Array, on_units: Any) -> tuple[jax.Array, Any]:
         """Outputs are the weight; the state grows by the rows of a batch."""
         outputs = jnp.broadcast_to(variables.trainable["weight"], (len(inputs), 1))

@@ -105,6 +105,6 @@ def test_a_later_wave_is_judged_by_itself() -> None:
     """In a wave without the unregularized network, number 0 has no privilege and the best four still train on."""
     rules = Stopping(patience=5, halvings=(10,), finalists=2)
     loss, epoch = np.array([9.0, 1.0, 2.0, 3.0, 4.0]), np.full(5, 10)
-    kept = still_running(rules, np.ones(5, bool), loss, epoch, 5, 10, unregularized=False)
+    kept = still_running(rules, np.ones(5, bool), loss, epoch, 5, 10, protected=())
     assert kept.tolist() == [False, True, True, True, False]
     assert still_running(rules, np.ones(5, bool), loss, epoch, 5, 10)[0]

@@ -66,7 +66,7 @@ def one_standard_error(
     losses
         float [R, G], held-out losses.
     strengths
-        Regularizer's name to strengths [G].
+        Regularizer's name to strengths [G], or [G, L] by layer.
     folds
         See `choose`.
     unfinished
@@ -84,7 +84,7 @@ def one_standard_error(
     error = paired_standard_error(losses, minimum, folds)
     unfinished = np.zeros(len(mean), bool) if unfinished is None else unfinished
     meets = (mean <= mean[minimum] + error) | unfinished
-    values = np.array([strengths[name] for name in strengths]).reshape(len(strengths), len(mean))
+    values = np.array([row for name in strengths for row in np.atleast_2d(strengths[name].T)]).reshape(-1, len(mean))
     finished = [int(j) for j in np.flatnonzero(~unfinished) if j != minimum]
     reachable = [minimum, *(j for j in finished if _all_between(values, minimum, j, meets))]
     amounts = amount(strengths, len(mean))
@@ -110,8 +110,12 @@ def standard_error(values: np.ndarray, folds: int | None = None) -> np.ndarray:
 
 
 def amount(strengths: Mapping[str, np.ndarray], count: int) -> np.ndarray:
-    """How much regularization: the sum over regularizers of the position in their range, float [G]; all-zero is 0."""
-    return sum((position(name, values) for name, values in strengths.items()), np.zeros(count))
+    """How much regularization: the sum over regularizers of the position in their range, float [G]; all-zero is 0.
+
+    Where strengths differ by layer, the mean over the layers counts.
+    """
+    places = {name: position(name, values).reshape(count, -1).mean(axis=1) for name, values in strengths.items()}
+    return sum(places.values(), np.zeros(count))
 
 
 def _all_between(values: np.ndarray, low: int, high: int, meets: np.ndarray) -> bool:

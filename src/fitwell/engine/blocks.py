@@ -35,7 +35,8 @@ class Block:
     state
         `State` of arrays [R, strengths of a block, ...] on the devices.
     values
-        Regularizer's name, and `"learning_rate"`, to an array [strengths of a block] on the devices.
+        Regularizer's name, `"learning_rate"` and perhaps `"own"` to an array [strengths of a block], or [strengths of a
+        block, L], on the devices.
     """
 
     strengths: np.ndarray
@@ -62,7 +63,8 @@ class Compiled:
         devices: list[Device],
     ) -> None:
         self.program, self.plan, self.candidates = program, plan, candidates
-        self.dtype = jax.tree.leaves(dataset.inputs)[0].dtype
+        self.dtype = dataset.dtype
+        self._first = dataset.first
         self.call_epochs = program.call_epochs
         self.measures = rows.held_out.shape[1] > 0
         self.compilations = 0
@@ -81,7 +83,7 @@ class Compiled:
 
     def start(self, strengths: np.ndarray) -> list[Block]:
         """Put strengths at their first weights into blocks."""
-        state = self._start(self._rows.id, self._key)
+        state = self._start(self._rows.id, self._key, self._first)
         return [self._block(part, count, state) for part, count in self._cut(strengths)]
 
     def advance(self, block: Block, first: int, count: int) -> tuple[Block, Trace]:
@@ -107,29 +109,31 @@ class Compiled:
             for part, count in self._cut(strengths)
         ]
 
-    def measure(self, best: Variables) -> tuple[np.ndarray, np.ndarray]:
+    def measure(self, best: Variables) -> tuple[Any, np.ndarray]:
         """Apply networks [R, any number, ...] to the held-out rows of their row sets.
 
         Returns
         -------
-        Raw outputs [R, strengths, h_max, k] and losses [R, strengths, h_max] in units of `Data.targets`; what stands
-        beyond a row set's own held-out rows is padding.
+        Raw outputs [R, strengths, h_max, k], or a tree of such, and losses [R, strengths, h_max] in units of
+        `Data.targets`; what stands beyond a row set's own held-out rows is padding.
         """
         _, outputs, losses = zip(*self.measured_parts(best), strict=True)
-        return np.concatenate(outputs, axis=1), np.concatenate(losses, axis=1)
+        joined = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *outputs)
+        return joined, np.concatenate(losses, axis=1)
 
-    def measured_parts(self, best: Variables) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    def measured_parts(self, best: Variables) -> Iterator[tuple[np.ndarray, Any, np.ndarray]]:
         """Yield the numbers of one block of strengths after another, with what `measure` returns for them."""
         for part, count in self._cut(np.arange(jax.tree.leaves(best)[0].shape[1])):
             variables = jax.tree.map(lambda leaf: leaf[:, part], best)  # noqa: B023
             output, loss = self._measure(jax.device_put(variables, self._by_second), self._rows, self._data)
-            yield part[:count], np.asarray(output)[:, :count], np.asarray(loss)[:, :count]
+            outputs = jax.tree.map(lambda leaf: np.asarray(leaf)[:, :count], output)  # noqa: B023
+            yield part[:count], outputs, np.asarray(loss)[:, :count]
 
     def empty_variables(self) -> Variables:
         """Return host arrays [R, G, ...] that hold the variables of all strengths."""
-        variables = jax.eval_shape(lambda: self.program.start(self._key, 0, self.dtype).variables)
-        shape = (self.plan.row_sets, self.plan.strengths)
-        return jax.tree.map(lambda leaf: np.zeros((*shape, *leaf.shape), leaf.dtype), variables)
+        variables = jax.eval_shape(lambda: self._start(self._rows.id, self._key, self._first).variables)
+        strengths = self.plan.strengths
+        return jax.tree.map(lambda leaf: np.zeros((leaf.shape[0], strengths, *leaf.shape[1:]), leaf.dtype), variables)
 
     def _compile(self, mesh: Mesh, own: bool, options: dict[str, str]) -> None:
         second, first, whole = Split(None, STRENGTHS), Split(STRENGTHS), Split()
@@ -144,8 +148,11 @@ class Compiled:
         jitted = jax.jit(self._counted(advance), donate_argnums=0, compiler_options=options or None)
         measure = jax.vmap(jax.vmap(self._measure_one, in_axes=(0, None, None)), in_axes=(0, 0, axes))
         measuring = jax.jit(spread(measure, (second, whole, whole)), compiler_options=options or None)
-        one_strength = jax.vmap(lambda row_set, key: self.program.start(key, row_set, self.dtype), in_axes=(0, None))
-        self._start = jax.jit(one_strength)
+        self._start = jax.jit(
+            jax.vmap(
+                lambda row_set, key, first: self.program.start(key, row_set, self.dtype, first), in_axes=(0, None, 0)
+            )
+        )
         block = self.start(np.arange(1))[0]
         count = np.int32(1)
         self._advance = jitted.lower(
@@ -163,11 +170,11 @@ class Compiled:
 
         return traced
 
-    def _measure_one(self, variables: Variables, rows: Rows, data: Data) -> tuple[jax.Array, jax.Array]:
-        def predict(index: jax.Array) -> tuple[jax.Array, jax.Array]:
-            inputs = jax.tree.map(lambda leaf: leaf[index][None], data.inputs)
+    def _measure_one(self, variables: Variables, rows: Rows, data: Data) -> tuple[Any, jax.Array]:
+        def predict(index: jax.Array) -> tuple[Any, jax.Array]:
+            inputs, targets = jax.tree.map(lambda leaf: leaf[index][None], (data.inputs, data.targets))
             outputs = self.program.predict(variables, inputs)
-            return outputs[0], self.program.loss.per_row(outputs, data.targets[index][None])[0]
+            return jax.tree.map(lambda leaf: leaf[0], outputs), self.program.loss.per_row(outputs, targets)[0]
 
         return jax.lax.map(predict, rows.held_out, batch_size=self.program.evaluation_rows)
 
@@ -179,6 +186,7 @@ class Compiled:
     def _block(self, strengths: np.ndarray, count: int, state: State) -> Block:
         chosen = self.candidates.take(strengths)
         values = {**chosen.strengths, "learning_rate": chosen.learning_rate}
+        values |= {} if chosen.own is None else {"own": chosen.own}
         on_devices = {k: jax.device_put(np.asarray(v, self.dtype), self._by_strength) for k, v in values.items()}
         return Block(strengths, count, self._repeat(state), on_devices)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-PerRow = Callable[[jax.Array, jax.Array], jax.Array]
-"""``f(outputs [rows, k], targets [rows]) -> [rows]``."""
+PerRow = Callable[[Any, Any], jax.Array]
+"""``f(outputs [rows, k], targets [rows]) -> [rows]``; both may be trees of arrays [rows, ...]."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,20 @@ class Loss:
         A second number of each row whose mean is recorded every epoch.
     predict
         Raw outputs ``[..., k]`` to predictions: probabilities ``[..., k]``, or values ``[...]``.
+    batch
+        What a training step minimises over its rows, a scalar; None is the mean of `per_row`.
     """
 
     name: str
     per_row: PerRow
     metric_name: str
     metric: PerRow
-    predict: Callable[[jax.Array], jax.Array]
+    predict: Callable[[Any], Any]
+    batch: Callable[[Any, Any], jax.Array] | None = None
+
+    def of_batch(self, outputs: Any, targets: Any) -> jax.Array:
+        """Return what a training step minimises."""
+        return self.batch(outputs, targets) if self.batch else self.per_row(outputs, targets).mean()
 
 
 def log_loss(outputs: jax.Array, targets: jax.Array) -> jax.Array:

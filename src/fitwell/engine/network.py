@@ -5,7 +5,6 @@ Write a network for one set of rows and one strength; the engine lifts it over b
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -14,9 +13,35 @@ import jax.numpy as jnp
 import numpy as np
 
 from fitwell.engine import noise
+from fitwell.regularization.layers import Layers
 
-OnUnits = Callable[[jax.Array, int], jax.Array]
-"""``on_units(outputs of a hidden layer, number of that layer)``: what training does to hidden units (dropout)."""
+
+class OnUnits(Protocol):
+    """What training does to hidden units (dropout)."""
+
+    @property
+    def own(self) -> jax.Array | float:
+        """1 where the network's own regularization acts that has no row in the table: as given; else 0."""
+        ...
+
+    def __call__(
+        self, units: jax.Array, layer: int, *, draw: int | None = None, noise_shape: tuple[int, ...] | None = None
+    ) -> jax.Array:
+        """Return what the next layer sees in place of `units`.
+
+        Parameters
+        ----------
+        units
+            Outputs of a hidden layer.
+        layer
+            Number of the place, among those where units are dropped: its strength is taken.
+        draw
+            Number of the random draw, if not `layer`: a layer that is called twice draws twice.
+        noise_shape
+            Shape of the noise if not that of `units`, with 1 where units are dropped together.
+        """
+        ...
+
 
 ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh, "silu": jax.nn.silu}
 """By Keras's names, and equal to Keras's functions."""
@@ -43,11 +68,15 @@ class Network(Protocol):
         """Return a tree like `trainable` of Python booleans: the kernels that penalties and weight dropout act on."""
         ...
 
-    def apply(self, variables: Variables, inputs: Any, on_units: OnUnits | None) -> tuple[jax.Array, Any]:
-        """Return ``(outputs [rows, k], new state)``.
+    def apply(self, variables: Variables, inputs: Any, on_units: OnUnits | None) -> tuple[Any, Any]:
+        """Return ``(outputs [rows, k], new state)``; outputs may be a tree of arrays [rows, ...].
 
         `on_units` is given in training and None in prediction; call it on the output of every hidden layer.
         """
+        ...
+
+    def constrain(self, trainable: Any) -> Any:
+        """Return the variables after an optimizer's step moved back to where they may be (max-norm, non-negative)."""
         ...
 
 
@@ -79,6 +108,12 @@ class DenseNetwork:
     output_scale: float = 0.1
 
     @property
+    def layers(self) -> Layers:
+        """Where strengths act."""
+        hidden = tuple(f"hidden_{number}" for number in range(1, len(self.hidden) + 1))
+        return Layers((*hidden, "output"), hidden)
+
+    @property
     def sizes(self) -> tuple[int, ...]:
         """Widths from inputs to outputs."""
         return (self.inputs, *self.hidden, self.outputs)
@@ -100,6 +135,10 @@ class DenseNetwork:
     def penalised(self, trainable: Any) -> Any:
         """Every kernel, no bias."""
         return [{"kernel": True, "bias": False} for _ in trainable]
+
+    def constrain(self, trainable: Any) -> Any:
+        """Every value is allowed."""
+        return trainable
 
     def apply(self, variables: Variables, inputs: jax.Array, on_units: OnUnits | None = None) -> tuple[jax.Array, Any]:
         """Return ``(outputs [rows, k], ())``; see `Network.apply`."""

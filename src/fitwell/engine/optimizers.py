@@ -55,8 +55,13 @@ def sgd(momentum: float = 0.0) -> Optimizer:
     return Optimizer("sgd", transform, step_size)
 
 
-def make_schedule(name: str, total_steps: int) -> Callable[[Any], Any]:
-    """Return the factor of the learning rate by step: `"constant"`, or `"cosine"` falling to zero at the last step."""
+def make_schedule(name: str | Callable[[Any], Any], total_steps: int) -> Callable[[Any], Any]:
+    """Return the factor of the learning rate by step: `"constant"`, or `"cosine"` falling to zero at the last step.
+
+    A function from the number of the step to the factor is returned as it is.
+    """
+    if callable(name):
+        return name
     if name == "constant":
         return lambda step: jnp.ones_like(step, dtype=jnp.float32)
     if name == "cosine":

@@ -6,6 +6,7 @@ place of a data loader. `lift` adds the axes: strengths inside (they share batch
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -65,13 +66,13 @@ class Data(NamedTuple):
     inputs
         Array [n, ...] or a tree of such arrays.
     targets
-        [n], class indices or (standardised) values.
+        [n], class indices or (standardised) values; or a tree of arrays [n, ...] that the loss understands.
     loss_unit
         [], the loss in the target's own units over the loss of `targets`: the square of the scale, 1 for classes.
     """
 
     inputs: Any
-    targets: Leaf
+    targets: Any
     loss_unit: Leaf
 
 
@@ -130,9 +131,9 @@ class Program:
     unequal: bool = False
     evaluation_rows: int = 512
 
-    def start(self, key: noise.Key, row_set: jax.Array | int, dtype: Any) -> State:
-        """Return a network at its first weights, which depend on the seed and the row set only."""
-        variables = self.network.init(noise.fold(noise.fold(key, row_set), 0), dtype)
+    def start(self, key: noise.Key, row_set: jax.Array | int, dtype: Any, first: Variables | None = None) -> State:
+        """Return a network at its first weights, which depend on the seed and the row set only (or are given)."""
+        variables = self.network.init(noise.fold(noise.fold(key, row_set), 0), dtype) if first is None else first
         optimizer = self.optimizer.transform.init(variables.trainable)
         return State(variables, optimizer, variables, jnp.asarray(jnp.inf, dtype), jnp.int32(0))
 
@@ -146,7 +147,8 @@ class Program:
         state
             Where to go on from.
         strength
-            Regularizer's name to a number [], and `"learning_rate"`.
+            Regularizer's name to a number [], or one for each place [L]; `"learning_rate"`, and perhaps `"own"`, to a
+            number.
         """
         row_set_key = noise.fold(noise.fold(key, rows.id), 1)
         empty = Trace(*(jnp.full(self.call_epochs, jnp.nan, data.loss_unit.dtype) for _ in Trace._fields))
@@ -160,8 +162,8 @@ class Program:
 
         return lax.fori_loop(0, count, epoch, (state, empty))
 
-    def predict(self, variables: Variables, inputs: Any) -> jax.Array:
-        """Return raw outputs [rows, k] without any noise."""
+    def predict(self, variables: Variables, inputs: Any) -> Any:
+        """Return raw outputs [rows, k], or a tree of such, without any noise."""
         return self.network.apply(variables, inputs, None)[0]
 
     def _train_epoch(
@@ -173,7 +175,7 @@ class Program:
         def step(carry: tuple[Variables, Any], number: jax.Array) -> tuple[tuple[Variables, Any], None]:
             variables, optimizer = carry
             batch = order[(number * self.batch_size + jnp.arange(self.batch_size)) % rows.n_train]
-            inputs, targets = _take(data.inputs, batch), data.targets[batch]
+            inputs, targets = _take(data.inputs, batch), _take(data.targets, batch)
             factor = self.schedule(epoch * self.steps + number)
             after = self._step(variables, optimizer, strength, factor, inputs, targets, noise.fold(key, 1 + number))
             if self.unequal:
@@ -196,16 +198,16 @@ class Program:
         strength: Any,
         factor: jax.Array,
         inputs: Any,
-        targets: jax.Array,
+        targets: Any,
         key: noise.Key,
     ) -> tuple[Variables, Any]:
         penalised = self.network.penalised(variables.trainable)
 
         def objective(trainable: Any) -> tuple[jax.Array, Any]:
             seen = self._perturb_kernels(trainable, penalised, strength, key)
-            on_units = partial(self._perturb_units, strength, key)
+            on_units = _OnUnits(self.regularizers, strength, key)
             outputs, new_state = self.network.apply(Variables(seen, variables.state), inputs, on_units)
-            loss = self.loss.per_row(outputs, targets).mean()
+            loss = self.loss.of_batch(outputs, targets)
             return loss + self._penalty(trainable, penalised, strength), new_state
 
         gradients, new_state = jax.grad(objective, has_aux=True)(variables.trainable)
@@ -213,12 +215,12 @@ class Program:
         rate = (strength["learning_rate"] * factor).astype(strength["learning_rate"].dtype)
         trainable = jax.tree.map(lambda weight, way: weight - rate * way, variables.trainable, direction)
         trainable = self._shrink(trainable, penalised, strength, optimizer, rate)
-        return Variables(trainable, new_state), optimizer
+        return Variables(self.network.constrain(trainable), new_state), optimizer
 
     def _penalty(self, trainable: Any, penalised: Any, strength: Any) -> jax.Array | float:
         kernels = [leaf for leaf, yes in _with_flags(trainable, penalised) if yes]
-        active = [(name, f) for name in self.regularizers if (f := REGULARIZERS[name].penalty)]
-        return sum(penalty(strength[name], kernel) for name, penalty in active for kernel in kernels)
+        active = [(strength[name], f) for name in self.regularizers if (f := REGULARIZERS[name].penalty)]
+        return sum(penalty(_at(s, place), kernel) for s, penalty in active for place, kernel in enumerate(kernels))
 
     def _perturb_kernels(self, trainable: Any, penalised: Any, strength: Any, key: noise.Key) -> Any:
         for name in self.regularizers:
@@ -227,14 +229,6 @@ class Program:
                 key = noise.fold(key, 1)
                 trainable = _map_kernels(partial(_drop_kernel, change, strength[name], key), trainable, penalised)
         return trainable
-
-    def _perturb_units(self, strength: Any, key: noise.Key, units: jax.Array, layer: int) -> jax.Array:
-        for name in self.regularizers:
-            change = REGULARIZERS[name].on_units
-            if change:
-                key = noise.fold(key, 2 + layer)
-                units = change(strength[name], units, noise.uniform(key, units.shape, units.dtype))
-        return units
 
     def _shrink(self, trainable: Any, penalised: Any, strength: Any, optimizer: Any, rate: jax.Array) -> Any:
         for name in self.regularizers:
@@ -272,13 +266,38 @@ class Program:
 
         def part(sums: tuple[jax.Array, jax.Array], number: jax.Array) -> tuple[tuple[jax.Array, jax.Array], None]:
             chosen = indices[number]
-            outputs, targets = self.predict(variables, _take(data.inputs, chosen)), data.targets[chosen]
+            outputs, targets = self.predict(variables, _take(data.inputs, chosen)), _take(data.targets, chosen)
             member = group[number][None, :] == jnp.array([[TRAIN], [HELD_OUT]])
             loss = jnp.where(member, self.loss.per_row(outputs, targets)[None, :], 0).sum(axis=1)
             metric = jnp.where(member, self.loss.metric(outputs, targets)[None, :], 0).sum(axis=1)
             return (sums[0] + loss, sums[1] + metric), None
 
         return lax.scan(part, (zero, zero), jnp.arange(parts, dtype=jnp.int32))[0]
+
+
+@dataclass(frozen=True)
+class _OnUnits:
+    """`OnUnits` of one training step: every regularizer that acts on units, one after another."""
+
+    regularizers: tuple[str, ...]
+    strength: Any
+    key: noise.Key
+
+    @property
+    def own(self) -> jax.Array | float:
+        return self.strength.get("own", 0.0)
+
+    def __call__(
+        self, units: jax.Array, layer: int, *, draw: int | None = None, noise_shape: tuple[int, ...] | None = None
+    ) -> jax.Array:
+        key = self.key
+        for name in self.regularizers:
+            change = REGULARIZERS[name].on_units
+            if change:
+                key = noise.fold(key, 2 + (layer if draw is None else draw))
+                drawn = noise.uniform(key, noise_shape or units.shape, units.dtype)
+                units = change(_at(self.strength[name], layer), units, drawn)
+        return units
 
 
 def lift(epochs: Callable[..., Any], *, own_data: bool) -> Callable[..., Any]:
@@ -327,17 +346,26 @@ def _with_flags(trainable: Any, penalised: Any) -> list[tuple[jax.Array, bool]]:
     return list(zip(jax.tree.leaves(trainable), jax.tree.leaves(penalised), strict=True))
 
 
-def _map_kernels(change: Callable[[int, jax.Array], jax.Array], trainable: Any, penalised: Any) -> Any:
-    """Apply ``change(number of the leaf, kernel)`` to every penalised leaf."""
-    leaves = [change(i, leaf) if yes else leaf for i, (leaf, yes) in enumerate(_with_flags(trainable, penalised))]
+def _map_kernels(change: Callable[[int, int, jax.Array], jax.Array], trainable: Any, penalised: Any) -> Any:
+    """Apply ``change(number of the leaf, of the place, kernel)`` to every penalised leaf: places count only these."""
+    flagged = _with_flags(trainable, penalised)
+    places = itertools.count()
+    leaves = [change(i, next(places), leaf) if yes else leaf for i, (leaf, yes) in enumerate(flagged)]
     return jax.tree.unflatten(jax.tree.structure(trainable), leaves)
 
 
 def _shrink_kernel(
-    proximal: Callable[..., Any], strength: Leaf, rate: Leaf, sizes: list[Any], leaf: int, kernel: Leaf
+    proximal: Callable[..., Any], strength: Leaf, rate: Leaf, sizes: list[Any], leaf: int, place: int, kernel: Leaf
 ) -> Any:
-    return proximal(strength, kernel, rate * sizes[leaf])
+    return proximal(_at(strength, place), kernel, rate * sizes[leaf])
 
 
-def _drop_kernel(change: Callable[..., Any], strength: Leaf, key: noise.Key, leaf: int, kernel: Leaf) -> Any:
-    return change(strength, kernel, noise.uniform(noise.fold(key, leaf), kernel.shape, kernel.dtype))
+def _drop_kernel(
+    change: Callable[..., Any], strength: Leaf, key: noise.Key, leaf: int, place: int, kernel: Leaf
+) -> Any:
+    return change(_at(strength, place), kernel, noise.uniform(noise.fold(key, leaf), kernel.shape, kernel.dtype))
+
+
+def _at(strength: Leaf, place: int) -> Leaf:
+    """Return a strength at one place: the same everywhere, or one of [L]."""
+    return strength[place] if strength.ndim else strength

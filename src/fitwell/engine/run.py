@@ -55,7 +55,7 @@ class Trained:
     seconds: dict[str, float]
     compilations: int
     dataset: Dataset
-    _measure: Callable[[Variables], tuple[np.ndarray, np.ndarray]]
+    _measure: Callable[[Variables], tuple[Any, np.ndarray]]
     _row_sets: RowSets
     _loss: Loss
 
@@ -63,28 +63,33 @@ class Trained:
         """Return one strength's networks at its best epoch, a tree [R, ...]."""
         return jax.tree.map(lambda leaf: leaf[:, strength], self.best)
 
-    def held_out_predictions(self, strengths: list[int]) -> np.ndarray:
+    def held_out_predictions(self, strengths: list[int]) -> Any:
         """Predict every row by the networks that did not train on it.
 
         Returns
         -------
-        float [len(strengths), n, k] of probabilities, or [len(strengths), n] of values; NaN for rows never held out,
-        the mean for rows held out several times.
+        float [len(strengths), n, k] of probabilities, or [len(strengths), n] of values, or a tree of such as the loss
+        predicts; NaN for rows never held out, the mean for rows held out several times.
         """
         outputs, _ = self._measure(jax.tree.map(lambda leaf: leaf[:, strengths], self.best))
-        sums: np.ndarray | None = None
+        parts = [self._predicted(outputs, r, len(rows)) for r, rows in enumerate(self._row_sets.held_out)]
+        return jax.tree.map(lambda *leaves: self._mean_by_row(leaves), *parts)
+
+    def _predicted(self, outputs: Any, r: int, count: int) -> Any:
+        """Predictions [strengths, count, ...] of one row set's held-out rows."""
+        shift, scale = self.dataset.shift[r], self.dataset.scale[r]
+        return self._loss.predict(jax.tree.map(lambda leaf: shift + scale * leaf[r][:, :count], outputs))
+
+    def _mean_by_row(self, parts: tuple[Any, ...]) -> np.ndarray:
+        """Join [strengths, h_r, ...] of all row sets to [strengths, n, ...]."""
+        first = np.asarray(parts[0])
+        sums = np.zeros((len(first), self.dataset.rows, *first.shape[2:]))
         counts = np.zeros(self.dataset.rows)
-        for r, rows in enumerate(self._row_sets.held_out):
-            raw = self.dataset.shift[r] + self.dataset.scale[r] * outputs[r][:, : len(rows)]
-            predicted = np.asarray(self._loss.predict(raw), dtype=float)
-            if sums is None:
-                sums = np.zeros((len(strengths), self.dataset.rows, *predicted.shape[2:]))
-            sums[:, rows] += predicted
+        for rows, part in zip(self._row_sets.held_out, parts, strict=True):
+            sums[:, rows] += np.asarray(part, float)
             counts[rows] += 1
-        assert sums is not None
-        shape = (1, -1) + (1,) * (sums.ndim - 2)
         with np.errstate(invalid="ignore"):
-            return sums / counts.reshape(shape)
+            return sums / counts.reshape(1, -1, *(1,) * (sums.ndim - 2))
 
 
 def train(
@@ -226,9 +231,8 @@ def _work(network: Network, dataset: Dataset, batch_size: int, evaluated: int) -
     shapes = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((batch_size, *leaf.shape[rows + 1 :]), leaf.dtype), dataset.inputs
     )
-    dtype = jax.tree.leaves(dataset.inputs)[0].dtype
-    variables = jax.eval_shape(lambda: network.init(noise.make_key(0), dtype))
-    forward = jax.jit(lambda v, x: network.apply(v, x, lambda units, layer: units)).lower(variables, shapes)
+    variables = jax.eval_shape(lambda: network.init(noise.make_key(0), dataset.dtype))
+    forward = jax.jit(lambda v, x: network.apply(v, x, None)).lower(variables, shapes)
     cost: Any = forward.cost_analysis() or {}
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(variables))
     step_bytes = 2 * cost.get("bytes accessed", 0) * max(1.0, evaluated / (2 * batch_size))

@@ -128,8 +128,9 @@ class Search:
         here = slice(wave.start, wave.stop)
         running, best_loss, best_epoch = self.running[here], self.best_loss[here], self.best_epoch[here]
         staying = np.zeros_like(self.running)
+        protected = tuple(g - wave.start for g in {0, self.compiled.candidates.given} if g in wave)
         staying[here] = still_running(
-            self.settings.stopping, running, best_loss, best_epoch, before, after, unregularized=wave.start == 0
+            self.settings.stopping, running, best_loss, best_epoch, before, after, protected=protected
         )
         return staying
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import numpy as np
 
+from fitwell.engine.network import Variables
 from fitwell.engine.optimizers import Optimizer, adam
 from fitwell.engine.stopping import Stopping
 from fitwell.errors import InputError
@@ -22,29 +24,40 @@ class Dataset:
     inputs
         Array ``[R, n, ...]`` if `own` (each row set has its own encoding), else ``[n, ...]``; or a tree of such arrays.
     targets
-        ``[R, n]`` or ``[n]``: int32 class indices, or values standardised inside the row set.
+        ``[R, n]`` or ``[n]``: int32 class indices, or values standardised inside the row set; or a tree of arrays
+        ``[n, ...]`` (not if `own`).
     own
         Whether row sets have their own inputs and targets.
     shift, scale
         float [R]: predictions in the target's units are ``shift + scale * output``; 0 and 1 for classes. Losses are
         reported in units of ``scale**2``.
+    first
+        `Variables` ``[R, ...]`` that training starts from; None draws them by the network's `init`.
     """
 
     inputs: Any
-    targets: np.ndarray
+    targets: Any
     own: bool
     shift: np.ndarray
     scale: np.ndarray
+    first: Variables | None = None
 
     @property
     def bytes(self) -> int:
         """Of all arrays."""
-        return sum(leaf.nbytes for leaf in jax.tree.leaves(self.inputs)) + self.targets.nbytes
+        return sum(leaf.nbytes for leaf in jax.tree.leaves((self.inputs, self.targets)))
 
     @property
     def rows(self) -> int:
         """Number of rows, n."""
-        return self.targets.shape[-1]
+        return jax.tree.leaves(self.targets)[0].shape[1 if self.own else 0]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of losses and strengths: that of the first weights, else of the first inputs that are not whole numbers."""
+        arrays = jax.tree.leaves((self.first.trainable if self.first else None, self.inputs))
+        floating = [leaf.dtype for leaf in arrays if np.issubdtype(leaf.dtype, np.floating)]
+        return np.dtype(floating[0] if floating else np.float32)
 
 
 @dataclass(frozen=True)
@@ -60,7 +73,8 @@ class Settings:
     stopping
         Who leaves when; None trains all strengths for all epochs.
     optimizer, schedule
-        Adam with a constant learning rate unless told otherwise.
+        Adam with a constant learning rate unless told otherwise. The schedule is a name, or a function from the number
+        of the step to the factor of the learning rate.
     seed
         Of first weights, row orders and noise.
     devices, block_strengths, memory
@@ -76,7 +90,7 @@ class Settings:
     batch_size: int | None = None
     stopping: Stopping | None = field(default_factory=Stopping)
     optimizer: Optimizer = field(default_factory=adam)
-    schedule: str = "constant"
+    schedule: str | Callable[[Any], Any] = "constant"
     seed: int = 0
     devices: int | None = None
     block_strengths: int | None = None

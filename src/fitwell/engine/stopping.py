@@ -35,12 +35,13 @@ def still_running(
     before: int,
     after: int,
     *,
-    unregularized: bool = True,
+    protected: tuple[int, ...] = (0,),
 ) -> np.ndarray:
     """Return which strengths train on after the epochs `before` to `after`.
 
-    The unregularized network is never halved away: it leaves when it stops improving. Strengths that are in memory at
-    different times (waves) are asked about separately: each wave halves and ends by itself.
+    Protected strengths (the unregularized network, and the network as given) are never halved away: they leave when
+    they stop improving. Strengths that are in memory at different times (waves) are asked about separately: each wave
+    halves and ends by itself.
 
     Parameters
     ----------
@@ -50,22 +51,22 @@ def still_running(
         [G], of the mean over row sets; infinite for a strength that diverged.
     before, after
         Epochs done before and after the last call.
-    unregularized
-        Whether number 0 is the unregularized network; in a later wave it is a strength like all others.
+    protected
+        Numbers of the protected strengths among those asked about.
     """
     improving = np.isfinite(best_loss) & (after - best_epoch < rules.patience)
     staying = running & improving
     if any(before < epoch <= after for epoch in rules.halvings):
-        staying &= _better_half(rules, running, best_loss, unregularized)
+        staying &= _better_half(rules, running, best_loss, protected)
     leaders = np.argsort(best_loss, kind="stable")[: rules.finalists]
-    if not staying[leaders].any() and not (unregularized and staying[0]):
+    if not staying[leaders].any() and not staying[list(protected)].any():
         return np.zeros_like(running)
     return staying
 
 
-def _better_half(rules: Stopping, running: np.ndarray, best_loss: np.ndarray, unregularized: bool) -> np.ndarray:
+def _better_half(rules: Stopping, running: np.ndarray, best_loss: np.ndarray, protected: tuple[int, ...]) -> np.ndarray:
     order = [g for g in np.argsort(best_loss, kind="stable") if running[g]]
     kept = np.zeros_like(running)
     kept[order[: max(rules.finalists, -(-len(order) // 2))]] = True
-    kept[0] |= unregularized
+    kept[list(protected)] = True
     return kept

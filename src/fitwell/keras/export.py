@@ -83,23 +83,23 @@ def build_model(towers: Sequence[Tower], *, classification: bool) -> Any:
 def _add_tower(keras: Any, item: Tower, name: str, values: Any, classification: bool) -> Any:
     last = len(item.layers) - 1
     for number, (kernel, _) in enumerate(item.layers):
+        place = f"hidden_{number + 1}" if number < last else "output"  # as `DenseNetwork.layers` names them
         activation = item.activation if number < last else ("softmax" if classification else "linear")
         dense = keras.layers.Dense(
             kernel.shape[1],
             activation=activation,
-            kernel_regularizer=_regularizer(keras, item.regularization),
+            kernel_regularizer=_regularizer(keras, item.regularization, place),
             name=f"{name}_dense_{number}",
         )
         values = dense(values)
-        if number < last and item.regularization.dropout > 0:
-            values = keras.layers.Dropout(item.regularization.dropout, name=f"{name}_dropout_{number}")(values)
+        if number < last and (rate := item.regularization.at("dropout", place)) > 0:
+            values = keras.layers.Dropout(rate, name=f"{name}_dropout_{number}")(values)
     return values
 
 
-def _regularizer(keras: Any, regularization: Regularization) -> Any:
-    if regularization.l1 == 0 and regularization.l2 == 0:
-        return None
-    return keras.regularizers.L1L2(l1=regularization.l1, l2=regularization.l2)
+def _regularizer(keras: Any, regularization: Regularization, place: str) -> Any:
+    l1, l2 = regularization.at("l1", place), regularization.at("l2", place)
+    return None if l1 == l2 == 0 else keras.regularizers.L1L2(l1=l1, l2=l2)
 
 
 def _set_weights(model: Any, towers: Sequence[Tower]) -> None:

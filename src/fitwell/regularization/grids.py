@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from fitwell.errors import InputError
+from fitwell.regularization.layers import SHAPES, Layers, over_depth
 from fitwell.regularization.strengths import (
     DEFAULT_LEARNING_RATE,
     Candidates,
     Regularization,
+    Strength,
     check_strengths,
     from_settings,
 )
@@ -32,6 +34,8 @@ def sobol(
     *,
     learning_rate: float | None = None,
     seed: int = 0,
+    layers: Layers | None = None,
+    depth: str = "constant",
 ) -> Candidates:
     """Spread `count` candidates over the regularizers' ranges by a scrambled Sobol sequence, all-zero first.
 
@@ -49,6 +53,11 @@ def sobol(
         Fixes it for all candidates.
     seed
         Of the scrambling (Owen 1998, as in `scipy.stats.qmc.Sobol`).
+    layers
+        The network's places; needed for a `depth` other than `"constant"`.
+    depth
+        How strengths change over depth: `"constant"`, `"funnel"`, `"rising"`, or `"search"`, which draws the shape of
+        every regularizer beside its scale (see `fitwell.regularization.layers.Depth`).
 
     Examples
     --------
@@ -60,11 +69,34 @@ def sobol(
         raise InputError(f"The number of strengths must be at least 1. Got {count}.")
     for name in names:
         check_strengths(name, [])
-    points = _sobol_points(count - 1, len(names) + 1, seed)
+    searched = len(names) if depth == "search" else 0
+    points = _sobol_points(count - 1, len(names) + 1 + searched, seed)
     strengths = {name: _with_zero_first(_spread(name, points[:, i])) for i, name in enumerate(names)}
     low, high = np.log(LEARNING_RATES)
-    rates = np.concatenate([[DEFAULT_LEARNING_RATE], np.exp(low + (high - low) * points[:, -1])])
-    return Candidates(strengths, rates if learning_rate is None else np.full(count, float(learning_rate)))
+    rates = np.concatenate([[DEFAULT_LEARNING_RATE], np.exp(low + (high - low) * points[:, len(names)])])
+    rates = rates if learning_rate is None else np.full(count, float(learning_rate))
+    if depth != "constant":
+        shapes = _shapes(depth, points[:, len(names) + 1 :], len(names))
+        strengths = _over_depth(strengths, shapes, layers)
+    return Candidates(strengths, rates, layers)
+
+
+def _shapes(depth: str, points: np.ndarray, names: int) -> np.ndarray:
+    """Shapes [G, names] in [-1, 1]."""
+    if depth == "search":
+        return np.vstack([np.zeros(names), 2 * points - 1])
+    if depth not in SHAPES:
+        raise InputError(f"'depth' must be 'search' or one of {', '.join(map(repr, SHAPES))}. Got {depth!r}.")
+    return np.full((len(points) + 1, names), SHAPES[depth])
+
+
+def _over_depth(strengths: dict[str, np.ndarray], shapes: np.ndarray, layers: Layers | None) -> dict[str, np.ndarray]:
+    if layers is None:
+        raise InputError("'depth' needs the names of the network's layers.")
+    return {
+        name: over_depth(name, scales, shapes[:, i], len(layers.of(name)))
+        for i, (name, scales) in enumerate(strengths.items())
+    }
 
 
 def product(grid: Mapping[str, Sequence[float]], *, learning_rate: float | None = None) -> Candidates:
@@ -87,7 +119,7 @@ def one_at_a_time(grid: Mapping[str, Sequence[float]], *, learning_rate: float |
     >>> one_at_a_time({"l2": [0.1, 0.01], "dropout": [0.5]}).count
     4
     """
-    settings: list[Regularization | Mapping[str, float]] = [{name: value} for name in grid for value in grid[name]]
+    settings: list[Regularization | Mapping[str, Strength]] = [{name: value} for name in grid for value in grid[name]]
     return from_settings(settings, learning_rate)
 
 

@@ -1,0 +1,128 @@
+"""Strengths per layer: a number for all, a mapping by layer name, or a shape over depth."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from fitwell.errors import InputError
+from fitwell.regularization.table import REGULARIZERS
+
+SHAPES = {"funnel": -1.0, "constant": 0.0, "rising": 1.0}
+"""Names of shapes over depth."""
+
+STEEPNESS = 4.0
+"""At shape 1 the last layer has this many times the scale, and the first its inverse."""
+
+HIGHEST_RATE = 0.9
+"""Rates that a shape would take beyond this are cut: at 1 nothing would be left."""
+
+
+@dataclass(frozen=True)
+class Depth:
+    """A strength that changes over depth: ``scale * 4 ** (shape * (2 p - 1))`` at depth p, 0 first and 1 last.
+
+    Attributes
+    ----------
+    scale
+        The strength in the middle; 0 is off everywhere.
+    shape
+        In [-1, 1]: below 0 it falls with depth (`"funnel"` is -1), 0 is the same everywhere (`"constant"`), above 0 it
+        rises (`"rising"` is 1). Rates are cut at 0.9.
+
+    Raises
+    ------
+    InputError
+        The shape is neither a name nor in range.
+
+    Examples
+    --------
+    >>> Depth(0.2, "funnel").values("dropout", 3).tolist()
+    [0.8, 0.2, 0.05]
+    """
+
+    scale: float
+    shape: float | str = 0.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.shape, str) and self.shape not in SHAPES:
+            raise InputError(
+                f"The shape over depth must be {', '.join(map(repr, SHAPES))} or a number. Got {self.shape!r}."
+            )
+        if not isinstance(self.shape, str) and not -1 <= self.shape <= 1:
+            raise InputError(f"The shape over depth must lie in [-1, 1]. Got {self.shape}.")
+
+    def values(self, name: str, count: int) -> np.ndarray:
+        """Return the strengths of `count` layers of regularizer `name`, first to last, float64 [count]."""
+        shape = SHAPES[self.shape] if isinstance(self.shape, str) else self.shape
+        return over_depth(name, np.float64(self.scale), np.float64(shape), count)
+
+
+def over_depth(name: str, scale: np.ndarray | float, shape: np.ndarray | float, count: int) -> np.ndarray:
+    """Return strengths ``[..., count]`` for scales and shapes ``[...]``; see `Depth`."""
+    depth = np.linspace(0, 1, count) if count > 1 else np.full(count, 0.5)
+    steep = STEEPNESS ** (np.asarray(shape)[..., None] * (2 * depth - 1))
+    values = np.asarray(scale)[..., None] * steep
+    bounded = np.isfinite(REGULARIZERS[name].below)
+    return (
+        np.where(values > np.asarray(scale)[..., None], np.minimum(values, HIGHEST_RATE), values) if bounded else values
+    )
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Where a network's strengths act, by name and in order of depth.
+
+    Attributes
+    ----------
+    kernels
+        A name for every kernel that penalties and weight dropout act on: that of its layer, or ``layer.variable``
+        where a layer has several.
+    units
+        A name for every place where units are dropped: that of the layer before it.
+    """
+
+    kernels: tuple[str, ...]
+    units: tuple[str, ...]
+
+    def of(self, name: str) -> tuple[str, ...]:
+        """Return the places of regularizer `name`."""
+        return self.units if REGULARIZERS[name].on_units else self.kernels
+
+    def spread(self, name: str, value: float | Mapping[str, float] | Depth) -> np.ndarray:
+        """Return the strength of regularizer `name` at each of its places, float64 [L].
+
+        Raises
+        ------
+        InputError
+            A mapping names a layer that has no such place.
+        """
+        places = self.of(name)
+        if isinstance(value, Depth):
+            return value.values(name, len(places))
+        if isinstance(value, Mapping):
+            for key in value:
+                _check_place(name, key, places)
+            return np.array([_of_place(value, place) for place in places], float)
+        return np.full(len(places), float(value))
+
+
+def layer_of(place: str) -> str:
+    """Return the layer's name of a place: that before ``.variable``."""
+    return place.split(".")[0]
+
+
+def _of_place(value: Mapping[str, float], place: str) -> float:
+    return float(value.get(place, value.get(layer_of(place), 0.0)))
+
+
+def _check_place(name: str, key: str, places: tuple[str, ...]) -> None:
+    known = dict.fromkeys([*places, *map(layer_of, places)])
+    if key in known:
+        return
+    close = difflib.get_close_matches(str(key), known, n=1)
+    hint = f"Did you mean '{close[0]}'?" if close else f"It acts on: {', '.join(known) or 'no layer'}."
+    raise InputError(f"The regularizer '{name}' does not act on a layer '{key}'. {hint}")
