@@ -27,6 +27,7 @@ STOREYS = (
     ("tables", "prediction"),
     ("results",),
     ("report",),
+    ("searches",),
     ("tuning",),
     ("estimators",),
     ("cli", "__main__"),

@@ -12,32 +12,43 @@ from fitwell._version import __version__
 
 if TYPE_CHECKING:
     from fitwell.errors import FileError, FitwellError, InputError, InputTypeError, TrainingError
+    from fitwell.keras import layers
+    from fitwell.keras.opening import Opened, opened
+    from fitwell.regularization.layers import Depth
     from fitwell.regularization.strengths import Regularization
     from fitwell.results import Result, load
     from fitwell.tuning import tune
 
 _WHERE = {
+    "Depth": "fitwell.regularization.layers",
     "FileError": "fitwell.errors",
     "FitwellError": "fitwell.errors",
     "InputError": "fitwell.errors",
     "InputTypeError": "fitwell.errors",
+    "Opened": "fitwell.keras.opening",
     "Regularization": "fitwell.regularization.strengths",
     "Result": "fitwell.results",
     "TrainingError": "fitwell.errors",
+    "layers": "fitwell.keras.layers",
     "load": "fitwell.results",
+    "opened": "fitwell.keras.opening",
     "tune": "fitwell.tuning",
 }
 
 __all__ = [
+    "Depth",
     "FileError",
     "FitwellError",
     "InputError",
     "InputTypeError",
+    "Opened",
     "Regularization",
     "Result",
     "TrainingError",
     "__version__",
+    "layers",
     "load",
+    "opened",
     "tune",
 ]
 
@@ -45,7 +56,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'fitwell' has no attribute '{name}'")
-    return getattr(import_module(_WHERE[name]), name)
+    module = import_module(_WHERE[name])
+    return module if name == "layers" else getattr(module, name)
 
 
 def __dir__() -> list[str]:

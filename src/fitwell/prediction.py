@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from fitwell.data.arrays import read_inputs
 from fitwell.data.columns import Column
 from fitwell.data.encoding import Encoding
 from fitwell.data.raw import RawFeatures, extra_columns, extract
 from fitwell.data.reading import as_frame
 from fitwell.data.target import LabelType, labels_of
 from fitwell.errors import FileError
-from fitwell.keras.export import import_keras
+from fitwell.keras.backend import import_keras
 
 MODEL_FILE = "model.keras"
 ENCODING_FILE = "encoding.json"
@@ -109,6 +110,29 @@ class Predictor:
             "encodings": [encoding.to_json() for encoding in self.encodings],
         }
         (directory / ENCODING_FILE).write_text(json.dumps(stored, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class ModelPredictor:
+    """A trained Keras model that takes the arrays it was tuned on.
+
+    Attributes
+    ----------
+    model
+        keras.Model, plain.
+    """
+
+    model: Any
+
+    def predict(self, inputs: Any) -> Any:
+        """Predict rows: what ``model.predict`` gives for arrays, dicts of arrays or frames."""
+        read = read_inputs(inputs, np.dtype(import_keras().config.floatx()))
+        read = list(read) if isinstance(read, tuple) else read
+        return self.model.predict(read, verbose=0)
+
+    def write(self, directory: Path) -> None:
+        """Write `MODEL_FILE` into an existing directory."""
+        self.model.save(directory / MODEL_FILE)
 
 
 def load(directory: str | Path) -> Predictor:

@@ -17,7 +17,7 @@ from fitwell.analysis.selection import Choice, standard_error
 from fitwell.directories import RUN_FILE, fresh_directory
 from fitwell.engine.histories import Histories
 from fitwell.engine.plan import Plan
-from fitwell.prediction import Predictor, load
+from fitwell.prediction import ModelPredictor, Predictor, load
 from fitwell.regularization.strengths import Candidates, Regularization
 
 __all__ = ["Result", "load"]
@@ -57,6 +57,9 @@ class Result:
         What the losses and the metrics are.
     seed, seconds
         For the record.
+    layers
+        Of a Keras model: one row for each layer where a strength acts, with the strengths of `model` and the share of
+        its weights that are exactly zero. None for a table.
     """
 
     summary: dict[str, Any]
@@ -64,7 +67,7 @@ class Result:
     candidates: Candidates
     histories: Histories
     choice: Choice
-    predictor: Predictor
+    predictor: Predictor | ModelPredictor
     members: tuple[int, ...]
     refit: str
     ensemble_size: int
@@ -75,6 +78,7 @@ class Result:
     metric_name: str
     seed: int
     seconds: dict[str, float]
+    layers: pl.DataFrame | None = None
 
     @property
     def model(self) -> Any:
@@ -83,8 +87,8 @@ class Result:
 
     @property
     def regularization(self) -> Regularization:
-        """The strengths chosen by the one-standard-error rule."""
-        return self.candidates.regularization(self.choice.one_standard_error)
+        """The strengths chosen by the one-standard-error rule (those of the model as given, if it is left alone)."""
+        return self.candidates.regularization(self.choice.chosen("1se"))
 
     @property
     def table(self) -> pl.DataFrame:
@@ -118,8 +122,8 @@ class Result:
             "best_held_out_loss": float(histories.at_best("held_out_loss")[:, 0].mean()),
         }
 
-    def predict(self, table: Any) -> pl.DataFrame:
-        """Predict new rows; see `Predictor.predict`."""
+    def predict(self, table: Any) -> Any:
+        """Predict new rows; see `Predictor.predict` and `ModelPredictor.predict`."""
         return self.predictor.predict(table)
 
     def to_json(self) -> dict[str, Any]:
@@ -170,7 +174,7 @@ class Result:
     def _chosen(self, index: int) -> dict[str, Any]:
         return {
             "strength": index,
-            **asdict(self.candidates.regularization(index)),
+            **dict(self.candidates.regularization(index).items()),
             "learning_rate": float(self.candidates.learning_rate[index]),
             "epoch": int(self.histories.best_epoch[index]),
             "held_out_loss": float(self.histories.best_loss[index]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,25 +25,48 @@ class Choice:
         `minimum` in any regularizer, and often the same.
     standard_error
         float [G], standard error over row sets of the paired difference to `minimum`.
+    given
+        Number of the network as given; 0 if it has no regularization.
+    leave_alone
+        Whether no strength is better than the network as given by more than one standard error of the paired
+        difference: then there is no reason to change it. False where that was not asked.
     """
 
     minimum: int
     one_standard_error: int
     standard_error: np.ndarray
+    given: int = 0
+    leave_alone: bool = False
+
+    def chosen(self, rule: str) -> int:
+        """Return the number of the strength that a single network is trained with, by `"1se"` or `"min"`."""
+        if self.leave_alone:
+            return self.given
+        return self.minimum if rule == "min" else self.one_standard_error
 
 
-def choose(histories: Histories, candidates: Candidates, folds: int | None = None) -> Choice:
+def choose(
+    histories: Histories, candidates: Candidates, folds: int | None = None, *, keep_given: bool = False
+) -> Choice:
     """Apply both rules to the held-out losses at the best epochs.
 
     Parameters
     ----------
     folds
         Row sets that carry information of their own, if fewer than R: repeats of 5 folds count as 5.
+    keep_given
+        Whether the network as given is to be left alone unless a strength is better by more than one standard error.
     """
     losses = histories.at_best("held_out_loss")
     usable = np.isfinite(histories.best_loss)
     losses = np.where(usable, losses, np.inf)
-    return one_standard_error(losses, candidates.strengths, folds=folds, unfinished=histories.halved)
+    unfinished = histories.halved.copy()
+    if candidates.own is not None:  # what it has beside its strengths cannot be compared with more or less of them
+        unfinished |= candidates.own > 0
+    choice = one_standard_error(losses, candidates.strengths, folds=folds, unfinished=unfinished)
+    given, mean = candidates.given, losses.mean(axis=0)
+    alone = bool(keep_given and mean[given] <= mean[choice.minimum] + np.nan_to_num(choice.standard_error[given]))
+    return replace(choice, given=given, leave_alone=alone)
 
 
 def one_standard_error(

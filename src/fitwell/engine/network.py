@@ -110,8 +110,13 @@ class DenseNetwork:
     @property
     def layers(self) -> Layers:
         """Where strengths act."""
-        hidden = tuple(f"hidden_{number}" for number in range(1, len(self.hidden) + 1))
-        return Layers((*hidden, "output"), hidden)
+        return self.layers_of(self.hidden)
+
+    @staticmethod
+    def layers_of(hidden: tuple[int, ...]) -> Layers:
+        """Return where strengths act with these hidden layers."""
+        names = tuple(f"hidden_{number}" for number in range(1, len(hidden) + 1))
+        return Layers((*names, "output"), names)
 
     @property
     def sizes(self) -> tuple[int, ...]:

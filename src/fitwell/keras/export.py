@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from fitwell.keras.backend import import_keras
 from fitwell.regularization.strengths import Regularization
 
 
@@ -45,15 +44,6 @@ def tower(
     """Take a `DenseNetwork`'s variables (kernels stored ``[out, in]``) into Keras's layout."""
     layers = [(np.asarray(layer["kernel"]).T, np.asarray(layer["bias"])[:, 0]) for layer in variables.trainable]
     return Tower(encoding, layers, activation, regularization, shift, scale)
-
-
-def import_keras() -> Any:
-    """Import Keras on the JAX backend (unless it is imported or another backend is asked for)."""
-    if "keras" not in sys.modules:
-        os.environ.setdefault("KERAS_BACKEND", "jax")
-    import keras
-
-    return keras
 
 
 def build_model(towers: Sequence[Tower], *, classification: bool) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from fitwell.errors import InputError
-from fitwell.regularization.layers import SHAPES, Layers, over_depth
+from fitwell.regularization.layers import SHAPES, Layers
 from fitwell.regularization.strengths import (
     DEFAULT_LEARNING_RATE,
     Candidates,
@@ -93,10 +93,7 @@ def _shapes(depth: str, points: np.ndarray, names: int) -> np.ndarray:
 def _over_depth(strengths: dict[str, np.ndarray], shapes: np.ndarray, layers: Layers | None) -> dict[str, np.ndarray]:
     if layers is None:
         raise InputError("'depth' needs the names of the network's layers.")
-    return {
-        name: over_depth(name, scales, shapes[:, i], len(layers.of(name)))
-        for i, (name, scales) in enumerate(strengths.items())
-    }
+    return {name: layers.over_depth(name, scales, shapes[:, i]) for i, (name, scales) in enumerate(strengths.items())}
 
 
 def product(grid: Mapping[str, Sequence[float]], *, learning_rate: float | None = None) -> Candidates:

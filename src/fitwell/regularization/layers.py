@@ -55,10 +55,14 @@ class Depth:
         if not isinstance(self.shape, str) and not -1 <= self.shape <= 1:
             raise InputError(f"The shape over depth must lie in [-1, 1]. Got {self.shape}.")
 
+    @property
+    def number(self) -> float:
+        """The shape as a number."""
+        return SHAPES[self.shape] if isinstance(self.shape, str) else self.shape
+
     def values(self, name: str, count: int) -> np.ndarray:
         """Return the strengths of `count` layers of regularizer `name`, first to last, float64 [count]."""
-        shape = SHAPES[self.shape] if isinstance(self.shape, str) else self.shape
-        return over_depth(name, np.float64(self.scale), np.float64(shape), count)
+        return over_depth(name, self.scale, self.number, count)
 
 
 def over_depth(name: str, scale: np.ndarray | float, shape: np.ndarray | float, count: int) -> np.ndarray:
@@ -79,8 +83,8 @@ class Layers:
     Attributes
     ----------
     kernels
-        A name for every kernel that penalties and weight dropout act on: that of its layer, or ``layer.variable``
-        where a layer has several.
+        A name for every kernel that penalties and weight dropout act on: that of its layer, or ``layer:variable``
+        where a layer has kernels with regularizers of their own. Kernels of one name always have one strength.
     units
         A name for every place where units are dropped: that of the layer before it.
     """
@@ -92,6 +96,13 @@ class Layers:
         """Return the places of regularizer `name`."""
         return self.units if REGULARIZERS[name].on_units else self.kernels
 
+    def over_depth(self, name: str, scale: np.ndarray | float, shape: np.ndarray | float) -> np.ndarray:
+        """Return strengths ``[..., L]`` for scales and shapes ``[...]``; kernels of one name are at one depth."""
+        places = self.of(name)
+        depths = {place: number for number, place in enumerate(dict.fromkeys(places))}
+        values = over_depth(name, scale, shape, len(depths))
+        return values[..., [depths[place] for place in places]]
+
     def spread(self, name: str, value: float | Mapping[str, float] | Depth) -> np.ndarray:
         """Return the strength of regularizer `name` at each of its places, float64 [L].
 
@@ -102,7 +113,7 @@ class Layers:
         """
         places = self.of(name)
         if isinstance(value, Depth):
-            return value.values(name, len(places))
+            return self.over_depth(name, value.scale, value.number)
         if isinstance(value, Mapping):
             for key in value:
                 _check_place(name, key, places)
@@ -111,8 +122,8 @@ class Layers:
 
 
 def layer_of(place: str) -> str:
-    """Return the layer's name of a place: that before ``.variable``."""
-    return place.split(".")[0]
+    """Return the layer's name of a place: that before the colon."""
+    return place.split(":")[0]
 
 
 def _of_place(value: Mapping[str, float], place: str) -> float:

@@ -1,0 +1,60 @@
+"""Keras on its JAX backend."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from fitwell.errors import InputError
+
+BACKEND = "jax"
+
+
+def import_keras() -> Any:
+    """Import Keras on the JAX backend.
+
+    Raises
+    ------
+    InputError
+        Another backend is asked for, or Keras runs on it already: said before anything is loaded.
+    """
+    if "keras" not in sys.modules:
+        _check_asked()
+    import keras
+
+    backend = keras.backend.backend()
+    if backend != BACKEND:
+        raise InputError(
+            f"fitwell runs Keras on JAX, and Keras was imported with the backend '{backend}': set "
+            f"KERAS_BACKEND={BACKEND} before Keras is imported, or import fitwell first."
+        )
+    return keras
+
+
+def _check_asked() -> None:
+    asked = os.environ.setdefault("KERAS_BACKEND", BACKEND)
+    if asked != BACKEND:
+        raise InputError(
+            f"fitwell runs Keras on JAX, and KERAS_BACKEND is '{asked}': set KERAS_BACKEND={BACKEND}, or unset it."
+        )
+
+
+def check_backend() -> None:
+    """Raise what `import_keras` would, without importing Keras.
+
+    Raises
+    ------
+    InputError
+        Another backend is asked for, or Keras runs on it already.
+    """
+    if "keras" in sys.modules:
+        import_keras()
+    else:
+        _check_asked()
+
+
+def is_keras_model(value: Any) -> bool:
+    """Return whether something is a Keras model; Keras is not imported to find out."""
+    keras = sys.modules.get("keras")
+    return keras is not None and hasattr(keras, "Model") and isinstance(value, keras.Model)

@@ -1,0 +1,163 @@
+"""A trained network back as a plain Keras model: chosen strengths as ordinary layers and regularizers."""
+
+from __future__ import annotations
+
+import copy as copying
+from typing import Any
+
+import jax
+import numpy as np
+
+from fitwell.engine.network import Variables
+from fitwell.keras import anatomy
+from fitwell.keras.anatomy import REGULARIZERS, is_dropout, kind, parts, walk
+from fitwell.keras.backend import import_keras
+from fitwell.keras.compiled import compile_arguments
+from fitwell.keras.network import KerasNetwork, build_subclassed, plain
+from fitwell.keras.rebuilding import Layer, is_graph, rebuild
+from fitwell.regularization.strengths import Regularization
+
+
+def close(
+    model: Any, network: KerasNetwork, variables: Variables, regularization: Regularization | None, sample: Any
+) -> Any:
+    """Return a plain Keras model with trained weights, compiled as `model` was.
+
+    Parameters
+    ----------
+    model
+        As it was given; is not touched.
+    network
+        What was trained.
+    variables
+        Of one network.
+    regularization
+        What is written into the new model in the place of its own; None keeps its own.
+    sample
+        Inputs of one or a few rows.
+    """
+    original = network.original
+    writer = None if regularization is None else _Writer(network, regularization)
+    if is_graph(original):
+        closed = rebuild(original, writer.make if writer else plain, writer.behind if writer else _nothing).model
+    else:
+        closed = build_subclassed(original, sample)
+        if writer:
+            writer.write_into(closed)
+    _set_weights(closed, network, variables)
+    closed.compile(**compile_arguments(model))
+    return closed
+
+
+def zeros(network: KerasNetwork, variables: Variables) -> dict[str, float]:
+    """Return the share of weights that are exactly zero, by the kernels' places."""
+    flags = network.penalised(None)
+    leaves = [np.asarray(leaf) for leaf, yes in zip(variables.trainable, flags, strict=True) if yes]
+    counts: dict[str, list[int]] = {}
+    for place, leaf in zip(network.layers.kernels, leaves, strict=True):
+        count = counts.setdefault(place, [0, 0])
+        count[0] += int((leaf == 0).sum())
+        count[1] += leaf.size
+    return {place: zero / total for place, (zero, total) in counts.items()}
+
+
+class _Writer:
+    """Writes strengths into layers: as they are made anew, or into those of a subclassed model."""
+
+    def __init__(self, network: KerasNetwork, regularization: Regularization) -> None:
+        self.network, self.regularization = network, regularization
+        self.rates = {id(p.layer): regularization.at("dropout", p.place) for p in network.places}
+        self.added = {id(p.layer) for p in network.places if p.rate is None}
+        self.penalties: dict[int, dict[str, Any]] = {}
+        for kernel in network.kernels:
+            attribute = next(a for layer in parts(kernel.layer) if (a := _attribute(layer, kernel.variable)))
+            self.penalties.setdefault(id(kernel.layer), {})[REGULARIZERS[attribute]] = self._regularizer(kernel.place)
+
+    def make(self, layer: Layer) -> Layer:
+        """Make a layer anew with the strengths of its places, and without any regularization of its own."""
+        keras = import_keras()
+        if is_dropout(layer):
+            rate = self.rates.get(id(layer), 0.0)
+            if kind(layer) in anatomy.OTHER_NOISE:
+                return keras.layers.Dropout(rate, name=layer.name)
+            return plain(layer, rate=rate)
+        config = copying.deepcopy(layer.get_config())
+        for key in _keys(config, "_regularizer"):
+            _write(config, key, self.penalties.get(id(layer), {}).get(key))
+        inner = next((rate for p in parts(layer) if p is not layer and (rate := self.rates.get(id(p))) is not None), 0)
+        for key in ("dropout", "recurrent_dropout"):
+            _write(config, key, inner if key == "dropout" else 0.0)
+        return plain(layer, **config)
+
+    def behind(self, layer: Layer) -> Layer | None:
+        """Return the dropout that belongs behind a layer, if any was chosen."""
+        rate = self.rates[id(layer)] if id(layer) in self.added else 0.0
+        return import_keras().layers.Dropout(rate, name=f"{layer.name}_dropout") if rate > 0 else None
+
+    def write_into(self, closed: Any) -> None:
+        """Set rates and regularizers of a subclassed model's layers, whose configurations are its own affair."""
+        for variable in closed.trainable_variables:
+            variable.regularizer = None
+        pairs = [(a, b) for x, y in zip(walk(self.network.original), walk(closed), strict=True)
+                 for a, b in zip(parts(x), parts(y), strict=True)]  # fmt: skip
+        for old, new in pairs:
+            if id(old) in self.rates:
+                new.rate = self.rates[id(old)]
+            for attribute, argument in REGULARIZERS.items():
+                if hasattr(new, argument):
+                    regularizer = self.penalties.get(id(old), {}).get(argument)
+                    setattr(new, argument, regularizer and import_keras().regularizers.get(regularizer))
+                    if anatomy.getattr_built(new, attribute) is not None:
+                        getattr(new, attribute).regularizer = getattr(new, argument)
+
+    def _regularizer(self, place: str) -> dict[str, Any] | None:
+        """One of Keras's regularizers as a configuration."""
+        keras = import_keras()
+        l1, l2 = self.regularization.at("l1", place), self.regularization.at("l2", place)
+        if l1 == l2 == 0:
+            return None
+        made = keras.regularizers.L1L2(l1, l2) if l1 and l2 else keras.regularizers.L1(l1) if l1 else None
+        return keras.regularizers.serialize(made or keras.regularizers.L2(l2))
+
+
+def _attribute(layer: Layer, variable: Any) -> str | None:
+    return next((a for a in REGULARIZERS if anatomy.getattr_built(layer, a) is variable), None)
+
+
+def _nothing(layer: Layer) -> None:
+    del layer
+
+
+def _keys(config: Any, ending: str) -> set[str]:
+    """All keys with an ending, at any depth: wrappers hold the configurations of the layers in them."""
+    if isinstance(config, dict):
+        here = {key for key in config if isinstance(key, str) and key.endswith(ending)}
+        return here.union(*(_keys(value, ending) for value in config.values()))
+    return set().union(*(_keys(value, ending) for value in config)) if isinstance(config, list | tuple) else set()
+
+
+def _write(config: Any, key: str, value: Any) -> None:
+    """Set a key wherever it stands, at any depth."""
+    if isinstance(config, dict):
+        for inner in config.values():
+            _write(inner, key, value)
+        if key in config:
+            config[key] = value
+    elif isinstance(config, list | tuple):
+        for inner in config:
+            _write(inner, key, value)
+
+
+def _set_weights(closed: Any, network: KerasNetwork, variables: Variables) -> None:
+    """Set weights in the order of `weights`, in which noise layers have no part."""
+    trainable, other = network.variables_of(jax.tree.map(np.asarray, variables))
+    values = {id(v): value for v, value in zip(network.copy.trainable_variables, trainable, strict=True)}
+    values |= {id(v): value for v, value in zip(network.copy.non_trainable_variables, other, strict=True)}
+    for old, new in zip(_flags(network.original), _flags(closed), strict=True):
+        new.trainable = old.trainable
+    closed.set_weights([values[id(v)] for v in network.copy.weights])
+
+
+def _flags(model: Any) -> list[Layer]:
+    """Layers with weights, which have counterparts in every copy."""
+    return [inner for layer in walk(model) for inner in parts(layer) if not is_dropout(inner) and inner.weights]

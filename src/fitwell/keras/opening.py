@@ -1,0 +1,153 @@
+"""What fitwell sees in a Keras model: where penalties act and where units are dropped, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fitwell.errors import InputError, InputTypeError
+from fitwell.keras.anatomy import kind, names, parts, walk
+from fitwell.keras.backend import import_keras
+from fitwell.keras.network import KerasNetwork, open_network
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A Keras model and where strengths act in it; `fitwell.tune` takes it in the place of the model.
+
+    Nothing is kept but the choice of layers: a strength that is changed on a layer of `model` counts.
+
+    Attributes
+    ----------
+    model
+        keras.Model, not touched.
+    penalise
+        Names of the layers whose kernels penalties and weight dropout act on; None is all that have a regularizer
+        argument.
+    dropout_after
+        Names of the layers behind which dropout is put; None is every hidden layer that is not followed by dropout.
+        The model's own dropout layers are always searched.
+    """
+
+    model: Any
+    penalise: tuple[str, ...] | None = None
+    dropout_after: tuple[str, ...] | None = None
+
+    def network(self, sample: Any = None) -> KerasNetwork:
+        """Return the model as the engine takes it; `sample` are inputs of a row or two, if it is not built."""
+        sample = _sample(self.model) if sample is None else sample
+        wanted = {"penalise": self.penalise, "dropout_after": self.dropout_after}
+        return open_network(self.model, sample, **{k: None if v is None else list(v) for k, v in wanted.items()})
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """One row for each layer: name, kind, parameters, and the strengths it has now.
+
+        `l1`, `l2` and `weight_dropout` are null where no penalty acts, `dropout` is null where no unit is dropped;
+        else they are the model's own, 0 if it has none. `dropout_after` says behind which layer units are dropped.
+        """
+        return describe(self.network())
+
+    def __str__(self) -> str:
+        return table_text(self.table)
+
+    __repr__ = __str__
+
+
+def opened(model: Any, *, penalise: Sequence[str] | None = None, dropout_after: Sequence[str] | None = None) -> Opened:
+    """Look at a Keras model: which kernels are penalised, and where units are dropped.
+
+    Parameters
+    ----------
+    model
+        A built keras.Model: Sequential, functional, or a subclass whose layers can be found.
+    penalise
+        Names of layers whose kernels penalties and weight dropout may act on. None takes all kernels of dense,
+        convolutional, recurrent and attention layers; biases, normalisation and embeddings are left alone.
+    dropout_after
+        Names of layers to put dropout behind. None takes every hidden layer that is not followed by dropout.
+
+    Returns
+    -------
+    Opened
+        Prints as a table; `fitwell.tune` takes it in the place of the model.
+
+    Raises
+    ------
+    InputError
+        It is no Keras model, is not built, cannot be copied, or a name is wrong.
+
+    Examples
+    --------
+    >>> import keras
+    >>> layers = [keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(1)]
+    >>> opened(keras.Sequential(layers)).table["dropout"].to_list()
+    [0.0, None]
+    """
+    if not isinstance(model, import_keras().Model):
+        raise InputTypeError(f"'model' must be a keras.Model. Got {type(model).__name__}.")
+    for argument, value in (("penalise", penalise), ("dropout_after", dropout_after)):
+        if isinstance(value, str):
+            raise InputTypeError(f"'{argument}' must be a list of names of layers. Got the text {value!r}.")
+    found = Opened(model)
+    return replace(
+        found,
+        penalise=None if penalise is None else tuple(penalise),
+        dropout_after=None if dropout_after is None else tuple(dropout_after),
+    )
+
+
+def describe(network: KerasNetwork) -> pl.DataFrame:
+    """Return the table of an opened model; see `Opened.table`."""
+    named = names(network.original)
+    rows = [_row(network, layer, named[id(layer)]) for layer in walk(network.original)]
+    kinds = {"layer": pl.String, "kind": pl.String, "parameters": pl.Int64, "penalised": pl.String}
+    kinds |= {"l1": pl.Float64, "l2": pl.Float64, "weight_dropout": pl.Float64}
+    return pl.DataFrame(rows, schema=kinds | {"dropout_after": pl.String, "dropout": pl.Float64})
+
+
+def table_text(table: pl.DataFrame) -> str:
+    """Return a table as text, one line a row, nothing cut off."""
+    with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True,
+                   fmt_str_lengths=60, tbl_width_chars=160, tbl_formatting="UTF8_HORIZONTAL_ONLY"):  # fmt: skip
+        return str(table)
+
+
+def _row(network: KerasNetwork, layer: Any, name: str) -> dict[str, Any]:
+    held = [kernel for kernel in network.kernels if kernel.layer is layer]
+    inside = {id(part) for part in parts(layer)}
+    places = [place for place in network.places if id(place.layer) in inside or place.place == name]
+    row: dict[str, Any] = {"layer": name, "kind": kind(layer), "parameters": layer.count_params() if layer.built else 0}
+    row["penalised"] = ", ".join(dict.fromkeys(kernel.variable.name for kernel in held))
+    for strength in ("l1", "l2", "weight_dropout"):
+        row[strength] = max((getattr(kernel, strength) for kernel in held), default=None)
+    mine = [place for place in places if place.place.split(":")[0] == name]
+    row["dropout_after"] = ", ".join(network.original.name if not p.layer.name else p.layer.name for p in mine)
+    row["dropout"] = max((place.rate or 0.0 for place in mine), default=None)
+    return row
+
+
+def _sample(model: Any) -> Any:
+    """Zeros of one row, in the shapes that the model takes; unknown lengths are 8."""
+    keras = import_keras()
+    try:
+        inputs = model.input
+    except (AttributeError, ValueError):
+        inputs = None
+    if not model.built or (inputs is None and not model.trainable_variables):
+        raise InputError(
+            f"The model '{model.name}' is not built: begin it with keras.Input, call it on some rows, or tune it."
+        )
+    if inputs is None:
+        shape = model.get_build_config() or {}
+        inputs = shape.get("input_shape") or next(iter(shape.get("shapes_dict", {}).values()), None)
+        if inputs is None:
+            raise InputError(f"The shapes that '{model.name}' takes are not known: call it on some rows first.")
+        return np.zeros((1, *(8 if n is None else n for n in tuple(inputs)[1:])), keras.config.floatx())
+    return keras.tree.map_structure(
+        lambda t: np.zeros((1, *(8 if n is None else n for n in t.shape[1:])), t.dtype), inputs
+    )

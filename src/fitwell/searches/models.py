@@ -1,0 +1,329 @@
+"""Search the regularization of a Keras model."""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import numpy as np
+import polars as pl
+
+from fitwell.analysis.selection import Choice, choose
+from fitwell.data.arrays import Arrays, read_arrays
+from fitwell.data.row_sets import RowSets, folds
+from fitwell.engine.devices import available_devices, memory_budget
+from fitwell.engine.losses import Loss
+from fitwell.engine.network import Variables
+from fitwell.engine.run import Trained, train
+from fitwell.engine.settings import Dataset, Settings
+from fitwell.errors import InputError, TrainingError
+from fitwell.keras.backend import import_keras
+from fitwell.keras.closing import close, zeros
+from fitwell.keras.compiled import Targets, compile_arguments, make_loss, score
+from fitwell.keras.network import KerasNetwork, first_weights, given_weights, keras_inputs
+from fitwell.keras.opening import Opened
+from fitwell.keras.optimizers import Translated, translate
+from fitwell.prediction import ModelPredictor
+from fitwell.regularization.strengths import Candidates, Regularization
+from fitwell.regularization.table import REGULARIZERS
+from fitwell.results import Result
+from fitwell.searches.options import Listener, Options
+
+WEIGHTS = ("fresh", "given")
+
+
+@dataclass(frozen=True, eq=False)
+class ModelProblem:
+    """A Keras model and its data, understood.
+
+    Attributes
+    ----------
+    opened, network
+        The model, and as the engine takes it.
+    inputs, targets
+        Trees of arrays [n, ...], or [R, n, ...] if `own`.
+    own
+        Whether every row set has its own.
+    loss
+        What the model was compiled with.
+    optimizer
+        Likewise, translated.
+    weights
+        `"fresh"` or `"given"`: where training starts.
+    """
+
+    opened: Opened
+    network: KerasNetwork
+    inputs: Any
+    targets: Targets
+    own: bool
+    loss: Loss
+    optimizer: Translated
+    weights: str
+
+    @property
+    def sample(self) -> Any:
+        """Inputs of two rows, as Keras takes them."""
+        return sample_of(self.inputs, self.own)
+
+    def dataset(self, row_sets: RowSets, seed: int, first: int = 0) -> Dataset:
+        """Return the data with the first weights of row sets that are numbered from `first`."""
+        count = row_sets.count
+        if self.weights == "given":
+            start = given_weights(self.network, count)
+        else:
+            seeds = [int(np.random.SeedSequence([seed, first + r]).generate_state(1)[0]) for r in range(count)]
+            start = first_weights(self.network, self.opened.model, self.sample, seeds)
+        return Dataset(self.inputs, self.targets, self.own, np.zeros(count), np.ones(count), start)
+
+
+def sample_of(inputs: Any, own: bool) -> Any:
+    """Return inputs of two rows, as Keras takes them."""
+    return keras_inputs(jax.tree.map(lambda leaf: leaf[0, :2] if own else leaf[:2], inputs))
+
+
+def tune_model(
+    opened: Opened,
+    x: Any,
+    y: Any,
+    options: Options,
+    listener: Listener,
+    *,
+    splits: Mapping[str, Any],
+    sample_weight: Any = None,
+    class_weight: Mapping[int, float] | None = None,
+    weights: str = "fresh",
+) -> Result:
+    """Search the strengths of a Keras model; see `fitwell.tune`."""
+    begin = clock.perf_counter()
+    compile_arguments(opened.model)  # a model that is not compiled is refused before anything is read
+    arrays = _read(x, y, sample_weight, class_weight, options)
+    train_weight = _product(arrays.sample_weight, arrays.class_weight)
+    targets = Targets(arrays.targets, arrays.sample_weight, train_weight)
+    problem = make_problem(opened, arrays.inputs, targets, own=False, weights=weights)
+    labels, task = _labels(arrays.targets, problem.loss)
+    row_sets = folds(labels, task, seed=options.seed, **splits)
+    listener.on_read(_summary(problem, arrays))
+    trained, candidates = train_problem(problem, row_sets, options, listener)
+    choice = choose(trained.histories, candidates, row_sets.independent, keep_given=True)
+    refit, variables = refit_problem(problem, trained, candidates, choice, options, on_all_rows(arrays.rows))
+    model = close(opened.model, problem.network, variables, refit, problem.sample)
+    predictions = held_out(trained, candidates, choice)
+    g = choice.chosen(options.rule)
+    return Result(
+        summary=_summary(problem, arrays),
+        plan=trained.plan,
+        candidates=candidates,
+        histories=trained.histories,
+        choice=choice,
+        predictor=ModelPredictor(model),
+        members=(g,),
+        refit="single",
+        ensemble_size=0,
+        scores={name: score(problem.network.copy, problem.loss, targets, p) for name, p in predictions.items()},
+        held_out_predictions=predictions,
+        folds=row_sets.independent,
+        loss_name=problem.loss.name,
+        metric_name=problem.loss.metric_name,
+        seed=options.seed,
+        seconds={**trained.seconds, "total": clock.perf_counter() - begin},
+        layers=layer_table(problem.network, candidates.regularization(g), variables),
+    )
+
+
+def make_problem(opened: Opened, inputs: Any, targets: Targets, *, own: bool, weights: str) -> ModelProblem:
+    """Open a model for these data and take its compile settings over."""
+    if weights not in WEIGHTS:
+        raise InputError(f"'weights' must be 'fresh' or 'given'. Got {weights!r}.")
+    sample = sample_of(inputs, own)
+    network = opened.network(sample)
+    network.copy.compile(**compile_arguments(opened.model))
+    outputs = network.copy(sample, training=False)
+    rows = jax.tree.map(lambda leaf: leaf[0, :2] if own else leaf[:2], targets)
+    loss = make_loss(network.copy, rows, outputs)
+    optimizer = translate(opened.model.optimizer, network.copy.trainable_variables)
+    return ModelProblem(opened, network, inputs, targets, own, loss, optimizer, weights)
+
+
+def train_problem(
+    problem: ModelProblem, row_sets: RowSets, options: Options, listener: Listener
+) -> tuple[Trained, Candidates]:
+    """Train every row set times every strength, the model as given among them."""
+    candidates = model_candidates(problem.network, options, problem.optimizer.learning_rate)
+    trained = train(
+        problem.network,
+        problem.dataset(row_sets, options.seed),
+        row_sets,
+        candidates,
+        loss=problem.loss,
+        settings=_settings(problem, options),
+        on_plan=listener.on_plan,
+        on_progress=listener.on_progress,
+    )
+    return trained, candidates
+
+
+def model_candidates(network: KerasNetwork, options: Options, learning_rate: float) -> Candidates:
+    """Return the strengths to search: all zero first, then the model as given, if it has any regularization."""
+    fixed = replace(options, learning_rate=options.learning_rate or learning_rate)
+    names = [name for name in options.regularizers if network.layers.of(name)]
+    if isinstance(options.strengths, Candidates):
+        searched = options.candidates(network.layers)
+    else:
+        searched = replace(fixed, regularizers=tuple(names)).candidates(network.layers)
+    given = own_strengths(network)
+    extras = bool(network.own.names)
+    if not given and not extras:
+        return searched
+    if isinstance(options.strengths, int) and searched.count > 1:  # the model as given is one of so many
+        searched = searched.take(range(searched.count - 1)) if searched.count > 2 else searched
+    return _with_given(searched, given, extras, network)
+
+
+def own_strengths(network: KerasNetwork) -> dict[str, np.ndarray]:
+    """Return the model's own strengths, regularizer's name to [L]; those that are zero everywhere are left out."""
+    found = {name: np.array([getattr(kernel, name) for kernel in network.kernels])
+             for name in ("l1", "l2", "weight_dropout")}  # fmt: skip
+    found["dropout"] = np.array([place.rate or 0.0 for place in network.places])
+    return {name: values for name, values in found.items() if values.any()}
+
+
+def refit_problem(
+    problem: ModelProblem,
+    trained: Trained,
+    candidates: Candidates,
+    choice: Choice,
+    options: Options,
+    row_sets: RowSets,
+    dataset: Dataset | None = None,
+) -> tuple[Regularization | None, Variables]:
+    """Train the chosen strength on all rows, for as many epochs as were best.
+
+    Returns
+    -------
+    What is to be written into the model (None: it keeps its own), and the variables of the one network.
+    """
+    g = choice.chosen(options.rule)
+    epochs = int(trained.histories.best_epoch[g])
+    settings = replace(
+        _settings(problem, options),
+        epochs=epochs,
+        schedule_epochs=options.epochs,
+        call_epochs=epochs,
+        batch_size=trained.plan.batch_size,
+        stopping=None,
+    )
+    dataset = dataset or problem.dataset(row_sets, options.seed, first=trained.plan.row_sets)
+    again = train(problem.network, dataset, row_sets, candidates.take([g]), loss=problem.loss, settings=settings)
+    variables = jax.tree.map(lambda leaf: leaf[0], again.variables(0))
+    if not all(np.isfinite(leaf).all() for leaf in variables.trainable):
+        raise TrainingError("The refit on all rows diverged, though the folds did not: lower the learning rate.")
+    return (None if g == candidates.given else candidates.regularization(g)), variables
+
+
+def held_out(trained: Trained, candidates: Candidates, choice: Choice) -> dict[str, Any]:
+    """Predict every row by networks that did not train on it: a tree of arrays [n, ...] for every network compared."""
+    compared = {"unregularized": 0, "minimum": choice.minimum, "one_standard_error": choice.one_standard_error}
+    if candidates.given:
+        compared = {"as_given": candidates.given, **compared}
+    wanted = sorted(set(compared.values()))
+    predicted = trained.held_out_predictions(wanted)
+    finite = np.isfinite(trained.histories.best_loss)
+
+    def one(g: int) -> Any:
+        place = wanted.index(g)
+        return jax.tree.map(lambda leaf: leaf[place] if finite[g] else np.full_like(leaf[0], np.nan), predicted)
+
+    return {name: one(g) for name, g in compared.items()}
+
+
+def layer_table(network: KerasNetwork, regularization: Regularization, variables: Variables) -> pl.DataFrame:
+    """One row for each place where a strength acts: the chosen strengths, and the share of weights exactly zero."""
+    shares = zeros(network, variables)
+    places = dict.fromkeys([*network.layers.kernels, *network.layers.units])
+    rows = [
+        {
+            "layer": place,
+            **{name: regularization.at(name, place) if place in network.layers.of(name) else None
+               for name, _ in regularization.items()},
+            "share_of_zeros": shares.get(place),
+        }
+        for place in places
+    ]  # fmt: skip
+    kinds = {"layer": pl.String} | {name: pl.Float64 for name, _ in regularization.items()}
+    return pl.DataFrame(rows, schema=kinds | {"share_of_zeros": pl.Float64})
+
+
+def on_all_rows(n: int) -> RowSets:
+    """Return one row set that trains on all rows and holds none out."""
+    return RowSets((np.arange(n, dtype=np.int32),), (np.zeros(0, np.int32),), n)
+
+
+def _with_given(
+    searched: Candidates, given: Mapping[str, np.ndarray], extras: bool, network: KerasNetwork
+) -> Candidates:
+    """Put the model as given second, behind the network without regularization."""
+    strengths = {}
+    for name in REGULARIZERS:
+        if name in searched.strengths or name in given:
+            own = given.get(name, np.zeros(len(network.layers.of(name))))
+            strengths[name] = _with_second(searched.strengths.get(name, np.zeros(searched.count)), own)
+    second = np.zeros(searched.count + 1)
+    second[1] = 1.0
+    rates = np.insert(searched.learning_rate, 1, searched.learning_rate[0])
+    return Candidates(strengths, rates, network.layers, own=second if extras else None, given=1)
+
+
+def _with_second(values: np.ndarray, own: np.ndarray) -> np.ndarray:
+    if values.ndim == 1 and (own == own[0]).all():
+        return np.insert(values, 1, own[0])
+    by_layer = values if values.ndim == 2 else np.repeat(values[:, None], len(own), axis=1)
+    return np.insert(by_layer, 1, own, axis=0)
+
+
+def _settings(problem: ModelProblem, options: Options) -> Settings:
+    schedule = problem.optimizer.schedule or options.schedule
+    return replace(options.settings(), optimizer=problem.optimizer.optimizer, schedule=schedule)
+
+
+def _read(x: Any, y: Any, sample_weight: Any, class_weight: Any, options: Options) -> Arrays:
+    floatx = import_keras().config.floatx()
+    budget = options.memory or memory_budget(available_devices())
+    return read_arrays(
+        x, y, sample_weight=sample_weight, class_weight=class_weight, dtype=np.dtype(floatx), most_bytes=budget // 2
+    )
+
+
+def _product(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | None:
+    return a * b if a is not None and b is not None else b if a is None else a
+
+
+def _labels(targets: Any, loss: Loss) -> tuple[np.ndarray, str]:
+    """What folds are stratified by: classes where the loss compares classes of one target, else nothing."""
+    if not isinstance(targets, np.ndarray):
+        return np.arange(len(jax.tree.leaves(targets)[0])), "regression"
+    flat = targets.reshape(len(targets), -1)
+    if flat.shape[1] == 1 and "crossentropy" in loss.name.lower().replace(" ", "") and (flat == flat.round()).all():
+        return flat[:, 0].astype(int), "classification"
+    if targets.ndim == 2 and flat.shape[1] > 1 and ((flat == 0) | (flat == 1)).all() and (flat.sum(axis=1) == 1).all():
+        return flat.argmax(axis=1), "classification"
+    return flat[:, 0], "regression"
+
+
+def _summary(problem: ModelProblem, arrays: Arrays) -> dict[str, Any]:
+    network = problem.network
+    parameters = int(sum(np.prod(v.shape) for v in network.copy.trainable_variables))
+    return {
+        "model": problem.opened.model.name,
+        "parameters": parameters,
+        "kernels": len(network.kernels),
+        "dropout_places": len(network.places),
+        "rows": arrays.rows,
+        "inputs": [list(leaf.shape[1:]) for leaf in jax.tree.leaves(arrays.inputs)],
+        "targets": [list(leaf.shape[1:]) for leaf in jax.tree.leaves(arrays.targets)],
+        "weights": problem.weights,
+        "own_regularization": list(network.own.names),
+    }

@@ -1,0 +1,112 @@
+"""How a search is to be done, checked before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fitwell.engine.plan import Plan
+from fitwell.engine.search import Progress
+from fitwell.engine.settings import Settings
+from fitwell.engine.stopping import Stopping
+from fitwell.errors import InputError, InputTypeError
+from fitwell.regularization.grids import DEFAULT_COUNT, DEFAULT_REGULARIZERS, sobol
+from fitwell.regularization.layers import Layers
+from fitwell.regularization.strengths import Candidates, Regularization, Strength, from_settings
+
+Strengths = int | Candidates | Sequence[Regularization | Mapping[str, Strength]]
+
+
+@dataclass(frozen=True)
+class Listener:
+    """What is called while a search goes on; by default nothing."""
+
+    on_read: Callable[[dict[str, Any]], None] = lambda summary: None
+    on_plan: Callable[[Plan], None] = lambda plan: None
+    on_progress: Callable[[Progress], None] = lambda progress: None
+
+
+@dataclass(frozen=True)
+class Options:
+    """How `tune` searches; see there."""
+
+    hidden: tuple[int, ...] = (128, 64)
+    strengths: Strengths = DEFAULT_COUNT
+    regularizers: Sequence[str] = DEFAULT_REGULARIZERS
+    depth: str = "constant"
+    learning_rate: float | None = None
+    epochs: int = 150
+    batch_size: int | None = None
+    patience: int = 15
+    schedule: str = "constant"
+    refit: str | None = None
+    rule: str = "1se"
+    refit_seeds: int = 1
+    seed: int = 0
+    memory: int | None = None
+    stopping: Stopping = field(init=False)
+
+    def __post_init__(self) -> None:
+        _check_options(self)
+        object.__setattr__(self, "stopping", Stopping(patience=self.patience))
+        self.settings()  # wrong numbers are refused before anything is read
+
+    def candidates(self, layers: Layers | None = None) -> Candidates:
+        """Return the strengths to search, in a network with these layers."""
+        if isinstance(self.strengths, Candidates):
+            _check_candidates(self.strengths, self.learning_rate)
+            return self.strengths
+        if isinstance(self.strengths, int | np.integer):
+            ranges = {"learning_rate": self.learning_rate, "seed": self.seed, "layers": layers, "depth": self.depth}
+            return sobol(int(self.strengths), self.regularizers, **ranges)
+        if not isinstance(self.strengths, Sequence) or not all(
+            isinstance(item, Mapping | Regularization) for item in self.strengths
+        ):
+            raise InputTypeError(
+                "'strengths' must be a number, Candidates, or a list of settings such as [{'l2': 0.01}]. "
+                f"Got {self.strengths!r}."
+            )
+        return from_settings(self.strengths, self.learning_rate, layers)
+
+    def settings(self) -> Settings:
+        """Return how the search is trained."""
+        return Settings(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            stopping=self.stopping,
+            schedule=self.schedule,
+            seed=self.seed,
+            memory=self.memory,
+        )
+
+
+def _check_candidates(candidates: Candidates, learning_rate: float | None) -> None:
+    if learning_rate is not None:
+        raise InputError("Candidates have their own learning rates: leave out 'learning_rate'.")
+    if any(np.any(values[0] != 0) for values in candidates.strengths.values()):
+        raise InputError("The first candidate must have all strengths 0: the unregularized network is always searched.")
+
+
+def hidden_units(hidden: int | Sequence[int]) -> tuple[int, ...]:
+    """Return the units of the hidden layers, checked."""
+    units = tuple(hidden) if isinstance(hidden, Sequence | np.ndarray) else (hidden,)
+    for number in units:
+        if not isinstance(number, int | np.integer) or number < 1:
+            raise InputError(f"'hidden' must be whole numbers of at least 1, one for each layer. Got {number!r}.")
+    return tuple(int(number) for number in units)
+
+
+def _check_options(options: Options) -> None:
+    if options.refit not in ("ensemble", "single"):
+        raise InputError(f"'refit' must be 'ensemble' or 'single'. Got {options.refit!r}.")
+    if options.rule not in ("1se", "min"):
+        raise InputError(f"'rule' must be '1se' or 'min'. Got {options.rule!r}.")
+    for name in ("epochs", "patience", "refit_seeds", "batch_size"):
+        value = getattr(options, name)
+        if name == "batch_size" and value is None:
+            continue
+        if not isinstance(value, int) or value < 1:
+            raise InputError(f"'{name}' must be a whole number of at least 1. Got {value!r}.")
