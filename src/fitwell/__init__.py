@@ -5,6 +5,8 @@ Names are loaded when they are first used: ``import fitwell`` loads neither Kera
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from fitwell.regularization.layers import Depth
     from fitwell.regularization.strengths import Regularization
     from fitwell.results import Result, load
+    from fitwell.searches.networks import Network, train
     from fitwell.tuning import tune
 
 _WHERE = {
@@ -25,6 +28,7 @@ _WHERE = {
     "FitwellError": "fitwell.errors",
     "InputError": "fitwell.errors",
     "InputTypeError": "fitwell.errors",
+    "Network": "fitwell.searches.networks",
     "Opened": "fitwell.keras.opening",
     "Regularization": "fitwell.regularization.strengths",
     "Result": "fitwell.results",
@@ -32,8 +36,12 @@ _WHERE = {
     "layers": "fitwell.keras.layers",
     "load": "fitwell.results",
     "opened": "fitwell.keras.opening",
+    "train": "fitwell.searches.networks",
     "tune": "fitwell.tuning",
 }
+
+if "keras" not in sys.modules:  # Keras reads it once, when it is imported; what is set already is respected
+    os.environ.setdefault("KERAS_BACKEND", "jax")
 
 __all__ = [
     "Depth",
@@ -41,6 +49,7 @@ __all__ = [
     "FitwellError",
     "InputError",
     "InputTypeError",
+    "Network",
     "Opened",
     "Regularization",
     "Result",
@@ -49,6 +58,7 @@ __all__ = [
     "layers",
     "load",
     "opened",
+    "train",
     "tune",
 ]
 

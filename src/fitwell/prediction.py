@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -27,6 +27,23 @@ ROWS_AT_ONCE = 65_536
 
 FORMAT = 1
 """Version of `ENCODING_FILE`; raised when an older fitwell could not read it."""
+
+
+class Predicts(Protocol):
+    """What a result predicts with: a table's model, a Keras model, or functions."""
+
+    @property
+    def model(self) -> Any:
+        """The trained model."""
+        ...
+
+    def predict(self, table: Any, /) -> Any:
+        """Predict new rows."""
+        ...
+
+    def write(self, directory: Path, /) -> None:
+        """Write what is needed to predict into an existing directory."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -13,21 +13,24 @@ import numpy as np
 import polars as pl
 
 from fitwell._version import __version__
-from fitwell.analysis.selection import Choice, standard_error
+from fitwell.analysis.selection import Choice, paired_standard_error, standard_error
 from fitwell.directories import RUN_FILE, fresh_directory
 from fitwell.engine.histories import Histories
 from fitwell.engine.plan import Plan
-from fitwell.prediction import ModelPredictor, Predictor, load
+from fitwell.prediction import Predicts, load
 from fitwell.regularization.strengths import Candidates, Regularization
 
 __all__ = ["Result", "load"]
 
 STRENGTHS_FILE = "strengths.parquet"
 HISTORIES_FILE = "histories.parquet"
+LEAVE_IT_ALONE = (
+    "Leave it alone: no strength is better than the network as given by more than one standard error of the difference."
+)
 LIBRARIES = ("jax", "jaxlib", "keras", "numpy", "optax", "polars", "scikit-learn")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """What `tune` found.
 
@@ -67,7 +70,7 @@ class Result:
     candidates: Candidates
     histories: Histories
     choice: Choice
-    predictor: Predictor | ModelPredictor
+    predictor: Predicts
     members: tuple[int, ...]
     refit: str
     ensemble_size: int
@@ -88,7 +91,7 @@ class Result:
     @property
     def regularization(self) -> Regularization:
         """The strengths chosen by the one-standard-error rule (those of the model as given, if it is left alone)."""
-        return self.candidates.regularization(self.choice.chosen("1se"))
+        return self.candidates.regularization(self.chosen)
 
     @property
     def table(self) -> pl.DataFrame:
@@ -108,6 +111,48 @@ class Result:
         columns["epochs"] = histories.epochs
         columns["diverged"] = diverged
         return pl.DataFrame(columns)[order.tolist()]
+
+    @property
+    def chosen(self) -> int:
+        """Number of the strength that stands for the answer: that of a single refit, else by the 1se rule."""
+        return self.members[0] if self.refit == "single" else self.choice.chosen("1se")
+
+    @property
+    def comparison(self) -> pl.DataFrame:
+        """The network as given (if it has regularization of its own), unregularized, and chosen, side by side.
+
+        Losses are means over row sets at each one's best epoch; `difference` is the held-out loss minus that of the
+        chosen, `standard_error` that of this paired difference; then follow the cross-validated scores.
+        """
+        rows = {"as given": self.candidates.given} if self.candidates.given else {}
+        rows |= {"unregularized": 0, "chosen": self.chosen}
+        held_out, train = self.histories.at_best("held_out_loss"), self.histories.at_best("train_loss")
+        error = paired_standard_error(held_out, self.chosen, self.folds)
+        numbers = list(rows.values())
+        columns: dict[str, Any] = {"network": list(rows)}
+        columns["training_loss"] = train.mean(axis=0)[numbers]
+        columns["held_out_loss"] = held_out.mean(axis=0)[numbers]
+        columns["difference"] = columns["held_out_loss"] - held_out.mean(axis=0)[self.chosen]
+        columns["standard_error"] = error[numbers]
+        columns["epoch"] = self.histories.best_epoch[numbers]
+        columns["regularization"] = [str(self.candidates.regularization(g)) for g in numbers]
+        return pl.DataFrame(columns)
+
+    def __str__(self) -> str:
+        """The comparison, and what was chosen, as text."""
+        plan = self.plan
+        head = f"{plan.row_sets} row sets x {plan.strengths} strengths = {plan.networks:,} networks; {self.loss_name}"
+        lines = [head, f"{'':<16}{'training':>10}{'held out':>10}{'difference':>12}{'std. error':>12}{'epoch':>7}"]
+        for row in self.comparison.to_dicts():
+            losses = f"{row['training_loss']:>10.4g}{row['held_out_loss']:>10.4g}{row['difference']:>12.3g}"
+            lines.append(
+                f"{row['network']:<16}{losses}{row['standard_error']:>12.3g}{row['epoch']:>7}  {row['regularization']}"
+            )
+        if self.choice.leave_alone:
+            lines.append(LEAVE_IT_ALONE)
+        return "\n".join(lines)
+
+    __repr__ = __str__
 
     def unregularized(self) -> dict[str, float]:
         """The network without regularization, at its last epoch and at its best: losses and their gap."""
@@ -137,7 +182,10 @@ class Result:
             "choice": {
                 "minimum": self._chosen(self.choice.minimum),
                 "one_standard_error": self._chosen(self.choice.one_standard_error),
+                "given": self.candidates.given,
+                "leave_alone": self.choice.leave_alone,
             },
+            "layers": None if self.layers is None else self.layers.to_dicts(),
             "refit": self.refit,
             "members": list(self.members),
             "scores": self.scores,

@@ -15,7 +15,7 @@ from fitwell.data.encoding import Encoding, Layout, fit_encoding, make_layout, s
 from fitwell.data.raw import RawFeatures, extract
 from fitwell.data.reading import as_frame
 from fitwell.data.row_keys import group_indices, moments_of
-from fitwell.data.row_sets import RowSets, folds
+from fitwell.data.row_sets import RowSets, folds, on_all_rows
 from fitwell.data.target import Target, read_target, standardise
 from fitwell.engine.losses import CLASSIFICATION, REGRESSION, Loss
 from fitwell.engine.settings import Dataset
@@ -70,10 +70,8 @@ class TableProblem:
 
     def on_all_rows(self, count: int) -> tuple[RowSets, tuple[Encoding, ...], Dataset]:
         """Return `count` row sets that train on all rows and hold none out, for a refit."""
-        n = len(self.target.values)
-        every, none = np.arange(n, dtype=np.int32), np.zeros(0, np.int32)
-        row_sets = RowSets((every,) * count, (none,) * count, n)
-        encodings = (fit_encoding(self.layout, self.raw, every),) * count
+        row_sets = on_all_rows(len(self.target.values), count)
+        encodings = (fit_encoding(self.layout, self.raw, row_sets.train[0]),) * count
         return row_sets, encodings, make_dataset(self.target, self.raw, row_sets, encodings)
 
     def summary(self) -> dict[str, Any]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fitwell.engine.network import DenseNetwork
 from fitwell.errors import InputError
-from fitwell.keras.backend import check_backend, is_keras_model
-from fitwell.keras.opening import Opened
+from fitwell.keras.backend import check_backend, import_keras
 from fitwell.regularization.grids import DEFAULT_COUNT, DEFAULT_REGULARIZERS
 from fitwell.results import Result
 from fitwell.searches.options import Listener, Options, Strengths, hidden_units
 from fitwell.searches.tables import tune_table
 from fitwell.tables import read_problem
+
+if TYPE_CHECKING:
+    from fitwell.keras.opening import Opened
 
 
 def tune(
@@ -129,10 +132,9 @@ def tune(
     )
     splits = {"cv": cv, "repeats": repeats, "groups": groups, "time": time}
     listener = listener or Listener()
-    if is_keras_model(table) or isinstance(table, Opened):
+    if (opened := _opened(table)) is not None:
         from fitwell.searches.models import tune_model
 
-        opened = table if isinstance(table, Opened) else Opened(table)
         _check_model_options(refit, refit_seeds)
         keras = {"sample_weight": sample_weight, "class_weight": class_weight, "weights": weights}
         return tune_model(opened, target, y, options, listener, splits=splits, **keras)
@@ -141,6 +143,17 @@ def tune(
     options.candidates(DenseNetwork.layers_of(options.hidden))  # wrong strengths are refused before the table is read
     problem = read_problem(table, target, task=task, seed=seed, **splits)
     return tune_table(problem, options, listener)
+
+
+def _opened(table: Any) -> Opened | None:
+    """Return a Keras model opened; None for anything else. A model cannot come without Keras being imported."""
+    if "keras" not in sys.modules:
+        return None
+    from fitwell.keras.opening import Opened
+
+    if isinstance(table, Opened):
+        return table
+    return Opened(table) if isinstance(table, import_keras().Model) else None
 
 
 def _check_model_options(refit: str | None, refit_seeds: int) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import keras
 from fitwell.keras import convolutions
-from fitwell.keras.convolutions import batched_call, patch_elements
+from fitwell.keras.convolutions import PATCH_BYTES, batched_call, networks_at_once, patch_elements
 from keras import layers
 
 # layer, its arguments, shape of its inputs
@@ -64,6 +64,9 @@ NAMES = [f"{kind.__name__}-{'-'.join(str(value) for value in options.values())}"
 def built(kind: type, options: dict[str, Any], shape: tuple[int, ...], dtype: str) -> Any:
     """Random weights, the bias too: zeros would hide a bias left out."""
     layer = kind(dtype=dtype, **options)
+    for name in ("kernel_initializer", "depthwise_initializer", "pointwise_initializer"):
+        if hasattr(layer, name):
+            setattr(layer, name, keras.initializers.Zeros())  # random ones would be compiled for each shape
     layer.build(shape)
     rng = np.random.default_rng(0)
     for variable in layer.weights:
@@ -102,9 +105,10 @@ def agree(kind: type, options: dict[str, Any], shape: tuple[int, ...], dtype: st
     both = compiled(lambda own, x: [values_and_gradients(layer, each, own, x) for each in (layer.call, call)])
     expected, found = both(weights(layer), inputs)
     tolerance = 1e-12 if dtype == "float64" else 1e-5
+    found, expected = jax.device_get((found, expected))
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         assert (a.shape, a.dtype) == (b.shape, b.dtype)
-        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * max(1.0, float(jnp.abs(b).max())))
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * max(1.0, float(np.abs(b).max())))
 
 
 @pytest.mark.usefixtures("float64")
@@ -234,3 +238,11 @@ def test_patches_are_counted() -> None:
     count = 32 * 11 * 11 * 9 * 16
     assert patch_elements(layers.Conv2D(32, 3), (32, 13, 13, 16)) == count
     assert patch_elements(layers.Conv2D(32, 3, data_format="channels_first"), (32, 16, 13, 13)) == count
+
+
+def test_as_many_networks_at_once_as_the_cache_holds() -> None:
+    """No more patches than the bound, never less than one network, and any number without patches."""
+    assert networks_at_once(PATCH_BYTES // 4 // 3) == 3
+    assert networks_at_once(PATCH_BYTES // 4 // 3, itemsize=8) == 1
+    assert networks_at_once(PATCH_BYTES) == 1
+    assert networks_at_once(0) == PATCH_BYTES

@@ -98,6 +98,12 @@ def _pad(rows: tuple[Rows, ...]) -> Rows:
     return padded
 
 
+def on_all_rows(n: int, count: int = 1) -> RowSets:
+    """Row sets that train on all `n` rows and hold none out: for a refit."""
+    every, none = np.arange(n, dtype=np.int32), np.zeros(0, np.int32)
+    return RowSets((every,) * count, (none,) * count, n)
+
+
 def from_splitter(splitter: Any, n: int, *, target: Any = None, groups: Any = None) -> RowSets:
     """Row sets from a scikit-learn splitter, or from pairs (train, held-out) of row numbers or masks."""
     if hasattr(splitter, "split") and not isinstance(splitter, str):

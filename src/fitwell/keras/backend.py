@@ -52,9 +52,3 @@ def check_backend() -> None:
         import_keras()
     else:
         _check_asked()
-
-
-def is_keras_model(value: Any) -> bool:
-    """Return whether something is a Keras model; Keras is not imported to find out."""
-    keras = sys.modules.get("keras")
-    return keras is not None and hasattr(keras, "Model") and isinstance(value, keras.Model)

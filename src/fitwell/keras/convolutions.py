@@ -1,15 +1,18 @@
 """Convolutions and poolings that stay fast under `vmap`: the same values and gradients as Keras's, of other operations.
 
 Where kernels and inputs differ from network to network, `vmap` makes a grouped convolution of Keras's, which a CPU
-computes 3 to 4 times slower than the networks one by one. Here a convolution is written as
+computes up to 4 times slower than the networks one by one. Here a convolution is written as
 
     patches [..., offsets * channels in] @ kernel [offsets * channels in, channels out]
 
 of shifted slices of the input, and `vmap` makes of it a batched matrix product; where the inputs are shared by all
-strengths, as in a first layer, their patches are shared too. A pooling whose windows do not overlap is a reshape and
-a comparison, as the gradient of XLA's window reduction is slow under `vmap`.
+strengths, as in a first layer, their patches are shared too. A largest value of windows that do not overlap is found
+by comparisons, as the gradient of XLA's window reduction takes up to half of a step.
 
-The patches take `patch_elements` numbers a network. They should stay in cache: see `benchmarks/convolutions.py`.
+The patches must stay in cache: with `networks_at_once` networks in a program (and blocks of them one after another)
+this took 0.4 to 0.9 of the time of Keras's own networks one by one, with 40 networks at once up to 1.6
+(`benchmarks/convolutions.py`, one core). A `lax.map` over Keras's convolutions took 1.2 to 7 times as long: in a loop
+XLA gave their gradients another layout than in a program of their own.
 """
 
 from __future__ import annotations
@@ -26,6 +29,9 @@ import jax.numpy as jnp
 import keras
 
 Call = Callable[[Any], jax.Array]
+
+PATCH_BYTES = 4 * 2**20
+"""Of patches in one program; between 12 and 24 MiB it became slower than one by one (32 MiB of shared cache)."""
 
 _DENSE = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 _DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
@@ -86,6 +92,26 @@ def patch_elements(layer: Any, input_shape: Sequence[int]) -> int:
     channels = input_shape[_channel_axis(layer)]
     positions = math.prod(output_shape) // output_shape[_channel_axis(layer)]
     return positions * math.prod(layer.kernel_size) * channels
+
+
+def networks_at_once(elements: int, itemsize: int = 4) -> int:
+    """
+    Say how many networks a program should train at once, at most, on a CPU.
+
+    Parameters
+    ----------
+    elements
+        The sum of `patch_elements` over a network's layers.
+    itemsize
+        Bytes of a number.
+
+    Returns
+    -------
+    int
+        At least 1: also where the patches of one network are beyond any cache, they are faster than a native
+        convolution (64x64x3 images, 29 MB: 0.77).
+    """
+    return max(1, PATCH_BYTES // max(1, elements * itemsize))
 
 
 def _convolve(layer: Any, product: Callable[[Any, jax.Array], jax.Array], inputs: Any) -> jax.Array:

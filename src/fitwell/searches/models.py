@@ -11,15 +11,15 @@ import jax
 import numpy as np
 import polars as pl
 
-from fitwell.analysis.selection import Choice, choose
+from fitwell.analysis.selection import choose
 from fitwell.data.arrays import Arrays, read_arrays
-from fitwell.data.row_sets import RowSets, folds
+from fitwell.data.row_sets import RowSets, folds, on_all_rows
 from fitwell.engine.devices import available_devices, memory_budget
 from fitwell.engine.losses import Loss
 from fitwell.engine.network import Variables
 from fitwell.engine.run import Trained, train
 from fitwell.engine.settings import Dataset, Settings
-from fitwell.errors import InputError, TrainingError
+from fitwell.errors import InputError
 from fitwell.keras.backend import import_keras
 from fitwell.keras.closing import close, zeros
 from fitwell.keras.compiled import Targets, compile_arguments, make_loss, score
@@ -30,6 +30,7 @@ from fitwell.prediction import ModelPredictor
 from fitwell.regularization.strengths import Candidates, Regularization
 from fitwell.regularization.table import REGULARIZERS
 from fitwell.results import Result
+from fitwell.searches.answers import held_out_predictions, refit
 from fitwell.searches.options import Listener, Options
 
 WEIGHTS = ("fresh", "given")
@@ -109,10 +110,12 @@ def tune_model(
     listener.on_read(_summary(problem, arrays))
     trained, candidates = train_problem(problem, row_sets, options, listener)
     choice = choose(trained.histories, candidates, row_sets.independent, keep_given=True)
-    refit, variables = refit_problem(problem, trained, candidates, choice, options, on_all_rows(arrays.rows))
-    model = close(opened.model, problem.network, variables, refit, problem.sample)
-    predictions = held_out(trained, candidates, choice)
     g = choice.chosen(options.rule)
+    variables = refit_problem(problem, trained, candidates, g, options, on_all_rows(arrays.rows))
+    regularization = candidates.regularization(g)
+    written = None if g == candidates.given else regularization  # left alone, it keeps its own
+    model = close(opened.model, problem.network, variables, written, problem.sample)
+    predictions = held_out_predictions(trained, candidates, choice)
     return Result(
         summary=_summary(problem, arrays),
         plan=trained.plan,
@@ -130,7 +133,7 @@ def tune_model(
         metric_name=problem.loss.metric_name,
         seed=options.seed,
         seconds={**trained.seconds, "total": clock.perf_counter() - begin},
-        layers=layer_table(problem.network, candidates.regularization(g), variables),
+        layers=layer_table(problem.network, regularization, variables),
     )
 
 
@@ -192,52 +195,21 @@ def own_strengths(network: KerasNetwork) -> dict[str, np.ndarray]:
 
 
 def refit_problem(
-    problem: ModelProblem,
-    trained: Trained,
-    candidates: Candidates,
-    choice: Choice,
-    options: Options,
-    row_sets: RowSets,
-    dataset: Dataset | None = None,
-) -> tuple[Regularization | None, Variables]:
-    """Train the chosen strength on all rows, for as many epochs as were best.
-
-    Returns
-    -------
-    What is to be written into the model (None: it keeps its own), and the variables of the one network.
-    """
-    g = choice.chosen(options.rule)
-    epochs = int(trained.histories.best_epoch[g])
-    settings = replace(
-        _settings(problem, options),
-        epochs=epochs,
-        schedule_epochs=options.epochs,
-        call_epochs=epochs,
-        batch_size=trained.plan.batch_size,
-        stopping=None,
+    problem: ModelProblem, trained: Trained, candidates: Candidates, strength: int, options: Options, row_sets: RowSets
+) -> Variables:
+    """Train the chosen strength on all rows and return the variables of the one network."""
+    dataset = problem.dataset(row_sets, options.seed, first=trained.plan.row_sets)
+    variables = refit(
+        problem.network,
+        dataset,
+        row_sets,
+        trained=trained,
+        candidates=candidates,
+        strength=strength,
+        loss=problem.loss,
+        settings=_settings(problem, options),
     )
-    dataset = dataset or problem.dataset(row_sets, options.seed, first=trained.plan.row_sets)
-    again = train(problem.network, dataset, row_sets, candidates.take([g]), loss=problem.loss, settings=settings)
-    variables = jax.tree.map(lambda leaf: leaf[0], again.variables(0))
-    if not all(np.isfinite(leaf).all() for leaf in variables.trainable):
-        raise TrainingError("The refit on all rows diverged, though the folds did not: lower the learning rate.")
-    return (None if g == candidates.given else candidates.regularization(g)), variables
-
-
-def held_out(trained: Trained, candidates: Candidates, choice: Choice) -> dict[str, Any]:
-    """Predict every row by networks that did not train on it: a tree of arrays [n, ...] for every network compared."""
-    compared = {"unregularized": 0, "minimum": choice.minimum, "one_standard_error": choice.one_standard_error}
-    if candidates.given:
-        compared = {"as_given": candidates.given, **compared}
-    wanted = sorted(set(compared.values()))
-    predicted = trained.held_out_predictions(wanted)
-    finite = np.isfinite(trained.histories.best_loss)
-
-    def one(g: int) -> Any:
-        place = wanted.index(g)
-        return jax.tree.map(lambda leaf: leaf[place] if finite[g] else np.full_like(leaf[0], np.nan), predicted)
-
-    return {name: one(g) for name, g in compared.items()}
+    return jax.tree.map(lambda leaf: leaf[0], variables)
 
 
 def layer_table(network: KerasNetwork, regularization: Regularization, variables: Variables) -> pl.DataFrame:
@@ -255,11 +227,6 @@ def layer_table(network: KerasNetwork, regularization: Regularization, variables
     ]  # fmt: skip
     kinds = {"layer": pl.String} | {name: pl.Float64 for name, _ in regularization.items()}
     return pl.DataFrame(rows, schema=kinds | {"share_of_zeros": pl.Float64})
-
-
-def on_all_rows(n: int) -> RowSets:
-    """Return one row set that trains on all rows and holds none out."""
-    return RowSets((np.arange(n, dtype=np.int32),), (np.zeros(0, np.int32),), n)
 
 
 def _with_given(

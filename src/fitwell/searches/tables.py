@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time as clock
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from fitwell.keras.export import Tower, build_model, tower
 from fitwell.prediction import Predictor
 from fitwell.regularization.strengths import Candidates, Regularization
 from fitwell.results import Result
+from fitwell.searches.answers import held_out_predictions, refit
 from fitwell.searches.options import Listener, Options
 from fitwell.tables import TableProblem
 
@@ -52,7 +52,7 @@ def tune_table(problem: TableProblem, options: Options, listener: Listener) -> R
     )
     choice = choose(trained.histories, candidates, problem.row_sets.independent)
     towers, members, encodings = _refit(problem, network, trained, candidates, choice, options)
-    predictions = _held_out(trained, choice, _best(trained))
+    predictions = _held_out(trained, candidates, choice, _best(trained))
     scores = {name: score(problem.target.task, problem.target.values, values) for name, values in predictions.items()}
     model = build_model(towers, classification=problem.target.task == "classification")
     return Result(
@@ -81,18 +81,13 @@ def _best(trained: Trained) -> tuple[int, ...]:
     return tuple(int(g) for g in order if np.isfinite(trained.histories.best_loss[g]))
 
 
-def _held_out(trained: Trained, choice: Choice, members: tuple[int, ...]) -> dict[str, np.ndarray]:
+def _held_out(
+    trained: Trained, candidates: Candidates, choice: Choice, members: tuple[int, ...]
+) -> dict[str, np.ndarray]:
     """Predict every row by networks that did not train on it."""
-    wanted = sorted({0, choice.minimum, choice.one_standard_error, *members})
-    found = dict(zip(wanted, trained.held_out_predictions(wanted), strict=True))
-    if not np.isfinite(trained.histories.best_loss[0]):
-        found[0] = np.full_like(found[0], np.nan)
-    return {
-        "unregularized": found[0],
-        "minimum": found[choice.minimum],
-        "one_standard_error": found[choice.one_standard_error],
-        "ensemble": np.mean([found[g] for g in members], axis=0),
-    }
+    found = held_out_predictions(trained, candidates, choice)
+    best = trained.held_out_predictions(list(members))
+    return {**found, "ensemble": best.mean(axis=0)}
 
 
 def _refit(
@@ -116,19 +111,8 @@ def _refit(
         return towers, members, problem.encodings[:row_sets]
     g = choice.minimum if options.rule == "min" else choice.one_standard_error
     row_sets, encodings, dataset = problem.on_all_rows(options.refit_seeds)
-    epochs = int(trained.histories.best_epoch[g])
-    settings = replace(
-        options.settings(),
-        epochs=epochs,
-        schedule_epochs=options.epochs,
-        call_epochs=epochs,
-        batch_size=trained.plan.batch_size,
-        stopping=None,
-    )
-    again = train(network, dataset, row_sets, candidates.take([g]), loss=problem.loss, settings=settings)
-    variables = again.variables(0)
-    if not all(np.isfinite(leaf).all() for layer in variables.trainable for leaf in layer.values()):
-        raise TrainingError("The refit on all rows diverged, though the folds did not: use refit='ensemble'.")
+    search = {"trained": trained, "candidates": candidates, "strength": g}
+    variables = refit(network, dataset, row_sets, **search, loss=problem.loss, settings=options.settings())
     regularization = candidates.regularization(g)
     towers = [
         _tower(network, variables, r, 0, regularization, dataset.shift, dataset.scale) for r in range(row_sets.count)

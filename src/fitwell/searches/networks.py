@@ -1,0 +1,344 @@
+"""Search the regularization of any network that is written in JAX, from two plain functions."""
+
+from __future__ import annotations
+
+import inspect
+import time as clock
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from fitwell.analysis.scores import score
+from fitwell.analysis.selection import choose
+from fitwell.data.arrays import read_arrays, read_inputs
+from fitwell.data.row_sets import RowSets, folds, on_all_rows
+from fitwell.engine import noise
+from fitwell.engine.losses import CLASSIFICATION, REGRESSION, Loss
+from fitwell.engine.network import OnUnits, Variables
+from fitwell.engine.optimizers import Optimizer, adam
+from fitwell.engine.run import Trained
+from fitwell.engine.run import train as train_all
+from fitwell.engine.settings import Dataset, Settings
+from fitwell.errors import InputError, InputTypeError
+from fitwell.regularization.layers import Layers
+from fitwell.regularization.strengths import Candidates
+from fitwell.results import Result
+from fitwell.searches.answers import held_out_predictions, refit
+from fitwell.searches.options import Listener, Options
+
+LOSSES = {"log loss": CLASSIFICATION, "squared error": REGRESSION}
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network for `fitwell.train`, made of two plain JAX functions.
+
+    Attributes
+    ----------
+    init
+        ``init(key) -> parameters``: first weights from a JAX random key, a tree of arrays.
+    apply
+        ``apply(parameters, inputs) -> outputs``, inputs [rows, ...], outputs [rows, k]: logits for the log loss,
+        values [rows, 1] for the squared error. For dropout, ``apply(parameters, inputs, drop)``: call
+        ``drop(units)`` on what every hidden layer gives; it changes nothing in prediction.
+    kernels
+        ``kernels(path, array) -> bool``: which parameters penalties and weight dropout act on; `path` is the
+        parameter's place as text, such as ``['dense']['kernel']``. None takes all with two axes or more.
+
+    Examples
+    --------
+    >>> import jax, jax.numpy as jnp
+    >>> def init(key):
+    ...     return {"kernel": jax.random.normal(key, (4, 3)), "bias": jnp.zeros(3)}
+    >>> def apply(parameters, inputs):
+    ...     return inputs @ parameters["kernel"] + parameters["bias"]
+    >>> Network(init, apply).init(jax.random.key(0))["bias"].shape
+    (3,)
+    """
+
+    init: Callable[[jax.Array], Any]
+    apply: Callable[..., jax.Array]
+    kernels: Callable[[str, Any], bool] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("init", "apply"):
+            if not callable(getattr(self, name)):
+                raise InputTypeError(f"'{name}' must be a function. Got {type(getattr(self, name)).__name__}.")
+        if len(inspect.signature(self.apply).parameters) not in (2, 3):
+            raise InputTypeError(
+                "'apply' must take (parameters, inputs) or (parameters, inputs, drop). "
+                f"Got {inspect.signature(self.apply)}."
+            )
+
+    @property
+    def drops(self) -> bool:
+        """Whether `apply` takes `drop`."""
+        return len(inspect.signature(self.apply).parameters) == 3
+
+
+def train(
+    network: Network,
+    x: Any,
+    y: Any,
+    *,
+    loss: str | Loss | None = None,
+    cv: Any = 5,
+    repeats: int = 1,
+    groups: Any = None,
+    time: Any = None,
+    optimizer: Optimizer | None = None,
+    listener: Listener | None = None,
+    **options: Any,
+) -> Result:
+    """Search the regularization of a network of your own, every fold times every strength at once.
+
+    Parameters
+    ----------
+    network
+        Two functions; see `Network`.
+    x, y
+        Inputs, an array [n, ...] or a tree of such, and targets [n]: class indices or values (as they are, not
+        standardised).
+    loss
+        `"log loss"`, `"squared error"`, or a `fitwell.engine.losses.Loss` of your own; None takes the log loss for
+        whole numbers.
+    cv, repeats, groups, time
+        Folds; groups and moments are arrays [n]. See `fitwell.tune`.
+    optimizer
+        Of `fitwell.engine.optimizers`; None is Adam.
+    listener
+        Called while the search goes on.
+    **options
+        `strengths`, `regularizers`, `depth`, `learning_rate`, `epochs`, `batch_size`, `patience`, `schedule`, `rule`,
+        `seed`, `memory`: see `fitwell.tune`.
+
+    Returns
+    -------
+    Result
+        ``result.model`` holds the refit's parameters, ``result.predict(x)`` applies them.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        What is wrong with an argument, in a sentence.
+    TrainingError
+        Every network diverged, or memory is too small.
+
+    Examples
+    --------
+    >>> import jax, jax.numpy as jnp
+    >>> from sklearn.datasets import load_iris
+    >>> x, y = load_iris(return_X_y=True)
+    >>> def init(key):
+    ...     return {"hidden": jax.random.normal(key, (4, 16)) / 2, "output": jnp.zeros((16, 3))}
+    >>> def apply(parameters, inputs, drop):
+    ...     return drop(jnp.tanh(inputs @ parameters["hidden"])) @ parameters["output"]
+    >>> result = train(Network(init, apply), x, y, strengths=4, epochs=5)
+    >>> result.predict(x).shape
+    (150, 3)
+    """
+    begin = clock.perf_counter()
+    if not isinstance(network, Network):
+        raise InputTypeError(f"'network' must be a fitwell.Network. Got {type(network).__name__}.")
+    read, listener = _options(options), listener or Listener()
+    arrays = read_arrays(x, y)
+    targets, measured = _targets(arrays.targets, loss)
+    task = "classification" if measured is CLASSIFICATION else "regression"
+    splits = {"cv": cv, "repeats": repeats, "groups": groups, "time": time}
+    row_sets = folds(targets, task, seed=read.seed, **splits)
+    problem = _Problem(FunctionNetwork(network, _count_drops(network, arrays.inputs)), arrays.inputs, targets, measured)
+    settings = replace(read.settings(), optimizer=optimizer or adam())
+    trained, candidates = problem.search(row_sets, read, settings, listener)
+    choice = choose(trained.histories, candidates, row_sets.independent)
+    g = choice.chosen(read.rule)
+    parameters = problem.refit(trained, candidates, g, settings)
+    predictions = held_out_predictions(trained, candidates, choice)
+    scores = {name: score(task, targets, values) for name, values in predictions.items()}
+    return Result(
+        summary={"rows": arrays.rows, "inputs": [list(leaf.shape[1:]) for leaf in jax.tree.leaves(arrays.inputs)]},
+        plan=trained.plan,
+        candidates=candidates,
+        histories=trained.histories,
+        choice=choice,
+        predictor=FunctionPredictor(network, parameters, measured),
+        members=(g,),
+        refit="single",
+        ensemble_size=0,
+        scores=scores if measured in LOSSES.values() else {},
+        held_out_predictions=predictions,
+        folds=row_sets.independent,
+        loss_name=measured.name,
+        metric_name=measured.metric_name,
+        seed=read.seed,
+        seconds={**trained.seconds, "total": clock.perf_counter() - begin},
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """A network of two functions and its data."""
+
+    network: FunctionNetwork
+    inputs: Any
+    targets: np.ndarray
+    loss: Loss
+
+    def dataset(self, count: int) -> Dataset:
+        return Dataset(self.inputs, self.targets, False, np.zeros(count), np.ones(count))
+
+    def search(
+        self, row_sets: RowSets, options: Options, settings: Settings, listener: Listener
+    ) -> tuple[Trained, Candidates]:
+        layers = self.network.layers
+        names = [name for name in options.regularizers if layers.of(name)]
+        candidates = replace(options, regularizers=names).candidates(layers)
+        listening = {"on_plan": listener.on_plan, "on_progress": listener.on_progress}
+        dataset = self.dataset(row_sets.count)
+        trained = train_all(self.network, dataset, row_sets, candidates, loss=self.loss, settings=settings, **listening)
+        return trained, candidates
+
+    def refit(self, trained: Trained, candidates: Candidates, strength: int, settings: Settings) -> Any:
+        every = on_all_rows(len(self.targets))
+        search = {"trained": trained, "candidates": candidates, "strength": strength}
+        found = refit(self.network, self.dataset(1), every, **search, loss=self.loss, settings=settings)
+        return jax.tree.map(lambda leaf: leaf[0], found.trainable)
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionNetwork:
+    """The engine's network of two functions.
+
+    Attributes
+    ----------
+    functions
+        The user's.
+    drops
+        How often `apply` calls `drop`.
+    """
+
+    functions: Network
+    drops: int
+
+    @property
+    def layers(self) -> Layers:
+        """Where strengths act: kernels by their paths, dropped units by the order of the calls of `drop`."""
+        shapes = jax.eval_shape(self.functions.init, jax.random.key(0))
+        named = jax.tree_util.tree_leaves_with_path(shapes)
+        flags = jax.tree.leaves(self.penalised(shapes))
+        names = [jax.tree_util.keystr(path) for (path, _), yes in zip(named, flags, strict=True) if yes]
+        return Layers(tuple(names), tuple(f"drop_{i + 1}" for i in range(self.drops)))
+
+    def init(self, key: noise.Key, dtype: Any) -> Variables:
+        """Draw the first parameters."""
+        del dtype
+        return Variables(self.functions.init(jax.random.wrap_key_data(key, impl="threefry2x32")), ())
+
+    def penalised(self, trainable: Any) -> Any:
+        """Return which parameters are kernels."""
+        kernels = self.functions.kernels or (lambda path, array: len(array.shape) >= 2)
+        return jax.tree_util.tree_map_with_path(
+            lambda path, leaf: bool(kernels(jax.tree_util.keystr(path), leaf)), trainable
+        )
+
+    def apply(self, variables: Variables, inputs: Any, on_units: OnUnits | None) -> tuple[jax.Array, Any]:
+        """Apply the user's function."""
+        return apply(self.functions, variables.trainable, inputs, on_units), ()
+
+    def constrain(self, trainable: Any) -> Any:
+        """Every value is allowed."""
+        return trainable
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionPredictor:
+    """A trained network of two functions.
+
+    Attributes
+    ----------
+    network
+        The functions.
+    model
+        The parameters.
+    loss
+        What it was trained with: it says what outputs mean.
+    """
+
+    network: Network
+    model: Any
+    loss: Loss
+
+    def predict(self, inputs: Any) -> Any:
+        """Predict rows: probabilities [n, k], or values [n]."""
+        outputs = jax.jit(lambda parameters, x: apply(self.network, parameters, x, None))(
+            self.model, read_inputs(inputs)
+        )
+        return jax.tree.map(np.asarray, self.loss.predict(outputs))
+
+    def write(self, directory: Any) -> None:
+        """Refuse: functions cannot be written."""
+        raise InputError(
+            f"A network of two functions cannot be saved into '{directory}': save the parameters, `result.model`."
+        )
+
+
+def apply(network: Network, parameters: Any, inputs: Any, on_units: OnUnits | None) -> jax.Array:
+    """Apply a network, with a `drop` that numbers its calls."""
+    if not network.drops:
+        return network.apply(parameters, inputs)
+    calls = 0
+
+    def drop(units: jax.Array) -> jax.Array:
+        nonlocal calls
+        calls += 1
+        return on_units(units, calls - 1) if on_units else units
+
+    return network.apply(parameters, inputs, drop)
+
+
+def _count_drops(network: Network, inputs: Any) -> int:
+    """Call `apply` on shapes to see how often it drops, and whether it works at all."""
+    calls = 0
+
+    def count(units: jax.Array) -> jax.Array:
+        nonlocal calls
+        calls += 1
+        return units
+
+    def once(key: jax.Array, rows: Any) -> Any:
+        arguments = (network.init(key), rows)
+        return network.apply(*arguments, count) if network.drops else network.apply(*arguments)
+
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((2, *leaf.shape[1:]), leaf.dtype), inputs)
+    outputs = jax.eval_shape(once, jax.random.key(0), shapes)
+    for leaf in jax.tree.leaves(outputs):
+        if leaf.shape[:1] != (2,):
+            raise InputError(f"'apply' must give one row for each row of x. It gave shape {leaf.shape} for 2 rows.")
+    return calls
+
+
+def _options(given: Mapping[str, Any]) -> Options:
+    allowed = {"strengths", "regularizers", "depth", "learning_rate", "epochs", "batch_size", "patience", "schedule",
+               "rule", "seed", "memory"}  # fmt: skip
+    for name in given:
+        if name not in allowed:
+            raise InputTypeError(f"train() has no option '{name}'. It has: {', '.join(sorted(allowed))}.")
+    regularizers = given.get("regularizers", Options.regularizers)
+    names = (regularizers,) if isinstance(regularizers, str) else tuple(regularizers)
+    return Options(**{**given, "regularizers": names, "refit": "single"})
+
+
+def _targets(targets: Any, loss: str | Loss | None) -> tuple[np.ndarray, Loss]:
+    if not isinstance(targets, np.ndarray) or targets.reshape(len(targets), -1).shape[1] != 1:
+        raise InputError("'y' must be one array [n]: class indices or values.")
+    flat = targets.reshape(-1)
+    if loss is None:
+        loss = CLASSIFICATION if flat.dtype.kind == "i" else REGRESSION
+    if isinstance(loss, str) and loss not in LOSSES:
+        raise InputError(f"'loss' must be one of {', '.join(map(repr, LOSSES))}, or a Loss. Got {loss!r}.")
+    found = LOSSES[loss] if isinstance(loss, str) else loss
+    if found is CLASSIFICATION and (flat.dtype.kind != "i" or flat.min() < 0):
+        raise InputError("The log loss needs class indices, whole numbers from 0 on, in 'y'.")
+    return flat, found
