@@ -102,6 +102,9 @@ def tune(
     target: Annotated[str, typer.Option(help="Column to predict.")],
     out: Annotated[Path | None, typer.Option(help="New directory for the model and the whole search.")] = None,
     force: Annotated[bool, typer.Option(help="Replace the directory if it is an earlier run.")] = False,
+    model: Annotated[
+        Path | None, typer.Option(help="Compiled Keras model, a .keras file, in place of the dense network.")
+    ] = None,
     task: Annotated[
         str | None, typer.Option(help="classification or regression; decided by the target if not given.")
     ] = None,
@@ -112,6 +115,7 @@ def tune(
     hidden: Annotated[str, typer.Option(help="Units of the hidden layers.")] = "128,64",
     strengths: Annotated[int, typer.Option(help="Strengths to try; the first is no regularization.")] = 32,
     regularizers: Annotated[str, typer.Option(help="Any of l1, l2, dropout, weight_dropout.")] = "l2,dropout",
+    depth: Annotated[str, typer.Option(help="Of strengths: constant, funnel, rising or search.")] = "constant",
     learning_rate: Annotated[float | None, typer.Option(help="Fix Adam's step size; searched if not given.")] = None,
     epochs: Annotated[int, typer.Option(help="The most epochs; a search usually ends long before.")] = 150,
     batch_size: Annotated[int | None, typer.Option(help="Rows of a batch; decided by the rows if not given.")] = None,
@@ -139,6 +143,7 @@ def tune(
         "hidden": _units(hidden),
         "strengths": strengths,
         "regularizers": _names(regularizers),
+        "depth": depth,
         "learning_rate": learning_rate,
         "epochs": epochs,
         "batch_size": batch_size,
@@ -150,7 +155,7 @@ def tune(
         "memory": None if memory is None else _bytes(memory),
         "seed": seed,
     }
-    _tune(data, target, out, force, "none" if quiet else "json" if as_json else "text", options)
+    _tune(data, target, out, force, "none" if quiet else "json" if as_json else "text", options, model)
 
 
 @app.command(epilog="Example:  fitwell predict run/ new_patients.csv --out predictions.csv")
@@ -196,14 +201,29 @@ def demo(
     _tune(breast_cancer(), "diagnosis", out, False, "text", {"seed": seed})
 
 
-def _tune(data: Any, target: str, out: Path | None, force: bool, output: str, options: dict[str, Any]) -> None:
+def _tune(
+    data: Any,
+    target: str,
+    out: Path | None,
+    force: bool,
+    output: str,
+    options: dict[str, Any],
+    model: Path | None = None,
+) -> None:
     from fitwell.data.reading import as_frame
     from fitwell.directories import RUN_FILE, check_directory
+    from fitwell.keras.backend import check_backend
 
+    check_backend()
     if out is not None:
         check_directory(out, force=force, mark=RUN_FILE)
     frame = as_frame(data)  # before the seconds of importing JAX: a wrong path is answered at once
     from fitwell.tuning import tune as run
+
+    if model is not None:
+        from fitwell.keras.files import load_compiled
+
+        options = {**options, "model": load_compiled(model)}
 
     with _listening(output) as (console, listener):
         _training.set()

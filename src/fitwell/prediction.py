@@ -19,6 +19,7 @@ from fitwell.data.reading import as_frame
 from fitwell.data.target import LabelType, labels_of
 from fitwell.errors import FileError
 from fitwell.keras.backend import import_keras
+from fitwell.keras.heads import as_probabilities
 
 MODEL_FILE = "model.keras"
 ENCODING_FILE = "encoding.json"
@@ -59,8 +60,9 @@ class Predictor:
     target, task, classes, label_type
         What is predicted; `classes` are texts, written back as `label_type`.
     model
-        keras.Model: takes the encoded numbers (a list, if there are several encodings), gives probabilities [n, k] or
-        values [n, 1].
+        keras.Model: takes the encoded numbers (a list, if there are several encodings), gives what `head` says.
+    head
+        One of `fitwell.keras.heads.HEADS`: probabilities [n, k] and values [n, 1], unless the model is the user's own.
     """
 
     columns: tuple[Column, ...]
@@ -70,6 +72,7 @@ class Predictor:
     classes: tuple[str, ...]
     label_type: LabelType
     model: Any
+    head: str = "probabilities"
 
     def predict_numbers(self, table: Any) -> np.ndarray:
         """Predict rows of a table (a path, a data frame, an array).
@@ -82,7 +85,7 @@ class Predictor:
         raw = extract(frame, self.columns)
         parts = [slice(start, start + ROWS_AT_ONCE) for start in range(0, max(len(raw.numbers), 1), ROWS_AT_ONCE)]
         outputs = np.concatenate([self._predict_part(RawFeatures(raw.numbers[p], raw.codes[p])) for p in parts])
-        return outputs if self.task == "classification" else outputs[:, 0]
+        return as_probabilities(outputs, self.head) if self.task == "classification" else outputs[:, 0]
 
     def _predict_part(self, raw: RawFeatures) -> np.ndarray:
         encoded = [encoding.transform(raw) for encoding in self.encodings]
@@ -123,6 +126,7 @@ class Predictor:
             "task": self.task,
             "classes": list(self.classes),
             "label_type": self.label_type,
+            "head": self.head,
             "columns": [column.to_json() for column in self.columns],
             "encodings": [encoding.to_json() for encoding in self.encodings],
         }
@@ -166,6 +170,7 @@ def load(directory: str | Path) -> Predictor:
         columns = tuple(Column.from_json(item) for item in stored["columns"])
         encodings = tuple(Encoding.from_json(item) for item in stored["encodings"])
         about = {key: stored[key] for key in ("target", "task", "label_type")}
+        about["head"] = stored.get("head", "probabilities")
         classes = tuple(stored["classes"])
     except (KeyError, TypeError, ValueError) as error:
         raise FileError(f"'{directory / ENCODING_FILE}' is damaged ({error}): tune again.") from error

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fitwell.engine.network import DenseNetwork
-from fitwell.errors import InputError
+from fitwell.errors import InputError, InputTypeError
 from fitwell.keras.backend import check_backend, import_keras
 from fitwell.regularization.grids import DEFAULT_COUNT, DEFAULT_REGULARIZERS
 from fitwell.results import Result
@@ -24,6 +24,7 @@ def tune(
     target: Any = None,
     y: Any = None,
     *,
+    model: Any = None,
     task: str | None = None,
     cv: Any = 5,
     repeats: int = 1,
@@ -48,39 +49,56 @@ def tune(
     weights: str = "fresh",
     listener: Listener | None = None,
 ) -> Result:
-    """Search the regularization of a dense network on a table, every fold times every strength at once.
+    """Search the regularization of a network, every fold times every strength at once.
 
-    The objective is ``mean loss + l1 * sum |w| + l2 * sum w**2`` over all kernels, with the log loss (classification)
-    or the squared error of the standardised target (regression).
+    ``tune(table, target)`` trains a dense network on a table; ``tune(model, x, y)`` your own compiled Keras model on
+    what `keras.Model.fit` takes; ``tune(table, target, model=model)`` your Keras model on a table's encoded columns.
+
+    The objective is ``mean loss + l1 * sum |w| + l2 * sum w**2`` over all penalised kernels; for a dense network the
+    loss is the log loss (classification) or the squared error of the standardised target (regression), for a Keras
+    model what it was compiled with.
 
     Parameters
     ----------
     table
-        Path of a CSV, TSV, Parquet, Arrow or JSON-lines file, a data frame of any library, or an array [n, d].
+        Path of a CSV, TSV, Parquet, Arrow or JSON-lines file, a data frame of any library, or an array [n, d]; or a
+        `keras.Model` (or `fitwell.opened` of one), which is not touched.
     target
-        Name of a column, or an array [n].
+        Name of a column, or an array [n]. After a model: x, an array [n, ...], a tuple, list or dict of such, a data
+        frame, or an iterable of batches ``(x, y)`` (read once into memory).
+    y
+        After a model: the targets, likewise; left out with batches.
+    model
+        A compiled Keras model for a table, in the place of the dense network; it must take as many inputs as the
+        encoded table has.
     task
         `"classification"` or `"regression"`; None decides by the target.
     cv, repeats
         Number of folds (stratified for classes) or a scikit-learn splitter, and how often they are drawn anew.
     groups, time
-        Names of columns: rows of one group stay in one fold; or each fold trains on earlier rows only.
+        Names of columns (arrays [n] with a model): rows of one group stay in one fold; or each fold trains on earlier
+        rows only.
     hidden
         Units of the hidden layers: wide enough to overfit.
     strengths
         How many candidates to draw from the default ranges, or the candidates themselves, such as
-        ``[{"l2": 0.01}, {"dropout": 0.3}]``. No regularization at all is always the first candidate.
+        ``[{"l2": 0.01}, {"dropout": 0.3}]``. No regularization at all is always the first candidate, and a Keras model
+        as it was given the second, if it has regularization of its own; the strengths of all others replace that. A
+        strength may also be a mapping by layer name or a `fitwell.Depth`.
     regularizers
         Which to search when `strengths` is a number: any of `l1`, `l2`, `dropout`, `weight_dropout`.
+    depth
+        How strengths change with depth: `"constant"`, `"funnel"`, `"rising"`, or `"search"`.
     learning_rate
-        Fixes Adam's step size. None searches it with the strengths when their number is given, else it is 1e-3.
+        Fixes Adam's step size. None searches it with the strengths when their number is given, else it is 1e-3; a
+        Keras model keeps the optimizer and the rate that it was compiled with.
     epochs, batch_size, patience, schedule
         The most epochs (a search usually ends long before); rows of a batch (None: an eighth of the rows, 16 to 256);
         epochs without improvement after which a strength stops; `"constant"` or `"cosine"`.
     refit
         `"ensemble"` averages the fold networks of the best strengths, nothing is trained again; `"single"` trains one
         network on all rows. None takes the ensemble, and a single network with `time`, where early folds have seen
-        little.
+        little. A Keras model always comes back as one network trained on all rows.
     rule
         Which strength a single refit takes: `"1se"`, or `"min"`.
     refit_seeds
@@ -89,6 +107,12 @@ def tune(
         Makes everything repeatable to the bit on one machine.
     memory
         Bytes that training may use; None takes half of what is free.
+    sample_weight, class_weight
+        With a Keras model: weights of rows [n], in training and where losses are measured; or of classes, a dict from
+        class to weight, in training only.
+    weights
+        Where a Keras model's training starts in every fold: `"fresh"` draws new first weights by its initializers (what
+        is frozen stays), so that nothing of held-out rows can be in them; `"given"` starts from the weights it has.
     listener
         Called while the search goes on.
 
@@ -138,11 +162,19 @@ def tune(
         _check_model_options(refit, refit_seeds)
         keras = {"sample_weight": sample_weight, "class_weight": class_weight, "weights": weights}
         return tune_model(opened, target, y, options, listener, splits=splits, **keras)
+    if model is not None and (opened := _opened(model)) is None:
+        raise InputTypeError(f"'model' must be a keras.Model or fitwell.opened(model). Got {type(model).__name__}.")
     if y is not None or sample_weight is not None or class_weight is not None:
         raise InputError("'y', 'sample_weight' and 'class_weight' go with a Keras model: fitwell.tune(model, x, y).")
-    options.candidates(DenseNetwork.layers_of(options.hidden))  # wrong strengths are refused before the table is read
+    if opened is None:
+        options.candidates(DenseNetwork.layers_of(options.hidden))  # wrong ones are refused before the table is read
     problem = read_problem(table, target, task=task, seed=seed, **splits)
-    return tune_table(problem, options, listener)
+    if opened is None:
+        return tune_table(problem, options, listener)
+    from fitwell.searches.models_on_tables import tune_model_on_table
+
+    _check_model_options(refit, refit_seeds)
+    return tune_model_on_table(problem, opened, options, listener)
 
 
 def _opened(table: Any) -> Opened | None:

@@ -308,7 +308,7 @@ def separable(rate: float, penalty: float) -> Any:
             layers.SeparableConv2D(4, 2, activation="relu", depthwise_regularizer=_l2(penalty)),
             layers.SpatialDropout2D(rate),
             layers.DepthwiseConv2D(2, depthwise_regularizer=_l1(penalty)),
-            layers.AveragePooling2D(),
+            layers.AveragePooling2D(2),
             layers.Flatten(),
             layers.Dense(1),
         ]
@@ -405,7 +405,7 @@ def einsum(rate: float, penalty: float) -> Any:
     return keras.Sequential(
         [
             keras.Input((3, 4)),
-            layers.EinsumDense("abc,cd->abd", (None, 5), "d", "relu", kernel_regularizer=_l2(penalty)),
+            layers.EinsumDense("abc,cd->abd", (3, 5), "relu", "d", kernel_regularizer=_l2(penalty)),
             layers.Flatten(),
             layers.Dense(1),
         ]

@@ -109,6 +109,7 @@ def make_plan(
     data_bytes: int,
     budget: int,
     block_strengths: int | None = None,
+    block_networks: int = BLOCK_NETWORKS,
     flops_per_second: float = 0.0,
     halving: bool = True,
 ) -> Plan:
@@ -122,7 +123,7 @@ def make_plan(
         `block_strengths` is not a multiple of the devices.
     """
     devices = min(devices, strengths)
-    block = block_strengths or _block_strengths(row_sets, strengths, devices)
+    block = block_strengths or _block_strengths(row_sets, strengths, devices, block_networks)
     if block % devices:
         raise InputError(f"The strengths of a block must be a multiple of the {devices} devices. Got {block}.")
     kept = data_bytes + row_sets * strengths * work.variable_bytes  # every strength's best variables, on the host
@@ -155,9 +156,9 @@ def make_plan(
     )
 
 
-def _block_strengths(row_sets: int, strengths: int, devices: int) -> int:
-    """About `BLOCK_NETWORKS` networks, spread evenly over the blocks and the devices."""
-    most = max(devices, BLOCK_NETWORKS // row_sets // devices * devices)
+def _block_strengths(row_sets: int, strengths: int, devices: int, networks: int) -> int:
+    """About so many networks, spread evenly over the blocks and the devices."""
+    most = max(devices, networks // row_sets // devices * devices)
     blocks = math.ceil(strengths / most)
     return math.ceil(strengths / blocks / devices) * devices
 

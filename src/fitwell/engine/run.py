@@ -214,6 +214,7 @@ def _prepare(
         data_bytes=dataset.bytes * (1 + len(devices)),  # the host's, and a copy on each device
         budget=machine.memory_budget(devices) if settings.memory is None else settings.memory,
         block_strengths=settings.block_strengths,
+        block_networks=settings.block_networks,
         flops_per_second=machine.measure_speed() if estimate else 0.0,
         halving=settings.stopping is not None,
     )

@@ -11,6 +11,7 @@ import numpy as np
 
 from fitwell.engine.network import Variables
 from fitwell.engine.optimizers import Optimizer, adam
+from fitwell.engine.plan import BLOCK_NETWORKS
 from fitwell.engine.stopping import Stopping
 from fitwell.errors import InputError
 
@@ -80,6 +81,8 @@ class Settings:
     devices, block_strengths, memory
         Placement: at most so many devices, strengths of a block, bytes. None decides by the machine. Curves only change
         by rounding; when memory is so small that strengths train in waves, each wave halves by itself.
+    block_networks
+        Networks that are trained together, if memory allows: more of them, and what they compute leaves the cache.
     call_epochs
         Epochs trained between two decisions.
     schedule_epochs
@@ -94,6 +97,7 @@ class Settings:
     seed: int = 0
     devices: int | None = None
     block_strengths: int | None = None
+    block_networks: int = BLOCK_NETWORKS
     memory: int | None = None
     call_epochs: int = 5
     schedule_epochs: int | None = None

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fitwell.keras.backend import import_keras
-from fitwell.keras.rebuilding import Graph, Layer, is_graph
+from fitwell.keras.rebuilding import Graph, Layer, from_config, is_graph
 
 REGULARIZERS = {
     "kernel": "kernel_regularizer",
@@ -20,7 +20,7 @@ REGULARIZERS = {
     "depthwise_kernel": "depthwise_regularizer",
     "pointwise_kernel": "pointwise_regularizer",
 }
-"""A kernel's name in its layer to the argument that holds its regularizer: the kernels that penalties act on."""
+"""A kernel's name in its layer to the argument that holds its regularizer (but see `regularizer_argument`)."""
 
 ELEMENTWISE = frozenset(
     [
@@ -141,12 +141,13 @@ def kernels(model: Any) -> list[Kernel]:
             (attribute, inner, variable)
             for inner in parts(layer)
             for attribute in REGULARIZERS
-            if id(variable := getattr_built(inner, attribute)) in order and _writable(layer, attribute)
+            if id(variable := getattr_built(inner, attribute)) in order
+            and _has_key(layer.get_config(), regularizer_argument(inner, attribute))
         ]
         several = len({attribute for attribute, _, _ in owned}) > 1
         for attribute, inner, variable in owned:
             place = f"{named[id(layer)]}:{attribute}" if several else named[id(layer)]
-            l1, l2 = penalties_of(getattr(inner, REGULARIZERS[attribute], None))
+            l1, l2 = penalties_of(getattr(inner, regularizer_argument(inner, attribute), None))
             rate = number(getattr(layer, "dropout_rate", 0.0))  # of fitwell.layers.Dense
             found[order[id(variable)]] = Kernel(place, layer, variable, l1, l2, rate)
     return [found[i] for i in sorted(found)]
@@ -167,7 +168,7 @@ def unit_places(model: Any, graphs: dict[int, Graph], wanted: Sequence[str] | No
     found: list[UnitPlace] = []
     for layer in walk(model):
         for inner in parts(layer):
-            if is_dropout(inner) and (inner is layer or number(inner.rate) > 0) and layer.trainable:
+            if is_dropout(inner) and layer.trainable and (inner is layer or _searchable(model, layer, inner)):
                 name = named[id(layer)] if inner is layer else f"{named[id(layer)]}:{inner.name}"
                 found.append(UnitPlace(name, inner, number(inner.rate)))
         found += [UnitPlace(named[id(head)], end, None) for head, end in ends if end is layer]
@@ -202,14 +203,41 @@ def is_penalty(regularizer: Any) -> bool:
     return type(regularizer) in (regularizers.L1, regularizers.L2, regularizers.L1L2)
 
 
+def regularizer_argument(layer: Layer, attribute: str) -> str:
+    """Return the argument that holds the regularizer of a kernel; depthwise convolutions call theirs otherwise."""
+    if attribute == "kernel" and hasattr(layer, "depthwise_regularizer"):
+        return REGULARIZERS["depthwise_kernel"]
+    return REGULARIZERS[attribute]
+
+
+def rate_argument(layer: Layer, inner: Layer) -> str | None:
+    """Return the argument of a layer that says the rate of a dropout inside it; None if no argument does.
+
+    A layer of somebody's own is asked by making it anew with another rate.
+    """
+    config, rate = layer.get_config(), number(inner.rate)
+    if "dropout" in config and type(layer).__module__.startswith("keras."):
+        return "dropout"
+    place = next(i for i, part in enumerate(parts(layer)) if part is inner)
+    for key, value in config.items():
+        if isinstance(value, float | int) and not isinstance(value, bool) and value == rate:
+            changed = dict(enumerate(parts(from_config(layer, **{key: rate / 2})))).get(place)
+            if changed is not None and is_dropout(changed) and number(changed.rate) == rate / 2:
+                return key
+    return None
+
+
 def getattr_built(layer: Layer, attribute: str) -> Any:
     """Return a layer's variable, or None where it has none (yet)."""
     return getattr(layer, attribute, None) if layer.built else None
 
 
-def _writable(layer: Layer, attribute: str) -> bool:
-    """Whether a regularizer of the kernel can be written into the configuration of its outermost layer."""
-    return _has_key(layer.get_config(), REGULARIZERS[attribute])
+def _searchable(model: Any, layer: Layer, inner: Layer) -> bool:
+    """Whether another rate can be written into a layer that drops units inside; if not, it stays as it is.
+
+    In a subclassed model rates are set on the layers themselves.
+    """
+    return number(inner.rate) > 0 and (not is_graph(model) or rate_argument(layer, inner) is not None)
 
 
 def _has_key(config: Any, key: str) -> bool:

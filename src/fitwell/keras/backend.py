@@ -26,7 +26,7 @@ def import_keras() -> Any:
     backend = keras.backend.backend()
     if backend != BACKEND:
         raise InputError(
-            f"fitwell runs Keras on JAX, and Keras was imported with the backend '{backend}': set "
+            f"Keras must run on JAX here, and Keras was imported with the backend '{backend}': set "
             f"KERAS_BACKEND={BACKEND} before Keras is imported, or import fitwell first."
         )
     return keras
@@ -36,7 +36,7 @@ def _check_asked() -> None:
     asked = os.environ.setdefault("KERAS_BACKEND", BACKEND)
     if asked != BACKEND:
         raise InputError(
-            f"fitwell runs Keras on JAX, and KERAS_BACKEND is '{asked}': set KERAS_BACKEND={BACKEND}, or unset it."
+            f"Keras must run on JAX here, and KERAS_BACKEND is '{asked}': set KERAS_BACKEND={BACKEND}, or unset it."
         )
 
 

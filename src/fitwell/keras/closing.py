@@ -70,8 +70,8 @@ class _Writer:
         self.added = {id(p.layer) for p in network.places if p.rate is None}
         self.penalties: dict[int, dict[str, Any]] = {}
         for kernel in network.kernels:
-            attribute = next(a for layer in parts(kernel.layer) if (a := _attribute(layer, kernel.variable)))
-            self.penalties.setdefault(id(kernel.layer), {})[REGULARIZERS[attribute]] = self._regularizer(kernel.place)
+            argument = next(a for layer in parts(kernel.layer) if (a := _argument(layer, kernel.variable)))
+            self.penalties.setdefault(id(kernel.layer), {})[argument] = self._regularizer(kernel.place)
 
     def make(self, layer: Layer) -> Layer:
         """Make a layer anew with the strengths of its places, and without any regularization of its own."""
@@ -84,9 +84,12 @@ class _Writer:
         config = copying.deepcopy(layer.get_config())
         for key in _keys(config, "_regularizer"):
             _write(config, key, self.penalties.get(id(layer), {}).get(key))
-        inner = next((rate for p in parts(layer) if p is not layer and (rate := self.rates.get(id(p))) is not None), 0)
         for key in ("dropout", "recurrent_dropout"):
-            _write(config, key, inner if key == "dropout" else 0.0)
+            if type(layer).__module__.startswith("keras."):  # what others mean by it is not known
+                _write(config, key, 0.0)
+        for inner in parts(layer):
+            if inner is not layer and id(inner) in self.rates:
+                config[anatomy.rate_argument(layer, inner)] = self.rates[id(inner)]
         return plain(layer, **config)
 
     def behind(self, layer: Layer) -> Layer | None:
@@ -103,12 +106,16 @@ class _Writer:
         for old, new in pairs:
             if id(old) in self.rates:
                 new.rate = self.rates[id(old)]
-            for attribute, argument in REGULARIZERS.items():
-                if hasattr(new, argument):
-                    regularizer = self.penalties.get(id(old), {}).get(argument)
+            for attribute in REGULARIZERS:
+                argument = anatomy.regularizer_argument(new, attribute)
+                if hasattr(new, argument) and anatomy.getattr_built(new, attribute) is not None:
+                    regularizer = self._of_variable(getattr(old, attribute), argument)
                     setattr(new, argument, regularizer and import_keras().regularizers.get(regularizer))
-                    if anatomy.getattr_built(new, attribute) is not None:
-                        getattr(new, attribute).regularizer = getattr(new, argument)
+                    getattr(new, attribute).regularizer = getattr(new, argument)
+
+    def _of_variable(self, variable: Any, argument: str) -> Any:
+        layer = next((kernel.layer for kernel in self.network.kernels if kernel.variable is variable), None)
+        return self.penalties.get(id(layer), {}).get(argument)
 
     def _regularizer(self, place: str) -> dict[str, Any] | None:
         """One of Keras's regularizers as a configuration."""
@@ -120,8 +127,9 @@ class _Writer:
         return keras.regularizers.serialize(made or keras.regularizers.L2(l2))
 
 
-def _attribute(layer: Layer, variable: Any) -> str | None:
-    return next((a for a in REGULARIZERS if anatomy.getattr_built(layer, a) is variable), None)
+def _argument(layer: Layer, variable: Any) -> str | None:
+    held = (a for a in REGULARIZERS if anatomy.getattr_built(layer, a) is variable)
+    return next((anatomy.regularizer_argument(layer, a) for a in held), None)
 
 
 def _nothing(layer: Layer) -> None:

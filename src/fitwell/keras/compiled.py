@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from keras.src.backend import set_keras_mask  # Keras has no public name for it
 
 from fitwell.engine.losses import Loss
 from fitwell.errors import InputError
@@ -82,7 +83,7 @@ def make_loss(copy: Any, targets: Targets, sample_outputs: Any) -> Loss:
 
     def one_metric(outputs: Outputs, row: Targets) -> jax.Array:
         with _scope(copy):
-            return copy.compute_metrics(None, keras_targets(row.values), outputs.predictions, None)[metric]
+            return copy.compute_metrics(None, keras_targets(row.values), _masked(outputs), None)[metric]
 
     def per_row(outputs: Outputs, rows: Targets) -> jax.Array:
         losses = _by_row(one_loss, outputs, rows)
@@ -126,7 +127,14 @@ def keras_targets(values: Any) -> Any:
 
 def _loss_of(copy: Any, outputs: Outputs, values: Any, weight: Any) -> jax.Array:
     with _scope(copy):
-        return copy.compute_loss(None, keras_targets(values), outputs.predictions, weight, training=False)
+        return copy.compute_loss(None, keras_targets(values), _masked(outputs), weight, training=False)
+
+
+def _masked(outputs: Outputs) -> Any:
+    """Predictions with their masks, as Keras's losses and metrics look for them."""
+    for leaf, mask in zip(jax.tree.leaves(outputs.predictions), outputs.masks, strict=False):
+        set_keras_mask(leaf, mask)
+    return outputs.predictions
 
 
 def _scope(copy: Any) -> Any:
@@ -138,11 +146,11 @@ def _scope(copy: Any) -> Any:
 def _by_row(of_one: Any, outputs: Outputs, rows: Targets) -> jax.Array:
     """Apply a function of batches to every row as a batch of one."""
 
-    def one(predictions: Any, row: Targets) -> jax.Array:
-        predictions, row = jax.tree.map(lambda leaf: leaf[None], (predictions, row))
-        return of_one(Outputs(predictions, None), row)
+    def one(*arguments: Any) -> jax.Array:
+        predictions, masks, row = jax.tree.map(lambda leaf: leaf[None], arguments)
+        return of_one(Outputs(predictions, None, masks), row)
 
-    return jax.vmap(one)(outputs.predictions, rows)
+    return jax.vmap(one)(outputs.predictions, outputs.masks, rows)
 
 
 def _has_mean_metric(copy: Any) -> bool:

@@ -94,6 +94,15 @@ def patch_elements(layer: Any, input_shape: Sequence[int]) -> int:
     return positions * math.prod(layer.kernel_size) * channels
 
 
+def input_shape(layer: Any) -> tuple[int, ...] | None:
+    """Return the shape of a row of what a layer takes; None where it is not known (in subclassed models)."""
+    try:
+        shape = layer.input.shape[1:]
+    except (AttributeError, ValueError):
+        return None
+    return None if any(length is None for length in shape) else tuple(shape)
+
+
 def networks_at_once(elements: int, itemsize: int = 4) -> int:
     """
     Say how many networks a program should train at once, at most, on a CPU.

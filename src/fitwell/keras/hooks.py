@@ -8,7 +8,7 @@ in all others; and dense and convolutional layers are computed in an equal way t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -81,7 +81,7 @@ class Own:
     names: tuple[str, ...]
 
 
-def install(copy: Any, places: list[UnitPlace], counterparts: dict[int, Layer]) -> Own:
+def install(copy: Any, places: list[UnitPlace], counterparts: dict[int, Layer], penalised: Collection[int]) -> Own:
     """Wrap the layers of a private copy, and take its own regularizers off.
 
     Parameters
@@ -90,6 +90,8 @@ def install(copy: Any, places: list[UnitPlace], counterparts: dict[int, Layer]) 
         Of the original, in the order of the strengths.
     counterparts
         id of an original's layer to the copy's.
+    penalised
+        Numbers of the trainable variables on which the strengths of penalties act.
     """
     for layer in (inner for outer in walk(copy) for inner in parts(outer)):
         faster = _dense(layer) if _is_plain_dense(layer) else batched_call(layer)
@@ -101,20 +103,14 @@ def install(copy: Any, places: list[UnitPlace], counterparts: dict[int, Layer]) 
     for number, place in enumerate(places):
         layer = counterparts[id(place.layer)]
         layer.call = _behind(layer, number) if place.rate is None else _dropping(layer, number)
-    return _take_off(copy, names)
+    return _take_off(copy, penalised, names)
 
 
-def _take_off(copy: Any, names: list[str]) -> Own:
-    kernel_penalties = {
-        id(getattr(layer, attribute, None))
-        for outer in walk(copy)
-        for layer in parts(outer)
-        for attribute in ("kernel", "recurrent_kernel", "depthwise_kernel", "pointwise_kernel")
-    }
+def _take_off(copy: Any, penalised: Collection[int], names: list[str]) -> Own:
     others: list[tuple[int, Any]] = []
     for number, variable in enumerate(copy.trainable_variables):
         regularizer = variable.regularizer
-        if regularizer is not None and not (is_penalty(regularizer) and id(variable) in kernel_penalties):
+        if regularizer is not None and not (is_penalty(regularizer) and number in penalised):
             others.append((number, regularizer))
             names.append(f"{type(regularizer).__name__} of {variable.path}")
         variable.regularizer = None

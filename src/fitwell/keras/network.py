@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from keras.src.backend import get_keras_mask  # Keras has no public name for it
 
 from fitwell.engine import noise
 from fitwell.engine.network import OnUnits, Variables
@@ -26,11 +27,15 @@ class Outputs(NamedTuple):
     predictions
         Its outputs, [rows, ...] or a tree of such.
     added
-        [], what it adds to the loss itself (`add_loss`, and in training its own penalties); None if nothing.
+        What it adds to the loss itself (`add_loss`, and in training its own penalties): [] in training; [rows] in
+        prediction, each row for itself, so that none depends on its neighbours. None if nothing.
+    masks
+        For each array of the predictions, [rows, ...], what a loss counts of it (padding is left out); None for all.
     """
 
     predictions: Any
     added: Any
+    masks: Any = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,19 +83,31 @@ class KerasNetwork:
 
     def apply(self, variables: Variables, inputs: Any, on_units: OnUnits | None) -> tuple[Outputs, Any]:
         """Return the model's outputs and the state that training changes; see `Network.apply`."""
+        with hooks.training_step(on_units) as step:
+            predictions, after, losses = self._called(variables, inputs, training=step is not None)
+        added = self._added_by_row(variables, inputs) if losses else None
+        if step is not None:
+            penalties = [*step.penalties, *(f(variables.trainable[number]) for number, f in self.own.variables)]
+            terms = [*losses, *(step.on_units.own * jnp.sum(penalty) for penalty in penalties)]
+            added = sum(jnp.sum(term) for term in terms) if terms else None
+        masks = tuple(get_keras_mask(leaf) for leaf in jax.tree.leaves(predictions))
+        return Outputs(predictions, added, masks), [after[number] for number in self._changing]
+
+    def _called(self, variables: Variables, inputs: Any, training: bool) -> Any:
+        """Outputs, all non-trainable variables afterwards, and losses that layers add."""
         state = [jnp.asarray(value) for value in self._constant]
         for number, value in zip(self._changing, variables.state, strict=True):
             state[number] = value
-        with hooks.training_step(on_units) as step:
-            predictions, after, losses = self.copy.stateless_call(
-                list(variables.trainable), state, keras_inputs(inputs), training=step is not None, return_losses=True
-            )
-        added = list(losses)
-        if step is not None:
-            penalties = [*step.penalties, *(f(variables.trainable[number]) for number, f in self.own.variables)]
-            added += [step.on_units.own * jnp.sum(penalty) for penalty in penalties]
-        total = sum(jnp.sum(loss) for loss in added) if added else None
-        return Outputs(predictions, total), [after[number] for number in self._changing]
+        return self.copy.stateless_call(
+            list(variables.trainable), state, keras_inputs(inputs), training=training, return_losses=True
+        )
+
+    def _added_by_row(self, variables: Variables, inputs: Any) -> Any:
+        def one(row: Any) -> Any:
+            alone = jax.tree.map(lambda leaf: leaf[None], row)
+            return sum(jnp.sum(loss) for loss in self._called(variables, alone, training=False)[2])
+
+        return jax.vmap(one)(inputs)
 
     def constrain(self, trainable: Any) -> Any:
         """Apply the variables' constraints, as Keras does after every step."""
@@ -153,7 +170,7 @@ def open_network(
     places = anatomy.unit_places(original, graphs, dropout_after)
     numbers = {id(v): i for i, v in enumerate(original.trainable_variables)}
     chosen = {numbers[id(kernel.variable)] for kernel in kernels}
-    own = hooks.install(copy, places, counterparts)
+    own = hooks.install(copy, places, counterparts, chosen)
     values = [np.asarray(v) for v in copy.trainable_variables], [np.asarray(v) for v in copy.non_trainable_variables]
     changing = _changing(copy, values, sample)
     return KerasNetwork(

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import polars as pl
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from fitwell.engine.plan import Plan
-from fitwell.results import Result
+from fitwell.results import LEAVE_IT_ALONE, Result
 
+HEADINGS = {"weight_dropout": "weight dropout", "share_of_zeros": "weights at zero"}
 SHOWN = 10
 """Strengths in the printed table; all are in the saved one."""
 
@@ -45,6 +47,8 @@ def found(result: Result) -> list[RenderableType]:
     """Say what the search found: the unregularized network, the best strengths, the choice, the scores."""
     parts: list[RenderableType] = [Text(""), *_unregularized(result), Text(""), strengths(result), Text("")]
     parts += _choice(result)
+    if result.layers is not None:
+        parts += [Text(""), layers(result.layers)]
     parts += [Text(""), *scores(result), *_remarks(result)]
     return parts
 
@@ -62,6 +66,17 @@ def strengths(result: Result) -> Table:
         numbers = [f"{row[name]:.3g}" for name in [*names, "learning_rate"]]
         losses = [f"{row[name]:.4g}" for name in ("held_out_loss", "standard_error", "paired_error", "train_loss")]
         table.add_row(*numbers, *losses, str(row["best_epoch"]), _mark(result, row["strength"]))
+    return table
+
+
+def layers(chosen: pl.DataFrame) -> Table:
+    """The strengths of the network that is handed over, by layer, and the share of its weights that are zero."""
+    table = Table(title="The network handed over", title_justify="left", title_style="")
+    names = [name for name in chosen.columns if name == "layer" or chosen[name].drop_nulls().len()]
+    for name in names:
+        table.add_column(HEADINGS.get(name, name), justify="left" if name == "layer" else "right")
+    for row in chosen.select(names).to_dicts():
+        table.add_row(*(_cell(name, value) for name, value in row.items()))
     return table
 
 
@@ -107,6 +122,8 @@ def _choice(result: Result) -> list[RenderableType]:
         f"One standard error  {_chosen(result, result.choice.one_standard_error)}",
         "(the most regularized strength within one standard error, that of the paired difference to the minimum)",
     ]
+    if result.choice.leave_alone:
+        lines.append(LEAVE_IT_ALONE)
     return [Text(line) for line in lines]
 
 
@@ -126,9 +143,17 @@ def _remarks(result: Result) -> list[RenderableType]:
     return [Text(f"{diverged} networks of {strengths} diverged; they rank last, the others are not affected.")]
 
 
+def _cell(name: str, value: Any) -> str:
+    if value is None or name == "layer":
+        return value or ""
+    return f"{value:.1%}" if name == "share_of_zeros" else f"{value:.3g}"
+
+
 def _mark(result: Result, strength: int) -> str:
+    given = {"as given": result.candidates.given} if result.candidates.given else {}
     marks = {
         "unregularized": 0,
+        **given,
         "minimum": result.choice.minimum,
         "one standard error": result.choice.one_standard_error,
     }
@@ -137,6 +162,7 @@ def _mark(result: Result, strength: int) -> str:
 
 def _scored(result: Result, name: str) -> str:
     names = {
+        "as_given": "as given, best epoch",
         "unregularized": "unregularized, best epoch",
         "one_standard_error": "one standard error",
         "ensemble": f"mean of the best {result.ensemble_size}",

@@ -17,12 +17,15 @@ from fitwell.data.row_sets import RowSets, folds, on_all_rows
 from fitwell.engine.devices import available_devices, memory_budget
 from fitwell.engine.losses import Loss
 from fitwell.engine.network import Variables
-from fitwell.engine.run import Trained, train
+from fitwell.engine.plan import BLOCK_NETWORKS
+from fitwell.engine.run import Trained, default_batch_size, train
 from fitwell.engine.settings import Dataset, Settings
 from fitwell.errors import InputError
+from fitwell.keras.anatomy import parts, walk
 from fitwell.keras.backend import import_keras
 from fitwell.keras.closing import close, zeros
 from fitwell.keras.compiled import Targets, compile_arguments, make_loss, score
+from fitwell.keras.convolutions import input_shape, networks_at_once, patch_elements
 from fitwell.keras.network import KerasNetwork, first_weights, given_weights, keras_inputs
 from fitwell.keras.opening import Opened
 from fitwell.keras.optimizers import Translated, translate
@@ -162,7 +165,7 @@ def train_problem(
         row_sets,
         candidates,
         loss=problem.loss,
-        settings=_settings(problem, options),
+        settings=replace(_settings(problem, options), block_networks=_block_networks(problem, row_sets, options)),
         on_plan=listener.on_plan,
         on_progress=listener.on_progress,
     )
@@ -254,6 +257,14 @@ def _with_second(values: np.ndarray, own: np.ndarray) -> np.ndarray:
 def _settings(problem: ModelProblem, options: Options) -> Settings:
     schedule = problem.optimizer.schedule or options.schedule
     return replace(options.settings(), optimizer=problem.optimizer.optimizer, schedule=schedule)
+
+
+def _block_networks(problem: ModelProblem, row_sets: RowSets, options: Options) -> int:
+    """Networks that are trained together: fewer where convolutions fill the cache."""
+    batch_size = options.batch_size or default_batch_size(int(row_sets.n_train.max()))
+    layers = [inner for layer in walk(problem.network.original) for inner in parts(layer)]
+    elements = sum(patch_elements(layer, (batch_size, *shape)) for layer in layers if (shape := input_shape(layer)))
+    return min(BLOCK_NETWORKS, networks_at_once(elements)) if elements else BLOCK_NETWORKS
 
 
 def _read(x: Any, y: Any, sample_weight: Any, class_weight: Any, options: Options) -> Arrays:

@@ -1,0 +1,83 @@
+"""What a Keras model's outputs mean for a table's target, and what its loss wants that target to be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fitwell.errors import InputError
+from fitwell.keras.backend import import_keras
+
+HEADS = ("probabilities", "logits", "probability", "logit", "values")
+"""Of k classes, their logits; of the second of two classes, its logit; numbers of a regression."""
+
+
+def head_of(model: Any, classes: int) -> str:
+    """Return which of `HEADS` a compiled model has.
+
+    Parameters
+    ----------
+    classes
+        k, or 0 for regression.
+
+    Raises
+    ------
+    InputError
+        The model has several outputs, or not as many numbers as the target needs.
+    """
+    outputs = _width(model)
+    if classes == 0:
+        if outputs != 1:
+            raise InputError(f"The model gives {outputs} numbers, and the target is one number: end it with Dense(1).")
+        return "values"
+    logits = from_logits(model.loss)
+    if outputs == 1 and classes == 2:
+        return "logit" if logits else "probability"
+    if outputs != classes:
+        raise InputError(
+            f"The model gives {outputs} numbers, and the target has {classes} classes: end it with Dense({classes})."
+        )
+    return "logits" if logits else "probabilities"
+
+
+def targets_for(model: Any, head: str, values: np.ndarray, classes: int, dtype: Any) -> np.ndarray:
+    """Return a table's target [n] as the model's loss takes it."""
+    if head in ("values", "probability", "logit"):
+        return values.astype(dtype)[:, None]
+    if "sparse" in loss_name(model.loss):
+        return values.astype(np.int32)
+    return np.eye(classes, dtype=dtype)[values]
+
+
+def as_probabilities(outputs: np.ndarray, head: str) -> np.ndarray:
+    """Return probabilities [..., k] of a model's outputs; values as they are."""
+    if head == "logits":
+        shifted = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
+        return shifted / shifted.sum(axis=-1, keepdims=True)
+    if head == "logit":
+        outputs = 1 / (1 + np.exp(-outputs))
+    if head in ("probability", "logit"):
+        return np.concatenate([1 - outputs, outputs], axis=-1)
+    return outputs
+
+
+def from_logits(loss: Any) -> bool:
+    """Return whether a loss, by name or object, takes logits."""
+    if isinstance(loss, str) or not hasattr(loss, "get_config"):
+        return False
+    return bool(loss.get_config().get("from_logits", False))
+
+
+def loss_name(loss: Any) -> str:
+    """Return a loss's name in Keras's spelling, whether it was given by name, as a function or as an object."""
+    if isinstance(loss, str):
+        return getattr(import_keras().losses.get(loss), "__name__", loss)
+    return getattr(loss, "name", None) or getattr(loss, "__name__", "loss")
+
+
+def _width(model: Any) -> int:
+    shape = model.output_shape
+    if not isinstance(shape, tuple) or len(shape) != 2:
+        raise InputError(f"For a table the model must have one output [rows, numbers]. It has the shape {shape}.")
+    return int(shape[1])
