@@ -17,7 +17,7 @@ ROOT = Path(fitwell.__file__).parent
 
 # A file imports only from its own storey or those above it in this list.
 STOREYS = (
-    ("errors", "_version", "directories"),
+    ("errors", "_version", "directories", "startup"),
     ("regularization",),
     ("data",),
     ("engine",),

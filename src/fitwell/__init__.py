@@ -5,12 +5,11 @@ Names are loaded when they are first used: ``import fitwell`` loads neither Kera
 
 from __future__ import annotations
 
-import os
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fitwell._version import __version__
+from fitwell.startup import prepare as _prepare
 
 if TYPE_CHECKING:
     from fitwell.errors import FileError, FitwellError, InputError, InputTypeError, TrainingError
@@ -40,8 +39,7 @@ _WHERE = {
     "tune": "fitwell.tuning",
 }
 
-if "keras" not in sys.modules:  # Keras reads it once, when it is imported; what is set already is respected
-    os.environ.setdefault("KERAS_BACKEND", "jax")
+_prepare()
 
 __all__ = [
     "Depth",

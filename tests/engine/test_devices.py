@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import jax
 import numpy as np
 import pytest
@@ -43,7 +45,7 @@ def test_compiler_options_compile(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_memory_budget_of_a_cpu() -> None:
     """On a CPU it is half of what is free: some, and less than the machine has."""
-    pages = machine.os.sysconf("SC_PHYS_PAGES") * machine.os.sysconf("SC_PAGE_SIZE")
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     assert 2**20 < machine.memory_budget(jax.local_devices()) <= pages / 2
 
 

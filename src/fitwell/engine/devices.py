@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fitwell.startup import ask_for_devices
+
 Device = Any
 """A `jax.Device`."""
 
-MAX_CPU_DEVICES = 16
 FALLBACK_MEMORY = 4 * 2**30
 
 _CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
@@ -33,9 +33,7 @@ def available_devices(wanted: int | None = None) -> list[Device]:
     wanted
         Use at most this many.
     """
-    if getattr(jax.config, "jax_num_cpu_devices", -1) < 1:  # -1: nobody has chosen
-        with contextlib.suppress(RuntimeError):  # the backend has started already
-            jax.config.update("jax_num_cpu_devices", min(_cores(), MAX_CPU_DEVICES))
+    ask_for_devices()
     devices = jax.local_devices()
     return devices[: wanted or len(devices)]
 
@@ -90,9 +88,3 @@ def _group_memory() -> int | None:
         limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
         return max(0, limit - used)
     return None
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -165,7 +165,7 @@ def train_problem(
         row_sets,
         candidates,
         loss=problem.loss,
-        settings=replace(_settings(problem, options), block_networks=_block_networks(problem, row_sets, options)),
+        settings=model_settings(problem, options, row_sets),
         on_plan=listener.on_plan,
         on_progress=listener.on_progress,
     )
@@ -210,7 +210,7 @@ def refit_problem(
         candidates=candidates,
         strength=strength,
         loss=problem.loss,
-        settings=_settings(problem, options),
+        settings=model_settings(problem, options, row_sets),
     )
     return jax.tree.map(lambda leaf: leaf[0], variables)
 
@@ -254,13 +254,18 @@ def _with_second(values: np.ndarray, own: np.ndarray) -> np.ndarray:
     return np.insert(by_layer, 1, own, axis=0)
 
 
-def _settings(problem: ModelProblem, options: Options) -> Settings:
+def model_settings(problem: ModelProblem, options: Options, row_sets: RowSets) -> Settings:
+    """Return how a model is trained: with its own optimizer, in blocks that suit its convolutions."""
     schedule = problem.optimizer.schedule or options.schedule
-    return replace(options.settings(), optimizer=problem.optimizer.optimizer, schedule=schedule)
+    networks = _block_networks(problem, row_sets, options)
+    optimizer = problem.optimizer.optimizer
+    return replace(options.settings(), optimizer=optimizer, schedule=schedule, block_networks=networks)
 
 
 def _block_networks(problem: ModelProblem, row_sets: RowSets, options: Options) -> int:
-    """Networks that are trained together: fewer where convolutions fill the cache."""
+    """Networks that are trained together: fewer where convolutions fill a processor's cache."""
+    if available_devices()[0].platform != "cpu":
+        return BLOCK_NETWORKS
     batch_size = options.batch_size or default_batch_size(int(row_sets.n_train.max()))
     layers = [inner for layer in walk(problem.network.original) for inner in parts(layer)]
     elements = sum(patch_elements(layer, (batch_size, *shape)) for layer in layers if (shape := input_shape(layer)))
