@@ -13,7 +13,7 @@ from fitwell.keras import anatomy
 from fitwell.keras.anatomy import REGULARIZERS, is_dropout, kind, parts, walk
 from fitwell.keras.backend import import_keras
 from fitwell.keras.compiled import compile_arguments
-from fitwell.keras.network import KerasNetwork, build_subclassed, plain
+from fitwell.keras.network import KerasNetwork, build_subclassed, finalize, plain
 from fitwell.keras.rebuilding import Layer, is_graph, rebuild
 from fitwell.regularization.strengths import Regularization
 
@@ -164,6 +164,8 @@ def _set_weights(closed: Any, network: KerasNetwork, variables: Variables) -> No
     for old, new in zip(_flags(network.original), _flags(closed), strict=True):
         new.trainable = old.trainable
     closed.set_weights([values[id(v)] for v in network.copy.weights])
+    for layer in _flags(closed):
+        finalize(layer)
 
 
 def _flags(model: Any) -> list[Layer]:

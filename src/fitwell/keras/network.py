@@ -285,6 +285,13 @@ def _copy_weights(pairs: list[tuple[Layer, Layer]]) -> None:
         for variable in new.weights:
             if variable.name in values and values[variable.name].shape == variable.shape:
                 variable.assign(values[variable.name])
+        finalize(new)
+
+
+def finalize(layer: Layer) -> None:
+    """Let a layer that keeps constants made of its weights (adapted normalisation) make them anew."""
+    if hasattr(layer, "finalize_state"):
+        layer.finalize_state()
 
 
 def _changing(copy: Any, values: tuple[list[Any], list[Any]], sample: Any) -> list[int]:

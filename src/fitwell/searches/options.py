@@ -15,7 +15,7 @@ from fitwell.engine.stopping import Stopping
 from fitwell.errors import InputError, InputTypeError
 from fitwell.regularization.grids import DEFAULT_COUNT, DEFAULT_REGULARIZERS, sobol
 from fitwell.regularization.layers import Layers
-from fitwell.regularization.strengths import Candidates, Regularization, Strength, from_settings
+from fitwell.regularization.strengths import Candidates, Regularization, Strength, check_strengths, from_settings
 
 Strengths = int | Candidates | Sequence[Regularization | Mapping[str, Strength]]
 
@@ -100,6 +100,8 @@ def hidden_units(hidden: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def _check_options(options: Options) -> None:
+    for name in options.regularizers:
+        check_strengths(name, [])
     if options.refit not in ("ensemble", "single"):
         raise InputError(f"'refit' must be 'ensemble' or 'single'. Got {options.refit!r}.")
     if options.rule not in ("1se", "min"):
