@@ -64,6 +64,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'fitwell' has no attribute '{name}'")
+    if _WHERE[name].startswith("fitwell.keras."):  # another backend is refused before Keras loads it
+        import_module("fitwell.keras.backend").check_backend()
     module = import_module(_WHERE[name])
     return module if name == "layers" else getattr(module, name)
 

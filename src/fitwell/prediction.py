@@ -181,6 +181,11 @@ def _read_encoding(directory: Path) -> Mapping[str, Any]:
     path = directory / ENCODING_FILE
     if not directory.is_dir():
         raise FileError(f"There is no directory '{directory}': give the one that `fitwell tune --out` wrote.")
+    if not path.is_file() and (directory / MODEL_FILE).is_file():
+        raise FileError(
+            f"'{directory}' holds a Keras model of arrays, not of a table: load it by "
+            f"keras.saving.load_model('{directory / MODEL_FILE}')."
+        )
     if not path.is_file() or not (directory / MODEL_FILE).is_file():
         raise FileError(
             f"'{directory}' is not a directory of `fitwell tune`: '{ENCODING_FILE}' or '{MODEL_FILE}' is missing."

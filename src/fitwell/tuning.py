@@ -164,8 +164,11 @@ def tune(
         return tune_model(opened, target, y, options, listener, splits=splits, **keras)
     if model is not None and (opened := _opened(model)) is None:
         raise InputTypeError(f"'model' must be a keras.Model or fitwell.opened(model). Got {type(model).__name__}.")
-    if y is not None or sample_weight is not None or class_weight is not None:
-        raise InputError("'y', 'sample_weight' and 'class_weight' go with a Keras model: fitwell.tune(model, x, y).")
+    if y is not None or sample_weight is not None or class_weight is not None or weights != "fresh":
+        raise InputError(
+            "'y', 'sample_weight', 'class_weight' and 'weights' go with a Keras model and arrays: "
+            "fitwell.tune(model, x, y)."
+        )
     if opened is None:
         options.candidates(DenseNetwork.layers_of(options.hidden))  # wrong ones are refused before the table is read
     problem = read_problem(table, target, task=task, seed=seed, **splits)

@@ -109,12 +109,12 @@ def train_keras(optimizer: Any, variables: list[Any], gradients: Any) -> list[An
 
 def train_ours(translated: Translated, trainable: Any, gradients: Any, transform: Any = None) -> list[Any]:
     """Return the weights after each step, taken as `fitwell.engine.program` takes it."""
-    transform = transform or translated.optimizer.transform
+    transform = optax.with_extra_args_support(transform or translated.optimizer.transform)
 
     @jax.jit
     def step(trainable: Any, state: Any, gradient: Any, number: jax.Array) -> tuple[Any, Any]:
-        direction, state = transform.update(gradient, state, trainable)
         factor = translated.schedule(number) if translated.schedule else 1.0
+        direction, state = transform.update(gradient, state, trainable, factor=factor)
         rate = translated.learning_rate * factor
         return jax.tree.map(lambda weight, way: weight - rate * way, trainable, direction), state
 
@@ -186,7 +186,7 @@ def test_excluded_variables_do_not_decay(case: str, by: str, seed: int) -> None:
 
 
 @pytest.mark.usefixtures("keras_float64")
-@pytest.mark.parametrize("case", ["sgd", "adamw"])
+@pytest.mark.parametrize("case", ["sgd", "momentum", "nesterov", "rmsprop_centered", "adamw"])
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_schedules_are_keras_own(schedule: str, case: str, seed: int) -> None:
     """The learning rate times the factor of the step is Keras's rate, in a compiled program."""

@@ -22,7 +22,8 @@ class Optimizer:
     name
         For people.
     transform
-        optax's transformation of gradients into an ascent direction, without a learning rate.
+        optax's transformation of gradients into an ascent direction, without a learning rate. If it takes further
+        arguments, it is given the schedule's `factor` at the step.
     step_size
         ``step_size(optimizer state, trainable)``: by how much a weight moves for a unit of gradient at learning rate
         one, a tree of arrays (or scalars) like `trainable`.

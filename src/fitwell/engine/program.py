@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax import lax
 
 from fitwell.engine import noise
@@ -211,7 +212,8 @@ class Program:
             return loss + self._penalty(trainable, penalised, strength), new_state
 
         gradients, new_state = jax.grad(objective, has_aux=True)(variables.trainable)
-        direction, optimizer = self.optimizer.transform.update(gradients, optimizer, variables.trainable)
+        update = optax.with_extra_args_support(self.optimizer.transform).update
+        direction, optimizer = update(gradients, optimizer, variables.trainable, factor=factor)
         rate = (strength["learning_rate"] * factor).astype(strength["learning_rate"].dtype)
         trainable = jax.tree.map(lambda weight, way: weight - rate * way, variables.trainable, direction)
         trainable = self._shrink(trainable, penalised, strength, optimizer, rate)

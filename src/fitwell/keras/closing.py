@@ -39,12 +39,14 @@ def close(
     original = network.original
     writer = None if regularization is None else _Writer(network, regularization)
     if is_graph(original):
-        closed = rebuild(original, writer.make if writer else plain, writer.behind if writer else _nothing).model
+        rebuilt = rebuild(original, writer.make if writer else plain, writer.behind if writer else _nothing)
+        closed, news = rebuilt.model, [rebuilt.made.get(id(layer)) for layer in walk(original)]  # Keras makes inputs
     else:
         closed = build_subclassed(original, sample)
+        news = list(walk(closed))
         if writer:
             writer.write_into(closed)
-    _set_weights(closed, network, variables)
+    _set_weights(news, network, variables)
     closed.compile(**compile_arguments(model))
     return closed
 
@@ -156,18 +158,21 @@ def _write(config: Any, key: str, value: Any) -> None:
             _write(inner, key, value)
 
 
-def _set_weights(closed: Any, network: KerasNetwork, variables: Variables) -> None:
-    """Set weights in the order of `weights`, in which noise layers have no part."""
+def _set_weights(news: list[Layer | None], network: KerasNetwork, variables: Variables) -> None:
+    """Set the weights and flags of the new layers, which are given in the order of the original's."""
     trainable, other = network.variables_of(jax.tree.map(np.asarray, variables))
     values = {id(v): value for v, value in zip(network.copy.trainable_variables, trainable, strict=True)}
     values |= {id(v): value for v, value in zip(network.copy.non_trainable_variables, other, strict=True)}
-    for old, new in zip(_flags(network.original), _flags(closed), strict=True):
-        new.trainable = old.trainable
-    closed.set_weights([values[id(v)] for v in network.copy.weights])
-    for layer in _flags(closed):
-        finalize(layer)
+    for old, copy, new in zip(walk(network.original), walk(network.copy), news, strict=True):
+        if new is None or is_dropout(old):
+            continue  # has no weights, and may have come back as another class
+        for old_part, new_part in zip(_with_weights(old), _with_weights(new), strict=True):
+            new_part.trainable = old_part.trainable
+        for variable, weight in zip(copy.weights, new.weights, strict=True):
+            weight.assign(values[id(variable)])
+        for part in parts(new):
+            finalize(part)
 
 
-def _flags(model: Any) -> list[Layer]:
-    """Layers with weights, which have counterparts in every copy."""
-    return [inner for layer in walk(model) for inner in parts(layer) if not is_dropout(inner) and inner.weights]
+def _with_weights(layer: Layer) -> list[Layer]:
+    return [inner for inner in parts(layer) if not is_dropout(inner) and inner.weights]

@@ -207,7 +207,7 @@ def given_weights(network: KerasNetwork, count: int) -> Variables:
     return jax.tree.map(lambda leaf: np.broadcast_to(leaf, (count, *leaf.shape)).copy(), network.values)
 
 
-def plain(layer: Layer, **changes: Any) -> Layer:
+def plain(layer: Layer, /, **changes: Any) -> Layer:
     """Make a layer anew, with Keras's own class in the place of fitwell's."""
     keras = import_keras()
     if type(layer).__module__ != "fitwell.keras.layers":

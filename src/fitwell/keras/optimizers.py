@@ -65,10 +65,9 @@ def translate(optimizer: Any, variables: Sequence[Any]) -> Translated:
 
     Notes
     -----
-    Keras multiplies the gradient by the learning rate before it enters the velocity of SGD and RMSprop, here the whole
-    velocity is multiplied: the same for a constant rate; with a schedule, past gradients steps at today's rate.
-    `step_size` leaves clipping and weight decay aside. A rate that is a function without arguments is called when the
-    program is compiled.
+    Keras multiplies the gradient by the learning rate before it enters the velocity of SGD and RMSprop. So these
+    transformations take the schedule's `factor` at the step as a further argument of `update`. `step_size` leaves
+    clipping and weight decay aside. A rate that is a function without arguments is called when the program is compiled.
     """
     keras = import_keras()
     _refuse_other_classes(keras, optimizer)
@@ -173,17 +172,33 @@ def _weight_decay(optimizer: Any, variables: Sequence[Any]) -> optax.GradientTra
 def _sgd(optimizer: Any) -> Optimizer:
     """Gradient descent with heavy-ball (Polyak 1964) or Nesterov's momentum (Sutskever et al. 2013).
 
-    ``u = momentum * u + g``; ``d = u``, or ``momentum * u + g`` for Nesterov. A unit of gradient moves
-    1 / (1 - momentum) in the end.
+    ``u = momentum * u + f * g``, f the schedule's factor; ``d = u / f``, or ``(momentum * u + f * g) / f`` for
+    Nesterov. A unit of gradient moves 1 / (1 - momentum) in the end.
     """
     momentum = optimizer.momentum
-    transform = optax.trace(momentum, optimizer.nesterov) if momentum else optax.identity()
+    transform = _velocity(momentum, optimizer.nesterov) if momentum else optax.identity()
 
     def step_size(state: Any, trainable: Any) -> Any:
         del state
         return jax.tree.map(lambda leaf: jnp.asarray(1 / (1 - momentum), leaf.dtype), trainable)
 
     return Optimizer("SGD", transform, step_size)
+
+
+def _velocity(momentum: float, nesterov: bool = False) -> optax.GradientTransformationExtraArgs:
+    """Collect gradients at the rates of their own steps, as Keras does, and give the direction at today's.
+
+    Where the factor is zero Keras coasts on the velocity that it has; here it stands still.
+    """
+
+    def update(updates: Any, state: Any, params: Any = None, *, factor: Any = 1.0, **_: Any) -> tuple[Any, Any]:
+        del params
+        scaled = jax.tree.map(lambda g: g * jnp.asarray(factor, g.dtype), updates)
+        velocity = jax.tree.map(lambda u, g: momentum * u + g, state, scaled)
+        moved = jax.tree.map(lambda u, g: momentum * u + g, velocity, scaled) if nesterov else velocity
+        return jax.tree.map(lambda d: jnp.where(factor == 0, 0, d / jnp.asarray(factor, d.dtype)), moved), velocity
+
+    return optax.GradientTransformationExtraArgs(lambda params: _zeros(params), update)
 
 
 class AdamState(NamedTuple):
@@ -328,7 +343,7 @@ def _rmsprop(optimizer: Any) -> Optimizer:
     """
     rho, eps, momentum = optimizer.rho, optimizer.epsilon, optimizer.momentum
     scale = optax.scale_by_stddev if optimizer.centered else optax.scale_by_rms
-    velocity = optax.trace(momentum) if momentum > 0 else optax.identity()
+    velocity = _velocity(momentum) if momentum > 0 else optax.identity()
 
     def step_size(state: Any, trainable: Any) -> Any:
         del trainable

@@ -58,10 +58,14 @@ class Rebuilt:
         The new one.
     graphs
         id of an original Sequential or functional model, nested ones too, to its `Graph`.
+    made
+        id of an original layer to the new one. (Added layers change the order of a functional model's layers, so that
+        counting does not find it.)
     """
 
     model: Any
     graphs: dict[int, Graph]
+    made: dict[int, Layer]
 
 
 def is_graph(layer: Layer) -> bool:
@@ -85,7 +89,7 @@ def rebuild(
         Gives a layer to be put behind a layer of the original, or None; asked once for each layer.
     """
     builder = _Builder(make, behind)
-    return Rebuilt(builder.build(model), builder.graphs)
+    return Rebuilt(builder.build(model), builder.graphs, builder.made)
 
 
 @contextmanager
@@ -102,7 +106,7 @@ def seeded(seed: int) -> Iterator[None]:
         random.setstate(state)
 
 
-def from_config(layer: Layer, **changes: Any) -> Layer:
+def from_config(layer: Layer, /, **changes: Any) -> Layer:
     """Make a layer anew from its configuration, with some of it changed."""
     keras = import_keras()
     config = {**layer.get_config(), **changes}

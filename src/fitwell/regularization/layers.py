@@ -31,7 +31,7 @@ class Depth:
         The strength in the middle; 0 is off everywhere.
     shape
         In [-1, 1]: below 0 it falls with depth (`"funnel"` is -1), 0 is the same everywhere (`"constant"`), above 0 it
-        rises (`"rising"` is 1). Rates are cut at 0.9.
+        rises (`"rising"` is 1). Rates are cut at 0.9, or at the scale where that is higher.
 
     Raises
     ------
@@ -68,12 +68,10 @@ class Depth:
 def over_depth(name: str, scale: np.ndarray | float, shape: np.ndarray | float, count: int) -> np.ndarray:
     """Return strengths ``[..., count]`` for scales and shapes ``[...]``; see `Depth`."""
     depth = np.linspace(0, 1, count) if count > 1 else np.full(count, 0.5)
-    steep = STEEPNESS ** (np.asarray(shape)[..., None] * (2 * depth - 1))
-    values = np.asarray(scale)[..., None] * steep
+    scales = np.asarray(scale)[..., None]
+    values = scales * STEEPNESS ** (np.asarray(shape)[..., None] * (2 * depth - 1))
     bounded = np.isfinite(REGULARIZERS[name].below)
-    return (
-        np.where(values > np.asarray(scale)[..., None], np.minimum(values, HIGHEST_RATE), values) if bounded else values
-    )
+    return np.minimum(values, np.maximum(scales, HIGHEST_RATE)) if bounded else values
 
 
 @dataclass(frozen=True)

@@ -160,6 +160,8 @@ def from_settings(
 
 def _stacked(name: str, values: list[Strength], layers: Layers | None) -> np.ndarray:
     """Numbers [G], or [G, L] if a strength differs by layer."""
+    if layers is not None and not layers.of(name):
+        raise InputError(f"The regularizer '{name}' acts on no layer of this network: leave it out.")
     if all(not isinstance(value, Mapping | Depth) for value in values):
         return np.array(values, float)
     if layers is None:

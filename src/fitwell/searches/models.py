@@ -26,7 +26,8 @@ from fitwell.keras.backend import import_keras
 from fitwell.keras.closing import close, zeros
 from fitwell.keras.compiled import Targets, compile_arguments, make_loss, score
 from fitwell.keras.convolutions import input_shape, networks_at_once, patch_elements
-from fitwell.keras.network import KerasNetwork, first_weights, given_weights, keras_inputs
+from fitwell.keras.heads import loss_name
+from fitwell.keras.network import KerasNetwork, first_line, first_weights, given_weights, keras_inputs
 from fitwell.keras.opening import Opened
 from fitwell.keras.optimizers import Translated, translate
 from fitwell.prediction import ModelPredictor
@@ -145,12 +146,14 @@ def make_problem(opened: Opened, inputs: Any, targets: Targets, *, own: bool, we
     if weights not in WEIGHTS:
         raise InputError(f"'weights' must be 'fresh' or 'given'. Got {weights!r}.")
     sample = sample_of(inputs, own)
+    _check_inputs(opened.model, sample)
     network = opened.network(sample)
     network.copy.compile(**compile_arguments(opened.model))
     outputs = network.copy(sample, training=False)
+    _check_classes(network.copy, targets.values, outputs)
     rows = jax.tree.map(lambda leaf: leaf[0, :2] if own else leaf[:2], targets)
     loss = make_loss(network.copy, rows, outputs)
-    optimizer = translate(opened.model.optimizer, network.copy.trainable_variables)
+    optimizer = translate(opened.model.optimizer, network.original.trainable_variables)
     return ModelProblem(opened, network, inputs, targets, own, loss, optimizer, weights)
 
 
@@ -174,12 +177,9 @@ def train_problem(
 
 def model_candidates(network: KerasNetwork, options: Options, learning_rate: float) -> Candidates:
     """Return the strengths to search: all zero first, then the model as given, if it has any regularization."""
-    fixed = replace(options, learning_rate=options.learning_rate or learning_rate)
-    names = [name for name in options.regularizers if network.layers.of(name)]
-    if isinstance(options.strengths, Candidates):
-        searched = options.candidates(network.layers)
-    else:
-        searched = replace(fixed, regularizers=tuple(names)).candidates(network.layers)
+    if options.learning_rate is None and not isinstance(options.strengths, Candidates):
+        options = replace(options, learning_rate=learning_rate)
+    searched = options.candidates(network.layers)
     given = own_strengths(network)
     extras = bool(network.own.names)
     if not given and not extras:
@@ -248,8 +248,9 @@ def _with_given(
 
 
 def _with_second(values: np.ndarray, own: np.ndarray) -> np.ndarray:
-    if values.ndim == 1 and (own == own[0]).all():
-        return np.insert(values, 1, own[0])
+    same = own[0] if own.size else 0.0
+    if values.ndim == 1 and (own == same).all():
+        return np.insert(values, 1, same)
     by_layer = values if values.ndim == 2 else np.repeat(values[:, None], len(own), axis=1)
     return np.insert(by_layer, 1, own, axis=0)
 
@@ -282,6 +283,27 @@ def _read(x: Any, y: Any, sample_weight: Any, class_weight: Any, options: Option
 
 def _product(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | None:
     return a * b if a is not None and b is not None else b if a is None else a
+
+
+def _check_inputs(model: Any, sample: Any) -> None:
+    """Refuse inputs that a built model does not take."""
+    if not model.built:
+        return
+    try:
+        model(sample, training=False)
+    except Exception as error:  # layers raise many kinds
+        raise InputError(f"The model '{model.name}' does not take these inputs ({first_line(error)}).") from error
+
+
+def _check_classes(model: Any, values: Any, outputs: Any) -> None:
+    """Refuse class indices beyond the model's outputs, whose loss Keras takes to be zero."""
+    if not isinstance(values, np.ndarray) or "sparse" not in loss_name(model.loss):
+        return
+    ignored = model.loss.get_config().get("ignore_class") if hasattr(model.loss, "get_config") else None
+    classes, wanted = outputs.shape[-1], values if ignored is None else values[values != ignored]
+    if wanted.size and not 0 <= wanted.min() <= wanted.max() < classes:
+        found = f"{wanted.min():g} to {wanted.max():g}"
+        raise InputError(f"The model gives {classes} numbers, so y must hold classes 0 to {classes - 1}. Got {found}.")
 
 
 def _labels(targets: Any, loss: Loss) -> tuple[np.ndarray, str]:

@@ -149,14 +149,15 @@ def train(
     task = "classification" if measured is CLASSIFICATION else "regression"
     splits = {"cv": cv, "repeats": repeats, "groups": groups, "time": time}
     row_sets = folds(targets, task, seed=read.seed, **splits)
-    problem = _Problem(FunctionNetwork(network, _count_drops(network, arrays.inputs)), arrays.inputs, targets, measured)
+    drops = _count_drops(network, arrays.inputs, targets, measured)
+    problem = _Problem(FunctionNetwork(network, drops), arrays.inputs, targets, measured)
     settings = replace(read.settings(), optimizer=optimizer or adam())
     trained, candidates = problem.search(row_sets, read, settings, listener)
     choice = choose(trained.histories, candidates, row_sets.independent)
     g = choice.chosen(read.rule)
     parameters = problem.refit(trained, candidates, g, settings)
     predictions = held_out_predictions(trained, candidates, choice)
-    scores = {name: score(task, targets, values) for name, values in predictions.items()}
+    known = measured in LOSSES.values()  # what another loss predicts only its author knows
     return Result(
         summary={"rows": arrays.rows, "inputs": [list(leaf.shape[1:]) for leaf in jax.tree.leaves(arrays.inputs)]},
         plan=trained.plan,
@@ -167,7 +168,7 @@ def train(
         members=(g,),
         refit="single",
         ensemble_size=0,
-        scores=scores if measured in LOSSES.values() else {},
+        scores={name: score(task, targets, values) for name, values in predictions.items()} if known else {},
         held_out_predictions=predictions,
         folds=row_sets.independent,
         loss_name=measured.name,
@@ -192,9 +193,7 @@ class _Problem:
     def search(
         self, row_sets: RowSets, options: Options, settings: Settings, listener: Listener
     ) -> tuple[Trained, Candidates]:
-        layers = self.network.layers
-        names = [name for name in options.regularizers if layers.of(name)]
-        candidates = replace(options, regularizers=names).candidates(layers)
+        candidates = options.candidates(self.network.layers)
         listening = {"on_plan": listener.on_plan, "on_progress": listener.on_progress}
         dataset = self.dataset(row_sets.count)
         trained = train_all(self.network, dataset, row_sets, candidates, loss=self.loss, settings=settings, **listening)
@@ -279,9 +278,8 @@ class FunctionPredictor:
 
     def write(self, directory: Any) -> None:
         """Refuse: functions cannot be written."""
-        raise InputError(
-            f"A network of two functions cannot be saved into '{directory}': save the parameters, `result.model`."
-        )
+        del directory
+        raise InputError("A network of two functions cannot be saved: save its parameters, `result.model`.")
 
 
 def apply(network: Network, parameters: Any, inputs: Any, on_units: OnUnits | None) -> jax.Array:
@@ -298,8 +296,8 @@ def apply(network: Network, parameters: Any, inputs: Any, on_units: OnUnits | No
     return network.apply(parameters, inputs, drop)
 
 
-def _count_drops(network: Network, inputs: Any) -> int:
-    """Call `apply` on shapes to see how often it drops, and whether it works at all."""
+def _count_drops(network: Network, inputs: Any, targets: np.ndarray, loss: Loss) -> int:
+    """Call `apply` on shapes to see how often it drops, and whether it gives what the loss takes."""
     calls = 0
 
     def count(units: jax.Array) -> jax.Array:
@@ -316,7 +314,20 @@ def _count_drops(network: Network, inputs: Any) -> int:
     for leaf in jax.tree.leaves(outputs):
         if leaf.shape[:1] != (2,):
             raise InputError(f"'apply' must give one row for each row of x. It gave shape {leaf.shape} for 2 rows.")
+    if loss in LOSSES.values():
+        _check_outputs(outputs, targets, loss)
     return calls
+
+
+def _check_outputs(outputs: Any, targets: np.ndarray, loss: Loss) -> None:
+    shape = getattr(outputs, "shape", ())
+    wanted = "as many as y has classes" if loss is CLASSIFICATION else "1"
+    least = int(targets.max()) + 1 if loss is CLASSIFICATION else 1
+    if len(shape) != 2 or shape[1] < least or (loss is REGRESSION and shape[1] != 1):
+        raise InputError(
+            f"For the {loss.name} 'apply' must give [rows, k] with k = {wanted}, here {least}. "
+            f"It gave shape {shape or type(outputs).__name__} for 2 rows."
+        )
 
 
 def _options(given: Mapping[str, Any]) -> Options:

@@ -61,7 +61,8 @@ class Options:
             return self.strengths
         if isinstance(self.strengths, int | np.integer):
             ranges = {"learning_rate": self.learning_rate, "seed": self.seed, "layers": layers, "depth": self.depth}
-            return sobol(int(self.strengths), self.regularizers, **ranges)
+            acting = [name for name in self.regularizers if layers is None or layers.of(name)]
+            return sobol(int(self.strengths), acting, **ranges)
         if not isinstance(self.strengths, Sequence) or not all(
             isinstance(item, Mapping | Regularization) for item in self.strengths
         ):
