@@ -66,6 +66,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'fitwell' has no attribute '{name}'")
     if _WHERE[name].startswith("fitwell.keras."):  # another backend is refused before Keras loads it
         import_module("fitwell.keras.backend").check_backend()
+    if _WHERE[name].startswith("fitwell.keras"):  # refused in a sentence before Keras is loaded
+        import_module("fitwell.keras.backend").check_backend()
     module = import_module(_WHERE[name])
     return module if name == "layers" else getattr(module, name)
 

@@ -65,7 +65,7 @@ def make_loss(copy: Any, targets: Targets, sample_outputs: Any) -> Loss:
     copy
         Compiled, without regularizers.
     targets, sample_outputs
-        Of a row or two: Keras makes its metrics when it sees the first.
+        Of some rows, and of a row or two: Keras makes its metrics when it sees the first.
     """
     sample = jax.tree.map(lambda leaf: leaf[:2], targets)
     try:
@@ -103,21 +103,19 @@ def make_loss(copy: Any, targets: Targets, sample_outputs: Any) -> Loss:
     )
 
 
-def score(copy: Any, loss: Loss, targets: Targets, predictions: Any) -> dict[str, float]:
-    """Score predictions of all rows by the compiled loss and metrics; rows with NaN (never held out) are left out."""
+def score(copy: Any, targets: Targets, predictions: Any) -> dict[str, float]:
+    """Score predictions of all rows by the compiled metrics; rows with NaN (never held out) are left out."""
     flat = [np.asarray(leaf).reshape(len(leaf), -1) for leaf in jax.tree.leaves(predictions)]
     known = np.all([np.isfinite(leaf).all(axis=1) for leaf in flat], axis=0)
     if not known.any():
-        return {"loss": float("nan")}
+        return {}
     dtype = jnp.asarray(0.0).dtype
     kept, outputs = jax.tree.map(lambda leaf: leaf[known], (targets, predictions))
     outputs = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), outputs)
     copy.reset_metrics()
-    copy.compute_loss(None, keras_targets(kept.values), outputs, kept.weight, training=False)
     found = copy.compute_metrics(None, keras_targets(kept.values), outputs, kept.weight)
-    mean = loss.per_row(Outputs(outputs, None), kept).mean()
     copy.reset_metrics()
-    return {"loss": float(mean)} | {name: float(value) for name, value in found.items() if not name.endswith("loss")}
+    return {name: float(f"{value:.7g}") for name, value in found.items() if not name.endswith("loss")}
 
 
 def keras_targets(values: Any) -> Any:

@@ -55,9 +55,9 @@ def as_probabilities(outputs: np.ndarray, head: str) -> np.ndarray:
     if head == "logits":
         shifted = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
         return shifted / shifted.sum(axis=-1, keepdims=True)
-    if head == "logit":
-        outputs = 1 / (1 + np.exp(-outputs))
-    if head in ("probability", "logit"):
+    if head == "logit":  # the smaller probability keeps all its digits, and nothing overflows
+        return np.exp(-np.logaddexp(0, np.concatenate([outputs, -outputs], axis=-1)))
+    if head == "probability":
         return np.concatenate([1 - outputs, outputs], axis=-1)
     return outputs
 
@@ -77,7 +77,9 @@ def loss_name(loss: Any) -> str:
 
 
 def _width(model: Any) -> int:
-    shape = model.output_shape
+    shape = getattr(model, "output_shape", None)  # models that are subclasses or not built have none
+    if shape is None:
+        raise InputError(f"For a table the shapes of '{model.name}' must be known: build it from keras.Input.")
     if not isinstance(shape, tuple) or len(shape) != 2:
         raise InputError(f"For a table the model must have one output [rows, numbers]. It has the shape {shape}.")
     return int(shape[1])

@@ -104,7 +104,7 @@ def opened(model: Any, *, penalise: Sequence[str] | None = None, dropout_after: 
 def describe(network: KerasNetwork) -> pl.DataFrame:
     """Return the table of an opened model; see `Opened.table`."""
     named = names(network.original)
-    rows = [_row(network, layer, named[id(layer)]) for layer in walk(network.original)]
+    rows = [_row(network, layer, named) for layer in walk(network.original)]
     kinds = {"layer": pl.String, "kind": pl.String, "parameters": pl.Int64, "penalised": pl.String}
     kinds |= {"l1": pl.Float64, "l2": pl.Float64, "weight_dropout": pl.Float64}
     return pl.DataFrame(rows, schema=kinds | {"dropout_after": pl.String, "dropout": pl.Float64})
@@ -117,7 +117,8 @@ def table_text(table: pl.DataFrame) -> str:
         return str(table)
 
 
-def _row(network: KerasNetwork, layer: Any, name: str) -> dict[str, Any]:
+def _row(network: KerasNetwork, layer: Any, named: dict[int, str]) -> dict[str, Any]:
+    name = named[id(layer)]
     held = [kernel for kernel in network.kernels if kernel.layer is layer]
     inside = {id(part) for part in parts(layer)}
     places = [place for place in network.places if id(place.layer) in inside or place.place == name]
@@ -126,7 +127,7 @@ def _row(network: KerasNetwork, layer: Any, name: str) -> dict[str, Any]:
     for strength in ("l1", "l2", "weight_dropout"):
         row[strength] = max((getattr(kernel, strength) for kernel in held), default=None)
     mine = [place for place in places if place.place.split(":")[0] == name]
-    row["dropout_after"] = ", ".join(network.original.name if not p.layer.name else p.layer.name for p in mine)
+    row["dropout_after"] = ", ".join(named.get(id(place.layer), place.layer.name) for place in mine)
     row["dropout"] = max((place.rate or 0.0 for place in mine), default=None)
     return row
 

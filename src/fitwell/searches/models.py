@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time as clock
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -27,14 +28,14 @@ from fitwell.keras.closing import close, zeros
 from fitwell.keras.compiled import Targets, compile_arguments, make_loss, score
 from fitwell.keras.convolutions import input_shape, networks_at_once, patch_elements
 from fitwell.keras.heads import loss_name
-from fitwell.keras.network import KerasNetwork, first_line, first_weights, given_weights, keras_inputs
+from fitwell.keras.network import KerasNetwork, first_weights, given_weights, keras_inputs
 from fitwell.keras.opening import Opened
 from fitwell.keras.optimizers import Translated, translate
 from fitwell.prediction import ModelPredictor
 from fitwell.regularization.strengths import Candidates, Regularization
 from fitwell.regularization.table import REGULARIZERS
 from fitwell.results import Result
-from fitwell.searches.answers import held_out_predictions, refit
+from fitwell.searches.answers import compared, held_out_predictions, refit
 from fitwell.searches.options import Listener, Options
 
 WEIGHTS = ("fresh", "given")
@@ -130,7 +131,7 @@ def tune_model(
         members=(g,),
         refit="single",
         ensemble_size=0,
-        scores={name: score(problem.network.copy, problem.loss, targets, p) for name, p in predictions.items()},
+        scores=_scores(problem, trained, compared(candidates, choice), predictions),
         held_out_predictions=predictions,
         folds=row_sets.independent,
         loss_name=problem.loss.name,
@@ -151,7 +152,7 @@ def make_problem(opened: Opened, inputs: Any, targets: Targets, *, own: bool, we
     network.copy.compile(**compile_arguments(opened.model))
     outputs = network.copy(sample, training=False)
     _check_classes(network.copy, targets.values, outputs)
-    rows = jax.tree.map(lambda leaf: leaf[0, :2] if own else leaf[:2], targets)
+    rows = jax.tree.map(lambda leaf: leaf[0], targets) if own else targets
     loss = make_loss(network.copy, rows, outputs)
     optimizer = translate(opened.model.optimizer, network.original.trainable_variables)
     return ModelProblem(opened, network, inputs, targets, own, loss, optimizer, weights)
@@ -213,6 +214,17 @@ def refit_problem(
         settings=model_settings(problem, options, row_sets),
     )
     return jax.tree.map(lambda leaf: leaf[0], variables)
+
+
+def _scores(
+    problem: ModelProblem, trained: Trained, numbers: Mapping[str, int], predictions: Mapping[str, Any]
+) -> dict[str, dict[str, float]]:
+    """Mean loss of rows that were held out, and the compiled metrics of their predictions."""
+    return {
+        name: {"loss": float(np.nanmean(trained.histories.row_loss[g]))}
+        | score(problem.network.copy, problem.targets, predictions[name])
+        for name, g in numbers.items()
+    }
 
 
 def layer_table(network: KerasNetwork, regularization: Regularization, variables: Variables) -> pl.DataFrame:
@@ -289,10 +301,19 @@ def _check_inputs(model: Any, sample: Any) -> None:
     """Refuse inputs that a built model does not take."""
     if not model.built:
         return
+    wanted, given = len(getattr(model, "inputs", None) or []), len(jax.tree.leaves(sample))
+    if wanted and isinstance(sample, list) and given != wanted:  # Keras would leave some out
+        raise InputError(f"The model '{model.name}' takes {wanted} inputs, but x has {given}.")
     try:
         model(sample, training=False)
     except Exception as error:  # layers raise many kinds
-        raise InputError(f"The model '{model.name}' does not take these inputs ({first_line(error)}).") from error
+        said = str(error).replace("Exception encountered when calling", "in")
+        raise InputError(f"The model '{model.name}' does not take these inputs ({_one_line(said)}).") from error
+
+
+def _one_line(text: str) -> str:
+    """Return a text of Keras without its colours and line breaks, and not all of it."""
+    return " ".join(re.sub("\x1b\\[[0-9;]*m", "", text).split())[:200]
 
 
 def _check_classes(model: Any, values: Any, outputs: Any) -> None:
