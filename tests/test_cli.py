@@ -9,12 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 import pytest
 from example_tables import QUICK_ARGUMENTS, mixed
 
 import fitwell
 from fitwell.cli import INPUT_EXIT, INTERRUPT_EXIT, main
+from fitwell.tables import read_problem
 
 FITWELL = [sys.executable, "-m", "fitwell"]
 
@@ -354,3 +356,79 @@ def test_the_demo_tunes_a_real_table(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     scores = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))["scores"]
     assert scores["ensemble"]["accuracy"] > 0.95
+
+
+def keras_model(path: Path, *, inputs: int | None = None, units: int = 2, code: bool = False) -> Path:
+    """Save a compiled model for the mixed table."""
+    import keras
+
+    width = read_problem(mixed(), "ill", cv=3).layout.width if inputs is None else inputs
+    layers: list = [keras.Input((width,)), keras.layers.Dense(4, "relu", name="hidden")]
+    layers += [keras.layers.Lambda(lambda t: t)] if code else []
+    model = keras.Sequential([*layers, keras.layers.Dense(units, "softmax", name="last")])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.save(path)
+    return path
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")
+def test_a_keras_model_is_tuned_and_predicts(run: Run, tmp_path: Path) -> None:
+    """A model from a file takes the dense network's place, and `fitwell predict` knows what its outputs mean."""
+    keras_model(tmp_path / "model.keras")
+    options = ["--strengths", "4", "--epochs", "3", "--cv", "3", "--depth", "rising", "--out", "run"]
+    answer = run("tune", "table.csv", "--target", "ill", "--model", "model.keras", *options)
+    assert answer.status == 0, answer.err
+    assert answer.err == ""
+    parts = ["3 row sets x 4 strengths = 12 networks", "The network handed over", "Saved     run: a network"]
+    places = [answer.out.index(part) for part in parts]
+    assert places == sorted(places)
+    document = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
+    assert [row["layer"] for row in document["layers"]] == ["hidden", "last"]
+    assert document["choice"]["leave_alone"] in (True, False)
+    answer = run("predict", "run", "table.csv", "--out", "predictions.csv")
+    assert answer.status == 0, answer.err
+    predictions = pl.read_csv(tmp_path / "predictions.csv")
+    assert predictions.columns == ["ill", "probability of no", "probability of yes"]
+    np.testing.assert_allclose(predictions.drop("ill").to_numpy().sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize(
+    ("write", "options", "part"),
+    [
+        (lambda path: keras_model(path, code=True), [], "holds code (a Lambda layer), and no code of a file is run"),
+        (lambda path: keras_model(path, inputs=99), [], "inputs once encoded, and the model takes (None, 99)"),
+        (lambda path: keras_model(path, units=5), [], "The model gives 5 numbers, and the target has 2 classes"),
+        (lambda path: path.write_text("no model"), [], "cannot be loaded as a Keras model"),
+        (lambda path: None, [], "There is no file 'model.keras'"),
+        (keras_model, ["--refit", "ensemble"], "comes back as one network of its own architecture"),
+        (keras_model, ["--depth", "spiral"], "'depth' must be 'search' or one of"),
+        (keras_model, ["--model", "table.csv"], "must be a .keras file"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")
+def test_models_that_cannot_be_used(
+    run: Run, tmp_path: Path, write: Callable[[Path], object], options: list[str], part: str
+) -> None:
+    """A file that is no model for this table: exit status 2, one line, no traceback, nothing written."""
+    write(tmp_path / "model.keras")
+    answer = run("tune", "table.csv", "--target", "ill", "--model", "model.keras", "--quiet", "--out", "run", *options)
+    assert answer.status == INPUT_EXIT
+    assert answer.err.startswith("fitwell: ")
+    assert answer.err.count("\n") == 1
+    assert part in answer.err
+    assert answer.out == ""
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("table")
+def test_depth_reaches_the_search(run: Run) -> None:
+    """With --depth the strengths of the dense network differ by layer; a wrong one is refused by name."""
+    document = json.loads(tune(run, "--depth", "funnel", "--rule", "min", "--refit", "single", "--json").out)
+    chosen = document["choice"]["minimum"]
+    on = [value for name in ("l2", "dropout") if (value := chosen[name])]
+    assert not on or any(isinstance(value, dict) for value in on)
+    answer = tune(run, "--depth", "spiral")
+    assert answer.status == INPUT_EXIT
+    assert answer.err == "fitwell: 'depth' must be 'search' or one of 'funnel', 'constant', 'rising'. Got 'spiral'.\n"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ import polars as pl
 import pytest
 
 from fitwell.errors import FileError
+from fitwell.regularization.layers import Layers
+from fitwell.results import Result
 
 
 def test_a_run_holds_the_whole_search(result, tmp_path: Path) -> None:
@@ -52,3 +55,78 @@ def test_the_standard_error_is_over_row_sets(result) -> None:
     """It is the standard deviation of the row sets' losses over the root of their number."""
     losses = result.histories.at_best("held_out_loss")[:, result.choice.minimum]
     assert result.table["standard_error"][0] == pytest.approx(losses.std(ddof=1) / np.sqrt(3), rel=1e-6)
+
+
+def as_given(result: Result, *, alone: bool = False, members: tuple[int, ...] = (2,)) -> Result:
+    """The result as if strength 2 had been the network as given, trained once on all rows."""
+    candidates = replace(result.candidates, given=2)
+    choice = replace(result.choice, given=2, leave_alone=alone)
+    return replace(result, candidates=candidates, choice=choice, refit="single", members=members)
+
+
+def test_the_comparison(result: Result) -> None:
+    """Losses are means over row sets at the best epochs, differences are paired with the chosen, and it has none."""
+    found = as_given(result, members=(1,))
+    frame = found.comparison
+    assert frame["network"].to_list() == ["as given", "unregularized", "chosen"]
+    held_out = result.histories.at_best("held_out_loss")
+    numbers = [2, 0, 1]
+    np.testing.assert_allclose(frame["held_out_loss"], held_out.mean(axis=0)[numbers], rtol=1e-12)
+    np.testing.assert_allclose(frame["training_loss"], result.histories.at_best("train_loss").mean(axis=0)[numbers])
+    differences = held_out[:, numbers] - held_out[:, [1]]
+    np.testing.assert_allclose(frame["difference"], differences.mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(frame["standard_error"], differences.std(axis=0, ddof=1) / np.sqrt(3), atol=1e-12)
+    assert frame["epoch"].to_list() == result.histories.best_epoch[numbers].tolist()
+    assert frame["regularization"].to_list() == [str(result.candidates.regularization(g)) for g in numbers]
+    assert result.comparison["network"].to_list() == ["unregularized", "chosen"]
+
+
+def test_what_was_chosen(result: Result) -> None:
+    """The strength of a single refit; with an ensemble that of the 1se rule; the network as given if left alone."""
+    assert result.refit == "ensemble"
+    assert result.chosen == result.choice.one_standard_error
+    assert as_given(result, members=(3,)).chosen == 3
+    left = replace(as_given(result, alone=True), refit="ensemble", members=(0, 1, 2, 3))
+    assert left.chosen == 2
+    assert left.regularization == result.candidates.regularization(2)
+
+
+def test_it_prints_the_comparison(result: Result) -> None:
+    """One line a network, as wide as its numbers need, and the sentence only where the network is left alone."""
+    lines = str(as_given(result, alone=True)).splitlines()
+    assert lines[0] == "3 row sets x 4 strengths = 12 networks; log loss"
+    assert lines[1].split() == ["training", "held", "out", "difference", "std.", "error", "epoch"]
+    assert [line.split("  ")[0] for line in lines[2:5]] == ["as given", "unregularized", "chosen"]
+    assert lines[5].startswith("Leave it alone: ")
+    assert len(lines) == 6
+    assert len(str(result).splitlines()) == 4
+    assert repr(result) == str(result)
+
+
+def test_a_diverged_network_is_compared(result: Result) -> None:
+    """Where the network as given diverged the comparison still prints, and the document is strict JSON."""
+    histories = result.histories
+    curve = histories.held_out_loss.copy()
+    curve[:, 2] = np.nan
+    broken = replace(histories, held_out_loss=curve, best_epoch=np.where(np.arange(4) == 2, 0, histories.best_epoch))
+    found = as_given(replace(result, histories=broken), members=(1,))
+    assert "nan" in str(found).splitlines()[2]
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_the_document_has_strengths_by_layer(result: Result) -> None:
+    """Which was given, whether it is left alone, strengths by layer and the layers' table are all in it."""
+    layers = Layers(("hidden_1", "output"), ("hidden_1",))
+    strengths = {"l2": np.repeat(result.candidates.strengths["l2"][:, None], 2, axis=1) * [1.0, 2.0]}
+    candidates = replace(result.candidates, strengths=strengths, layers=layers, given=2)
+    table = pl.DataFrame({"layer": ["hidden_1"], "l2": [0.5], "share_of_zeros": [None]})
+    found = replace(as_given(result, alone=True), candidates=candidates, layers=table)
+    document = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert (document["choice"]["given"], document["choice"]["leave_alone"]) == (2, True)
+    assert document["layers"] == [{"layer": "hidden_1", "l2": 0.5, "share_of_zeros": None}]
+    minimum = document["choice"]["minimum"]
+    row = strengths["l2"][minimum["strength"]]
+    assert minimum["l2"] == (0.0 if not row.any() else {"hidden_1": row[0], "output": row[1]})
+    means = {entry["strength"]: entry["l2"] for entry in document["strengths"]}
+    np.testing.assert_allclose([means[g] for g in range(4)], strengths["l2"].mean(axis=1))
+    assert result.to_json()["layers"] is None

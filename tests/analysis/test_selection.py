@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import sem
 
-from fitwell.analysis.selection import amount, choose, one_standard_error, paired_standard_error, standard_error
+from fitwell.analysis.selection import (
+    Choice,
+    amount,
+    choose,
+    one_standard_error,
+    paired_standard_error,
+    standard_error,
+)
 from fitwell.engine.histories import Histories
 from fitwell.regularization.strengths import Candidates
 
@@ -160,3 +168,117 @@ def test_repeats_add_no_data() -> None:
     repeated = np.tile(losses, (10, 1))
     np.testing.assert_allclose(standard_error(repeated, 5), once * np.sqrt(4 / 5 * 50 / 49), rtol=1e-12)
     assert (standard_error(repeated) < once / 3).all()
+
+
+def search(means: list[float], noise: list[float], *, halved: int | None = None, **about: Any) -> Choice:
+    """The choice for two row sets that differ by plus and minus the noise, over rising L2, all trained to their end."""
+    curves = losses(means, noise)
+    made = histories(curves[:, :, None], [1] * len(means), means)
+    if halved is not None:
+        made = replace(made, halved=np.arange(len(means)) == halved)
+    candidates = Candidates({"l2": L2[: len(means)]}, np.ones(len(means)), **about)
+    with np.errstate(invalid="ignore"):
+        return choose(made, candidates, keep_given=True)
+
+
+@pytest.mark.parametrize(
+    ("means", "noise", "given", "alone"),
+    [
+        # the error of a paired difference of two row sets is the noise of the difference itself
+        ([3.0, 1.2, 1.0], [0, 0.3, 0], 1, True),  # within one error of the lowest
+        ([3.0, 1.2, 1.0], [0, 0.2, 0], 1, True),  # at the bar
+        ([3.0, 1.2, 1.0], [0, 0.1, 0], 1, False),  # beyond it
+        ([3.0, 1.2, 1.0], [0.3, 0.3, 0.3], 1, False),  # common noise cancels
+        ([3.0, 1.0, 1.2], [0, 0, 0], 1, True),  # it is the lowest
+        ([1.1, 2.0, 1.0], [0.2, 0, 0], 0, True),  # no regularization of its own: unregularized is as given
+        ([3.0, np.inf, 1.0], [0, 0, 0], 1, False),  # diverged
+        ([3.0, np.inf, 1.0], [0, 9, 0], 1, False),
+    ],
+)
+def test_leave_it_alone(means: list[float], noise: list[float], given: int, alone: bool) -> None:
+    """As given is the answer of both rules unless a strength is better by more than one paired error."""
+    choice = search(means, noise, given=given)
+    assert (choice.given, choice.leave_alone) == (given, alone)
+    assert (choice.chosen("min") == given) == (alone or choice.minimum == given)
+    if alone:
+        assert choice.chosen("1se") == given
+    else:
+        assert (choice.chosen("min"), choice.chosen("1se")) == (choice.minimum, choice.one_standard_error)
+
+
+def test_alone_only_where_asked() -> None:
+    """Without `keep_given` nothing is left alone: a dense network of our own has no claim to be kept."""
+    curves = losses([3.0, 1.2, 1.0], [0, 0.3, 0])
+    made = histories(curves[:, :, None], [1] * 3, [3.0, 1.2, 1.0])
+    choice = choose(made, Candidates({"l2": L2[:3]}, np.ones(3), given=1))
+    assert (choice.minimum, choice.leave_alone, choice.chosen("1se")) == (2, False, 2)
+
+
+def test_a_halved_network_as_given_is_judged_by_its_losses() -> None:
+    """Were it halved away, which it never is, the 1se walk would pass by it, and what was measured still counts."""
+    choice = search([3.0, 1.0, 1.2, 1.1], [0, 0, 0.5, 0.5], halved=2, given=2)
+    assert choice.one_standard_error == 3
+    assert choice.leave_alone
+    assert not search([3.0, 1.0, 1.2, 1.1], [0, 0, 0.1, 0.1], halved=2, given=2).leave_alone
+
+
+def test_a_single_row_set_leaves_alone_only_the_lowest() -> None:
+    """Without a spread only the lowest loss is a reason to keep the network as given."""
+    candidates = Candidates({"l2": L2[:3]}, np.ones(3), given=1)
+    for means, alone in [([3.0, 1.01, 1.0], False), ([3.0, 1.0, 1.01], True)]:
+        made = histories(np.array(means)[None, :, None], [1] * 3, means)
+        assert choose(made, candidates, keep_given=True).leave_alone == alone
+
+
+def test_regularization_of_its_own_is_not_walked_to() -> None:
+    """What a network has beside its strengths is not compared with them: it may be the minimum, not the 1se step."""
+    means, noise = [3.0, 1.0, 1.1, 1.2], [0, 0, 0.3, 0.3]
+    own = np.array([0, 0, 0, 1.0])
+    curves = losses(means, noise)[:, :, None]
+    with_own = Candidates({"l2": L2[:4]}, np.ones(4), own=own, given=3)
+    without = Candidates({"l2": L2[:4]}, np.ones(4), given=3)
+    made = histories(curves, [1] * 4, means)
+    assert choose(made, with_own).one_standard_error == 2
+    assert choose(made, without).one_standard_error == 3  # the break: without its own it would be the strongest
+    best = histories(losses([3.0, 1.2, 1.1, 1.0], [0] * 4)[:, :, None], [1] * 4, [3.0, 1.2, 1.1, 1.0])
+    assert choose(best, with_own).minimum == 3
+    in_the_way = Candidates({"l2": L2[:4]}, np.ones(4), own=np.array([0, 0, 1.0, 0]), given=2)
+    far = histories(losses([3.0, 1.0, 9.0, 1.1], [0, 0, 0, 0.3])[:, :, None], [1] * 4, [3.0, 1.0, 9.0, 1.1])
+    assert choose(far, in_the_way).one_standard_error == 3  # nor does it stand in the way
+
+
+BY_LAYER = st.fixed_dictionaries(
+    {
+        "l2": arrays(float, (6, 3), elements=st.sampled_from([0.0, 1e-4, 1e-2, 0.1])),
+        "dropout": arrays(float, 6, elements=st.sampled_from([0.0, 0.2, 0.5])),
+    }
+)
+
+
+@settings(max_examples=200)
+@given(LOSSES, BY_LAYER)
+def test_never_weaker_in_any_layer(curves: np.ndarray, strengths: dict[str, np.ndarray]) -> None:
+    """With strengths by layer the 1se answer is at least as strong as the minimum in each layer for itself."""
+    choice = one_standard_error(curves, strengths)
+    m, chosen, mean = choice.minimum, choice.one_standard_error, curves.mean(axis=0)
+    assert all((values[chosen] >= values[m]).all() for values in strengths.values())
+    assert chosen == m or mean[chosen] <= mean[m] + choice.standard_error[chosen]
+
+
+@given(LOSSES, STRENGTHS)
+def test_equal_layers_are_one_number(curves: np.ndarray, strengths: dict[str, np.ndarray]) -> None:
+    """Strengths [G, L] that are the same in all layers are chosen like strengths [G]."""
+    repeated = {name: np.repeat(values[:, None], 3, axis=1) for name, values in strengths.items()}
+    one, other = one_standard_error(curves, strengths), one_standard_error(curves, repeated)
+    assert one.minimum == other.minimum
+    chosen = [{name: values[c.one_standard_error] for name, values in strengths.items()} for c in (one, other)]
+    assert chosen[0] == chosen[1]
+
+
+def test_more_in_one_layer_does_not_pay_for_less_in_another() -> None:
+    """The break: twice as much on average, yet weaker in the second layer, is not the stronger one."""
+    curves = losses([3.0, 1.0, 1.01], [0, 0, 0.3])
+    fair = {"l2": np.array([[0, 0], [0.01, 0.01], [0.1, 0.01]])}
+    unfair = {"l2": np.array([[0, 0], [0.01, 0.01], [0.1, 0.009]])}
+    assert one_standard_error(curves, fair).one_standard_error == 2
+    assert one_standard_error(curves, unfair).one_standard_error == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,3 +109,34 @@ def test_a_later_wave_is_judged_by_itself() -> None:
     kept = still_running(rules, np.ones(5, bool), loss, epoch, 5, 10, protected=())
     assert kept.tolist() == [False, True, True, True, False]
     assert still_running(rules, np.ones(5, bool), loss, epoch, 5, 10)[0]
+
+
+@pytest.mark.parametrize("protected", [(1,), (0, 1), (3,), (0, 6)])
+def test_any_strength_can_be_protected(protected: tuple[int, ...]) -> None:
+    """Those named outlive a halving though they are the worst, and nobody else does in their place."""
+    loss, epoch = np.array([9.0, 8.5, 1.0, 8.0, 2.0, 3.0, 7.0, 6.0]), np.full(8, 10)
+    kept = still_running(PATIENT, np.ones(8, bool), loss, epoch, 5, 10, protected=protected)
+    assert set(np.flatnonzero(kept)) == {2, 4, 5, 7} | set(protected)
+    bare = still_running(PATIENT, np.ones(8, bool), loss, epoch, 5, 10, protected=())
+    assert set(np.flatnonzero(bare)) == {2, 4, 5, 7}
+
+
+def test_the_end_waits_for_every_protected_strength() -> None:
+    """The search goes on while the network as given still improves, and protection holds no longer than that."""
+    rules = Stopping(patience=5, halvings=(), finalists=2)
+    loss = np.array([9.0, 8.0, 1.0, 2.0, 3.0])
+
+    def kept(epoch: list[int], protected: tuple[int, ...]) -> list[int]:
+        found = still_running(rules, np.ones(5, bool), loss, np.array(epoch), 5, 10, protected=protected)
+        return np.flatnonzero(found).tolist()
+
+    assert kept([1, 10, 4, 5, 10], (0, 1)) == [1, 4]
+    assert kept([1, 10, 4, 5, 10], (0,)) == []
+    assert kept([1, 5, 4, 5, 10], (0, 1)) == []  # protected from halving, not from its own patience
+
+
+def test_protection_brings_nobody_back() -> None:
+    """A protected strength that has left or diverged stays away."""
+    loss, epoch, running = np.array([9.0, np.inf, 1.0, 2.0]), np.full(4, 10), np.array([False, True, True, True])
+    kept = still_running(PATIENT, running, loss, epoch, 5, 10, protected=(0, 1))
+    assert kept.tolist() == [False, False, True, True]

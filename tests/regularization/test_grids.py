@@ -18,6 +18,7 @@ from fitwell.regularization.grids import (
     product,
     sobol,
 )
+from fitwell.regularization.layers import SHAPES, STEEPNESS, Layers
 from fitwell.regularization.strengths import DEFAULT_LEARNING_RATE, Candidates, Regularization
 from fitwell.regularization.table import REGULARIZERS
 
@@ -140,3 +141,51 @@ def test_position_never_falls(one: float, other: float, name: str) -> None:
     """A larger penalty never stands below a smaller one, however small."""
     small, large = position(name, np.sort([one, other]))
     assert 0 <= small <= large
+
+
+LAYERS = Layers(("hidden_1", "hidden_2", "output"), ("hidden_1", "hidden_2"))
+
+
+def test_constant_depth_is_as_without_layers(seed: int) -> None:
+    """Layers change nothing while the strengths are the same in all of them, to the bit."""
+    plain, constant = sobol(17, seed=seed), sobol(17, seed=seed, layers=LAYERS, depth="constant")
+    assert {k: v.tobytes() for k, v in plain.strengths.items()} == {
+        k: v.tobytes() for k, v in constant.strengths.items()
+    }
+    assert plain.learning_rate.tobytes() == constant.learning_rate.tobytes()
+
+
+@pytest.mark.parametrize("depth", ["funnel", "rising"])
+def test_a_shape_over_depth(seed: int, depth: str) -> None:
+    """The same scales as without, the ends of a penalty sixteen-fold apart, and zero stays zero."""
+    plain, shaped = sobol(17, seed=seed), sobol(17, seed=seed, layers=LAYERS, depth=depth)
+    l2 = shaped.strengths["l2"]
+    assert l2.shape == (17, 3)
+    assert shaped.strengths["dropout"].shape == (17, 2)
+    np.testing.assert_allclose(l2[:, 1], plain.strengths["l2"], rtol=1e-12)
+    np.testing.assert_allclose(l2[:, 2], l2[:, 0] * STEEPNESS ** (2 * SHAPES[depth]), rtol=1e-12)
+    np.testing.assert_array_equal(shaped.learning_rate, plain.learning_rate)
+
+
+def test_a_searched_depth_has_two_numbers_for_each_regularizer(seed: int) -> None:
+    """Every candidate has a scale and a shape of its own, spread over [-1, 1], each regularizer for itself."""
+    found = sobol(257, ["l2", "l1"], seed=seed, layers=LAYERS, depth="search").strengths
+    shapes = {}
+    for name, values in found.items():
+        on = values[values[:, 1] > 0]
+        shapes[name] = np.log(on[:, 2] / on[:, 0]) / (2 * np.log(STEEPNESS))
+        np.testing.assert_allclose(on[:, 1], np.sqrt(on[:, 0] * on[:, 2]), rtol=1e-9)  # straight on the log scale
+        np.testing.assert_allclose(np.quantile(shapes[name], [0, 0.25, 0.5, 0.75, 1]), [-1, -0.5, 0, 0.5, 1], atol=0.1)
+        assert not values[0].any()
+    both = (found["l2"][:, 1] > 0) & (found["l1"][:, 1] > 0)
+    slope = {name: np.log(values[both, 2] / values[both, 0]) for name, values in found.items()}
+    assert abs(np.corrcoef(slope["l2"], slope["l1"])[0, 1]) < 0.3
+
+
+def test_bad_depths() -> None:
+    """An unknown shape is refused by name; a shape without layers says what it needs."""
+    with pytest.raises(InputError, match=r"'depth' must be 'search' or one of .* Got 'spiral'\."):
+        sobol(8, layers=LAYERS, depth="spiral")
+    for depth in ("funnel", "search"):
+        with pytest.raises(InputError, match="'depth' needs the names of the network's layers"):
+            sobol(8, depth=depth)

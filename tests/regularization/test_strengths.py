@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, fields, replace
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fitwell.errors import FitwellError, InputError
+from fitwell.regularization.layers import Depth, Layers
 from fitwell.regularization.strengths import (
     DEFAULT_LEARNING_RATE,
     Candidates,
@@ -119,3 +120,67 @@ def test_take_picks_in_order(indices: list[int]) -> None:
     for place, index in enumerate(indices):
         assert taken.regularization(place) == candidates.regularization(index)
         assert taken.learning_rate[place] == candidates.learning_rate[index]
+
+
+LAYERS = Layers(("hidden_1", "hidden_2", "output"), ("hidden_1", "hidden_2"))
+
+
+def test_strengths_by_layer_become_rows() -> None:
+    """A mapping or a shape makes that regularizer [G, L]; the others stay numbers [G]."""
+    settings = [{"l2": {"output": 0.3}, "dropout": 0.5}, {"l2": Depth(0.1, "rising")}, {"l2": 0.2}]
+    candidates = from_settings(settings, layers=LAYERS)
+    expected = [[0, 0, 0], [0, 0, 0.3], [0.025, 0.1, 0.4], [0.2, 0.2, 0.2]]
+    np.testing.assert_allclose(candidates.strengths["l2"], expected, rtol=1e-12)
+    assert candidates.strengths["dropout"].tolist() == [0, 0.5, 0, 0]
+    np.testing.assert_allclose(candidates.means["l2"], np.mean(expected, axis=1), rtol=1e-12)
+    assert candidates.means["dropout"].tolist() == [0, 0.5, 0, 0]
+
+
+def test_a_candidate_reads_as_it_was_given() -> None:
+    """Strengths that differ come back as a mapping of all places, equal ones as a number."""
+    candidates = from_settings([{"l2": {"output": 0.3}, "dropout": {"hidden_1": 0.5, "hidden_2": 0.5}}], layers=LAYERS)
+    found = candidates.regularization(1)
+    assert found == Regularization(l2={"hidden_1": 0.0, "hidden_2": 0.0, "output": 0.3}, dropout=0.5)
+    assert str(found) == "l2 = {output: 0.3}, dropout = 0.5"
+    assert [found.at("l2", place) for place in ("hidden_1", "output", "elsewhere")] == [0.0, 0.3, 0.0]
+    assert found.at("dropout", "hidden_2") == 0.5
+    again = from_settings([found], layers=LAYERS)
+    assert again.strengths["l2"].tobytes() == candidates.strengths["l2"].tobytes()
+
+
+def test_taking_keeps_layers() -> None:
+    """`take` keeps strengths by layer, the layers and the mark of the network's own, and forgets which was given."""
+    candidates = from_settings([{"l2": {"output": 0.3}}, {"l2": {"hidden_1": 0.1}}], layers=LAYERS)
+    marked = replace(candidates, own=np.array([0.0, 1.0, 0.0]), given=1)
+    taken = marked.take([2, 1])
+    assert taken.regularization(0) == candidates.regularization(2)
+    assert taken.own is not None
+    assert taken.own.tolist() == [0.0, 1.0]
+    assert taken.given == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "layers", "sentence"),
+    [
+        ([{"l2": {"output": 0.3}}], None, "is given by layer, and here it must be one number for all layers"),
+        ([{"l2": Depth(0.3)}], None, "is given by layer"),
+        ([{"l2": {"outputs": 0.3}}], LAYERS, "Did you mean 'output'?"),
+        ([{"dropout": {"hidden_1": 1.0}}], LAYERS, r"must lie in \[0, 1\). Got 1.0"),
+        ([{"dropout": Depth(1.0)}], LAYERS, r"must lie in \[0, 1\). Got 1.0"),
+        ([{"l2": Depth(-0.1)}], LAYERS, "finite and at least 0. Got -0.1"),
+        ([{"dropout": 0.3}], Layers(("a",), ()), "'dropout' acts on no layer of this network: leave it out"),
+        ([{"dropout": Depth(0.3)}], Layers(("a",), ()), "'dropout' acts on no layer"),
+    ],
+)
+def test_bad_strengths_by_layer(settings: list, layers: Layers | None, sentence: str) -> None:
+    """What no layer takes is refused before anything trains."""
+    with pytest.raises(InputError, match=sentence):
+        from_settings(settings, layers=layers)
+
+
+def test_a_shape_has_no_number_at_a_place() -> None:
+    """A `Depth` must be spread over the layers first; it reads as a sentence all the same."""
+    setting = Regularization(l2=Depth(0.1, "rising"))
+    assert str(setting) == "l2 = 0.1 (rising over depth)"
+    with pytest.raises(InputError, match="has no number for 'output' alone"):
+        setting.at("l2", "output")

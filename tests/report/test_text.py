@@ -3,10 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 from rich.console import Console, RenderableType
 
 from fitwell.report import text
-from fitwell.results import Result
+from fitwell.results import LEAVE_IT_ALONE, Result
 
 
 def printed(parts: list[RenderableType]) -> str:
@@ -46,3 +47,50 @@ def test_divergence_is_said_once(result: Result) -> None:
     diverged[:, 2] = True
     shown = printed(text.found(replace(result, histories=replace(result.histories, diverged=diverged))))
     assert shown.count("3 networks of 1 strength diverged") == 1
+
+
+def test_the_network_as_given_is_marked(result: Result) -> None:
+    """Its strength carries the mark, its score the name, and the sentence stands where it is left alone."""
+    candidates = replace(result.candidates, given=1)
+    choice = replace(result.choice, given=1, leave_alone=True)
+    scores = {"as_given": result.scores["minimum"], **result.scores}
+    found = replace(result, candidates=candidates, choice=choice, scores=scores)
+    shown = printed(text.found(found))
+    marked = [line for line in shown.splitlines() if "as given" in line and "│" in line]
+    assert len(marked) == 2  # among the strengths, and among the scores
+    assert "as given, best epoch" in shown
+    assert LEAVE_IT_ALONE in shown.replace("\n", "")
+    before = printed(text.found(result))
+    assert "as given" not in before
+    assert "Leave it alone" not in before
+
+
+def test_strengths_of_layers(result: Result) -> None:
+    """One line a layer, shares of zeros in percent, nothing where no strength acts, no column without a number."""
+    layers = pl.DataFrame(
+        {
+            "layer": ["hidden", "drop"],
+            "l1": [0.01234, None],
+            "dropout": [None, 0.25],
+            "weight_dropout": [0.5, None],
+            "l2": pl.Series([None, None], dtype=pl.Float64),
+            "share_of_zeros": [0.876, None],
+        }
+    )
+    shown = printed(text.found(replace(result, layers=layers)))
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines() if line.startswith("│")]
+    assert ["hidden", "0.0123", "", "0.5", "87.6%"] in lines
+    assert ["drop", "", "0.25", "", ""] in lines
+    head = next(line for line in shown.splitlines() if "weights at zero" in line)
+    assert [cell.strip() for cell in head.split("┃")[1:-1]] == [
+        *("layer", "l1", "dropout", "weight dropout", "weights at zero"),
+    ]
+    assert "The network handed over" in shown
+    assert "weights at zero" not in printed(text.found(result))
+
+
+def test_a_single_network_is_saved_with_its_strengths(result: Result) -> None:
+    """What is saved is named: the strengths by which the one network was trained."""
+    single = replace(result, refit="single", members=(2,))
+    shown = printed(text.saved(single, "run"))
+    assert f"run: a network trained on all rows with {result.candidates.regularization(2)}" in shown

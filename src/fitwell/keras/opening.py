@@ -127,7 +127,7 @@ def _row(network: KerasNetwork, layer: Any, named: dict[int, str]) -> dict[str, 
     for strength in ("l1", "l2", "weight_dropout"):
         row[strength] = max((getattr(kernel, strength) for kernel in held), default=None)
     mine = [place for place in places if place.place.split(":")[0] == name]
-    row["dropout_after"] = ", ".join(named.get(id(place.layer), place.layer.name) for place in mine)
+    row["dropout_after"] = ", ".join(named.get(id(place.layer), str(place.layer.name)) for place in mine)
     row["dropout"] = max((place.rate or 0.0 for place in mine), default=None)
     return row
 
@@ -139,7 +139,7 @@ def _sample(model: Any) -> Any:
         inputs = model.input
     except (AttributeError, ValueError):
         inputs = None
-    if not model.built or (inputs is None and not model.trainable_variables):
+    if not model.built or (inputs is None and not model.weights):
         raise InputError(
             f"The model '{model.name}' is not built: begin it with keras.Input, call it on some rows, or tune it."
         )

@@ -1,0 +1,97 @@
+"""Keras's backend: JAX, set when nobody has chosen, and another one refused in a sentence before it is loaded."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from fitwell.errors import InputError
+from fitwell.keras.backend import check_backend, import_keras
+
+CLEAN = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+ASKED = "Keras must run on JAX here, and KERAS_BACKEND is '{0}': set KERAS_BACKEND=jax, or unset it."
+LOADED = (
+    "Keras must run on JAX here, and Keras was imported with the backend '{0}': set KERAS_BACKEND=jax before Keras is "
+    "imported, or import fitwell first."
+)
+USES = {
+    "tune": "fitwell.tune([[0.0], [1.0]] * 9, [0, 1] * 9)",
+    "opened": "fitwell.opened(None)",
+    "layers": "fitwell.layers.Dense(3)",
+    "Opened": "fitwell.Opened(None)",
+}
+CATCH = """
+import sys, fitwell
+try:
+    {use}
+except fitwell.InputError as error:
+    print(error)
+print(*[name for name in ("keras", "torch", "tensorflow") if name in sys.modules])
+"""
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], env=CLEAN | environment, capture_output=True, text=True, timeout=120
+    )
+
+
+@pytest.fixture(scope="module")
+def answers() -> dict[tuple[str, str], list[str]]:
+    """What fresh processes print, two at a time: for each use, with another backend asked for and already loaded."""
+    runs = {(name, "asked"): (CATCH.format(use=use), "torch") for name, use in USES.items()}
+    runs |= {(name, "loaded"): ("import keras\n" + CATCH.format(use=use), "numpy") for name, use in USES.items()}
+    with ThreadPoolExecutor(2) as pool:
+        done = pool.map(lambda run: python(run[0], KERAS_BACKEND=run[1]), runs.values())
+        return {key: (one.stdout + one.stderr).splitlines() for key, one in zip(runs, done, strict=True)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("use", USES)
+def test_another_backend_is_asked_for(answers: dict, use: str) -> None:
+    """KERAS_BACKEND=torch: one sentence, and neither Keras nor torch is loaded."""
+    assert answers[use, "asked"] == [ASKED.format("torch"), ""]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("use", USES)
+def test_another_backend_is_loaded(answers: dict, use: str) -> None:
+    """Keras imported first on another backend: one sentence that says what to do."""
+    assert answers[use, "loaded"] == [LOADED.format("numpy"), "keras"]
+
+
+@pytest.mark.slow
+def test_the_command_line(tmp_path: Path) -> None:
+    """`fitwell tune` ends with one sentence and status 2, before it looks at the table."""
+    command = [sys.executable, "-m", "fitwell", "tune", str(tmp_path / "nowhere.csv"), "--target", "y"]
+    done = subprocess.run(command, env=CLEAN | {"KERAS_BACKEND": "torch"}, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"fitwell: {ASKED.format('torch')}\n")
+
+
+@pytest.mark.slow
+def test_unset_becomes_jax() -> None:
+    """`import fitwell` loads neither Keras nor JAX, and Keras imported afterwards runs on JAX."""
+    code = (
+        "import fitwell, sys; before = [name for name in ('keras', 'jax') if name in sys.modules]\n"
+        "import keras; print(before, keras.backend.backend())"
+    )
+    assert python(code).stdout == "[] jax\n"
+    alone = "import keras; print(keras.backend.backend())"
+    if (other := python(alone, KERAS_BACKEND="numpy").stdout) != "numpy\n":  # the break: without fitwell it is another
+        pytest.fail(f"Keras on NumPy answered {other!r}")
+
+
+def test_on_jax_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keras on JAX is handed over; what the variable says no longer matters once Keras is there."""
+    keras = import_keras()
+    assert keras.backend.backend() == "jax"
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    check_backend()
+    monkeypatch.delitem(sys.modules, "keras")
+    with pytest.raises(InputError, match="KERAS_BACKEND is 'torch'"):
+        check_backend()
