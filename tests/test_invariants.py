@@ -270,6 +270,7 @@ class BatchNormNetwork:
         return {name: name != "scale" for name in trainable}
 
     def constrain(self, trainable: Any) -> Any:
+        """Every value is allowed."""
         return trainable
 
     def apply(self, variables: Variables, inputs: jax.Array, on_units: Any) -> tuple[jax.Array, Any]:

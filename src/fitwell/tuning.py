@@ -11,7 +11,7 @@ from fitwell.errors import InputError, InputTypeError
 from fitwell.keras.backend import check_backend, import_keras
 from fitwell.regularization.grids import DEFAULT_COUNT, DEFAULT_REGULARIZERS
 from fitwell.results import Result
-from fitwell.searches.options import Listener, Options, Strengths, hidden_units
+from fitwell.searches.options import DEFAULT_HIDDEN, Listener, Options, Strengths, hidden_units
 from fitwell.searches.tables import tune_table
 from fitwell.tables import read_problem
 
@@ -30,7 +30,7 @@ def tune(
     repeats: int = 1,
     groups: Any = None,
     time: Any = None,
-    hidden: int | Sequence[int] = (128, 64),
+    hidden: int | Sequence[int] = DEFAULT_HIDDEN,
     strengths: Strengths = DEFAULT_COUNT,
     regularizers: Sequence[str] = DEFAULT_REGULARIZERS,
     depth: str = "constant",
@@ -159,7 +159,9 @@ def tune(
     if (opened := _opened(table)) is not None:
         from fitwell.searches.models import tune_model
 
-        _check_model_options(refit, refit_seeds)
+        _check_model_options(refit, refit_seeds, options.hidden)
+        if task is not None:
+            raise InputError("A Keras model's task is that of its loss: leave out 'task'.")
         keras = {"sample_weight": sample_weight, "class_weight": class_weight, "weights": weights}
         return tune_model(opened, target, y, options, listener, splits=splits, **keras)
     if model is not None and (opened := _opened(model)) is None:
@@ -176,7 +178,7 @@ def tune(
         return tune_table(problem, options, listener)
     from fitwell.searches.models_on_tables import tune_model_on_table
 
-    _check_model_options(refit, refit_seeds)
+    _check_model_options(refit, refit_seeds, options.hidden)
     return tune_model_on_table(problem, opened, options, listener)
 
 
@@ -191,7 +193,9 @@ def _opened(table: Any) -> Opened | None:
     return Opened(table) if isinstance(table, import_keras().Model) else None
 
 
-def _check_model_options(refit: str | None, refit_seeds: int) -> None:
+def _check_model_options(refit: str | None, refit_seeds: int, hidden: tuple[int, ...]) -> None:
+    if hidden != DEFAULT_HIDDEN:
+        raise InputError("A Keras model has its own layers: leave out 'hidden'.")
     if refit == "ensemble" or refit_seeds != 1:
         raise InputError(
             "A Keras model comes back as one network of its own architecture, trained on all rows: leave out 'refit' "

@@ -97,6 +97,7 @@ class CountingNetwork:
         return dict.fromkeys(trainable, True)
 
     def constrain(self, trainable: Any) -> Any:
+        """Every value is allowed."""
         return trainable
 
     def apply(self, variables: Variables, inputs: jax.Array, on_units: Any) -> tuple[jax.Array, Any]:

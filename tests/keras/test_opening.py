@@ -129,6 +129,7 @@ def test_it_prints_every_layer(make: Any, expected: dict[str, tuple]) -> None:
     assert lines[0].split() == COLUMNS
     assert [line.split()[0] for line in lines[1:]] == list(expected)
     assert "…" not in str(found)
+    assert "null" not in str(found)
     assert repr(found) == str(found)
 
 

@@ -315,6 +315,8 @@ def one_hot() -> Any:
         (uncompiled, X, Y, {}, r"'own' is not compiled: call model.compile"),
         (stepping, X, Y, {}, r"'own' has its own train_step\(\)"),
         (make, X, Y, {"refit": "ensemble"}, "comes back as one network of its own architecture"),
+        (make, X, Y, {"hidden": (8,)}, "has its own layers: leave out 'hidden'"),
+        (make, X, Y, {"task": "regression"}, "leave out 'task'"),
         (make, X, Y, {"refit_seeds": 2}, "comes back as one network of its own architecture"),
         (make, X, Y, {"weights": "old"}, "'weights' must be 'fresh' or 'given'. Got 'old'"),
         (make, X, Y[:-1], {}, "x has 48 rows, but y has 47"),

@@ -7,15 +7,17 @@ of its layers: the process that loads saved models without fitwell takes its own
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
+from keras.regularizers import L1, L2
 
 import keras
 from keras import layers, ops
-from keras.regularizers import L1, L2
 
 ROWS = 48
 SEED = 5
@@ -91,7 +93,7 @@ class Block(layers.Layer):
     def __init__(self, units: int = 6, rate: float = 0.2, **options: Any) -> None:
         super().__init__(**options)
         self.units, self.rate = units, rate
-        self.dense = layers.Dense(units, "tanh")
+        self.dense = layers.Dense(units, "softsign")
         self.norm = layers.BatchNormalization(momentum=0.8)
         self.drop = layers.Dropout(rate)
 
@@ -146,7 +148,7 @@ def sequential(rate: float, penalty: float) -> Any:
         [
             keras.Input((4,)),
             layers.Dense(6, "relu", kernel_regularizer=_l2(penalty)),
-            layers.Dense(5, "tanh"),
+            layers.Dense(5, "softsign"),
             layers.Dense(3, "softmax"),
         ]
     )
@@ -192,7 +194,7 @@ def branches(rate: float, penalty: float) -> Any:
     """Two branches, joined, and two residual additions: by a layer and by the operator."""
     inputs = keras.Input((4,))
     first = layers.Dense(6, "relu")(inputs)
-    one = layers.Dropout(rate)(layers.Dense(6, "tanh", kernel_regularizer=_l2(penalty))(first))
+    one = layers.Dropout(rate)(layers.Dense(6, "softsign", kernel_regularizer=_l2(penalty))(first))
     two = layers.BatchNormalization()(layers.Dense(6, "relu")(first))
     joined = layers.Add()([one, two, first])
     after = layers.Dense(6, "relu")(joined) + joined
@@ -256,7 +258,7 @@ def nested_functional(rate: float, penalty: float) -> Any:
     deep_in = keras.Input((5,))
     deep = keras.Model(deep_in, layers.BatchNormalization()(layers.Dense(5, "relu")(deep_in)) + deep_in, name="deep")
     inner_in = keras.Input((6,))
-    inner = keras.Model(inner_in, deep(layers.Dense(5, "tanh", kernel_regularizer=_l2(penalty))(inner_in)))
+    inner = keras.Model(inner_in, deep(layers.Dense(5, "softsign", kernel_regularizer=_l2(penalty))(inner_in)))
     return keras.Sequential([keras.Input((4,)), layers.Dense(6, "relu"), inner, layers.Dense(3, "softmax")])
 
 
@@ -264,7 +266,7 @@ def shared_model(rate: float, penalty: float) -> Any:
     """A nested model that is called twice, with batch normalisation and dropout in it."""
     tower_in = keras.Input((4,))
     hidden = layers.BatchNormalization()(layers.Dense(5, "relu", kernel_regularizer=_l2(penalty))(tower_in))
-    tower = keras.Model(tower_in, layers.Dense(4, "tanh")(layers.Dropout(rate)(hidden)), name="tower")
+    tower = keras.Model(tower_in, layers.Dense(4, "softsign")(layers.Dropout(rate)(hidden)), name="tower")
     inputs = {"left": keras.Input((4,), name="left"), "right": keras.Input((4,), name="right")}
     return keras.Model(inputs, layers.Dense(1, "sigmoid")(tower(inputs["left"]) * tower(inputs["right"])))
 
@@ -289,7 +291,8 @@ def conv2d(rate: float, penalty: float) -> Any:
     return keras.Sequential(
         [
             keras.Input((6, 6, 2)),
-            layers.Conv2D(3, 3, padding="same", kernel_regularizer=_l2(penalty)),
+            # no bias, whose gradient would be nothing but rounding, which Adam would make steps of
+            layers.Conv2D(3, 3, padding="same", use_bias=False, kernel_regularizer=_l2(penalty)),
             layers.BatchNormalization(momentum=0.9),
             layers.ReLU(),
             layers.MaxPooling2D(),
@@ -342,7 +345,7 @@ def bidirectional(rate: float, penalty: float) -> Any:
             keras.Input((4, 3)),
             layers.Bidirectional(layers.LSTM(3, return_sequences=True, kernel_regularizer=_l2(penalty))),
             layers.Dropout(rate),
-            layers.TimeDistributed(layers.Dense(2, "tanh", kernel_regularizer=_l2(penalty))),
+            layers.TimeDistributed(layers.Dense(2, "softsign", kernel_regularizer=_l2(penalty))),
             layers.TimeDistributed(layers.Dense(1)),
         ]
     )
@@ -394,7 +397,7 @@ def transformer(rate: float, penalty: float) -> Any:
     inputs = keras.Input((4, 6))
     attention = layers.MultiHeadAttention(2, 3, dropout=rate, kernel_regularizer=_l2(penalty))
     hidden = layers.LayerNormalization()(inputs + attention(inputs, inputs))
-    dense = layers.Dropout(rate)(layers.Dense(6)(layers.Dense(8, "gelu")(hidden)))
+    dense = layers.Dropout(rate)(layers.Dense(6)(layers.Dense(8, "silu")(hidden)))
     hidden = layers.LayerNormalization()(layers.Add()([hidden, dense]))
     return keras.Model(inputs, layers.Dense(3, "softmax")(layers.GlobalAveragePooling1D()(hidden)))
 
@@ -426,7 +429,7 @@ def frozen(rate: float, penalty: float) -> Any:
         [keras.Input((4,)), layers.Dense(6, "relu", kernel_regularizer=_l2(penalty)), layers.BatchNormalization()]
     )
     base.trainable = False
-    frozen_dense = layers.Dense(6, "tanh", trainable=False)
+    frozen_dense = layers.Dense(6, "softsign", trainable=False)
     inputs = keras.Input((4,))
     hidden = layers.Dropout(rate)(layers.Dense(6, "relu", kernel_regularizer=_l2(penalty))(base(inputs)))
     return keras.Model(inputs, layers.Dense(3, "softmax")(frozen_dense(hidden)))
@@ -459,7 +462,7 @@ def with_lambda(rate: float, penalty: float) -> Any:
     """A Lambda layer and an operation of `keras.ops`."""
     del rate
     inputs = keras.Input((4,))
-    hidden = layers.Lambda(lambda values: values * 2)(ops.tanh(inputs))
+    hidden = layers.Lambda(lambda values: values * 2)(ops.softsign(inputs))
     return keras.Model(inputs, layers.Dense(1)(layers.Dense(5, "relu", kernel_regularizer=_l2(penalty))(hidden)))
 
 
@@ -484,7 +487,7 @@ def other_penalties(rate: float, penalty: float) -> Any:
             keras.Input((4,)),
             layers.Dense(6, "relu", activity_regularizer=_l2(penalty), bias_regularizer=_l2(penalty)),
             layers.ActivityRegularization(l1=penalty / 10),
-            layers.Dense(5, "tanh", kernel_regularizer=extra),
+            layers.Dense(5, "softsign", kernel_regularizer=extra),
             layers.Dense(3, "softmax"),
         ]
     )
@@ -542,6 +545,15 @@ def logits(rate: float, penalty: float) -> Any:
     """A model that gives logits."""
     del penalty
     return keras.Sequential([keras.Input((4,)), layers.Dense(6, "relu"), layers.Dropout(rate), layers.Dense(3)])
+
+
+def name_taken(rate: float, penalty: float) -> Any:
+    """Dropout on one of two ways behind "dense", with the name that fitwell would give to dropout behind it."""
+    inputs = keras.Input((4,))
+    hidden = layers.Dense(6, "relu", name="dense", kernel_regularizer=_l2(penalty))(inputs)
+    dropped = layers.Dropout(rate, name="dense_dropout")(hidden)
+    both = layers.Dense(4, "relu", name="dense_dropout_1")(layers.Concatenate()([hidden, dropped]))
+    return keras.Model(inputs, layers.Dense(3, "softmax", name="out")(both))
 
 
 def flat_rows(rate: float, penalty: float) -> Any:
@@ -661,8 +673,50 @@ def _animals() -> list[Animal]:
         Animal("own_layers", own_layers, dense, _classes, classify),
         Animal("linear", linear, dense, _yes, binary),
         Animal("logits", logits, dense, _classes, of_logits),
+        Animal("name_taken", name_taken, dense, _classes, classify),
         Animal("flat_rows", flat_rows, _rows(), wide, regress),
     ]
 
 
 ZOO: dict[str, Animal] = {animal.name: animal for animal in _animals()}
+
+
+@contextmanager
+def computing(floatx: str, optimised: bool = False) -> Iterator[None]:
+    """Let Keras and JAX compute in a precision; little optimised, where most of the time would go into compiling."""
+    little = "jax_disable_most_optimizations"
+    before = keras.config.floatx(), keras.config.dtype_policy(), jax.config.read(little)
+    keras.config.set_floatx(floatx)
+    keras.config.set_dtype_policy(floatx)  # which Keras makes of `floatx` at its first layer only
+    jax.config.update(little, not optimised)
+    try:
+        with jax.enable_x64(floatx == "float64"):
+            yield
+    finally:
+        keras.config.set_floatx(before[0])
+        keras.config.set_dtype_policy(before[1])
+        jax.config.update(little, before[2])
+
+
+def tolerance(model: Any) -> dict[str, float]:
+    """Return how far two computations of a model in float64 may be apart, as arguments of `assert_allclose`.
+
+    Keras computes the moments of batch and layer normalisation in float32 whatever `floatx` says
+    (``keras.backend.result_type("float64", "float32")`` is "float32"), and XLA's tanh in float64 is one of several
+    approximations, by what it is fused with. Everything else differs by rounding only.
+    """
+    kinds = {type(layer).__name__ for layer in model._flatten_layers()}
+    if kinds & {"BatchNormalization", "LayerNormalization"}:
+        return {"rtol": 2e-5, "atol": 2e-6}
+    if any(kind.startswith(("LSTM", "GRU")) for kind in kinds):
+        return {"rtol": 1e-7, "atol": 1e-9}
+    return {"rtol": 1e-9, "atol": 1e-11}
+
+
+def strengths_of(model: Any) -> dict[str, Any]:
+    """Return the penalties [l1, l2] of all trainable kernels and all rates in a model that are not zero, sorted."""
+    variables = [variable for variable in model.trainable_variables if variable.name.endswith("kernel")]
+    penalties = [[float(getattr(v.regularizer, name, 0.0)) for name in ("l1", "l2")] for v in variables]
+    dropped = [layer for layer in model._flatten_layers() if "Dropout" in type(layer).__name__]
+    rates = [float(np.asarray(layer.rate)) for layer in dropped]
+    return {"penalties": sorted(pair for pair in penalties if any(pair)), "rates": sorted(filter(None, rates))}

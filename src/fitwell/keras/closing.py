@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy as copying
+import itertools
 from typing import Any
 
 import jax
@@ -39,7 +40,8 @@ def close(
     original = network.original
     writer = None if regularization is None else _Writer(network, regularization)
     if is_graph(original):
-        rebuilt = rebuild(original, writer.make if writer else plain, writer.behind if writer else _nothing)
+        make, behind = (writer.make, writer.behind) if writer else (plain, _nothing)
+        rebuilt = rebuild(original, make, behind, any_rows=original is not model)  # a copy that was built on a sample
         closed, news = rebuilt.model, [rebuilt.made.get(id(layer)) for layer in walk(original)]  # Keras makes inputs
     else:
         closed = build_subclassed(original, sample)
@@ -48,6 +50,7 @@ def close(
             writer.write_into(closed)
     _set_weights(news, network, variables)
     closed.compile(**compile_arguments(model))
+    closed.optimizer.build(closed.trainable_variables)  # else Keras warns when a saved model is loaded
     return closed
 
 
@@ -70,6 +73,7 @@ class _Writer:
         self.network, self.regularization = network, regularization
         self.rates = {id(p.layer): regularization.at("dropout", p.place) for p in network.places}
         self.added = {id(p.layer) for p in network.places if p.rate is None}
+        self.taken = {layer.name for layer in network.original._flatten_layers()}  # inner ones too
         self.penalties: dict[int, dict[str, Any]] = {}
         for kernel in network.kernels:
             argument = next(a for layer in parts(kernel.layer) if (a := _argument(layer, kernel.variable)))
@@ -97,7 +101,13 @@ class _Writer:
     def behind(self, layer: Layer) -> Layer | None:
         """Return the dropout that belongs behind a layer, if any was chosen."""
         rate = self.rates[id(layer)] if id(layer) in self.added else 0.0
-        return import_keras().layers.Dropout(rate, name=f"{layer.name}_dropout") if rate > 0 else None
+        return import_keras().layers.Dropout(rate, name=self._free_name(layer)) if rate > 0 else None
+
+    def _free_name(self, layer: Layer) -> str:
+        """Return a name for the dropout behind a layer that no layer of the model has: Keras takes no name twice."""
+        name = f"{layer.name}_dropout"
+        numbered = (f"{name}_{number}" for number in itertools.count(1))
+        return next(candidate for candidate in itertools.chain([name], numbered) if candidate not in self.taken)
 
     def write_into(self, closed: Any) -> None:
         """Set rates and regularizers of a subclassed model's layers, whose configurations are its own affair."""

@@ -111,7 +111,9 @@ def describe(network: KerasNetwork) -> pl.DataFrame:
 
 
 def table_text(table: pl.DataFrame) -> str:
-    """Return a table as text, one line a row, nothing cut off."""
+    """Return a table as text, one line a row, nothing cut off; where there is nothing to say, nothing."""
+    texts = pl.col(pl.Float64).map_elements(lambda value: f"{value:g}", return_dtype=pl.String)
+    table = table.with_columns(texts).fill_null("")
     with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True,
                    fmt_str_lengths=60, tbl_width_chars=160, tbl_formatting="UTF8_HORIZONTAL_ONLY"):  # fmt: skip
         return str(table)

@@ -78,6 +78,8 @@ def rebuild(
     model: Any,
     make: Callable[[Layer], Layer],
     behind: Callable[[Layer], Layer | None] = lambda layer: None,
+    *,
+    any_rows: bool = False,
 ) -> Rebuilt:
     """Build a Sequential or functional model anew.
 
@@ -87,8 +89,11 @@ def rebuild(
         Gives the new layer for a layer of the original that is no such model itself.
     behind
         Gives a layer to be put behind a layer of the original, or None; asked once for each layer.
+    any_rows
+        Whether Sequential models come out for any number of rows: Keras builds one without an Input for the number of
+        rows that it saw first.
     """
-    builder = _Builder(make, behind)
+    builder = _Builder(make, behind, any_rows)
     return Rebuilt(builder.build(model), builder.graphs, builder.made)
 
 
@@ -124,8 +129,8 @@ def from_config(layer: Layer, /, **changes: Any) -> Layer:
 class _Builder:
     """One rebuilding: remembers what was made, since layers may be shared."""
 
-    def __init__(self, make: Callable[[Layer], Layer], behind: Callable[[Layer], Layer | None]) -> None:
-        self.make, self.behind = make, behind
+    def __init__(self, make: Callable[[Layer], Layer], behind: Callable[[Layer], Layer | None], any_rows: bool) -> None:
+        self.make, self.behind, self.any_rows = make, behind, any_rows
         self.keras = import_keras()
         self.made: dict[int, Layer] = {}
         self.added: dict[int, Layer | None] = {}
@@ -156,7 +161,8 @@ class _Builder:
         layers: list[Layer] = []
         if model.built and model.inputs:
             inputs = model.inputs[0]
-            layers.append(self.keras.Input(batch_shape=inputs.shape, dtype=inputs.dtype, name=inputs.name))
+            shape = (None, *inputs.shape[1:]) if self.any_rows else inputs.shape
+            layers.append(self.keras.Input(batch_shape=shape, dtype=inputs.dtype, name=inputs.name))
         tensor = object()
         for layer in model.layers:
             layers.append(self._new(layer))

@@ -17,6 +17,9 @@ from fitwell.regularization.grids import DEFAULT_COUNT, DEFAULT_REGULARIZERS, so
 from fitwell.regularization.layers import Layers
 from fitwell.regularization.strengths import Candidates, Regularization, Strength, check_strengths, from_settings
 
+DEFAULT_HIDDEN = (128, 64)
+"""Units of the hidden layers: wide enough to overfit most tables."""
+
 Strengths = int | Candidates | Sequence[Regularization | Mapping[str, Strength]]
 
 
@@ -33,7 +36,7 @@ class Listener:
 class Options:
     """How `tune` searches; see there."""
 
-    hidden: tuple[int, ...] = (128, 64)
+    hidden: tuple[int, ...] = DEFAULT_HIDDEN
     strengths: Strengths = DEFAULT_COUNT
     regularizers: Sequence[str] = DEFAULT_REGULARIZERS
     depth: str = "constant"
