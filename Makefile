@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+WORKERS ?= 2
 SOURCES := $(shell find src -name '*.py') pyproject.toml README.md LICENSE
 
 .PHONY: demo test lint bench clean
@@ -12,7 +13,7 @@ demo: $(INSTALLED)
 
 # what users install is what is tested: the built wheel, with all its dependencies compiled to byte code
 test: lint
-	cd tests && ../$(BIN)/python -m pytest . -c ../pyproject.toml --rootdir=.. $(PYTEST)
+	cd tests && ../$(BIN)/python -m pytest . -c ../pyproject.toml --rootdir=.. -n $(WORKERS) --dist loadfile $(PYTEST)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -23,6 +24,8 @@ bench: $(INSTALLED) benchmarks/node_modules
 	$(BIN)/python benchmarks/digits.py
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/answer.py
+	$(BIN)/python benchmarks/keras_models.py
+	$(BIN)/python benchmarks/convolutions.py
 
 benchmarks/node_modules: benchmarks/package.json benchmarks/package-lock.json
 	cd benchmarks && npm ci --no-audit --no-fund --ignore-scripts
