@@ -186,7 +186,6 @@ def test_pandas_frames_and_series() -> None:
         ([1, 2], np.int32, np.int32),
         ([True, False], np.float32, np.int32),
     ],
-    ids=str,
 )
 def test_types(values: Any, as_input: Any, as_target: Any) -> None:
     """Floats become `dtype`, integers int32; as inputs booleans and whole frames are floats, as targets classes."""
@@ -225,7 +224,6 @@ def test_arrays_that_fit_are_not_copied() -> None:
         ([[X, X], X], ["[0][0]", "[0][1]", "[1]"]),
         ((X,), ["[0]"]),
     ],
-    ids=str,
 )
 def test_trees_keep_their_structure(x: Any, places: list[str]) -> None:
     """Several inputs or targets stay where they were, dicts in their order; 1-D arrays stay 1-D."""
@@ -394,7 +392,6 @@ def test_what_may_never_end_is_refused() -> None:
         ([(X, Y), (NAN_AT_3, Y)], InputError, "x holds missing.* in 1 row, first in row 9 .*column 1"),
         ([(X[:0], Y[:0])], InputError, "x has no rows"),
     ],
-    ids=str,
 )
 def test_what_is_no_batches_gets_a_sentence(x: Any, error: type[Exception], message: str) -> None:
     """Without y, whatever is not clearly batches of one structure is refused: above all the pair (x, y)."""
@@ -456,7 +453,6 @@ def test_what_is_no_batches_gets_a_sentence(x: Any, error: type[Exception], mess
         (X, Y - 2**40, InputError, "y holds the integer -1099511627776 in row 0"),
         (np.full(6, 2**63, np.uint64), Y, InputError, "beyond int32"),
     ],
-    ids=str,
 )
 def test_bad_arrays_get_a_sentence(x: Any, y: Any, error: type[Exception], message: str) -> None:
     """Which array, which column and row, what it holds and what to do."""
@@ -517,7 +513,6 @@ def test_sample_weights(weights: Any) -> None:
         ({"a": np.ones(6)}, InputTypeError, "must be one array.*Got a dict of 1 arrays"),
         (1.0, InputError, "sample_weight must have a row"),
     ],
-    ids=str,
 )
 def test_bad_sample_weights_get_a_sentence(weights: Any, error: type[Exception], message: str) -> None:
     """Weights that cannot be meant are refused."""
@@ -531,7 +526,7 @@ def test_sample_weights_beside_batches_are_refused() -> None:
         read_arrays([(X, Y)], sample_weight=np.ones(6))
 
 
-@pytest.mark.parametrize("y", [Y, Y[:, None], np.eye(3)[Y], np.eye(3, dtype=bool)[Y], Y.astype(float)], ids=str)
+@pytest.mark.parametrize("y", [Y, Y[:, None], np.eye(3)[Y], np.eye(3, dtype=bool)[Y], Y.astype(float)])
 def test_class_weights(y: Any) -> None:
     """Each row has the weight of its class, from indices or one-hot rows; classes that are not named weigh 1."""
     read = read_arrays(X, y, class_weight={0: 5, np.int64(2): 0.5}, sample_weight=np.arange(6))
@@ -573,7 +568,6 @@ def test_class_weights_are_those_of_keras(classes: list[int], weights: list[int]
         ({0: 1}, np.ones((6, 2)), InputError, "that are neither"),
         ({0: 1}, np.ones((6, 2, 1)), InputError, "that are neither"),
     ],
-    ids=str,
 )
 def test_bad_class_weights_get_a_sentence(weights: Any, y: Any, error: type[Exception], message: str) -> None:
     """A typo in a class, a weight that cannot be one, and targets without classes are refused."""
