@@ -84,7 +84,7 @@ def train_fitwell(kind: str, epochs: int, strengths: int) -> dict[str, Any]:
     from fitwell.engine.run import train
     from fitwell.keras.compiled import Targets
     from fitwell.keras.opening import Opened
-    from fitwell.searches.models import make_problem, model_candidates, model_settings
+    from fitwell.searches.opened_models import make_problem, model_candidates, model_settings
     from fitwell.searches.options import Options
 
     available_devices()

@@ -25,10 +25,10 @@ STOREYS = (
     ("keras",),
     ("tfjs",),
     ("tables", "prediction"),
-    ("results",),
+    ("results", "diagnosis"),
     ("report",),
     ("searches",),
-    ("tuning",),
+    ("tuning", "diagnosing"),
     ("estimators",),
     ("cli", "__main__"),
 )

@@ -98,8 +98,9 @@ def test_it_prints_the_comparison(result: Result) -> None:
     assert lines[1].split() == ["training", "held", "out", "difference", "std.", "error", "epoch"]
     assert [line.split("  ")[0] for line in lines[2:5]] == ["as given", "unregularized", "chosen"]
     assert lines[5].startswith("Leave it alone: ")
-    assert len(lines) == 6
-    assert len(str(result).splitlines()) == 4
+    assert lines[6] == f"{result.score}."
+    assert len(lines) == 7
+    assert len(str(result).splitlines()) == 5
     assert repr(result) == str(result)
 
 

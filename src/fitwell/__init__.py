@@ -12,6 +12,8 @@ from fitwell._version import __version__
 from fitwell.startup import prepare as _prepare
 
 if TYPE_CHECKING:
+    from fitwell.diagnosing import diagnose
+    from fitwell.diagnosis import Diagnosis
     from fitwell.errors import FileError, FitwellError, InputError, InputTypeError, TrainingError
     from fitwell.keras import layers
     from fitwell.keras.opening import Opened, opened
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "Depth": "fitwell.regularization.layers",
+    "Diagnosis": "fitwell.diagnosis",
     "FileError": "fitwell.errors",
     "FitwellError": "fitwell.errors",
     "InputError": "fitwell.errors",
@@ -32,6 +35,7 @@ _WHERE = {
     "Regularization": "fitwell.regularization.strengths",
     "Result": "fitwell.results",
     "TrainingError": "fitwell.errors",
+    "diagnose": "fitwell.diagnosing",
     "layers": "fitwell.keras.layers",
     "load": "fitwell.results",
     "opened": "fitwell.keras.opening",
@@ -43,6 +47,7 @@ _prepare()
 
 __all__ = [
     "Depth",
+    "Diagnosis",
     "FileError",
     "FitwellError",
     "InputError",
@@ -53,6 +58,7 @@ __all__ = [
     "Result",
     "TrainingError",
     "__version__",
+    "diagnose",
     "layers",
     "load",
     "opened",
@@ -65,8 +71,6 @@ def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'fitwell' has no attribute '{name}'")
     if _WHERE[name].startswith("fitwell.keras."):  # another backend is refused before Keras loads it
-        import_module("fitwell.keras.backend").check_backend()
-    if _WHERE[name].startswith("fitwell.keras"):  # refused in a sentence before Keras is loaded
         import_module("fitwell.keras.backend").check_backend()
     module = import_module(_WHERE[name])
     return module if name == "layers" else getattr(module, name)

@@ -123,7 +123,10 @@ def tune(
     refit: Annotated[
         str | None, typer.Option(help="ensemble of the fold networks, or single: one network on all rows.")
     ] = None,
-    rule: Annotated[str, typer.Option(help="Strength of a single refit: 1se or min.")] = "1se",
+    rule: Annotated[str, typer.Option(help="Strength of a single refit: 1se, min or confidence-set.")] = "1se",
+    honest: Annotated[
+        str, typer.Option(help="How the loss on new rows is corrected for choosing: bbc, nested or bates.")
+    ] = "bbc",
     refit_seeds: Annotated[int, typer.Option(help="Networks averaged in a single refit.")] = 1,
     schedule: Annotated[str, typer.Option(help="Of the learning rate: constant or cosine.")] = "constant",
     memory: Annotated[
@@ -150,12 +153,71 @@ def tune(
         "patience": patience,
         "refit": refit,
         "rule": rule,
+        "honest": honest,
         "refit_seeds": refit_seeds,
         "schedule": schedule,
         "memory": None if memory is None else _bytes(memory),
         "seed": seed,
     }
     _tune(data, target, out, force, "none" if quiet else "json" if as_json else "text", options, model)
+
+
+@app.command(
+    epilog="Examples:  fitwell diagnose churn.csv --target churned   |   "
+    "fitwell diagnose prices.parquet --target price --model model.keras --null"
+)
+def diagnose(
+    data: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, Arrow/Feather or JSON-lines file.")],
+    target: Annotated[str, typer.Option(help="Column to predict.")],
+    model: Annotated[
+        Path | None, typer.Option(help="Compiled Keras model, a .keras file, in place of the dense network.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="classification or regression; decided by the target if not given.")
+    ] = None,
+    cv: Annotated[int, typer.Option(help="Folds, at least 3.")] = 5,
+    repeats: Annotated[int, typer.Option(help="How often the folds are drawn anew; with --time once.")] = 2,
+    groups: Annotated[str | None, typer.Option(help="Column: rows of one group stay in one fold.")] = None,
+    time: Annotated[str | None, typer.Option(help="Column: train on earlier rows, hold out later ones.")] = None,
+    hidden: Annotated[str, typer.Option(help="Units of the hidden layers.")] = "128,64",
+    strengths: Annotated[int, typer.Option(help="Strengths to try as a cure.")] = 32,
+    regularizers: Annotated[str, typer.Option(help="Any of l1, l2, dropout, weight_dropout.")] = "l2,dropout",
+    learning_rate: Annotated[float | None, typer.Option(help="Of Adam; 0.001 if not given.")] = None,
+    epochs: Annotated[int, typer.Option(help="As many as you train the network for: its last is judged.")] = 100,
+    batch_size: Annotated[int | None, typer.Option(help="Rows of a batch; decided by the rows if not given.")] = None,
+    level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
+    worth: Annotated[float, typer.Option(help="Share of the held-out loss that is worth acting on.")] = 0.1,
+    null: Annotated[bool, typer.Option("--null", help="Run the same search on a shuffled target too.")] = False,
+    memorisation: Annotated[
+        bool, typer.Option("--memorisation", help="See how fast a shuffled target is learned by heart.")
+    ] = False,
+    memory: Annotated[
+        float | None, typer.Option(help="GiB that training may use; half of what is free if not given.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Makes a run repeatable to the bit on one machine.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
+) -> None:
+    """Say whether a network overfits, how sure that is, and what would cure it."""
+    options = {
+        "task": task,
+        "cv": cv,
+        "repeats": 1 if time is not None else repeats,
+        "groups": groups,
+        "time": time,
+        "hidden": _units(hidden),
+        "strengths": strengths,
+        "regularizers": _names(regularizers),
+        "learning_rate": learning_rate,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "level": level,
+        "worth": worth,
+        "null": null,
+        "memorisation": memorisation,
+        "memory": None if memory is None else _bytes(memory),
+        "seed": seed,
+    }
+    _diagnose(data, target, model, as_json, options)
 
 
 @app.command(epilog="Example:  fitwell predict run/ new_patients.csv --out predictions.csv")
@@ -238,6 +300,32 @@ def _tune(
     if out is not None:
         result.save(out, force=force)
     _finish(console, result, out, output)
+
+
+def _diagnose(data: Path, target: str, model: Path | None, as_json: bool, options: dict[str, Any]) -> None:
+    from fitwell.data.reading import as_frame
+    from fitwell.keras.backend import check_backend
+
+    check_backend()
+    frame = as_frame(data)  # before the seconds of importing JAX: a wrong path is answered at once
+    from fitwell.diagnosing import diagnose as run
+
+    if model is not None:
+        from fitwell.keras.files import load_compiled
+
+        options = {**options, "model": load_compiled(model)}
+    with _listening("json" if as_json else "text") as (console, listener):
+        _training.set()
+        try:
+            found = run(frame, target, listener=listener, **options)
+        finally:
+            _training.clear()
+    if as_json:
+        typer.echo(json.dumps(found.to_json(), ensure_ascii=False, allow_nan=False))
+        return
+    from fitwell.report import text
+
+    _print(console, text.diagnosed(found))
 
 
 def _finish(console: Console, result: Result, out: Path | None, output: str) -> None:

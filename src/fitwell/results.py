@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from fitwell._version import __version__
+from fitwell.analysis.honest import Score
 from fitwell.analysis.selection import Choice, paired_standard_error, standard_error
 from fitwell.directories import RUN_FILE, fresh_directory
 from fitwell.engine.histories import Histories
@@ -48,6 +49,10 @@ class Result:
         `"ensemble"` or `"single"`.
     ensemble_size
         Strengths averaged in the scores of `"ensemble"`.
+    score
+        Loss on new rows of one network at the strength and epoch that the search chooses, corrected for having chosen
+        them, with its interval; see `fitwell.analysis.honest.Score`. With an ensemble it is that of one network at the
+        minimum, and the mean of several is rarely worse.
     scores
         Cross-validated scores (rows predicted by networks that did not train on them) of `"unregularized"`,
         `"minimum"`, `"one_standard_error"` and `"ensemble"`, each at its best epoch. All are optimistic: the same rows
@@ -74,6 +79,7 @@ class Result:
     members: tuple[int, ...]
     refit: str
     ensemble_size: int
+    score: Score
     scores: dict[str, dict[str, float]]
     held_out_predictions: dict[str, np.ndarray]
     folds: int
@@ -150,6 +156,7 @@ class Result:
             )
         if self.choice.leave_alone:
             lines.append(LEAVE_IT_ALONE)
+        lines.append(f"{self.score}.")
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -188,6 +195,7 @@ class Result:
             "layers": None if self.layers is None else self.layers.to_dicts(),
             "refit": self.refit,
             "members": list(self.members),
+            "score": {**asdict(self.score), "loss": self.score.value},
             "scores": self.scores,
             "loss": self.loss_name,
             "metric": self.metric_name,

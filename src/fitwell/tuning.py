@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fitwell.engine.network import DenseNetwork
-from fitwell.errors import InputError, InputTypeError
-from fitwell.keras.backend import check_backend, import_keras
+from fitwell.errors import InputError
+from fitwell.keras.backend import check_backend
 from fitwell.regularization.grids import DEFAULT_COUNT, DEFAULT_REGULARIZERS
 from fitwell.results import Result
 from fitwell.searches.options import DEFAULT_HIDDEN, Listener, Options, Strengths, hidden_units
+from fitwell.searches.reading import check_model_options, check_table_arguments, opened_model
 from fitwell.searches.tables import tune_table
 from fitwell.tables import read_problem
-
-if TYPE_CHECKING:
-    from fitwell.keras.opening import Opened
 
 
 def tune(
@@ -41,6 +38,7 @@ def tune(
     schedule: str = "constant",
     refit: str | None = None,
     rule: str = "1se",
+    honest: str = "bbc",
     refit_seeds: int = 1,
     seed: int = 0,
     memory: int | None = None,
@@ -100,7 +98,13 @@ def tune(
         network on all rows. None takes the ensemble, and a single network with `time`, where early folds have seen
         little. A Keras model always comes back as one network trained on all rows.
     rule
-        Which strength a single refit takes: `"1se"`, or `"min"`.
+        Which strength a single refit takes: `"1se"` the most regularized within one standard error of the lowest
+        held-out loss, `"min"` that itself, `"confidence-set"` the most regularized that is not significantly worse than
+        the best.
+    honest
+        How `Result.score`, the loss on new rows, is corrected for having chosen: `"bbc"` by the bootstrap, nothing is
+        trained; `"nested"` and `"bates"` by the whole search inside each fold, at once (K times as many networks, to
+        the last epoch), the second with an interval that knows that folds share rows.
     refit_seeds
         Networks averaged in a single refit.
     seed
@@ -150,27 +154,21 @@ def tune(
         schedule=schedule,
         refit=refit or ("single" if time is not None else "ensemble"),
         rule=rule,
+        honest=honest,
         refit_seeds=refit_seeds,
         seed=seed,
         memory=memory,
     )
     splits = {"cv": cv, "repeats": repeats, "groups": groups, "time": time}
     listener = listener or Listener()
-    if (opened := _opened(table)) is not None:
+    if (opened := opened_model(table)) is not None:
         from fitwell.searches.models import tune_model
 
-        _check_model_options(refit, refit_seeds, options.hidden)
-        if task is not None:
-            raise InputError("A Keras model's task is that of its loss: leave out 'task'.")
+        _check_refit(refit, refit_seeds)
+        check_model_options(options, task)
         keras = {"sample_weight": sample_weight, "class_weight": class_weight, "weights": weights}
         return tune_model(opened, target, y, options, listener, splits=splits, **keras)
-    if model is not None and (opened := _opened(model)) is None:
-        raise InputTypeError(f"'model' must be a keras.Model or fitwell.opened(model). Got {type(model).__name__}.")
-    if y is not None or sample_weight is not None or class_weight is not None or weights != "fresh":
-        raise InputError(
-            "'y', 'sample_weight', 'class_weight' and 'weights' go with a Keras model and arrays: "
-            "fitwell.tune(model, x, y)."
-        )
+    opened = check_table_arguments(model, y, sample_weight, class_weight, weights)
     if opened is None:
         options.candidates(DenseNetwork.layers_of(options.hidden))  # wrong ones are refused before the table is read
     problem = read_problem(table, target, task=task, seed=seed, **splits)
@@ -178,24 +176,12 @@ def tune(
         return tune_table(problem, options, listener)
     from fitwell.searches.models_on_tables import tune_model_on_table
 
-    _check_model_options(refit, refit_seeds, options.hidden)
+    _check_refit(refit, refit_seeds)
+    check_model_options(options)
     return tune_model_on_table(problem, opened, options, listener)
 
 
-def _opened(table: Any) -> Opened | None:
-    """Return a Keras model opened; None for anything else. A model cannot come without Keras being imported."""
-    if "keras" not in sys.modules:
-        return None
-    from fitwell.keras.opening import Opened
-
-    if isinstance(table, Opened):
-        return table
-    return Opened(table) if isinstance(table, import_keras().Model) else None
-
-
-def _check_model_options(refit: str | None, refit_seeds: int, hidden: tuple[int, ...]) -> None:
-    if hidden != DEFAULT_HIDDEN:
-        raise InputError("A Keras model has its own layers: leave out 'hidden'.")
+def _check_refit(refit: str | None, refit_seeds: int) -> None:
     if refit == "ensemble" or refit_seeds != 1:
         raise InputError(
             "A Keras model comes back as one network of its own architecture, trained on all rows: leave out 'refit' "

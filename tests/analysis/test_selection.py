@@ -16,7 +16,7 @@ from fitwell.analysis.selection import (
     Choice,
     amount,
     choose,
-    one_standard_error,
+    choose_among,
     paired_standard_error,
     standard_error,
 )
@@ -53,7 +53,7 @@ def losses(means: list[float], noise: list[float]) -> np.ndarray:
 def test_hand_written_curves(means: list[float], noise: list[float], minimum: int, chosen: int) -> None:
     """The rule walks from the minimum to stronger ones while they stay within one paired standard error."""
     with np.errstate(invalid="ignore"):
-        choice = one_standard_error(losses(means, noise), {"l2": L2})
+        choice = choose_among(losses(means, noise), {"l2": L2})
     assert (choice.minimum, choice.one_standard_error) == (minimum, chosen)
 
 
@@ -61,7 +61,7 @@ def test_the_order_of_the_candidates_does_not_matter() -> None:
     """Candidates in another order give the same answers."""
     curves = losses([3.0, 1.0, 1.1, 1.2, 1.3], [0, 0, 0.3, 0.3, 0.2])
     order = np.array([4, 2, 0, 3, 1])
-    choice = one_standard_error(curves[:, order], {"l2": L2[order]})
+    choice = choose_among(curves[:, order], {"l2": L2[order]})
     assert (order[choice.minimum], order[choice.one_standard_error]) == (1, 3)
 
 
@@ -69,14 +69,14 @@ def test_only_what_is_stronger_in_everything() -> None:
     """Less dropout is not paid for by more L2."""
     curves = losses([3.0, 1.0, 1.01, 1.02], [0, 0, 0.3, 0.3])
     strengths = {"l2": np.array([0, 1e-3, 1e-1, 1e-2]), "dropout": np.array([0, 0.3, 0.2, 0.3])}
-    assert one_standard_error(curves, strengths).one_standard_error == 3
+    assert choose_among(curves, strengths).one_standard_error == 3
 
 
 @settings(max_examples=200)
 @given(LOSSES, STRENGTHS)
 def test_the_rule_by_its_definition(curves: np.ndarray, strengths: dict[str, np.ndarray]) -> None:
     """The chosen one is the most regularized to which, from the minimum, all in between meets its bar."""
-    choice = one_standard_error(curves, strengths)
+    choice = choose_among(curves, strengths)
     m, mean, amounts = choice.minimum, curves.mean(axis=0), amount(strengths, 6)
     assert mean[m] == mean.min()
 
@@ -95,7 +95,7 @@ def test_the_rule_by_its_definition(curves: np.ndarray, strengths: dict[str, np.
 @given(LOSSES, STRENGTHS)
 def test_never_weaker_than_the_minimum(curves: np.ndarray, strengths: dict[str, np.ndarray]) -> None:
     """The one-standard-error answer is at least as strong in every regularizer, and within its bar."""
-    choice = one_standard_error(curves, strengths)
+    choice = choose_among(curves, strengths)
     m, chosen, mean = choice.minimum, choice.one_standard_error, curves.mean(axis=0)
     assert all(values[chosen] >= values[m] for values in strengths.values())
     assert chosen == m or mean[chosen] <= mean[m] + choice.standard_error[chosen]
@@ -103,7 +103,7 @@ def test_never_weaker_than_the_minimum(curves: np.ndarray, strengths: dict[str, 
 
 def test_one_row_set_gives_the_minimum() -> None:
     """A single row set shows no spread, so both answers are the minimum and the error is unknown."""
-    choice = one_standard_error(np.array([[3.0, 1.0, 1.0, 1.0, 1.0]]), {"l2": L2})
+    choice = choose_among(np.array([[3.0, 1.0, 1.0, 1.0, 1.0]]), {"l2": L2})
     assert choice.minimum == choice.one_standard_error == 1
     assert np.isnan(choice.standard_error).all()
 
@@ -156,9 +156,9 @@ def test_a_strength_that_had_to_leave_has_no_vote() -> None:
     losses = np.array([[3.0, 1.0, 9.0, 1.1], [3.0, 1.2, 9.0, 1.1]])
     strengths = {"l2": np.array([0, 0.1, 0.2, 0.3])}
     halved = np.array([False, False, True, False])
-    assert one_standard_error(losses, strengths).one_standard_error == 1
-    assert one_standard_error(losses, strengths, unfinished=halved).one_standard_error == 3
-    assert one_standard_error(losses, strengths, unfinished=halved[::-1]).one_standard_error == 1
+    assert choose_among(losses, strengths).one_standard_error == 1
+    assert choose_among(losses, strengths, unfinished=halved).one_standard_error == 3
+    assert choose_among(losses, strengths, unfinished=halved[::-1]).one_standard_error == 1
 
 
 def test_repeats_add_no_data() -> None:
@@ -259,7 +259,7 @@ BY_LAYER = st.fixed_dictionaries(
 @given(LOSSES, BY_LAYER)
 def test_never_weaker_in_any_layer(curves: np.ndarray, strengths: dict[str, np.ndarray]) -> None:
     """With strengths by layer the 1se answer is at least as strong as the minimum in each layer for itself."""
-    choice = one_standard_error(curves, strengths)
+    choice = choose_among(curves, strengths)
     m, chosen, mean = choice.minimum, choice.one_standard_error, curves.mean(axis=0)
     assert all((values[chosen] >= values[m]).all() for values in strengths.values())
     assert chosen == m or mean[chosen] <= mean[m] + choice.standard_error[chosen]
@@ -269,7 +269,7 @@ def test_never_weaker_in_any_layer(curves: np.ndarray, strengths: dict[str, np.n
 def test_equal_layers_are_one_number(curves: np.ndarray, strengths: dict[str, np.ndarray]) -> None:
     """Strengths [G, L] that are the same in all layers are chosen like strengths [G]."""
     repeated = {name: np.repeat(values[:, None], 3, axis=1) for name, values in strengths.items()}
-    one, other = one_standard_error(curves, strengths), one_standard_error(curves, repeated)
+    one, other = choose_among(curves, strengths), choose_among(curves, repeated)
     assert one.minimum == other.minimum
     chosen = [{name: values[c.one_standard_error] for name, values in strengths.items()} for c in (one, other)]
     assert chosen[0] == chosen[1]
@@ -280,5 +280,5 @@ def test_more_in_one_layer_does_not_pay_for_less_in_another() -> None:
     curves = losses([3.0, 1.0, 1.01], [0, 0, 0.3])
     fair = {"l2": np.array([[0, 0], [0.01, 0.01], [0.1, 0.01]])}
     unfair = {"l2": np.array([[0, 0], [0.01, 0.01], [0.1, 0.009]])}
-    assert one_standard_error(curves, fair).one_standard_error == 2
-    assert one_standard_error(curves, unfair).one_standard_error == 1
+    assert choose_among(curves, fair).one_standard_error == 2
+    assert choose_among(curves, unfair).one_standard_error == 1

@@ -18,7 +18,7 @@ from fitwell.engine.settings import Settings
 from fitwell.keras.compiled import Targets
 from fitwell.keras.opening import Opened
 from fitwell.regularization.strengths import Candidates
-from fitwell.searches.models import make_problem, model_candidates
+from fitwell.searches.opened_models import make_problem, model_candidates
 from fitwell.searches.options import Options
 from keras import layers, optimizers
 

@@ -31,7 +31,7 @@ from fitwell.keras.network import KerasNetwork, keras_inputs
 from fitwell.keras.opening import Opened
 from fitwell.regularization.strengths import Candidates
 from fitwell.regularization.table import REGULARIZERS
-from fitwell.searches.models import ModelProblem, make_problem, model_candidates, own_strengths
+from fitwell.searches.opened_models import ModelProblem, make_problem, model_candidates, own_strengths
 from fitwell.searches.options import Options
 
 SETTINGS = [{"l2": 0.05, "dropout": 0.4}, {"l1": 0.003, "l2": 0.02, "weight_dropout": 0.3, "dropout": 0.2}]

@@ -1,4 +1,9 @@
-"""Choosing one strength: the minimum, and the one-standard-error rule by paired differences. NumPy only."""
+"""Choosing one strength: the minimum, the one-standard-error rule, the most regularized of a confidence set.
+
+Strength and epoch are chosen together: every strength stands for the epoch at which its mean held-out loss is lowest,
+so that the minimum is the lowest point of the surface [G, E]. Simpler is more regularized (`amount`); of one strength,
+its best epoch counts. NumPy only.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +12,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fitwell.analysis.statistics import confidence_set
 from fitwell.engine.histories import Histories
 from fitwell.regularization.grids import position
 from fitwell.regularization.strengths import Candidates
 
+RULES = ("1se", "min", "confidence-set")
+
+CONFIDENCE = 0.9
+"""With which the best strength is in the confidence set."""
+
 
 @dataclass(frozen=True)
 class Choice:
-    """Two answers to "which strength": the lowest mean, and the most regularized within one standard error of it.
+    """Answers to "which strength": the lowest mean, and the most regularized of those that may be as good.
 
     Attributes
     ----------
@@ -25,6 +36,12 @@ class Choice:
         `minimum` in any regularizer, and often the same.
     standard_error
         float [G], standard error over row sets of the paired difference to `minimum`.
+    confidence_set
+        bool [G], strengths that are not significantly worse than the best (`statistics.confidence_set`, 90%); only the
+        minimum where there are not enough row sets to say.
+    most_regularized
+        Number of the most regularized strength of the confidence set; like `one_standard_error` it is never weaker than
+        the minimum.
     given
         Number of the network as given; 0 if it has no regularization.
     leave_alone
@@ -35,25 +52,35 @@ class Choice:
     minimum: int
     one_standard_error: int
     standard_error: np.ndarray
+    confidence_set: np.ndarray
+    most_regularized: int
     given: int = 0
     leave_alone: bool = False
 
     def chosen(self, rule: str) -> int:
-        """Return the number of the strength that a single network is trained with, by `"1se"` or `"min"`."""
+        """Return the number of the strength that a single network is trained with, by one of `RULES`."""
         if self.leave_alone:
             return self.given
-        return self.minimum if rule == "min" else self.one_standard_error
+        by_rule = {"min": self.minimum, "1se": self.one_standard_error, "confidence-set": self.most_regularized}
+        return by_rule[rule]
 
 
 def choose(
-    histories: Histories, candidates: Candidates, folds: int | None = None, *, keep_given: bool = False
+    histories: Histories,
+    candidates: Candidates,
+    folds: int | None = None,
+    *,
+    test_to_train: float | None = None,
+    keep_given: bool = False,
 ) -> Choice:
-    """Apply both rules to the held-out losses at the best epochs.
+    """Apply all rules to the held-out losses at the best epochs.
 
     Parameters
     ----------
     folds
         Row sets that carry information of their own, if fewer than R: repeats of 5 folds count as 5.
+    test_to_train
+        Held-out rows of a row set by its training rows; those of folds if not given.
     keep_given
         Whether the network as given is to be left alone unless a strength is better by more than one standard error.
     """
@@ -63,20 +90,34 @@ def choose(
     unfinished = histories.halved.copy()
     if candidates.own is not None:  # what it has beside its strengths cannot be compared with more or less of them
         unfinished |= candidates.own > 0
-    choice = one_standard_error(losses, candidates.strengths, folds=folds, unfinished=unfinished)
+    choice = choose_among(losses, candidates.strengths, folds=folds, test_to_train=test_to_train, unfinished=unfinished)
     given, mean = candidates.given, losses.mean(axis=0)
     alone = bool(keep_given and mean[given] <= mean[choice.minimum] + np.nan_to_num(choice.standard_error[given]))
     return replace(choice, given=given, leave_alone=alone)
 
 
-def one_standard_error(
+def choose_by(rule: str, losses: np.ndarray, candidates: Candidates, test_to_train: float | None = None) -> int:
+    """Choose a strength by one of `RULES` from losses [R, G] of folds; infinite for strengths that diverged."""
+    mean = losses.mean(axis=0)
+    minimum = int(np.argmin(mean))
+    if rule == "min":
+        return minimum
+    if rule == "1se":
+        meets = mean <= mean[minimum] + paired_standard_error(losses, minimum)
+    else:
+        meets = _confidence_set(losses, minimum, None, test_to_train)
+    return most_regularized(candidates.strengths, mean, minimum, meets, np.zeros(len(mean), bool))
+
+
+def choose_among(
     losses: np.ndarray,
     strengths: Mapping[str, np.ndarray],
     *,
     folds: int | None = None,
+    test_to_train: float | None = None,
     unfinished: np.ndarray | None = None,
 ) -> Choice:
-    """Apply the one-standard-error rule of Breiman et al. 1984, with paired differences.
+    """Apply the one-standard-error rule of Breiman et al. 1984, with paired differences, and the other rules.
 
     With m the strength of the lowest mean, the bar for strength j is ``mean_m + SE_j``, where ``SE_j`` is the standard
     error over row sets of the paired difference ``loss[:, j] - loss[:, m]``: common folds cancel. A network's curve is
@@ -90,7 +131,7 @@ def one_standard_error(
         float [R, G], held-out losses.
     strengths
         Regularizer's name to strengths [G], or [G, L] by layer.
-    folds
+    folds, test_to_train
         See `choose`.
     unfinished
         bool [G], strengths that were not trained to their end: they are neither chosen nor stand in the way.
@@ -98,7 +139,7 @@ def one_standard_error(
     Examples
     --------
     >>> losses = np.array([[3.0, 1.0, 1.1, 2.0, 1.0], [3.0, 1.2, 1.1, 2.0, 1.3]])
-    >>> choice = one_standard_error(losses, {"l2": np.array([0.0, 0.1, 0.2, 0.3, 0.4])})
+    >>> choice = choose_among(losses, {"l2": np.array([0.0, 0.1, 0.2, 0.3, 0.4])})
     >>> choice.minimum, choice.one_standard_error
     (1, 2)
     """
@@ -106,12 +147,28 @@ def one_standard_error(
     minimum = int(np.argmin(mean))
     error = paired_standard_error(losses, minimum, folds)
     unfinished = np.zeros(len(mean), bool) if unfinished is None else unfinished
-    meets = (mean <= mean[minimum] + error) | unfinished
+    good = _confidence_set(losses, minimum, folds, test_to_train)
+    within = most_regularized(strengths, mean, minimum, mean <= mean[minimum] + error, unfinished)
+    return Choice(minimum, within, error, good, most_regularized(strengths, mean, minimum, good, unfinished))
+
+
+def most_regularized(
+    strengths: Mapping[str, np.ndarray], mean: np.ndarray, minimum: int, meets: np.ndarray, unfinished: np.ndarray
+) -> int:
+    """Return the strength of the largest `amount` that meets a bar with all between it and the minimum; see there."""
     values = np.array([row for name in strengths for row in np.atleast_2d(strengths[name].T)]).reshape(-1, len(mean))
     finished = [int(j) for j in np.flatnonzero(~unfinished) if j != minimum]
-    reachable = [minimum, *(j for j in finished if _all_between(values, minimum, j, meets))]
+    reachable = [minimum, *(j for j in finished if _all_between(values, minimum, j, meets | unfinished))]
     amounts = amount(strengths, len(mean))
-    return Choice(minimum, max(reachable, key=lambda j: (amounts[j], -mean[j])), error)
+    return max(reachable, key=lambda j: (amounts[j], -mean[j]))
+
+
+def _confidence_set(losses: np.ndarray, minimum: int, folds: int | None, test_to_train: float | None) -> np.ndarray:
+    repeat = folds or len(losses)
+    if repeat < 2 or len(losses) % repeat:
+        return np.arange(losses.shape[1]) == minimum
+    ratio = 1 / (repeat - 1) if test_to_train is None else test_to_train
+    return confidence_set(losses, ratio, repeat, CONFIDENCE)
 
 
 def paired_standard_error(losses: np.ndarray, reference: int, folds: int | None = None) -> np.ndarray:

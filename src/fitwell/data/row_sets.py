@@ -74,6 +74,11 @@ class RowSets:
         """Held-out rows in each row set [R]."""
         return np.array([len(rows) for rows in self.held_out], np.int32)
 
+    @property
+    def test_to_train(self) -> float:
+        """Held-out rows by training rows, the mean over row sets."""
+        return float((self.n_held_out / self.n_train).mean())
+
     def padded(self) -> tuple[Rows, Rows, Rows, Rows]:
         """Train [R, m_max], n_train [R], held_out [R, h_max], n_held_out [R]; row 0 fills what is over."""
         return _pad(self.train), self.n_train, _pad(self.held_out), self.n_held_out

@@ -66,7 +66,8 @@ class Compiled:
         self.dtype = dataset.dtype
         self._first = dataset.first
         self.call_epochs = program.call_epochs
-        self.measures = rows.held_out.shape[1] > 0
+        self.held_out_rows = rows.held_out.shape[1]
+        self.measures = self.held_out_rows > 0
         self.compilations = 0
         mesh = Mesh(np.array(devices[: plan.devices]), (STRENGTHS,), axis_types=(AxisType.Auto,))
         self._everywhere = NamedSharding(mesh, Split())

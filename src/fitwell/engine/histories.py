@@ -31,6 +31,9 @@ class Histories:
         several times; NaN if it never was.
     halved
         bool [G], strengths that had to leave while they were still improving: their loss might have fallen further.
+    row_losses
+        float [R, G, E, h_max], loss of every held-out row of every row set at every epoch, in the order of the row
+        set's held-out rows, NaN beyond what it trained and padding beyond its rows; None unless it was asked for.
     """
 
     train_loss: np.ndarray
@@ -43,6 +46,7 @@ class Histories:
     diverged: np.ndarray
     row_loss: np.ndarray
     halved: np.ndarray
+    row_losses: np.ndarray | None = None
 
     @property
     def order(self) -> np.ndarray:

@@ -92,12 +92,16 @@ class State(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """Losses and metrics of the epochs of one call: [epochs of a call] each, NaN where not trained."""
+    """Losses and metrics of the epochs of one call: [epochs of a call] each, NaN where not trained.
+
+    `row_loss` is [epochs of a call, h_max], the loss of every held-out row; h_max is 0 where it is not recorded.
+    """
 
     train_loss: jax.Array
     held_out_loss: jax.Array
     train_metric: jax.Array
     held_out_metric: jax.Array
+    row_loss: jax.Array
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,8 @@ class Program:
         leave it as it is. (Sizes that differ by a row, as in k folds, need no such care.)
     evaluation_rows
         Rows evaluated at once when losses are measured, so that memory does not grow with the held-out rows.
+    record_rows
+        Whether the loss of every held-out row is recorded at every epoch.
     """
 
     network: Network
@@ -131,6 +137,7 @@ class Program:
     call_epochs: int
     unequal: bool = False
     evaluation_rows: int = 512
+    record_rows: bool = False
 
     def start(self, key: noise.Key, row_set: jax.Array | int, dtype: Any, first: Variables | None = None) -> State:
         """Return a network at its first weights, which depend on the seed and the row set only (or are given)."""
@@ -152,7 +159,9 @@ class Program:
             number.
         """
         row_set_key = noise.fold(noise.fold(key, rows.id), 1)
-        empty = Trace(*(jnp.full(self.call_epochs, jnp.nan, data.loss_unit.dtype) for _ in Trace._fields))
+        recorded = rows.held_out.shape[0] if self.record_rows else 0
+        shapes: list[tuple[int, ...]] = [(), (), (), (), (recorded,)]
+        empty = Trace(*(jnp.full((self.call_epochs, *shape), jnp.nan, data.loss_unit.dtype) for shape in shapes))
 
         def epoch(i: jax.Array, carry: tuple[State, Trace]) -> tuple[State, Trace]:
             state, trace = carry
@@ -247,34 +256,40 @@ class Program:
         group = jnp.concatenate(
             [_mark(rows.measured, rows.n_measured, TRAIN), _mark(rows.held_out, rows.n_held_out, HELD_OUT)]
         )
-        loss, metric = self._sums(variables, indices, group, data)
+        loss, metric, row_loss = self._sums(variables, indices, group, data)
         counts = jnp.stack([rows.n_measured, rows.n_held_out])
         loss, metric = loss / counts * data.loss_unit, metric / counts
-        return Trace(loss[TRAIN], loss[HELD_OUT], metric[TRAIN], metric[HELD_OUT])
+        recorded = row_loss[rows.measured.shape[0] :] * data.loss_unit
+        return Trace(loss[TRAIN], loss[HELD_OUT], metric[TRAIN], metric[HELD_OUT], recorded)
 
     def _sums(
         self, variables: Variables, indices: jax.Array, group: jax.Array, data: Data
-    ) -> tuple[jax.Array, jax.Array]:
-        """Sum the loss and the metric over the rows of each group: [2] each; a few rows at a time."""
-        zero = jnp.zeros_like(data.loss_unit, shape=2)
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Sum the loss and the metric over the rows of each group: [2] each; a few rows at a time.
+
+        The third is the loss of every row, or nothing if that is not recorded.
+        """
+        zero, nothing = jnp.zeros_like(data.loss_unit, shape=2), jnp.zeros_like(data.loss_unit, shape=0)
         total = indices.shape[0]
         if total == 0:
-            return zero, zero
+            return zero, zero, nothing
         parts = -(-total // self.evaluation_rows)
         length = -(-total // parts)
         padding = (0, parts * length - total)
         indices = jnp.pad(indices, padding).reshape(parts, length)
         group = jnp.pad(group, padding, constant_values=NEITHER).reshape(parts, length)
 
-        def part(sums: tuple[jax.Array, jax.Array], number: jax.Array) -> tuple[tuple[jax.Array, jax.Array], None]:
+        def part(sums: tuple[jax.Array, jax.Array], number: jax.Array) -> tuple[tuple[jax.Array, jax.Array], Any]:
             chosen = indices[number]
             outputs, targets = self.predict(variables, _take(data.inputs, chosen)), _take(data.targets, chosen)
             member = group[number][None, :] == jnp.array([[TRAIN], [HELD_OUT]])
-            loss = jnp.where(member, self.loss.per_row(outputs, targets)[None, :], 0).sum(axis=1)
+            row_loss = self.loss.per_row(outputs, targets)
+            loss = jnp.where(member, row_loss[None, :], 0).sum(axis=1)
             metric = jnp.where(member, self.loss.metric(outputs, targets)[None, :], 0).sum(axis=1)
-            return (sums[0] + loss, sums[1] + metric), None
+            return (sums[0] + loss, sums[1] + metric), row_loss if self.record_rows else None
 
-        return lax.scan(part, (zero, zero), jnp.arange(parts, dtype=jnp.int32))[0]
+        sums, row_loss = lax.scan(part, (zero, zero), jnp.arange(parts, dtype=jnp.int32))
+        return *sums, nothing if row_loss is None else row_loss.reshape(-1)[:total]
 
 
 @dataclass(frozen=True)

@@ -201,7 +201,8 @@ def _prepare(
         batch_size=batch_size,
         steps=steps,
         call_epochs=min(settings.call_epochs, settings.epochs),
-        unequal=most > UNEQUAL * int(np.min(row_sets.n_train)),
+        unequal=not settings.equal_steps and most > UNEQUAL * int(np.min(row_sets.n_train)),
+        record_rows=settings.record_rows,
     )
     plan = make_plan(
         row_sets=row_sets.count,

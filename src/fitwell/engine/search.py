@@ -54,6 +54,8 @@ class Search:
         self.on_progress = on_progress
         shape = (plan.row_sets, plan.strengths, plan.epochs)
         self.curves = [np.full(shape, np.nan) for _ in range(4)]
+        recorded = (*shape, compiled.held_out_rows) if settings.record_rows else (0,)
+        self.row_losses = np.full(recorded, np.nan)
         self.best_loss = np.full(plan.strengths, np.inf)
         self.best_epoch = np.zeros(plan.strengths, int)
         self.epochs = np.zeros(plan.strengths, int)
@@ -83,6 +85,7 @@ class Search:
         """Join what was recorded."""
         return Histories(
             *self.curves,
+            row_losses=self.row_losses if self.settings.record_rows else None,
             best_epoch=self.best_epoch,
             best_loss=self.best_loss,
             epochs=self.epochs,
@@ -93,7 +96,7 @@ class Search:
 
     def _record(self, block: Block, trace: Any, epoch: int, count: int) -> None:
         loss_unit = self.compiled.loss_unit
-        for curve, values, unit in zip(self.curves, trace, (loss_unit, loss_unit, 1.0, 1.0), strict=True):
+        for curve, values, unit in zip(self.curves, trace[:4], (loss_unit, loss_unit, 1.0, 1.0), strict=True):
             host = np.asarray(values, float)
             for place, g in block.real():
                 if self.running[g]:
@@ -101,6 +104,11 @@ class Search:
         for _, g in block.real():
             if self.running[g]:
                 self.epochs[g] = epoch + count
+        if self.settings.record_rows:
+            rows = np.asarray(trace.row_loss, float)
+            for place, g in block.real():
+                if self.running[g]:
+                    self.row_losses[:, g, epoch : epoch + count] = rows[:, place, :count] * loss_unit
 
     def _record_best(self, block: Block) -> None:
         loss, best_epoch = np.asarray(block.state.best_loss)[0], np.asarray(block.state.best_epoch)[0]

@@ -87,6 +87,11 @@ class Settings:
         Epochs trained between two decisions.
     schedule_epochs
         Epochs after which the schedule ends, if not `epochs`: a refit stops early on the search's schedule.
+    equal_steps
+        Whether every row set takes as many steps in an epoch as the largest, however many rows it has.
+    record_rows
+        Whether to keep the loss of every held-out row at every epoch, `Histories.row_losses`: n x G x epochs numbers
+        for each repeat.
     """
 
     epochs: int = 150
@@ -101,6 +106,8 @@ class Settings:
     memory: int | None = None
     call_epochs: int = 5
     schedule_epochs: int | None = None
+    equal_steps: bool = False
+    record_rows: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "call_epochs"):

@@ -20,11 +20,14 @@ class Stopping:
         Talwalkar, AISTATS 2016). Empty: none leaves.
     finalists
         At least this many strengths survive every halving, and the search ends once the best this many have left.
+    to_the_end
+        Whether the protected strengths train for all epochs, so that what the last epoch does to them is known.
     """
 
     patience: int = 15
     halvings: tuple[int, ...] = (10, 25, 60)
     finalists: int = 4
+    to_the_end: bool = False
 
 
 def still_running(
@@ -40,8 +43,8 @@ def still_running(
     """Return which strengths train on after the epochs `before` to `after`.
 
     Protected strengths (the unregularized network, and the network as given) are never halved away: they leave when
-    they stop improving. Strengths that are in memory at different times (waves) are asked about separately: each wave
-    halves and ends by itself.
+    they stop improving, or not at all. Strengths that are in memory at different times (waves) are asked about
+    separately: each wave halves and ends by itself.
 
     Parameters
     ----------
@@ -55,7 +58,9 @@ def still_running(
         Numbers of the protected strengths among those asked about.
     """
     improving = np.isfinite(best_loss) & (after - best_epoch < rules.patience)
-    staying = running & improving
+    kept = np.zeros_like(running)
+    kept[list(protected)] = rules.to_the_end & np.isfinite(best_loss[list(protected)])
+    staying = running & (improving | kept)
     if any(before < epoch <= after for epoch in rules.halvings):
         staying &= _better_half(rules, running, best_loss, protected)
     leaders = np.argsort(best_loss, kind="stable")[: rules.finalists]

@@ -10,10 +10,16 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from fitwell.diagnosis import Diagnosis
 from fitwell.engine.plan import Plan
 from fitwell.results import LEAVE_IT_ALONE, Result
 
 HEADINGS = {"weight_dropout": "weight dropout", "share_of_zeros": "weights at zero"}
+METHODS = {
+    "bbc": "corrected for having chosen (BBC-CV)",
+    "nested": "nested cross-validation",
+    "bates": "nested cross-validation, interval of Bates, Hastie and Tibshirani",
+}
 SHOWN = 10
 """Strengths in the printed table; all are in the saved one."""
 
@@ -88,7 +94,17 @@ def scores(result: Result) -> list[RenderableType]:
         table.add_column(heading, justify="right")
     for name, values in result.scores.items():
         table.add_row(_scored(result, name), *(f"{value:.4g}" for value in values.values()))
-    return [table, Text("These scores are optimistic: the same rows chose the epochs and the strengths.")]
+    of = "one network at the minimum" if result.refit == "ensemble" else "a network so chosen"
+    return [
+        table,
+        Text("These scores are optimistic: the same rows chose the epochs and the strengths."),
+        Text(f"Honest    {result.score}, of {of}; {METHODS[result.score.method]}"),
+    ]
+
+
+def diagnosed(found: Diagnosis) -> list[RenderableType]:
+    """Say the verdict and its reasons."""
+    return [Text(""), Text(f"{found.verdict[0].upper()}{found.verdict[1:]}.", style="bold"), *map(Text, found.reasons)]
 
 
 def saved(result: Result, directory: Any) -> list[RenderableType]:

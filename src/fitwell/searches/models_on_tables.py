@@ -20,7 +20,10 @@ from fitwell.keras.opening import Opened
 from fitwell.prediction import Predictor
 from fitwell.results import Result
 from fitwell.searches.answers import held_out_predictions
-from fitwell.searches.models import ModelProblem, layer_table, make_problem, refit_problem, train_problem
+from fitwell.searches.honesty import honest_score
+from fitwell.searches.model_problems import ModelOnTable
+from fitwell.searches.models import layer_table, refit_problem, train_searched
+from fitwell.searches.opened_models import ModelProblem, make_problem
 from fitwell.searches.options import Listener, Options
 from fitwell.tables import TableProblem
 
@@ -28,20 +31,18 @@ from fitwell.tables import TableProblem
 def tune_model_on_table(problem: TableProblem, opened: Opened, options: Options, listener: Listener) -> Result:
     """Search the strengths of a Keras model that takes a table's encoded columns; see `fitwell.tune`."""
     begin = clock.perf_counter()
-    compile_arguments(opened.model)
     listener.on_read(problem.summary())
     classes = len(problem.target.classes)
-    head = head_of(opened.model, classes)
-    _check_width(opened.model, problem.layout.width)
-    values = targets_for(opened.model, head, problem.target.values, classes, import_keras().config.floatx())
-
-    def opened_on(inputs: np.ndarray) -> ModelProblem:
-        targets = np.broadcast_to(values, (len(inputs), *values.shape)).copy()
-        return make_problem(opened, inputs, Targets(targets, None, None), own=True, weights="fresh")
-
-    folded = opened_on(problem.dataset().inputs)
-    trained, candidates = train_problem(folded, problem.row_sets, options, listener)
-    choice = choose(trained.histories, candidates, problem.row_sets.independent, keep_given=True)
+    folded, head = open_on_table(problem, opened)
+    searched = ModelOnTable.of(folded, problem)
+    trained, candidates = train_searched(searched, options, listener)
+    choice = choose(
+        trained.histories,
+        candidates,
+        problem.row_sets.independent,
+        test_to_train=problem.row_sets.test_to_train,
+        keep_given=True,
+    )
     g = choice.chosen(options.rule)
     row_sets, encodings, dataset = problem.on_all_rows(1)
     whole = replace(folded, inputs=dataset.inputs, targets=jax.tree.map(lambda leaf: leaf[:1], folded.targets))
@@ -64,6 +65,7 @@ def tune_model_on_table(problem: TableProblem, opened: Opened, options: Options,
         members=(g,),
         refit="single",
         ensemble_size=0,
+        score=honest_score(options, searched, trained.histories, candidates),
         scores={name: score(target.task, target.values, p) for name, p in predictions.items()},
         held_out_predictions=predictions,
         folds=problem.row_sets.independent,
@@ -73,6 +75,18 @@ def tune_model_on_table(problem: TableProblem, opened: Opened, options: Options,
         seconds={**trained.seconds, "total": clock.perf_counter() - begin},
         layers=layer_table(folded.network, regularization, variables),
     )
+
+
+def open_on_table(problem: TableProblem, opened: Opened) -> tuple[ModelProblem, str]:
+    """Open a Keras model on the encoded columns of every row set; also what its outputs mean."""
+    compile_arguments(opened.model)
+    classes = len(problem.target.classes)
+    head = head_of(opened.model, classes)
+    _check_width(opened.model, problem.layout.width)
+    values = targets_for(opened.model, head, problem.target.values, classes, import_keras().config.floatx())
+    inputs = problem.dataset().inputs
+    targets = np.broadcast_to(values, (len(inputs), *values.shape)).copy()
+    return make_problem(opened, inputs, Targets(targets, None, None), own=True, weights="fresh"), head
 
 
 def _check_width(model: Any, width: int) -> None:

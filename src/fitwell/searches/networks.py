@@ -27,7 +27,9 @@ from fitwell.regularization.layers import Layers
 from fitwell.regularization.strengths import Candidates
 from fitwell.results import Result
 from fitwell.searches.answers import held_out_predictions, refit
+from fitwell.searches.honesty import honest_score, with_records
 from fitwell.searches.options import Listener, Options
+from fitwell.searches.problems import QUIET, Problem
 
 LOSSES = {"log loss": CLASSIFICATION, "squared error": REGRESSION}
 
@@ -150,12 +152,14 @@ def train(
     splits = {"cv": cv, "repeats": repeats, "groups": groups, "time": time}
     row_sets = folds(targets, task, seed=read.seed, **splits)
     drops = _count_drops(network, arrays.inputs, targets, measured)
-    problem = _Problem(FunctionNetwork(network, drops), arrays.inputs, targets, measured)
-    settings = replace(read.settings(), optimizer=optimizer or adam())
-    trained, candidates = problem.search(row_sets, read, settings, listener)
-    choice = choose(trained.histories, candidates, row_sets.independent)
+    functions = FunctionNetwork(network, drops)
+    problem = FunctionsOnArrays(functions, arrays.inputs, targets, measured, optimizer or adam(), row_sets, task)
+    candidates = problem.candidates(read)
+    settings = with_records(problem.settings(read), row_sets, candidates.count)
+    trained = problem.train(candidates, settings, listener)
+    choice = choose(trained.histories, candidates, row_sets.independent, test_to_train=row_sets.test_to_train)
     g = choice.chosen(read.rule)
-    parameters = problem.refit(trained, candidates, g, settings)
+    parameters = problem.refit(trained, candidates, g, problem.settings(read))
     predictions = held_out_predictions(trained, candidates, choice)
     known = measured in LOSSES.values()  # what another loss predicts only its author knows
     return Result(
@@ -168,6 +172,7 @@ def train(
         members=(g,),
         refit="single",
         ensemble_size=0,
+        score=honest_score(read, problem, trained.histories, candidates),
         scores={name: score(task, targets, values) for name, values in predictions.items()} if known else {},
         held_out_predictions=predictions,
         folds=row_sets.independent,
@@ -179,31 +184,89 @@ def train(
 
 
 @dataclass(frozen=True, eq=False)
-class _Problem:
-    """A network of two functions and its data."""
+class FunctionsOnArrays:
+    """A network of two functions on arrays, as a `Problem`.
+
+    Attributes
+    ----------
+    network, inputs, targets, loss, optimizer
+        What is trained, how, on what.
+    row_sets
+        See `Problem`.
+    task
+        `"classification"` or `"regression"`.
+    """
 
     network: FunctionNetwork
     inputs: Any
     targets: np.ndarray
     loss: Loss
+    optimizer: Optimizer
+    row_sets: RowSets
+    task: str
 
-    def dataset(self, count: int) -> Dataset:
-        return Dataset(self.inputs, self.targets, False, np.zeros(count), np.ones(count))
+    @property
+    def strata(self) -> np.ndarray | None:
+        """See `Problem`."""
+        return self.targets if self.task == "classification" else None
 
-    def search(
-        self, row_sets: RowSets, options: Options, settings: Settings, listener: Listener
-    ) -> tuple[Trained, Candidates]:
-        candidates = options.candidates(self.network.layers)
-        listening = {"on_plan": listener.on_plan, "on_progress": listener.on_progress}
-        dataset = self.dataset(row_sets.count)
-        trained = train_all(self.network, dataset, row_sets, candidates, loss=self.loss, settings=settings, **listening)
-        return trained, candidates
+    @property
+    def layers(self) -> Layers:
+        """See `Problem`."""
+        return self.network.layers
+
+    @property
+    def loss_name(self) -> str:
+        """See `Problem`."""
+        return self.loss.name
+
+    @property
+    def constant_loss(self) -> None:
+        """See `Problem`."""
+        return None
+
+    def candidates(self, options: Options) -> Candidates:
+        """See `Problem`."""
+        return options.candidates(self.layers)
+
+    def settings(self, options: Options) -> Settings:
+        """See `Problem`."""
+        return replace(options.settings(), optimizer=self.optimizer)
+
+    def train(self, candidates: Candidates, settings: Settings, listener: Listener = QUIET) -> Trained:
+        """See `Problem`."""
+        return train_all(
+            self.network,
+            self._dataset(self.row_sets.count),
+            self.row_sets,
+            candidates,
+            loss=self.loss,
+            settings=settings,
+            on_plan=listener.on_plan,
+            on_progress=listener.on_progress,
+        )
+
+    def on(self, row_sets: RowSets) -> FunctionsOnArrays:
+        """See `Problem`."""
+        return replace(self, row_sets=row_sets)
+
+    def larger(self) -> dict[str, Problem]:
+        """See `Problem`: how to make it larger only its author knows."""
+        return {}
+
+    def shuffled(self, seed: int) -> FunctionsOnArrays:
+        """See `Problem`."""
+        return replace(self, targets=np.random.default_rng(seed).permutation(self.targets))
 
     def refit(self, trained: Trained, candidates: Candidates, strength: int, settings: Settings) -> Any:
+        """Train one strength on all rows and return the parameters."""
         every = on_all_rows(len(self.targets))
         search = {"trained": trained, "candidates": candidates, "strength": strength}
-        found = refit(self.network, self.dataset(1), every, **search, loss=self.loss, settings=settings)
+        found = refit(self.network, self._dataset(1), every, **search, loss=self.loss, settings=settings)
         return jax.tree.map(lambda leaf: leaf[0], found.trainable)
+
+    def _dataset(self, count: int) -> Dataset:
+        return Dataset(self.inputs, self.targets, False, np.zeros(count), np.ones(count))
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from fitwell.analysis.honest import METHODS
+from fitwell.analysis.selection import RULES
 from fitwell.engine.plan import Plan
 from fitwell.engine.search import Progress
 from fitwell.engine.settings import Settings
@@ -47,6 +49,7 @@ class Options:
     schedule: str = "constant"
     refit: str | None = None
     rule: str = "1se"
+    honest: str = "bbc"
     refit_seeds: int = 1
     seed: int = 0
     memory: int | None = None
@@ -108,8 +111,10 @@ def _check_options(options: Options) -> None:
         check_strengths(name, [])
     if options.refit not in ("ensemble", "single"):
         raise InputError(f"'refit' must be 'ensemble' or 'single'. Got {options.refit!r}.")
-    if options.rule not in ("1se", "min"):
-        raise InputError(f"'rule' must be '1se' or 'min'. Got {options.rule!r}.")
+    if options.rule not in RULES:
+        raise InputError(f"'rule' must be '1se', 'min' or 'confidence-set'. Got {options.rule!r}.")
+    if options.honest not in METHODS:
+        raise InputError(f"'honest' must be 'bbc', 'nested' or 'bates'. Got {options.honest!r}.")
     for name in ("epochs", "patience", "refit_seeds", "batch_size"):
         value = getattr(options, name)
         if name == "batch_size" and value is None:

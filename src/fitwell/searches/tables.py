@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time as clock
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from fitwell.analysis.scores import score
 from fitwell.analysis.selection import Choice, choose
 from fitwell.engine.devices import available_devices, memory_budget
 from fitwell.engine.network import DenseNetwork
-from fitwell.engine.run import Trained, train
+from fitwell.engine.run import Trained
 from fitwell.engine.search import Progress
 from fitwell.errors import InputError, TrainingError
 from fitwell.keras.backend import import_keras
@@ -22,7 +23,9 @@ from fitwell.prediction import Predictor
 from fitwell.regularization.strengths import Candidates, Regularization
 from fitwell.results import Result
 from fitwell.searches.answers import held_out_predictions, refit
+from fitwell.searches.honesty import honest_score, with_records
 from fitwell.searches.options import Listener, Options
+from fitwell.searches.problems import DenseOnTable
 from fitwell.tables import TableProblem
 
 MAX_TOWERS = 100
@@ -38,19 +41,17 @@ def tune_table(problem: TableProblem, options: Options, listener: Listener) -> R
     _check_size(problem, options)
     summary = problem.summary()
     listener.on_read(summary)
-    network = DenseNetwork(problem.layout.width, options.hidden, problem.outputs)
-    candidates = options.candidates(network.layers)
-    trained = train(
-        network,
-        problem.dataset(),
-        problem.row_sets,
+    dense = DenseOnTable(problem, options.hidden)
+    network, candidates = dense.network, dense.candidates(options)
+    settings = with_records(dense.settings(options), problem.row_sets, candidates.count)
+    beside = replace(listener, on_progress=_with_keras_beside(listener.on_progress))
+    trained = dense.train(candidates, settings, beside)
+    choice = choose(
+        trained.histories,
         candidates,
-        loss=problem.loss,
-        settings=options.settings(),
-        on_plan=listener.on_plan,
-        on_progress=_with_keras_beside(listener.on_progress),
+        problem.row_sets.independent,
+        test_to_train=problem.row_sets.test_to_train,
     )
-    choice = choose(trained.histories, candidates, problem.row_sets.independent)
     towers, members, encodings = _refit(problem, network, trained, candidates, choice, options)
     predictions = _held_out(trained, candidates, choice, _best(trained))
     scores = {name: score(problem.target.task, problem.target.values, values) for name, values in predictions.items()}
@@ -65,6 +66,7 @@ def tune_table(problem: TableProblem, options: Options, listener: Listener) -> R
         members=members,
         refit=str(options.refit),
         ensemble_size=len(_best(trained)),
+        score=honest_score(options, dense, trained.histories, candidates),
         scores=scores,
         held_out_predictions=predictions,
         folds=problem.row_sets.independent,
@@ -109,7 +111,7 @@ def _refit(
             for r in range(row_sets)
         ]
         return towers, members, problem.encodings[:row_sets]
-    g = choice.minimum if options.rule == "min" else choice.one_standard_error
+    g = choice.chosen(options.rule)
     row_sets, encodings, dataset = problem.on_all_rows(options.refit_seeds)
     search = {"trained": trained, "candidates": candidates, "strength": g}
     variables = refit(network, dataset, row_sets, **search, loss=problem.loss, settings=options.settings())

@@ -1,0 +1,106 @@
+"""Performance on new rows of the strength and the epoch that a search chose, corrected for having chosen them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fitwell.analysis.statistics import Interval, bbc
+
+METHODS = ("bbc", "nested", "bates")
+
+
+@dataclass(frozen=True)
+class Score:
+    """Loss on new rows of one network trained as the search recommends, and what the search itself shows.
+
+    Attributes
+    ----------
+    name
+        Of the loss.
+    method
+        `"bbc"`: bootstrap bias-corrected cross-validation (Tsamardinos et al. 2018); `"nested"`: nested
+        cross-validation (Varma and Simon 2006); `"bates"`: nested cross-validation with the interval of Bates, Hastie
+        and Tibshirani (2021).
+    naive
+        Mean cross-validated loss of the choice: optimistic, for the rows that chose it also score it.
+    interval
+        The corrected loss.
+    """
+
+    name: str
+    method: str
+    naive: float
+    interval: Interval
+
+    @property
+    def value(self) -> float:
+        """The corrected loss."""
+        return self.interval.estimate
+
+    def __str__(self) -> str:
+        return f"{self.name} on new rows: {self.interval}; uncorrected, which is optimistic: {self.naive:.3g}"
+
+
+def row_surface(row_losses: np.ndarray, held_out: Sequence[np.ndarray], rows: int) -> np.ndarray:
+    """Return held-out losses of all rows at every strength and epoch: the surface on which both are chosen together.
+
+    Parameters
+    ----------
+    row_losses
+        float [R, G, E, h_max], see `Histories.row_losses`.
+    held_out
+        int [h_r] for each of the R row sets.
+    rows
+        n.
+
+    Returns
+    -------
+    float64 [n, J], the mean over repeats, NaN for rows never held out; one column for each strength and epoch that was
+    trained, strengths outside.
+    """
+    trained = np.isfinite(row_losses[:, :, :, 0]).all(axis=0)
+    total, counts = np.zeros((rows, int(trained.sum()))), np.zeros(rows)
+    for r, mine in enumerate(held_out):
+        total[mine] += row_losses[r, trained, : len(mine)].T
+        counts[mine] += 1
+    with np.errstate(invalid="ignore"):
+        return total / counts[:, None]
+
+
+def bbc_score(
+    surface: np.ndarray,
+    name: str,
+    *,
+    level: float = 0.9,
+    groups: np.ndarray | None = None,
+    choose: Callable[[np.ndarray], int] | None = None,
+) -> Score:
+    """Correct the mean loss of the choice on a surface [n, J] for having been chosen; see `statistics.bbc`."""
+    corrected = bbc(surface, level=level, groups=groups, choose=choose)
+    return Score(name, "bbc", corrected.naive, corrected.interval)
+
+
+def rule_on_rows(
+    rule: Callable[[np.ndarray], int], row_loss: np.ndarray, held_out: Sequence[np.ndarray]
+) -> Callable[[np.ndarray], int]:
+    """Turn a rule for losses of folds [K, G] into one for drawn rows.
+
+    Parameters
+    ----------
+    row_loss
+        float [n, G].
+    held_out
+        The rows of the K folds of a repeat: those drawn are dealt to the folds that held them out.
+    """
+    fold = np.full(len(row_loss), -1)
+    for k, rows in enumerate(held_out):
+        fold[rows] = k
+
+    def choose(rows: np.ndarray) -> int:
+        dealt = [row_loss[rows[fold[rows] == k]] for k in range(len(held_out))]
+        return rule(np.array([part.mean(axis=0) for part in dealt if len(part)]))
+
+    return choose

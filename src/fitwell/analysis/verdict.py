@@ -1,0 +1,237 @@
+"""The verdict: what would lower the held-out loss of the network as given, by tests that pay for having searched.
+
+No threshold on the gap between training and held-out loss decides: a wide gap may have no cure, a narrow one may.
+Mean losses are compared by their ratio: the few rows that make most of a mean loss are hard for both networks, and a
+difference would hear little else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fitwell.analysis.statistics import Interval, Test, corrected_t, cross_fitted
+
+VERDICTS = ("overfits", "underfits", "needs data", "fits well", "undecided")
+
+
+@dataclass(frozen=True)
+class Menu:
+    """Networks that may do better than the one as given, each at every epoch.
+
+    Attributes
+    ----------
+    names
+        What each network is.
+    train_loss, held_out_loss
+        float [R, number of networks, E]; NaN where a network did not train (any more).
+    """
+
+    names: tuple[str, ...]
+    train_loss: np.ndarray
+    held_out_loss: np.ndarray
+
+    @staticmethod
+    def joined(menus: list[Menu]) -> Menu:
+        """Put menus side by side; those with fewer epochs end with NaN."""
+        epochs = max(menu.held_out_loss.shape[2] for menu in menus)
+
+        def side_by_side(curves: list[np.ndarray]) -> np.ndarray:
+            wide = [np.pad(c, ((0, 0), (0, 0), (0, epochs - c.shape[2])), constant_values=np.nan) for c in curves]
+            return np.concatenate(wide, axis=1)
+
+        return Menu(
+            tuple(name for menu in menus for name in menu.names),
+            side_by_side([menu.train_loss for menu in menus]),
+            side_by_side([menu.held_out_loss for menu in menus]),
+        )
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """By how much one loss is lower than another, as a share of it; negative if it is higher.
+
+    Attributes
+    ----------
+    test
+        Of the logarithm of the ratio of the mean losses (of their difference by the first, where one is not positive).
+    logarithmic
+        Whether it is of logarithms.
+    """
+
+    test: Test
+    logarithmic: bool
+
+    @property
+    def share(self) -> float:
+        """The estimate."""
+        return self._share(self.test.difference)
+
+    @property
+    def low(self) -> float:
+        """Lower end of the interval."""
+        return self._share(self.test.low)
+
+    @property
+    def high(self) -> float:
+        """Upper end of the interval."""
+        return self._share(self.test.high)
+
+    def _share(self, value: float) -> float:
+        return float(-np.expm1(-value)) if self.logarithmic else value
+
+
+def reduction(before: np.ndarray, after: np.ndarray, test_to_train: float, level: float) -> Reduction:
+    """Test by which share the mean of the losses `after` [R] is lower than that of the losses `before` [R].
+
+    The logarithm of a ratio of means is a mean to first order (the delta method): its value in row set r is
+    ``log(B / A) + (b_r - B) / B - (a_r - A) / A``, with B and A the means. These values are tested. Logarithms of the
+    single row sets' ratios would weigh the row sets alike in which hardly a row is hard.
+    """
+    first, second = float(before.mean()), float(after.mean())
+    if first > 0 and second > 0:
+        values = np.log(first / second) + before / first - after / second
+        return Reduction(corrected_t(values, test_to_train, level), True)
+    return Reduction(corrected_t((before - after) / (abs(first) or 1.0), test_to_train, level), False)
+
+
+@dataclass(frozen=True)
+class Help:
+    """How much a menu helps the network as given.
+
+    Attributes
+    ----------
+    held_out
+        Share by which the menu's choice lowers the held-out loss of the network as given; no row set had a part in the
+        choice that it scores. Tested as Nadeau and Bengio (2003) do.
+    train
+        The same of the training losses, at the same choices.
+    chosen_loss
+        Mean held-out loss of these choices.
+    best, epoch
+        Name and epoch of the menu's lowest mean held-out loss: what to do.
+    """
+
+    held_out: Reduction
+    train: Reduction
+    chosen_loss: float
+    best: str
+    epoch: int
+
+    @property
+    def helps(self) -> bool:
+        """Whether the whole interval lies above zero."""
+        return self.held_out.low > 0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the verdict rests on.
+
+    Attributes
+    ----------
+    search
+        Of regularization and earlier epochs together: it alone decides whether the network overfits, so that two cures
+        are one test.
+    regularization, earlier
+        Of each alone; regularization at its own best epochs.
+    beyond
+        How much lower the held-out loss is with regularization than with fewer epochs alone.
+    growth
+        Of larger and less regularized networks, and more epochs; None if there are none, or the network overfits.
+    gain
+        Share by which twice as many rows would lower the held-out loss; None where it is not known.
+    """
+
+    search: Help
+    regularization: Help
+    earlier: Help
+    beyond: Reduction
+    growth: Help | None
+    gain: Interval | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the evidence says.
+
+    Attributes
+    ----------
+    word
+        One of `VERDICTS`.
+    cure
+        `"regularization"`, `"fewer epochs"`, name of a larger or less regularized network, `"more rows"`, or `""`.
+    missing
+        Where undecided: what is not known, in words.
+    """
+
+    word: str
+    cure: str
+    missing: tuple[str, ...] = ()
+
+
+def weigh(
+    menu: Menu, train_loss: np.ndarray, held_out_loss: np.ndarray, test_to_train: float, folds: int, level: float
+) -> Help:
+    """Compare a menu with the network as given at its last epoch.
+
+    Parameters
+    ----------
+    train_loss, held_out_loss
+        float [R], of the network as given.
+    test_to_train, folds, level
+        See `statistics.corrected_t` and `statistics.cross_fitted`.
+    """
+    row_sets, epochs = len(held_out_loss), menu.held_out_loss.shape[2]
+    losses, chosen, best = _cross_fitted_losses(menu.held_out_loss, folds)
+    train = menu.train_loss.reshape(row_sets, -1)[np.arange(row_sets), chosen]
+    return Help(
+        reduction(held_out_loss, losses, test_to_train, level),
+        reduction(train_loss, train, test_to_train, level),
+        float(losses.mean()),
+        menu.names[best // epochs],
+        best % epochs + 1,
+    )
+
+
+def beyond(menu: Menu, other: Menu, test_to_train: float, folds: int, level: float) -> Reduction:
+    """Test by which share the held-out loss of a menu's choice is lower than that of another menu's choice."""
+    one, two = (_cross_fitted_losses(m.held_out_loss, folds)[0] for m in (menu, other))
+    return reduction(two, one, test_to_train, level)
+
+
+def cure_of(earlier: Help, beyond: Reduction) -> str:
+    """Say which of two cures it takes: fewer epochs, unless they do not help or regularization helps beyond them."""
+    return "fewer epochs" if earlier.helps and not beyond.low > 0 else "regularization"
+
+
+def judge(evidence: Evidence, *, worth: float) -> Verdict:
+    """Say whether the network as given overfits, underfits, needs data, fits well, or that it cannot be said.
+
+    Parameters
+    ----------
+    worth
+        Share of the held-out loss that is not worth acting on. Only "fits well" and "needs data" need it: "nothing
+        would help" cannot be shown, "nothing would help by more than this" can.
+    """
+    growth, gain = evidence.growth, evidence.gain
+    if evidence.search.helps:
+        return Verdict("overfits", cure_of(evidence.earlier, evidence.beyond))
+    if growth is not None and growth.helps and growth.train.low > 0:
+        return Verdict("underfits", growth.best)
+    if gain is not None and gain.low > 0 and gain.estimate > worth:
+        return Verdict("needs data", "more rows")
+    highest = {"a regularization or an earlier epoch": evidence.search.held_out.high}
+    highest |= {} if growth is None else {"a larger network": growth.held_out.high}
+    highest["twice as many rows"] = np.inf if gain is None else gain.high
+    missing = tuple(name for name, high in highest.items() if not high <= worth)
+    return Verdict("undecided", "", missing) if missing else Verdict("fits well", "")
+
+
+def _cross_fitted_losses(held_out_loss: np.ndarray, folds: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return each row set's loss at the choice it had no part in, the choices [R], and the best of all."""
+    flat = held_out_loss.reshape(len(held_out_loss), -1)
+    usable = np.where(np.isfinite(flat).all(axis=0), flat, np.inf)
+    chosen = cross_fitted(usable, folds)
+    return flat[np.arange(len(flat)), chosen], chosen, int(np.argmin(usable.mean(axis=0)))

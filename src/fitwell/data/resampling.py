@@ -1,0 +1,86 @@
+"""Row sets made of other row sets: smaller ones for a learning curve, inner ones for nested cross-validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fitwell.data.row_sets import RowSets
+from fitwell.errors import InputError
+
+
+def with_fewer_rows(row_sets: RowSets, shares: Sequence[float], strata: np.ndarray | None, seed: int) -> RowSets:
+    """Keep a share of each row set's training rows, for every share; the held-out rows stay.
+
+    The smaller sets are parts of the larger, drawn once for each row set; with `strata` every class keeps its share.
+
+    Parameters
+    ----------
+    shares
+        Of the training rows, in (0, 1].
+    strata
+        Class of each row, int [n], or None.
+
+    Returns
+    -------
+    len(shares) x R row sets: all of the first share, then all of the second, and so on.
+    """
+    ordered = [_in_strata(train, strata, np.random.default_rng([seed, r])) for r, train in enumerate(row_sets.train)]
+    train = tuple(rows[: max(1, round(share * len(rows)))] for share in shares for rows in ordered)
+    return RowSets(train, row_sets.held_out * len(shares), row_sets.n_rows, row_sets.count)
+
+
+def nested(row_sets: RowSets) -> RowSets:
+    """Each fold, and all other folds inside its training rows, for every repeat.
+
+    Returns
+    -------
+    For each repeat of K folds K * K row sets: the K folds themselves (outer), then K (K - 1) inner ones, with fold j
+    held out and neither fold j nor fold k in training, for k = 0, 1, ... (outer) and all j other than k, in order.
+    `inner_number` gives their place.
+
+    Raises
+    ------
+    InputError
+        The held-out rows of the row sets are no folds: some overlap, or not all others train.
+    """
+    train: list[np.ndarray] = []
+    held_out: list[np.ndarray] = []
+    folds = row_sets.independent
+    for first in range(0, row_sets.count, folds):
+        repeat = range(first, first + folds)
+        _check_folds(row_sets, repeat)
+        pairs = [(k, j) for k in repeat for j in repeat if j != k]
+        train += [row_sets.train[k] for k in repeat]
+        train += [np.setdiff1d(row_sets.train[k], row_sets.held_out[j]).astype(np.int32) for k, j in pairs]
+        held_out += [row_sets.held_out[k] for k in repeat] + [row_sets.held_out[j] for _, j in pairs]
+    return RowSets(tuple(train), tuple(held_out), row_sets.n_rows, folds * folds)
+
+
+def _check_folds(row_sets: RowSets, repeat: range) -> None:
+    every = sum(len(row_sets.held_out[k]) for k in repeat)
+    rows = np.unique(np.concatenate([row_sets.held_out[k] for k in repeat]))
+    rest = all(len(row_sets.train[k]) == len(rows) - len(row_sets.held_out[k]) for k in repeat)
+    if len(repeat) < 3 or every != len(rows) or not rest:
+        raise InputError(
+            "Nested cross-validation needs at least 3 folds, each of which holds out other rows and trains on all the "
+            "rest: use cv=5 without 'time'."
+        )
+
+
+def inner_number(folds: int, outer: int, held_out: int) -> int:
+    """Return the place in a repeat of `nested` of the row set without the folds `outer` and `held_out` in training."""
+    return folds + outer * (folds - 1) + held_out - (held_out > outer)
+
+
+def _in_strata(rows: np.ndarray, strata: np.ndarray | None, generator: np.random.Generator) -> np.ndarray:
+    """Shuffle rows so that every beginning has all classes in their shares."""
+    shuffled = generator.permutation(rows)
+    if strata is None:
+        return shuffled
+    place = np.zeros(len(rows))
+    for label in np.unique(strata[shuffled]):
+        mine = np.flatnonzero(strata[shuffled] == label)
+        place[mine] = (np.arange(len(mine)) + generator.uniform()) / len(mine)
+    return shuffled[np.argsort(place, kind="stable")]

@@ -1,0 +1,309 @@
+"""What `diagnose` found: the verdict, its reasons in plain words, and every number behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from fitwell._version import __version__
+from fitwell.analysis.learning_curve import PowerLaw
+from fitwell.analysis.statistics import Interval, Test
+from fitwell.analysis.verdict import Evidence, Help, Reduction
+from fitwell.engine.histories import Histories
+from fitwell.engine.plan import Plan
+from fitwell.regularization.strengths import Candidates, Regularization
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """Held-out loss of the network (with the cure, if one was found) by the number of its training rows.
+
+    Attributes
+    ----------
+    sizes
+        float [S], training rows.
+    losses
+        float [S, R], held-out losses at epochs that the other row sets chose.
+    law
+        Fitted power law.
+    half, twice
+        What the last doubling of the rows has lowered the loss by, and what the next one would.
+    """
+
+    sizes: np.ndarray
+    losses: np.ndarray
+    law: PowerLaw
+    half: Interval
+    twice: Interval
+
+    @property
+    def gain(self) -> Interval:
+        """What the next doubling would lower the loss by, as a share of it."""
+        loss = abs(float(self.losses[-1].mean())) or 1.0
+        return Interval(self.twice.estimate / loss, self.twice.low / loss, self.twice.high / loss, self.twice.level)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The same search on a shuffled target, where there is nothing to find.
+
+    Attributes
+    ----------
+    as_given, lowest, honest
+        Held-out losses: of the network as given at its last epoch; the lowest of all strengths and epochs, which chance
+        made low; and of what the search chose for rows that had no part in choosing.
+    found
+        What the search seems to help, tested honestly.
+    constant
+        Loss of the best prediction that is the same for all rows: what can be reached; None where it is not known.
+    """
+
+    as_given: float
+    lowest: float
+    honest: float
+    found: Help
+    constant: float | None
+
+
+@dataclass(frozen=True)
+class Memorisation:
+    """The network as given on a shuffled target: all that it learns there, it learns by heart.
+
+    Attributes
+    ----------
+    chance
+        Lowest mean held-out loss on the shuffled target.
+    train_loss
+        Loss on training rows at the last epoch.
+    half_learned, half_learned_of_target
+        First epoch at which the training loss is below half of `chance`, of the shuffled target and of the true one;
+        None if there is none.
+    """
+
+    chance: float
+    train_loss: float
+    half_learned: int | None
+    half_learned_of_target: int | None
+
+
+@dataclass(frozen=True, repr=False)
+class Diagnosis:
+    """A verdict and its evidence; print it for the reasons in words.
+
+    Attributes
+    ----------
+    verdict
+        `"overfits"`, `"underfits"`, `"needs data"`, `"fits well"` or `"undecided"`.
+    cure
+        `"regularization"`, `"fewer epochs"`, a larger or less regularized network, `"more rows"`, or `""`.
+    missing
+        Where undecided: what might help by more than is worth acting on, as far as the rows can tell.
+    evidence
+        The tests.
+    train_loss, held_out_loss, gap
+        Of the network as given at its last epoch: means over row sets, and held-out minus training loss with its
+        interval. The gap is shown and decides nothing.
+    epochs, turned
+        Epochs trained, and the epoch at which the mean held-out loss was lowest; None if that was the last.
+    given, chosen
+        Regularization as given, and that of the cure (as given, if the network does not overfit).
+    learning_curve, noise, memorisation
+        None where not asked for, or (the learning curve) where the rows are too few.
+    candidates, histories, plan
+        The search.
+    loss_name, level, worth, summary, seed, seconds
+        For the record; see `fitwell.diagnose`.
+    """
+
+    verdict: str
+    cure: str
+    missing: tuple[str, ...]
+    evidence: Evidence
+    train_loss: float
+    held_out_loss: float
+    gap: Test
+    epochs: int
+    turned: int | None
+    given: Regularization
+    chosen: Regularization
+    learning_curve: LearningCurve | None
+    noise: Noise | None
+    memorisation: Memorisation | None
+    candidates: Candidates
+    histories: Histories
+    plan: Plan
+    loss_name: str
+    level: float
+    worth: float
+    summary: dict[str, Any]
+    seed: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.verdict[0].upper()}{self.verdict[1:]}.", *self.reasons])
+
+    __repr__ = __str__
+
+    @property
+    def reasons(self) -> list[str]:
+        """The evidence in sentences."""
+        return list(self._sentences())
+
+    def to_json(self) -> dict[str, Any]:
+        """Verdict, reasons and numbers as plain types."""
+        curve = self.learning_curve
+        evidence = {name: asdict(found) for name, found in vars(self.evidence).items() if found is not None}
+        document = {
+            "fitwell": __version__,
+            "data": self.summary,
+            "verdict": self.verdict,
+            "cure": self.cure,
+            "missing": list(self.missing),
+            "reasons": self.reasons,
+            "train_loss": self.train_loss,
+            "held_out_loss": self.held_out_loss,
+            "gap": asdict(self.gap),
+            "evidence": evidence,
+            "epochs": self.epochs,
+            "turned_at_epoch": self.turned,
+            "regularization": {"given": dict(self.given.items()), "chosen": dict(self.chosen.items())},
+            "learning_curve": None
+            if curve is None
+            else {
+                "rows": curve.sizes.tolist(),
+                "held_out_loss": curve.losses.mean(axis=1).tolist(),
+                "half_as_many_rows_cost": asdict(curve.half),
+                "twice_as_many_rows_gain": asdict(curve.twice),
+            },
+            "null": asdict(self.noise) if self.noise else None,
+            "memorisation": asdict(self.memorisation) if self.memorisation else None,
+            "loss": self.loss_name,
+            "level": self.level,
+            "worth": self.worth,
+            "networks": self.plan.networks,
+            "seed": self.seed,
+            "seconds": self.seconds,
+        }
+        return _plain(document)
+
+    def _sentences(self) -> Iterator[str]:
+        evidence, name = self.evidence, self.loss_name
+        yield (
+            f"On its training rows the {name} is {self.train_loss:.3g}, on held-out rows {self.held_out_loss:.3g} "
+            f"(gap {_interval(self.gap, first=True)})."
+        )
+        if self.turned:
+            yield f"Held-out {name} turned upwards at epoch {self.turned} of {self.epochs}."
+        yield from self._cures()
+        if evidence.growth is not None:
+            yield self._growth(evidence.growth)
+        yield from self._rows()
+        yield from self._left_alone()
+        if self.noise:
+            yield self._noise(self.noise)
+        if self.memorisation:
+            yield self._memorisation(self.memorisation)
+
+    def _cures(self) -> Iterator[str]:
+        evidence = self.evidence
+        stopping = evidence.earlier
+        if self.verdict != "overfits":
+            yield (
+                f"The regularizations and earlier epochs that were tried change the held-out {self.loss_name} by "
+                f"{_change(evidence.search.held_out)}: no evidence that it overfits."
+            )
+            return
+        if stopping.helps:
+            yield f"Stopping at epoch {stopping.epoch} lowers it {_lowers(stopping)}."
+        if self.cure == "fewer epochs":
+            yield f"That is cure enough: regularization changes it by {_change(evidence.beyond)} beyond that."
+        elif evidence.regularization.helps:
+            beyond = f" ({_change(evidence.beyond)} beyond what stopping does)" if stopping.helps else ""
+            yield f"Regularization lowers it {_lowers(evidence.regularization)}{beyond}: {self.chosen}."
+        else:
+            yield f"Regularization or stopping, whichever the other rows choose, lowers it {_lowers(evidence.search)}."
+
+    def _growth(self, growth: Help) -> str:
+        if self.verdict == "underfits":
+            return (
+                f"A larger or freer network lowers it {_lowers(growth)}, and the training loss by "
+                f"{growth.train.share:.0%}: {growth.best}."
+            )
+        return f"Larger and freer networks change it by {_change(growth.held_out)}."
+
+    def _rows(self) -> Iterator[str]:
+        curve = self.learning_curve
+        if curve is None:
+            yield "How much more rows would help is not known: there are too few rows for a learning curve."
+            return
+        cured = "With that cure, twice" if self.verdict == "overfits" else "Twice"
+        known = "" if curve.twice.low > 0 else ", which may be nothing"
+        yield (
+            f"{cured} the rows would lower it by about {_interval(curve.twice)}{known}; with half of them it is higher "
+            f"by {_interval(curve.half)}."
+        )
+
+    def _left_alone(self) -> Iterator[str]:
+        worth = f"{self.worth:.0%} of the held-out {self.loss_name}"
+        if self.verdict in ("fits well", "needs data"):
+            yield (
+                "Leave it alone: no strength is better than the network as given"
+                + (f" by {worth} or more." if self.verdict == "fits well" else "; more rows are what would help.")
+            )
+        if self.verdict == "undecided":
+            what = " or ".join([", ".join(self.missing[:-1]), self.missing[-1]] if self.missing[1:] else self.missing)
+            yield (
+                f"Nothing is shown to help, but these rows cannot rule out that {what} would help by more than {worth}."
+                " More rows would decide it; so may more folds or repeats (cv=10, repeats=5)."
+            )
+
+    def _noise(self, noise: Noise) -> str:
+        reachable = "" if noise.constant is None else f" (no network can do better than {noise.constant:.3g} there)"
+        return (
+            f"On a shuffled target, where there is nothing to learn{reachable}, the lowest {self.loss_name} of the same"
+            f" search is {noise.lowest:.3g}, and {noise.honest:.3g} on rows that had no part in choosing: the"
+            " difference is what searching alone makes look better."
+        )
+
+    def _memorisation(self, memorisation: Memorisation) -> str:
+        slow, fast = memorisation.half_learned, memorisation.half_learned_of_target
+        reached = f"by epoch {slow}" if slow else f"not within {self.epochs} epochs"
+        target = f"by epoch {fast}" if fast else f"not within {self.epochs} epochs"
+        return (
+            f"A shuffled target it learns by heart to a training {self.loss_name} of {memorisation.train_loss:.2g} "
+            f"(chance: {memorisation.chance:.2g}): half of it {reached}, of the true target {target}."
+        )
+
+
+def _interval(found: Test | Interval, *, first: bool = False) -> str:
+    """An estimate with its interval; the first one says the level."""
+    estimate = found.difference if isinstance(found, Test) else found.estimate
+    level = f"{found.level:.0%} interval " if first else ""
+    opening = ", " if first else " ("
+    return f"{estimate:.2g}{opening}{level}{found.low:.2g} to {found.high:.2g}" + ("" if first else ")")
+
+
+def _lowers(found: Help) -> str:
+    """To which loss, and by which share of it, with its interval."""
+    share = found.held_out
+    return f"to {found.chosen_loss:.3g}, by {share.share:.0%} ({share.low:.0%} to {share.high:.0%})"
+
+
+def _change(found: Reduction) -> str:
+    """A change of the loss as a share, negative where it falls, with its interval."""
+    return f"{-found.share:+.0%} ({-found.high:+.0%} to {-found.low:+.0%})"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

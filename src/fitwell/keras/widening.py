@@ -1,0 +1,78 @@
+"""The same Keras model with more units: what a diagnosis tries to tell a network that is too small."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fitwell.errors import InputError
+from fitwell.keras.anatomy import walk
+from fitwell.keras.compiled import compile_arguments
+from fitwell.keras.network import plain
+from fitwell.keras.rebuilding import Graph, Layer, from_config, is_graph, rebuild
+
+SIZES = ("units", "filters")
+"""Arguments that say how wide a layer is."""
+
+
+def widen(model: Any, factor: int) -> Any | None:
+    """Return a model whose hidden layers have `factor` times the units or filters, compiled alike.
+
+    Dense, convolutional and recurrent layers are widened, but for those that make the model's outputs. Weights are
+    drawn anew.
+
+    Returns
+    -------
+    keras.Model, or None where that cannot be done: the model is subclassed, has no such layer, or would no longer fit
+    together (a residual branch that is added to the model's inputs).
+    """
+    if not is_graph(model):
+        return None
+    graphs = rebuild(model, plain).graphs
+    last = _last_sized(model, graphs)
+    wide = {id(layer) for layer in walk(model) if _size(layer) and id(layer) not in last and layer.trainable}
+
+    def make(layer: Layer) -> Layer:
+        if id(layer) not in wide:
+            return from_config(layer)
+        return from_config(layer, **{name: factor * value for name, value in _size(layer).items()})
+
+    if not wide:
+        return None
+    try:
+        widened = rebuild(model, make).model
+        fits = _shapes(widened) == _shapes(model)
+    except (ValueError, InputError):  # Keras: shapes that cannot be added, or weights that have no place
+        return None
+    if not fits:
+        return None
+    widened.compile(**compile_arguments(model))
+    return widened
+
+
+def _size(layer: Layer) -> dict[str, int]:
+    return {name: value for name in SIZES if isinstance(value := getattr(layer, name, None), int)}
+
+
+def _shapes(model: Any) -> Any:
+    return model.output_shape
+
+
+def _last_sized(model: Any, graphs: dict[int, Graph]) -> set[int]:
+    """Ids of the layers with a size that no other such layer stands behind: they make the outputs."""
+    graph, found = graphs[id(model)], set()
+    waiting, seen = list(graph.outputs), []
+    while waiting:
+        tensor = waiting.pop()
+        if any(tensor is other for other in seen):
+            continue
+        seen.append(tensor)
+        for layer, taken, given in graph.calls:
+            if not any(tensor is other for other in given):
+                continue
+            if _size(layer):
+                found.add(id(layer))
+            elif id(layer) in graphs:
+                found |= _last_sized(layer, graphs)
+            else:
+                waiting += taken
+    return found

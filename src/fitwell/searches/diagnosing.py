@@ -1,0 +1,297 @@
+"""Gather the evidence for a verdict: the search, larger networks, fewer rows, and a target with nothing to learn."""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fitwell.analysis.learning_curve import fit_power_law
+from fitwell.analysis.selection import choose
+from fitwell.analysis.statistics import corrected_t, cross_fitted
+from fitwell.analysis.verdict import Evidence, Help, Menu, beyond, cure_of, judge, weigh
+from fitwell.data.resampling import with_fewer_rows
+from fitwell.data.row_sets import RowSets
+from fitwell.diagnosis import Diagnosis, LearningCurve, Memorisation, Noise
+from fitwell.engine.histories import Histories
+from fitwell.engine.settings import Settings
+from fitwell.engine.stopping import Stopping
+from fitwell.errors import InputError, TrainingError
+from fitwell.regularization.strengths import Candidates
+from fitwell.searches.options import Listener, Options
+from fitwell.searches.problems import Problem
+
+SHARES = (0.125, 0.25, 0.5, 1.0)
+"""Of the training rows, in the learning curve: each doubles the one before."""
+
+FEWEST_ROWS = 16
+"""In training, in the learning curve: fewer say nothing about more."""
+
+WEAKER = (0.3, 0.1)
+"""Shares of the network's own regularization that are tried, besides none."""
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What a diagnosis is asked.
+
+    Attributes
+    ----------
+    level
+        Of all intervals.
+    worth
+        Share of the held-out loss below which a difference is not worth acting on.
+    larger, curve
+        Whether to try larger networks, and fewer rows.
+    null, memorisation
+        Whether to run the search, or only the network as given, on a shuffled target.
+    """
+
+    level: float = 0.95
+    worth: float = 0.1
+    larger: bool = True
+    curve: bool = True
+    null: bool = False
+    memorisation: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("level", "worth"):
+            value = getattr(self, name)
+            if not (isinstance(value, int | float) and 0 < value < 1):
+                raise InputError(f"'{name}' must lie between 0 and 1. Got {value!r}.")
+
+
+@dataclass(frozen=True)
+class Tests:
+    """How row sets are compared: n_test / n_train, the folds of one repeat, the level."""
+
+    test_to_train: float
+    folds: int
+    level: float
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """A search whose network as given was trained to its last epoch, and how its losses are compared."""
+
+    candidates: Candidates
+    histories: Histories
+    tests: Tests
+
+    @property
+    def train_loss(self) -> np.ndarray:
+        """Of the network as given at its last epoch, [R]."""
+        return self.histories.at_last("train_loss")[:, self.candidates.given]
+
+    @property
+    def held_out_loss(self) -> np.ndarray:
+        """Likewise, [R]."""
+        return self.histories.at_last("held_out_loss")[:, self.candidates.given]
+
+    def menu(self, strengths: Sequence[int]) -> Menu:
+        """Return some strengths as a menu."""
+        names = tuple(str(self.candidates.regularization(g)) for g in strengths)
+        chosen = list(strengths)
+        return Menu(names, self.histories.train_loss[:, chosen], self.histories.held_out_loss[:, chosen])
+
+    def weigh(self, *menus: Menu) -> Help:
+        """Compare what menus offer with the network as given."""
+        ratio, folds, level = self.tests.test_to_train, self.tests.folds, self.tests.level
+        return weigh(Menu.joined(list(menus)), self.train_loss, self.held_out_loss, ratio, folds, level)
+
+
+def diagnose_problem(
+    problem: Problem, options: Options, questions: Questions, listener: Listener, summary: dict[str, Any]
+) -> Diagnosis:
+    """Train what the verdict needs and judge; see `fitwell.diagnose`."""
+    begin = clock.perf_counter()
+    tests = _tests(problem.row_sets, questions.level)
+    candidates = with_weaker(problem.candidates(options))
+    settings = to_the_end(problem.settings(options), options.patience)
+    trained = problem.train(candidates, settings, listener)
+    found = Search(candidates, trained.histories, tests)
+    if not np.isfinite(found.histories.best_loss[candidates.given]):
+        raise TrainingError("The network as given diverged (its loss was not finite): lower the learning rate.")
+    evidence, chosen, curve = gather(problem, found, settings, options, questions)
+    verdict = judge(evidence, worth=questions.worth)
+    shuffled = problem.shuffled(options.seed) if questions.null or questions.memorisation else None
+    train, held_out, given = found.train_loss, found.held_out_loss, candidates.given
+    return Diagnosis(
+        verdict=verdict.word,
+        cure=verdict.cure,
+        missing=verdict.missing,
+        evidence=evidence,
+        train_loss=float(train.mean()),
+        held_out_loss=float(held_out.mean()),
+        gap=corrected_t(held_out - train, tests.test_to_train, tests.level),
+        epochs=int(found.histories.epochs[given]),
+        turned=turning_epoch(found.histories.held_out_loss[:, given].mean(axis=0)),
+        given=candidates.regularization(given),
+        chosen=candidates.regularization(chosen),
+        learning_curve=curve,
+        noise=null_search(shuffled, found, settings) if questions.null and shuffled else None,
+        memorisation=memorised(shuffled, found, settings) if questions.memorisation and shuffled else None,
+        candidates=candidates,
+        histories=found.histories,
+        plan=trained.plan,
+        loss_name=problem.loss_name,
+        level=questions.level,
+        worth=questions.worth,
+        summary=summary,
+        seed=options.seed,
+        seconds=clock.perf_counter() - begin,
+    )
+
+
+def gather(
+    problem: Problem, found: Search, settings: Settings, options: Options, questions: Questions
+) -> tuple[Evidence, int, LearningCurve | None]:
+    """Return the evidence, the strength that is the cure (as given, if there is none), and its learning curve.
+
+    Larger networks are trained only where no strength and no earlier epoch helps: one verdict is given, and that of
+    overfitting comes first.
+    """
+    candidates, tests, given = found.candidates, found.tests, found.candidates.given
+    weaker = weaker_than_given(candidates)
+    others = [g for g in range(candidates.count) if g != given and not weaker[g]]
+    if not others:
+        raise InputError("No strength to compare with is stronger than the network as given: raise 'strengths'.")
+    earlier, stronger = found.menu([given]), found.menu(others)
+    search, stopped = found.weigh(earlier, stronger), found.weigh(earlier)
+    more = beyond(stronger, earlier, tests.test_to_train, tests.folds, tests.level)
+    growth, chosen = None, given
+    if not search.helps:
+        freer = [found.menu(np.flatnonzero(weaker).tolist())] if weaker.any() else []
+        menus = freer + (larger_menus(problem, candidates, settings) if questions.larger else [])
+        growth = found.weigh(*menus) if menus else None
+    elif cure_of(stopped, more) == "regularization":
+        choice = choose(found.histories, candidates, tests.folds, test_to_train=tests.test_to_train)
+        chosen = choice.chosen(options.rule)
+    curve = learning_curve(problem, candidates, chosen, settings, tests) if questions.curve else None
+    evidence = Evidence(
+        search=search,
+        regularization=found.weigh(stronger),
+        earlier=stopped,
+        beyond=more,
+        growth=growth,
+        gain=curve.gain if curve else None,
+    )
+    return evidence, chosen, curve
+
+
+def to_the_end(settings: Settings, patience: int) -> Settings:
+    """Let the network as given train for all epochs, whatever becomes of it."""
+    return replace(settings, stopping=Stopping(patience=patience, to_the_end=True))
+
+
+def with_weaker(candidates: Candidates) -> Candidates:
+    """Add shares of the network's own regularization, if it has some."""
+    given = candidates.given
+    if not given:
+        return candidates
+
+    def added(values: np.ndarray) -> np.ndarray:
+        return np.concatenate([values, *(share * values[[given]] for share in WEAKER)])
+
+    rates = np.concatenate([candidates.learning_rate, candidates.learning_rate[[given] * len(WEAKER)]])
+    own = None if candidates.own is None else added(candidates.own)
+    strengths = {name: added(values) for name, values in candidates.strengths.items()}
+    return Candidates(strengths, rates, candidates.layers, own, given)
+
+
+def weaker_than_given(candidates: Candidates) -> np.ndarray:
+    """Which candidates have nowhere more regularization than the network as given, and somewhere less; bool [G]."""
+    values = [v.reshape(candidates.count, -1) for v in candidates.strengths.values()]
+    values += [] if candidates.own is None else [candidates.own[:, None]]
+    every = np.concatenate(values, axis=1) if values else np.zeros((candidates.count, 0))
+    given = every[candidates.given]
+    return (every <= given).all(axis=1) & (every < given).any(axis=1)
+
+
+def larger_menus(problem: Problem, candidates: Candidates, settings: Settings) -> list[Menu]:
+    """Train larger networks, and the same for twice the epochs, each with the regularization as given."""
+    given = candidates.take([candidates.given])
+    menus = []
+    for name, larger in problem.larger().items():
+        histories = larger.train(given, settings).histories
+        menus.append(Menu((name,), histories.train_loss, histories.held_out_loss))
+    longer = replace(settings, epochs=2 * settings.epochs)
+    histories = problem.train(given, longer).histories
+    return [*menus, Menu((f"more than {settings.epochs} epochs",), histories.train_loss, histories.held_out_loss)]
+
+
+def learning_curve(
+    problem: Problem, candidates: Candidates, strength: int, settings: Settings, tests: Tests
+) -> LearningCurve | None:
+    """Train on fewer and fewer rows, all sizes times row sets at once; None where the rows are too few for that.
+
+    Every size takes as many steps as all rows do, and is scored at the epoch that the other row sets choose.
+    """
+    row_sets = problem.row_sets
+    shares = [share for share in SHARES if share * row_sets.n_train.min() >= FEWEST_ROWS]
+    if len(shares) < 3:
+        return None
+    fewer = with_fewer_rows(row_sets, shares, problem.strata, settings.seed)
+    stopping = replace(settings.stopping, to_the_end=False) if settings.stopping else None
+    alike = replace(settings, equal_steps=True, stopping=stopping)
+    histories = problem.on(fewer).train(candidates.take([strength]), alike).histories
+    held_out = histories.held_out_loss[:, 0].reshape(len(shares), row_sets.count, -1)
+    rows = np.arange(row_sets.count)
+    losses = np.array([at_size[rows, cross_fitted(at_size, tests.folds)] for at_size in held_out])
+    if not np.isfinite(losses).all():  # it diverged with fewer rows
+        return None
+    sizes = fewer.n_train.reshape(len(shares), -1).mean(axis=1)
+    law = fit_power_law(sizes, losses, tests.level, test_to_train=tests.test_to_train)
+    half, twice = law.change(sizes[-1] / 2, sizes[-1]), law.change(sizes[-1], 2 * sizes[-1])
+    return LearningCurve(sizes, losses, law, half, twice)
+
+
+def null_search(shuffled: Problem, found: Search, settings: Settings) -> Noise:
+    """Run the same search where there is nothing to find."""
+    candidates = found.candidates
+    noise = Search(candidates, shuffled.train(candidates, settings).histories, found.tests)
+    searched = noise.weigh(noise.menu(range(candidates.count)))
+    return Noise(
+        as_given=float(noise.held_out_loss.mean()),
+        lowest=float(np.nanmin(noise.histories.best_loss)),
+        honest=searched.chosen_loss,
+        found=searched,
+        constant=shuffled.constant_loss,
+    )
+
+
+def memorised(shuffled: Problem, found: Search, settings: Settings) -> Memorisation:
+    """Train the network as given on a shuffled target: what it learns of that it learns by heart."""
+    given = found.candidates.given
+    histories = shuffled.train(found.candidates.take([given]), settings).histories
+    noise = histories.train_loss[:, 0].mean(axis=0)
+    chance = float(np.nanmin(histories.held_out_loss[:, 0].mean(axis=0)))
+    return Memorisation(
+        chance=chance,
+        train_loss=float(noise[np.isfinite(noise)][-1]),
+        half_learned=_first_below(noise, chance / 2),
+        half_learned_of_target=_first_below(found.histories.train_loss[:, given].mean(axis=0), chance / 2),
+    )
+
+
+def turning_epoch(curve: np.ndarray) -> int | None:
+    """Return the epoch, counted from 1, of a curve's lowest point; None if that is its last."""
+    known = curve[np.isfinite(curve)]
+    lowest = int(np.argmin(known))
+    return lowest + 1 if lowest + 1 < len(known) else None
+
+
+def _first_below(curve: np.ndarray, bar: float) -> int | None:
+    below = np.flatnonzero(curve < bar)
+    return int(below[0]) + 1 if below.size else None
+
+
+def _tests(row_sets: RowSets, level: float) -> Tests:
+    if row_sets.independent < 3:
+        raise InputError(
+            f"A diagnosis compares row sets, so it needs at least 3 folds. Got {row_sets.independent}: use cv=5."
+        )
+    return Tests(row_sets.test_to_train, row_sets.independent, level)

@@ -1,0 +1,115 @@
+"""Performance on new rows of what a search chose: from the search itself, or from the same search inside each fold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from fitwell.analysis import statistics
+from fitwell.analysis.honest import Score, bbc_score, row_surface, rule_on_rows
+from fitwell.analysis.selection import choose_by
+from fitwell.data.resampling import inner_number, nested
+from fitwell.data.row_sets import RowSets
+from fitwell.engine.histories import Histories
+from fitwell.engine.settings import Settings
+from fitwell.errors import TrainingError
+from fitwell.regularization.strengths import Candidates
+from fitwell.searches.options import Options
+from fitwell.searches.problems import Problem
+
+LEVEL = 0.9
+"""Of the interval of a score."""
+
+MOST_RECORDED = 2**25
+"""Losses of rows that a search keeps (rows x strengths x epochs x repeats), to choose epochs anew in every draw."""
+
+
+def with_records(settings: Settings, row_sets: RowSets, strengths: int) -> Settings:
+    """Keep the losses of all rows at all epochs if they are not too many."""
+    size = int(row_sets.n_held_out.sum()) * strengths * settings.epochs
+    return replace(settings, record_rows=size <= MOST_RECORDED)
+
+
+def honest_score(options: Options, problem: Problem, histories: Histories, candidates: Candidates) -> Score:
+    """Estimate the loss on new rows of one network at the strength and epoch that a search chooses.
+
+    Parameters
+    ----------
+    options
+        `honest` is the method: `"bbc"` trains nothing; `"nested"` and `"bates"` train the same strengths on the folds
+        inside each fold, all at once and to the last epoch. `rule` is what chooses: `"min"` takes the lowest point of
+        the surface of strengths and epochs (for an ensemble too, which has no rule), the others a strength at its best
+        epoch.
+    histories, candidates
+        Of the search.
+    """
+    rule = "min" if options.refit == "ensemble" else options.rule
+    if options.honest == "bbc":
+        return _corrected(rule, problem, histories, candidates)
+    return _nested(options.honest, rule, problem, candidates, problem.settings(options))
+
+
+def _corrected(rule: str, problem: Problem, histories: Histories, candidates: Candidates) -> Score:
+    row_sets = problem.row_sets
+    held_out = row_sets.held_out[: row_sets.independent]
+    if rule == "min" and histories.row_losses is not None:
+        surface = row_surface(histories.row_losses, row_sets.held_out, row_sets.n_rows)
+        return bbc_score(surface, problem.loss_name, level=LEVEL)
+    surface = np.where(np.isfinite(histories.best_loss), histories.row_loss.T, np.inf)
+    surface[np.isnan(histories.row_loss).all(axis=0)] = np.nan
+    if rule == "min":
+        return bbc_score(surface, problem.loss_name, level=LEVEL)
+
+    def by_rule(losses: np.ndarray) -> int:
+        return choose_by(rule, losses, candidates, test_to_train=1 / max(len(held_out) - 1, 1))
+
+    return bbc_score(surface, problem.loss_name, level=LEVEL, choose=rule_on_rows(by_rule, surface, held_out))
+
+
+def _nested(method: str, rule: str, problem: Problem, candidates: Candidates, settings: Settings) -> Score:
+    folds = problem.row_sets.independent
+    row_sets = nested(problem.row_sets)
+    alone = replace(settings, stopping=None, record_rows=True)
+    histories = problem.on(row_sets).train(candidates, alone).histories
+    surface = histories.held_out_loss
+    assert histories.row_losses is not None
+    repeats = problem.row_sets.count // folds
+    outer = np.full((repeats, row_sets.n_rows), np.nan)
+    inner = np.full((repeats, folds, row_sets.n_rows), np.nan)
+    fold = np.full((repeats, row_sets.n_rows), -1)
+    for t in range(repeats):
+        first = t * folds * folds
+        for k in range(folds):
+            others = [j for j in range(folds) if j != k]
+            sets = [first + inner_number(folds, k, j) for j in others]
+            g, e = _choice(rule, surface[sets], candidates)
+            rows = row_sets.held_out[first + k]
+            fold[t, rows] = k
+            outer[t, rows] = histories.row_losses[first + k, g, e, : len(rows)]
+            for j in others:  # chosen without the fold that is scored
+                rest = [other for i, other in enumerate(sets) if others[i] != j]
+                g, e = _choice(rule, surface[rest], candidates)
+                r = first + inner_number(folds, k, j)
+                inner[t, k, row_sets.held_out[r]] = histories.row_losses[r, g, e, : len(row_sets.held_out[r])]
+    ordinary = surface[[t * folds * folds + k for t in range(repeats) for k in range(folds)]]
+    g, e = _choice(rule, ordinary, candidates)
+    known = ~np.isnan(outer).any(axis=0)
+    if method == "nested":
+        interval = statistics.nested(outer[:, known].mean(axis=0), level=LEVEL)
+    else:
+        interval = statistics.bates(inner[:, :, known], outer[:, known], fold[:, known], LEVEL)
+    return Score(problem.loss_name, method, float(ordinary[:, g, e].mean()), interval)
+
+
+def _choice(rule: str, surface: np.ndarray, candidates: Candidates) -> tuple[int, int]:
+    """Choose a strength and its epoch on a surface [row sets, G, E]."""
+    mean = surface.mean(axis=0)
+    usable = np.where(np.isfinite(mean), mean, np.inf)
+    if not np.isfinite(usable).any():
+        raise TrainingError("All networks of an inner fold diverged: lower the learning rate.")
+    epoch = usable.argmin(axis=1)
+    at_best = surface[:, np.arange(len(epoch)), epoch]
+    losses = np.where(np.isfinite(usable.min(axis=1)), at_best, np.inf)
+    g = choose_by(rule, losses, candidates, test_to_train=1 / len(surface))
+    return g, int(epoch[g])
