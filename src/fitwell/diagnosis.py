@@ -10,7 +10,7 @@ import numpy as np
 
 from fitwell._version import __version__
 from fitwell.analysis.learning_curve import PowerLaw
-from fitwell.analysis.statistics import Interval, Test
+from fitwell.analysis.statistics import Interval, Test, figures
 from fitwell.analysis.verdict import Evidence, Help, Reduction
 from fitwell.engine.histories import Histories
 from fitwell.engine.plan import Plan
@@ -192,8 +192,8 @@ class Diagnosis:
     def _sentences(self) -> Iterator[str]:
         evidence, name = self.evidence, self.loss_name
         yield (
-            f"On its training rows the {name} is {self.train_loss:.3g}, on held-out rows {self.held_out_loss:.3g} "
-            f"(gap {_interval(self.gap, first=True)})."
+            f"On its training rows the {name} is {figures(self.train_loss)}, on held-out rows "
+            f"{figures(self.held_out_loss)} (gap {_interval(self.gap, first=True)})."
         )
         if self.turned:
             yield f"Held-out {name} turned upwards at epoch {self.turned} of {self.epochs}."
@@ -261,10 +261,12 @@ class Diagnosis:
             )
 
     def _noise(self, noise: Noise) -> str:
-        reachable = "" if noise.constant is None else f" (no network can do better than {noise.constant:.3g} there)"
+        reachable = (
+            "" if noise.constant is None else f" (no network can do better than {figures(noise.constant)} there)"
+        )
         return (
             f"On a shuffled target, where there is nothing to learn{reachable}, the lowest {self.loss_name} of the same"
-            f" search is {noise.lowest:.3g}, and {noise.honest:.3g} on rows that had no part in choosing: the"
+            f" search is {figures(noise.lowest)}, and {figures(noise.honest)} on rows that had no part in choosing: the"
             " difference is what searching alone makes look better."
         )
 
@@ -273,8 +275,8 @@ class Diagnosis:
         reached = f"by epoch {slow}" if slow else f"not within {self.epochs} epochs"
         target = f"by epoch {fast}" if fast else f"not within {self.epochs} epochs"
         return (
-            f"A shuffled target it learns by heart to a training {self.loss_name} of {memorisation.train_loss:.2g} "
-            f"(chance: {memorisation.chance:.2g}): half of it {reached}, of the true target {target}."
+            f"A shuffled target it learns by heart to a training {self.loss_name} of "
+            f"{figures(memorisation.train_loss, 2)} (chance: {figures(memorisation.chance, 2)}): half of it {reached}, of the true target {target}."
         )
 
 
@@ -283,18 +285,23 @@ def _interval(found: Test | Interval, *, first: bool = False) -> str:
     estimate = found.difference if isinstance(found, Test) else found.estimate
     level = f"{found.level:.0%} interval " if first else ""
     opening = ", " if first else " ("
-    return f"{estimate:.2g}{opening}{level}{found.low:.2g} to {found.high:.2g}" + ("" if first else ")")
+    text = f"{figures(estimate, 2)}{opening}{level}{figures(found.low, 2)} to {figures(found.high, 2)}"
+    return text if first else f"{text})"
 
 
 def _lowers(found: Help) -> str:
     """To which loss, and by which share of it, with its interval."""
     share = found.held_out
-    return f"to {found.chosen_loss:.3g}, by {share.share:.0%} ({share.low:.0%} to {share.high:.0%})"
+    return f"to {figures(found.chosen_loss)}, by {share.share:.0%} ({share.low:.0%} to {share.high:.0%})"
 
 
 def _change(found: Reduction) -> str:
     """A change of the loss as a share, negative where it falls, with its interval."""
-    return f"{-found.share:+.0%} ({-found.high:+.0%} to {-found.low:+.0%})"
+    return f"{_percent(-found.share)} ({_percent(-found.high)} to {_percent(-found.low)})"
+
+
+def _percent(share: float) -> str:
+    return f"{share:+.0%}" if abs(share) >= 0.005 else "0%"
 
 
 def _plain(value: Any) -> Any:

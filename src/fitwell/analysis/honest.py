@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fitwell.analysis.statistics import Interval, bbc
+from fitwell.analysis.statistics import Interval, bbc, figures
 
 METHODS = ("bbc", "nested", "bates")
 
@@ -41,7 +41,7 @@ class Score:
         return self.interval.estimate
 
     def __str__(self) -> str:
-        return f"{self.name} on new rows: {self.interval}; uncorrected, which is optimistic: {self.naive:.3g}"
+        return f"{self.name} on new rows: {self.interval}; uncorrected, which is optimistic: {figures(self.naive)}"
 
 
 def row_surface(row_losses: np.ndarray, held_out: Sequence[np.ndarray], rows: int) -> np.ndarray:

@@ -17,6 +17,21 @@ from fitwell.errors import InputError
 _BYTES = 64_000_000  # what the arrays of one chunk of bootstrap draws may take together
 
 
+def figures(value: float, digits: int = 3) -> str:
+    """Write a number with so many significant digits as a person would: no exponent between 0.0001 and a billion.
+
+    Examples
+    --------
+    >>> figures(4783.2), figures(-0.02345, 2), figures(0.0), figures(12.0)
+    ('4,780', '-0.023', '0', '12')
+    """
+    if not np.isfinite(value) or value == 0 or not 1e-4 <= abs(value) < 1e9:
+        return f"{value:.{digits}g}"
+    decimals = digits - 1 - int(np.floor(np.log10(abs(value))))
+    text = f"{round(value, decimals):,.{max(decimals, 0)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 @dataclass(frozen=True)
 class Interval:
     """A number and how far off it may be.
@@ -436,6 +451,6 @@ def _check_level(level: float) -> None:
 def _plain(value: float, width: float) -> str:
     """Write a number with as many decimals as two digits of the interval's width have."""
     if not (0 < width < np.inf and np.isfinite(value)) or not 1e-6 < width < 1e6:
-        return f"{value:.3g}"
+        return figures(value)
     decimals = max(0, 1 - int(np.floor(np.log10(width))))
-    return f"{round(value, decimals) + 0.0:.{decimals}f}"  # 0.0 turns -0.0 into 0.0
+    return f"{round(value, decimals) + 0.0:,.{decimals}f}"  # 0.0 turns -0.0 into 0.0
