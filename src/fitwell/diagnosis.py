@@ -196,7 +196,8 @@ class Diagnosis:
             f"{figures(self.held_out_loss)} (gap {_interval(self.gap, first=True)})."
         )
         if self.turned:
-            yield f"Held-out {name} turned upwards at epoch {self.turned} of {self.epochs}."
+            what = "turned upwards" if self.verdict == "overfits" else "was lowest"
+            yield f"Held-out {name} {what} at epoch {self.turned} of {self.epochs}."
         yield from self._cures()
         if evidence.growth is not None:
             yield self._growth(evidence.growth)
@@ -276,7 +277,8 @@ class Diagnosis:
         target = f"by epoch {fast}" if fast else f"not within {self.epochs} epochs"
         return (
             f"A shuffled target it learns by heart to a training {self.loss_name} of "
-            f"{figures(memorisation.train_loss, 2)} (chance: {figures(memorisation.chance, 2)}): half of it {reached}, of the true target {target}."
+            f"{figures(memorisation.train_loss, 2)} (chance: {figures(memorisation.chance, 2)}): half of it {reached}, "
+            f"of the true target {target}."
         )
 
 

@@ -13,10 +13,12 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import sem
 
 from fitwell.analysis.selection import (
+    RULES,
     Choice,
     amount,
     choose,
     choose_among,
+    choose_by,
     paired_standard_error,
     standard_error,
 )
@@ -99,6 +101,26 @@ def test_never_weaker_than_the_minimum(curves: np.ndarray, strengths: dict[str, 
     m, chosen, mean = choice.minimum, choice.one_standard_error, curves.mean(axis=0)
     assert all(values[chosen] >= values[m] for values in strengths.values())
     assert chosen == m or mean[chosen] <= mean[m] + choice.standard_error[chosen]
+
+
+@given(LOSSES, STRENGTHS)
+def test_the_confidence_set_holds_its_most_regularized(curves: np.ndarray, strengths: dict[str, np.ndarray]) -> None:
+    """That strength and the minimum are in the set, it is nowhere weaker than the minimum, and `choose_by` agrees."""
+    choice, rates = choose_among(curves, strengths), np.full(curves.shape[1], 0.1)
+    assert choice.confidence_set[[choice.minimum, choice.most_regularized]].all()
+    assert all(values[choice.most_regularized] >= values[choice.minimum] for values in strengths.values())
+    found = {rule: choose_by(rule, curves, Candidates(strengths, rates)) for rule in RULES}
+    assert found == {rule: choice.chosen(rule) for rule in RULES}
+
+
+def test_only_what_is_significantly_worse_leaves_the_confidence_set() -> None:
+    """A strength that is worse in every fold alike is out, one that is worse in some and better in others is in."""
+    noise = np.array([0.0, 0.1, -0.1, 0.05, -0.05])
+    curves = np.stack([1 + 0 * noise, 1.02 + noise, 1.5 + 0.01 * noise], axis=1)
+    choice = choose_among(curves, {"l2": np.array([0.0, 0.1, 0.2])})
+    assert choice.confidence_set.tolist() == [True, True, False]
+    assert choice.most_regularized == 1
+    assert choose_among(curves[:1], {"l2": np.array([0.0, 0.1, 0.2])}).most_regularized == 0  # one row set says nothing
 
 
 def test_one_row_set_gives_the_minimum() -> None:
