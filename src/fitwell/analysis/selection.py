@@ -96,16 +96,22 @@ def choose(
     return replace(choice, given=given, leave_alone=alone)
 
 
-def choose_by(rule: str, losses: np.ndarray, candidates: Candidates, test_to_train: float | None = None) -> int:
-    """Choose a strength by one of `RULES` from losses [R, G] of folds; infinite for strengths that diverged."""
+def choose_by(
+    rule: str,
+    losses: np.ndarray,
+    candidates: Candidates,
+    folds: int | None = None,
+    test_to_train: float | None = None,
+) -> int:
+    """Choose a strength by one of `RULES` from losses [R, G]; infinite for strengths that diverged. See `choose`."""
     mean = losses.mean(axis=0)
     minimum = int(np.argmin(mean))
     if rule == "min":
         return minimum
     if rule == "1se":
-        meets = mean <= mean[minimum] + paired_standard_error(losses, minimum)
+        meets = mean <= mean[minimum] + paired_standard_error(losses, minimum, folds)
     else:
-        meets = _confidence_set(losses, minimum, None, test_to_train)
+        meets = _confidence_set(losses, minimum, folds, test_to_train)
     return most_regularized(candidates.strengths, mean, minimum, meets, np.zeros(len(mean), bool))
 
 

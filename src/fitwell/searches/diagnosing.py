@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fitwell.analysis.learning_curve import fit_power_law
-from fitwell.analysis.selection import choose
+from fitwell.analysis.selection import amount, choose_by
 from fitwell.analysis.statistics import corrected_t, cross_fitted
 from fitwell.analysis.verdict import Evidence, Help, Menu, beyond, cure_of, judge, weigh
 from fitwell.data.resampling import with_fewer_rows
@@ -93,9 +93,17 @@ class Search:
 
     def menu(self, strengths: Sequence[int]) -> Menu:
         """Return some strengths as a menu."""
-        names = tuple(str(self.candidates.regularization(g)) for g in strengths)
+        found = [str(self.candidates.regularization(g)) for g in strengths]
+        names = tuple("no regularization" if text == "none" else text for text in found)
         chosen = list(strengths)
         return Menu(names, self.histories.train_loss[:, chosen], self.histories.held_out_loss[:, chosen])
+
+    def choose(self, rule: str, strengths: Sequence[int]) -> int:
+        """Choose among some strengths at their best epochs."""
+        losses = np.where(np.isfinite(self.histories.best_loss), self.histories.at_best("held_out_loss"), np.inf)
+        among = list(strengths)
+        candidates, ratio = self.candidates.take(among), self.tests.test_to_train
+        return among[choose_by(rule, losses[:, among], candidates, self.tests.folds, ratio)]
 
     def weigh(self, *menus: Menu) -> Help:
         """Compare what menus offer with the network as given."""
@@ -168,8 +176,7 @@ def gather(
         menus = freer + (larger_menus(problem, candidates, settings) if questions.larger else [])
         growth = found.weigh(*menus) if menus else None
     elif cure_of(stopped, more) == "regularization":
-        choice = choose(found.histories, candidates, tests.folds, test_to_train=tests.test_to_train)
-        chosen = choice.chosen(options.rule)
+        chosen = found.choose(options.rule, others)
     curve = learning_curve(problem, candidates, chosen, settings, tests) if questions.curve else None
     evidence = Evidence(
         search=search,
@@ -203,12 +210,18 @@ def with_weaker(candidates: Candidates) -> Candidates:
 
 
 def weaker_than_given(candidates: Candidates) -> np.ndarray:
-    """Which candidates have nowhere more regularization than the network as given, and somewhere less; bool [G]."""
+    """Which candidates have less regularization than the network as given; bool [G].
+
+    Those that have nowhere more of it and somewhere less; and of those with more of one regularizer and less of
+    another, those whose `amount` is smaller.
+    """
     values = [v.reshape(candidates.count, -1) for v in candidates.strengths.values()]
     values += [] if candidates.own is None else [candidates.own[:, None]]
     every = np.concatenate(values, axis=1) if values else np.zeros((candidates.count, 0))
-    given = every[candidates.given]
-    return (every <= given).all(axis=1) & (every < given).any(axis=1)
+    less, more = every < every[candidates.given], every > every[candidates.given]
+    amounts = amount(candidates.strengths, candidates.count)
+    mixed = less.any(axis=1) & more.any(axis=1)
+    return (less.any(axis=1) & ~more.any(axis=1)) | (mixed & (amounts < amounts[candidates.given]))
 
 
 def larger_menus(problem: Problem, candidates: Candidates, settings: Settings) -> list[Menu]:
