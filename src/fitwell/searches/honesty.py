@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -52,19 +53,19 @@ def honest_score(options: Options, problem: Problem, histories: Histories, candi
 
 def _corrected(rule: str, problem: Problem, histories: Histories, candidates: Candidates) -> Score:
     row_sets = problem.row_sets
-    held_out = row_sets.held_out[: row_sets.independent]
+    score = partial(bbc_score, name=problem.loss_name, level=LEVEL, test_to_train=row_sets.test_to_train)
     if rule == "min" and histories.row_losses is not None:
-        surface = row_surface(histories.row_losses, row_sets.held_out, row_sets.n_rows)
-        return bbc_score(surface, problem.loss_name, level=LEVEL)
+        return score(row_surface(histories.row_losses, row_sets.held_out, row_sets.n_rows))
     surface = np.where(np.isfinite(histories.best_loss), histories.row_loss.T, np.inf)
     surface[np.isnan(histories.row_loss).all(axis=0)] = np.nan
     if rule == "min":
-        return bbc_score(surface, problem.loss_name, level=LEVEL)
+        return score(surface)
 
     def by_rule(losses: np.ndarray) -> int:
-        return choose_by(rule, losses, candidates, test_to_train=1 / max(len(held_out) - 1, 1))
+        return choose_by(rule, losses, candidates, test_to_train=row_sets.test_to_train)
 
-    return bbc_score(surface, problem.loss_name, level=LEVEL, choose=rule_on_rows(by_rule, surface, held_out))
+    held_out = row_sets.held_out[: row_sets.independent]
+    return score(surface, choose=rule_on_rows(by_rule, surface, held_out))
 
 
 def _nested(method: str, rule: str, problem: Problem, candidates: Candidates, settings: Settings) -> Score:
