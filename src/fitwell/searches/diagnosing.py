@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -225,15 +226,19 @@ def weaker_than_given(candidates: Candidates) -> np.ndarray:
 
 
 def larger_menus(problem: Problem, candidates: Candidates, settings: Settings) -> list[Menu]:
-    """Train larger networks, and the same for twice the epochs, each with the regularization as given."""
+    """Train larger networks, and the same for twice the epochs, each with the regularization as given.
+
+    Those that diverge, or for which memory is too small, are no better network and are left out.
+    """
     given = candidates.take([candidates.given])
-    menus = []
-    for name, larger in problem.larger().items():
-        histories = larger.train(given, settings).histories
-        menus.append(Menu((name,), histories.train_loss, histories.held_out_loss))
     longer = replace(settings, epochs=2 * settings.epochs)
-    histories = problem.train(given, longer).histories
-    return [*menus, Menu((f"more than {settings.epochs} epochs",), histories.train_loss, histories.held_out_loss)]
+    tries = [(name, larger, settings) for name, larger in problem.larger().items()]
+    menus = []
+    for name, network, how in [*tries, (f"more than {settings.epochs} epochs", problem, longer)]:
+        with suppress(TrainingError):
+            histories = network.train(given, how).histories
+            menus.append(Menu((name,), histories.train_loss, histories.held_out_loss))
+    return menus
 
 
 def learning_curve(
