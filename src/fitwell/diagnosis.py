@@ -30,7 +30,9 @@ class LearningCurve:
     law
         Fitted power law.
     half, twice
-        What the last doubling of the rows has lowered the loss by, and what the next one would.
+        What the last doubling of the rows has lowered the loss by, and what the next one would, by the law.
+    falls
+        Share by which the last doubling has lowered the loss, as measured: whether the curve still falls.
     """
 
     sizes: np.ndarray
@@ -38,6 +40,7 @@ class LearningCurve:
     law: PowerLaw
     half: Interval
     twice: Interval
+    falls: Reduction
 
     @property
     def gain(self) -> Interval:
@@ -241,10 +244,11 @@ class Diagnosis:
             yield "How much more rows would help is not known: there are too few rows for a learning curve."
             return
         cured = "With that cure, twice" if self.verdict == "overfits" else "Twice"
+        falls = curve.falls
         known = "" if curve.twice.low > 0 else ", which may be nothing"
         yield (
-            f"{cured} the rows would lower it by about {_interval(curve.twice)}{known}; with half of them it is higher "
-            f"by {_interval(curve.half)}."
+            f"The last doubling of the rows changed it by {_change(falls)}. {cured} the rows would lower it by about "
+            f"{_interval(curve.twice)}{known}."
         )
 
     def _left_alone(self) -> Iterator[str]:

@@ -141,7 +141,9 @@ class Evidence:
     growth
         Of larger and less regularized networks, and more epochs; None if there are none, or the network overfits.
     gain
-        Share by which twice as many rows would lower the held-out loss; None where it is not known.
+        Share by which twice as many rows would lower the held-out loss, a forecast; None where it is not known.
+    falls
+        Share by which the last doubling of the rows has lowered it, as measured.
     """
 
     search: Help
@@ -150,6 +152,7 @@ class Evidence:
     beyond: Reduction
     growth: Help | None
     gain: Interval | None
+    falls: Reduction | None = None
 
 
 @dataclass(frozen=True)
@@ -220,7 +223,7 @@ def judge(evidence: Evidence, *, worth: float) -> Verdict:
         return Verdict("overfits", cure_of(evidence.earlier, evidence.beyond))
     if growth is not None and growth.helps and growth.train.low > 0:
         return Verdict("underfits", growth.best)
-    if gain is not None and gain.low > 0 and gain.estimate > worth:
+    if gain is not None and evidence.falls is not None and evidence.falls.low > 0 and gain.estimate > worth:
         return Verdict("needs data", "more rows")
     highest = {"a regularization or an earlier epoch": evidence.search.held_out.high}
     highest |= {} if growth is None else {"a larger network": growth.held_out.high}

@@ -61,7 +61,7 @@ def nested(row_sets: RowSets) -> RowSets:
 def _check_folds(row_sets: RowSets, repeat: range) -> None:
     every = sum(len(row_sets.held_out[k]) for k in repeat)
     rows = np.unique(np.concatenate([row_sets.held_out[k] for k in repeat]))
-    rest = all(len(row_sets.train[k]) == len(rows) - len(row_sets.held_out[k]) for k in repeat)
+    rest = all(np.array_equal(np.sort(row_sets.train[k]), np.setdiff1d(rows, row_sets.held_out[k])) for k in repeat)
     if len(repeat) < 3 or every != len(rows) or not rest:
         raise InputError(
             "Nested cross-validation needs at least 3 folds, each of which holds out other rows and trains on all the "

@@ -7,7 +7,7 @@ from typing import Any
 from fitwell.errors import InputError
 from fitwell.keras.anatomy import walk
 from fitwell.keras.compiled import compile_arguments
-from fitwell.keras.network import plain
+from fitwell.keras.network import finalize, plain
 from fitwell.keras.rebuilding import Graph, Layer, from_config, is_graph, rebuild
 
 SIZES = ("units", "filters")
@@ -39,22 +39,32 @@ def widen(model: Any, factor: int) -> Any | None:
     if not wide:
         return None
     try:
-        widened = rebuild(model, make).model
-        fits = _shapes(widened) == _shapes(model)
-    except (ValueError, InputError):  # Keras: shapes that cannot be added, or weights that have no place
+        rebuilt = rebuild(model, make)
+    except (ValueError, InputError):  # shapes that cannot be added
         return None
-    if not fits:
+    kept = all(_keep(layer, rebuilt.made.get(id(layer))) for layer in walk(model) if id(layer) not in wide)
+    if not kept or rebuilt.model.output_shape != model.output_shape:
         return None
-    widened.compile(**compile_arguments(model))
-    return widened
+    rebuilt.model.compile(**compile_arguments(model))
+    return rebuilt.model
 
 
 def _size(layer: Layer) -> dict[str, int]:
     return {name: value for name in SIZES if isinstance(value := getattr(layer, name, None), int)}
 
 
-def _shapes(model: Any) -> Any:
-    return model.output_shape
+def _keep(layer: Layer, new: Layer | None) -> bool:
+    """Give a layer's weights that do not train (frozen, or adapted to data) to the new layer; False if they do not fit.
+
+    Moving statistics of normalisation begin anew where the layer is wider: they are learned with its weights.
+    """
+    if new is None or not layer.weights or layer.trainable_weights:
+        return True
+    if [v.shape for v in new.weights] != [v.shape for v in layer.weights]:
+        return False
+    new.set_weights(layer.get_weights())
+    finalize(new)
+    return True
 
 
 def _last_sized(model: Any, graphs: dict[int, Graph]) -> set[int]:

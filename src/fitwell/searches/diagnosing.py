@@ -13,7 +13,7 @@ import numpy as np
 from fitwell.analysis.learning_curve import fit_power_law
 from fitwell.analysis.selection import amount, choose_by
 from fitwell.analysis.statistics import corrected_t, cross_fitted
-from fitwell.analysis.verdict import Evidence, Help, Menu, beyond, cure_of, judge, weigh
+from fitwell.analysis.verdict import Evidence, Help, Menu, beyond, cure_of, judge, reduction, weigh
 from fitwell.data.resampling import with_fewer_rows
 from fitwell.data.row_sets import RowSets
 from fitwell.diagnosis import Diagnosis, LearningCurve, Memorisation, Noise
@@ -186,6 +186,7 @@ def gather(
         beyond=more,
         growth=growth,
         gain=curve.gain if curve else None,
+        falls=curve.falls if curve else None,
     )
     return evidence, chosen, curve
 
@@ -264,7 +265,8 @@ def learning_curve(
     sizes = fewer.n_train.reshape(len(shares), -1).mean(axis=1)
     law = fit_power_law(sizes, losses, tests.level, test_to_train=tests.test_to_train)
     half, twice = law.change(sizes[-1] / 2, sizes[-1]), law.change(sizes[-1], 2 * sizes[-1])
-    return LearningCurve(sizes, losses, law, half, twice)
+    falls = reduction(losses[-2], losses[-1], tests.test_to_train, tests.level)
+    return LearningCurve(sizes, losses, law, half, twice, falls)
 
 
 def null_search(shuffled: Problem, found: Search, settings: Settings) -> Noise:
