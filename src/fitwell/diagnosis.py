@@ -32,7 +32,8 @@ class LearningCurve:
     half, twice
         What the last doubling of the rows has lowered the loss by, and what the next one would, by the law.
     falls
-        Share by which the last doubling has lowered the loss, as measured: whether the curve still falls.
+        Share by which the last doubling has lowered the loss, as measured: whether the curve still falls. Its lower end
+        is the bound of a one-sided test (level 95%: a 90% interval), since more rows are not expected to harm.
     """
 
     sizes: np.ndarray
@@ -117,7 +118,7 @@ class Diagnosis:
         None where not asked for, or (the learning curve) where the rows are too few.
     candidates, histories, plan
         The search.
-    loss_name, level, worth, summary, seed, seconds
+    loss_name, level, worth, summary, seed, seconds, curve_asked
         For the record; see `fitwell.diagnose`.
     """
 
@@ -144,6 +145,7 @@ class Diagnosis:
     summary: dict[str, Any]
     seed: int
     seconds: float
+    curve_asked: bool = True
 
     def __str__(self) -> str:
         return "\n".join([f"{self.verdict[0].upper()}{self.verdict[1:]}.", *self.reasons])
@@ -241,14 +243,16 @@ class Diagnosis:
     def _rows(self) -> Iterator[str]:
         curve = self.learning_curve
         if curve is None:
-            yield "How much more rows would help is not known: there are too few rows for a learning curve."
+            if self.curve_asked:
+                why = "there are too few rows for a learning curve, or training on fewer of them diverged"
+                yield f"How much more rows would help is not known: {why}."
             return
         cured = "With that cure, twice" if self.verdict == "overfits" else "Twice"
         falls = curve.falls
         known = "" if curve.twice.low > 0 else ", which may be nothing"
         yield (
-            f"The last doubling of the rows changed it by {_change(falls)}. {cured} the rows would lower it by about "
-            f"{_interval(curve.twice)}{known}."
+            f"The last doubling of the rows changed it by {_change(falls, level=True)}. "
+            f"{cured} the rows would lower it by about {_interval(curve.twice)}{known}."
         )
 
     def _left_alone(self) -> Iterator[str]:
@@ -301,9 +305,10 @@ def _lowers(found: Help) -> str:
     return f"to {figures(found.chosen_loss)}, by {share.share:.0%} ({share.low:.0%} to {share.high:.0%})"
 
 
-def _change(found: Reduction) -> str:
-    """A change of the loss as a share, negative where it falls, with its interval."""
-    return f"{_percent(-found.share)} ({_percent(-found.high)} to {_percent(-found.low)})"
+def _change(found: Reduction, *, level: bool = False) -> str:
+    """A change of the loss as a share, negative where it falls, with its interval (and the level of that)."""
+    name = f"{found.test.level:.0%} interval " if level else ""
+    return f"{_percent(-found.share)} ({name}{_percent(-found.high)} to {_percent(-found.low)})"
 
 
 def _percent(share: float) -> str:

@@ -141,6 +141,13 @@ def test_a_gain_that_is_not_worth_it() -> None:
     assert judge(evidence(gain=sure), worth=0.04).word == "needs data"
 
 
+@pytest.mark.parametrize("falls", [NOTHING.held_out, UNSURE.held_out, None], ids=["flat", "unsure", "unknown"])
+def test_a_forecast_alone_is_no_need_for_data(falls: Reduction | None) -> None:
+    """A large gain is believed only where the last doubling of the rows is known to have helped."""
+    assert judge(evidence(gain=GAIN, falls=falls), worth=WORTH).word == "undecided"
+    assert judge(evidence(gain=GAIN, falls=BETTER.held_out), worth=WORTH).word == "needs data"
+
+
 def test_no_row_set_scores_its_own_choice() -> None:
     """Forty networks of pure noise do not help on average; by the lowest mean of the same losses they do."""
     honest, naive, said = [], [], []

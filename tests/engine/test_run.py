@@ -16,6 +16,7 @@ from fitwell.data.row_sets import RowSets
 from fitwell.engine.plan import Plan
 from fitwell.engine.run import Trained, default_batch_size, make_rows, train
 from fitwell.engine.settings import Settings
+from fitwell.engine.stopping import Stopping
 from fitwell.errors import TrainingError
 from fitwell.regularization.strengths import Candidates
 
@@ -202,3 +203,101 @@ def test_batches_are_sized_by_the_largest_row_set(problem: Callable[..., Any], s
     with pytest.raises(PlannedError):
         train(case.network, data, sets, CANDIDATES, loss=case.loss, settings=Settings(), on_plan=stop)
     assert (plans[0].batch_size, plans[0].steps) == (16, 3)
+
+
+# Losses of rows at every epoch
+
+RECORDING = replace(SETTINGS, record_rows=True)
+
+
+@pytest.fixture(scope="module", params=["classes", "values"])
+def recorded(request: pytest.FixtureRequest, problem: Callable[..., Any], seed: int) -> tuple[Any, Trained, Trained]:
+    """A problem, and a search of it with the losses of its rows recorded and without.
+
+    The values' row sets have scales of their own, so that units differ.
+    """
+    case = problem(seed, regression=request.param == "values")
+    if request.param == "values":
+        scale = np.array([2.0, 3.0, 50.0])
+        factors = (case.dataset.scale / scale)[:, None].astype(np.float32)
+        case = case._replace(dataset=replace(case.dataset, targets=case.dataset.targets * factors, scale=scale))
+    runs = [
+        train(case.network, case.dataset, case.row_sets, CANDIDATES, loss=case.loss, settings=settings)
+        for settings in (RECORDING, SETTINGS)
+    ]
+    return case, runs[0], runs[1]
+
+
+def test_recorded_rows_are_what_held_out_losses_are_means_of(recorded: tuple[Any, Trained, Trained]) -> None:
+    """At every epoch the mean over a row set's own held-out rows is its held-out loss, in the target's units."""
+    case, trained, _ = recorded
+    rows, losses = trained.histories.row_losses, trained.histories.held_out_loss
+    assert rows is not None
+    assert rows.shape == (3, 3, 4, 14)
+    for r, held_out in enumerate(case.row_sets.held_out):
+        np.testing.assert_allclose(rows[r, :, :, : len(held_out)].mean(axis=-1), losses[r], rtol=1e-5)
+    short = rows[2].mean(axis=-1)  # the break: the third row set holds out one row less, and the rest is padding
+    assert not np.allclose(short, losses[2], rtol=1e-5)
+
+
+def test_recorded_rows_at_the_best_epoch(recorded: tuple[Any, Trained, Trained]) -> None:
+    """At its best epoch a strength's recorded rows are `row_loss`, which is measured by the networks kept."""
+    case, trained, _ = recorded
+    histories = trained.histories
+    for r, held_out in enumerate(case.row_sets.held_out):
+        for g in range(3):
+            found = histories.row_losses[r, g, histories.best_epoch[g] - 1, : len(held_out)]
+            np.testing.assert_allclose(found, histories.row_loss[g, held_out], rtol=2e-4, atol=1e-6)
+
+
+def test_recording_changes_nothing_else(recorded: tuple[Any, Trained, Trained]) -> None:
+    """Every other number and every weight is the same bit for bit, and nothing is recorded unless asked for."""
+    _, trained, without = recorded
+    assert without.histories.row_losses is None
+    for name, value in vars(trained.histories).items():
+        if name != "row_losses":
+            np.testing.assert_array_equal(value, getattr(without.histories, name), err_msg=name)
+    assert jax.tree.all(jax.tree.map(np.array_equal, trained.best, without.best))
+
+
+def test_what_a_strength_did_not_train_is_not_recorded(problem: Callable[..., Any], seed: int) -> None:
+    """Recorded rows end where the strength's curves end."""
+    case = problem(seed)
+    stopping = Stopping(patience=50, halvings=(2,), finalists=1)
+    settings = replace(RECORDING, epochs=6, stopping=stopping)
+    histories = train(*case[:3], CANDIDATES, loss=case.loss, settings=settings).histories
+    assert histories.epochs.min() < histories.epochs.max()
+    ended = np.isnan(histories.held_out_loss)
+    np.testing.assert_array_equal(np.isnan(histories.row_losses[:, :, :, 0]), ended)
+
+
+# Row sets of very different size
+
+
+def sized(case: Any, *sizes: int, steps: bool) -> Trained:
+    """Train row sets of the first so many rows, the last eight held out, in batches of eight."""
+    held_out = np.arange(33, 41, dtype=np.int32)
+    sets = RowSets(tuple(np.arange(size, dtype=np.int32) for size in sizes), (held_out,) * len(sizes), 41)
+    settings = replace(SETTINGS, equal_steps=steps)
+    count = len(sizes)
+    data = replace(case.dataset, shift=np.zeros(count), scale=np.ones(count))
+    return train(case.network, data, sets, CANDIDATES, loss=case.loss, settings=settings)
+
+
+def test_equal_steps(problem: Callable[..., Any], seed: int) -> None:
+    """A row set of one full batch takes four steps beside one of four: its gradients are those of four epochs alone.
+
+    All its batches are the same eight rows, so that, without noise, order does not matter but by rounding.
+    """
+    case = problem(seed, own=False)
+    equal, own = (sized(case, 8, 32, steps=steps) for steps in (True, False))
+    assert (equal.plan.steps, own.plan.steps) == (4, 4)
+    np.testing.assert_allclose(equal.histories.train_loss[1], own.histories.train_loss[1], rtol=1e-5)
+    settings = replace(SETTINGS, epochs=16, call_epochs=4)
+    sets = RowSets((np.arange(8, dtype=np.int32),), (np.arange(33, 41, dtype=np.int32),), 41)
+    data = replace(case.dataset, shift=np.zeros(1), scale=np.ones(1))
+    alone = train(case.network, data, sets, CANDIDATES, loss=case.loss, settings=settings)
+    every_fourth = alone.histories.held_out_loss[0, :, 3::4]
+    np.testing.assert_allclose(equal.histories.held_out_loss[0], every_fourth, rtol=1e-3)
+    assert not np.allclose(own.histories.held_out_loss[0], every_fourth, rtol=1e-2)  # the break
+    np.testing.assert_allclose(own.histories.held_out_loss[0], alone.histories.held_out_loss[0, :, :4], rtol=1e-3)

@@ -140,3 +140,53 @@ def test_protection_brings_nobody_back() -> None:
     loss, epoch, running = np.array([9.0, np.inf, 1.0, 2.0]), np.full(4, 10), np.array([False, True, True, True])
     kept = still_running(PATIENT, running, loss, epoch, 5, 10, protected=(0, 1))
     assert kept.tolist() == [False, False, True, True]
+
+
+TO_THE_END = Stopping(patience=5, halvings=(10,), finalists=2, to_the_end=True)
+
+
+def test_to_the_end_keeps_the_protected_and_only_them() -> None:
+    """Protected strengths train on long after their best epoch, when all others have left; patience alone ends it."""
+    loss = np.array([9.0, 1.0, 2.0, 8.0, 3.0])
+    epoch = np.full(5, 1)
+
+    def kept(rules: Stopping, before: int = 90, after: int = 95) -> list[int]:
+        found = still_running(rules, np.ones(5, bool), loss, epoch, before, after, protected=(0, 3))
+        return np.flatnonzero(found).tolist()
+
+    assert kept(TO_THE_END) == [0, 3]
+    assert kept(TO_THE_END, 5, 10) == [0, 3]  # at a halving too
+    assert kept(Stopping(patience=5, halvings=(10,), finalists=2)) == []  # the break
+
+
+def test_to_the_end_changes_nothing_for_the_others() -> None:
+    """Who is not protected leaves by patience and halving as ever while the protected train on."""
+    loss, epoch = np.array([9.0, 1.0, 2.0, 8.0, 3.0, 4.0]), np.array([1, 10, 10, 10, 10, 5])
+    kept = still_running(TO_THE_END, np.ones(6, bool), loss, epoch, 5, 10)
+    assert np.flatnonzero(kept).tolist() == [0, 1, 2, 4]
+    later = still_running(TO_THE_END, kept, loss, epoch, 12, 15)
+    assert np.flatnonzero(later).tolist() == [0]  # the leaders have left, and what was to see the end stays
+
+
+def test_to_the_end_is_not_for_what_diverged_or_left() -> None:
+    """A protected strength of infinite loss leaves, and one that has left stays away."""
+    loss, epoch = np.array([np.inf, 1.0, 2.0, 3.0]), np.full(4, 10)
+    kept = still_running(TO_THE_END, np.ones(4, bool), loss, epoch, 10, 11, protected=(0, 1))
+    assert kept.tolist() == [False, True, True, True]
+    running = np.array([True, False, True, True])
+    assert not still_running(TO_THE_END, running, loss, epoch, 10, 11, protected=(0, 1))[1]
+    nobody = still_running(TO_THE_END, np.array([True, False, False, False]), loss, epoch, 10, 11)
+    assert not nobody.any()
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 10) | st.just(np.inf), st.integers(0, 20), st.booleans()), min_size=2, max_size=9)
+)
+def test_to_the_end_by_its_definition(rows: list[tuple[float, int, bool]]) -> None:
+    """Whatever the losses: a finite protected strength that ran stays, others stay only if they would without it."""
+    losses, epochs, running = (np.array(values) for values in zip(*rows, strict=True))
+    kept = still_running(TO_THE_END, running, losses, epochs, 15, 20, protected=(0, 1))
+    for g in (0, 1):
+        assert kept[g] == (running[g] and np.isfinite(losses[g]))
+    improving = np.isfinite(losses) & (20 - epochs < TO_THE_END.patience)
+    assert not (kept[2:] & ~(running & improving)[2:]).any()

@@ -143,7 +143,8 @@ class Evidence:
     gain
         Share by which twice as many rows would lower the held-out loss, a forecast; None where it is not known.
     falls
-        Share by which the last doubling of the rows has lowered it, as measured.
+        Share by which the last doubling of the rows has lowered it, as measured. Its lower end decides: a one-sided
+        bound, if the interval's level is twice the wanted one minus 1.
     """
 
     search: Help

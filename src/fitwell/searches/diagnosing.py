@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fitwell.analysis.learning_curve import fit_power_law
-from fitwell.analysis.selection import amount, choose_by
+from fitwell.analysis.selection import choose_by
 from fitwell.analysis.statistics import corrected_t, cross_fitted
 from fitwell.analysis.verdict import Evidence, Help, Menu, beyond, cure_of, judge, reduction, weigh
 from fitwell.data.resampling import with_fewer_rows
@@ -59,14 +59,14 @@ class Questions:
     memorisation: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("level", "worth"):
+        for name, least in (("level", 0.5), ("worth", 0)):
             value = getattr(self, name)
-            if not (isinstance(value, int | float) and 0 < value < 1):
-                raise InputError(f"'{name}' must lie between 0 and 1. Got {value!r}.")
+            if not (isinstance(value, int | float) and least < value < 1):
+                raise InputError(f"'{name}' must lie between {least} and 1. Got {value!r}.")
 
 
 @dataclass(frozen=True)
-class Tests:
+class Comparing:
     """How row sets are compared: n_test / n_train, the folds of one repeat, the level."""
 
     test_to_train: float
@@ -80,7 +80,13 @@ class Search:
 
     candidates: Candidates
     histories: Histories
-    tests: Tests
+    tests: Comparing
+
+    @property
+    def lowest_train_loss(self) -> np.ndarray:
+        """Lowest mean over row sets of each strength; float [G], infinite where it diverged."""
+        mean = self.histories.train_loss.mean(axis=0)
+        return np.where(np.isfinite(mean), mean, np.inf).min(axis=1)
 
     @property
     def train_loss(self) -> np.ndarray:
@@ -152,6 +158,7 @@ def diagnose_problem(
         summary=summary,
         seed=options.seed,
         seconds=clock.perf_counter() - begin,
+        curve_asked=questions.curve,
     )
 
 
@@ -164,11 +171,12 @@ def gather(
     overfitting comes first.
     """
     candidates, tests, given = found.candidates, found.tests, found.candidates.given
-    weaker = weaker_than_given(candidates)
+    weaker = weaker_than_given(candidates, found.lowest_train_loss)
     others = [g for g in range(candidates.count) if g != given and not weaker[g]]
-    if not others:
-        raise InputError("No strength to compare with is stronger than the network as given: raise 'strengths'.")
-    earlier, stronger = found.menu([given]), found.menu(others)
+    if candidates.count == 1:
+        raise InputError("There is no strength to compare the network as given with: raise 'strengths'.")
+    earlier = found.menu([given])
+    stronger = found.menu(others) if others else earlier  # all that was tried is weaker
     search, stopped = found.weigh(earlier, stronger), found.weigh(earlier)
     more = beyond(stronger, earlier, tests.test_to_train, tests.folds, tests.level)
     growth, chosen = None, given
@@ -211,19 +219,18 @@ def with_weaker(candidates: Candidates) -> Candidates:
     return Candidates(strengths, rates, candidates.layers, own, given)
 
 
-def weaker_than_given(candidates: Candidates) -> np.ndarray:
+def weaker_than_given(candidates: Candidates, train_loss: np.ndarray) -> np.ndarray:
     """Which candidates have less regularization than the network as given; bool [G].
 
     Those that have nowhere more of it and somewhere less; and of those with more of one regularizer and less of
-    another, those whose `amount` is smaller.
+    another, those that reach a lower training loss [G]: regularization is what keeps a network from its training rows.
     """
     values = [v.reshape(candidates.count, -1) for v in candidates.strengths.values()]
     values += [] if candidates.own is None else [candidates.own[:, None]]
     every = np.concatenate(values, axis=1) if values else np.zeros((candidates.count, 0))
     less, more = every < every[candidates.given], every > every[candidates.given]
-    amounts = amount(candidates.strengths, candidates.count)
     mixed = less.any(axis=1) & more.any(axis=1)
-    return (less.any(axis=1) & ~more.any(axis=1)) | (mixed & (amounts < amounts[candidates.given]))
+    return (less.any(axis=1) & ~more.any(axis=1)) | (mixed & (train_loss < train_loss[candidates.given]))
 
 
 def larger_menus(problem: Problem, candidates: Candidates, settings: Settings) -> list[Menu]:
@@ -243,7 +250,7 @@ def larger_menus(problem: Problem, candidates: Candidates, settings: Settings) -
 
 
 def learning_curve(
-    problem: Problem, candidates: Candidates, strength: int, settings: Settings, tests: Tests
+    problem: Problem, candidates: Candidates, strength: int, settings: Settings, tests: Comparing
 ) -> LearningCurve | None:
     """Train on fewer and fewer rows, all sizes times row sets at once; None where the rows are too few for that.
 
@@ -265,7 +272,8 @@ def learning_curve(
     sizes = fewer.n_train.reshape(len(shares), -1).mean(axis=1)
     law = fit_power_law(sizes, losses, tests.level, test_to_train=tests.test_to_train)
     half, twice = law.change(sizes[-1] / 2, sizes[-1]), law.change(sizes[-1], 2 * sizes[-1])
-    falls = reduction(losses[-2], losses[-1], tests.test_to_train, tests.level)
+    one_sided = 2 * tests.level - 1  # whether more rows help is asked, not whether they harm
+    falls = reduction(losses[-2], losses[-1], tests.test_to_train, one_sided)
     return LearningCurve(sizes, losses, law, half, twice, falls)
 
 
@@ -309,9 +317,9 @@ def _first_below(curve: np.ndarray, bar: float) -> int | None:
     return int(below[0]) + 1 if below.size else None
 
 
-def _tests(row_sets: RowSets, level: float) -> Tests:
+def _tests(row_sets: RowSets, level: float) -> Comparing:
     if row_sets.independent < 3:
         raise InputError(
             f"A diagnosis compares row sets, so it needs at least 3 folds. Got {row_sets.independent}: use cv=5."
         )
-    return Tests(row_sets.test_to_train, row_sets.independent, level)
+    return Comparing(row_sets.test_to_train, row_sets.independent, level)

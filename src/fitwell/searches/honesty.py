@@ -26,6 +26,12 @@ MOST_RECORDED = 2**25
 """Losses of rows that a search keeps (rows x strengths x epochs x repeats), to choose epochs anew in every draw."""
 
 
+def check_honest(method: str, row_sets: RowSets) -> None:
+    """Refuse folds that cannot be nested, before anything is trained."""
+    if method != "bbc":
+        nested(row_sets)
+
+
 def with_records(settings: Settings, row_sets: RowSets, strengths: int) -> Settings:
     """Keep the losses of all rows at all epochs if they are not too many."""
     size = int(row_sets.n_held_out.sum()) * strengths * settings.epochs
@@ -94,7 +100,7 @@ def _nested(method: str, rule: str, problem: Problem, candidates: Candidates, se
                 r = first + inner_number(folds, k, j)
                 inner[t, k, row_sets.held_out[r]] = histories.row_losses[r, g, e, : len(row_sets.held_out[r])]
     ordinary = surface[[t * folds * folds + k for t in range(repeats) for k in range(folds)]]
-    g, e = _choice(rule, ordinary, candidates)
+    g, e = _choice(rule, ordinary, candidates, folds)
     known = ~np.isnan(outer).any(axis=0)
     if method == "nested":
         interval = statistics.nested(outer[:, known].mean(axis=0), level=LEVEL)
@@ -103,8 +109,8 @@ def _nested(method: str, rule: str, problem: Problem, candidates: Candidates, se
     return Score(problem.loss_name, method, float(ordinary[:, g, e].mean()), interval)
 
 
-def _choice(rule: str, surface: np.ndarray, candidates: Candidates) -> tuple[int, int]:
-    """Choose a strength and its epoch on a surface [row sets, G, E]."""
+def _choice(rule: str, surface: np.ndarray, candidates: Candidates, folds: int | None = None) -> tuple[int, int]:
+    """Choose a strength and its epoch on a surface [row sets, G, E]; `folds` of the row sets are one repeat, or all."""
     mean = surface.mean(axis=0)
     usable = np.where(np.isfinite(mean), mean, np.inf)
     if not np.isfinite(usable).any():
@@ -112,5 +118,5 @@ def _choice(rule: str, surface: np.ndarray, candidates: Candidates) -> tuple[int
     epoch = usable.argmin(axis=1)
     at_best = surface[:, np.arange(len(epoch)), epoch]
     losses = np.where(np.isfinite(usable.min(axis=1)), at_best, np.inf)
-    g = choose_by(rule, losses, candidates, test_to_train=1 / len(surface))
+    g = choose_by(rule, losses, candidates, folds, test_to_train=1 / (folds or len(surface)))
     return g, int(epoch[g])

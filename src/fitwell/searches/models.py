@@ -22,7 +22,7 @@ from fitwell.prediction import ModelPredictor
 from fitwell.regularization.strengths import Candidates, Regularization
 from fitwell.results import Result
 from fitwell.searches.answers import compared, held_out_predictions, refit
-from fitwell.searches.honesty import honest_score, with_records
+from fitwell.searches.honesty import check_honest, honest_score, with_records
 from fitwell.searches.model_problems import ModelOnArrays
 from fitwell.searches.opened_models import ModelProblem, model_settings, read_model
 from fitwell.searches.options import Listener, Options
@@ -87,6 +87,7 @@ def tune_model(
 def train_searched(problem: Problem, options: Options, listener: Listener) -> tuple[Trained, Candidates]:
     """Train every row set times every strength of a search, the model as given among them."""
     candidates = problem.candidates(options)
+    check_honest(options.honest, problem.row_sets)
     settings = with_records(problem.settings(options), problem.row_sets, candidates.count)
     return problem.train(candidates, settings, listener), candidates
 

@@ -27,7 +27,7 @@ from fitwell.regularization.layers import Layers
 from fitwell.regularization.strengths import Candidates
 from fitwell.results import Result
 from fitwell.searches.answers import held_out_predictions, refit
-from fitwell.searches.honesty import honest_score, with_records
+from fitwell.searches.honesty import check_honest, honest_score, with_records
 from fitwell.searches.options import Listener, Options
 from fitwell.searches.problems import QUIET, Problem
 
@@ -155,6 +155,7 @@ def train(
     functions = FunctionNetwork(network, drops)
     problem = FunctionsOnArrays(functions, arrays.inputs, targets, measured, optimizer or adam(), row_sets, task)
     candidates = problem.candidates(read)
+    check_honest(read.honest, row_sets)
     settings = with_records(problem.settings(read), row_sets, candidates.count)
     trained = problem.train(candidates, settings, listener)
     choice = choose(trained.histories, candidates, row_sets.independent, test_to_train=row_sets.test_to_train)
@@ -395,7 +396,7 @@ def _check_outputs(outputs: Any, targets: np.ndarray, loss: Loss) -> None:
 
 def _options(given: Mapping[str, Any]) -> Options:
     allowed = {"strengths", "regularizers", "depth", "learning_rate", "epochs", "batch_size", "patience", "schedule",
-               "rule", "seed", "memory"}  # fmt: skip
+               "rule", "honest", "seed", "memory"}  # fmt: skip
     for name in given:
         if name not in allowed:
             raise InputTypeError(f"train() has no option '{name}'. It has: {', '.join(sorted(allowed))}.")

@@ -23,7 +23,7 @@ from fitwell.prediction import Predictor
 from fitwell.regularization.strengths import Candidates, Regularization
 from fitwell.results import Result
 from fitwell.searches.answers import held_out_predictions, refit
-from fitwell.searches.honesty import honest_score, with_records
+from fitwell.searches.honesty import check_honest, honest_score, with_records
 from fitwell.searches.options import Listener, Options
 from fitwell.searches.problems import DenseOnTable
 from fitwell.tables import TableProblem
@@ -43,6 +43,7 @@ def tune_table(problem: TableProblem, options: Options, listener: Listener) -> R
     listener.on_read(summary)
     dense = DenseOnTable(problem, options.hidden)
     network, candidates = dense.network, dense.candidates(options)
+    check_honest(options.honest, problem.row_sets)
     settings = with_records(dense.settings(options), problem.row_sets, candidates.count)
     beside = replace(listener, on_progress=_with_keras_beside(listener.on_progress))
     trained = dense.train(candidates, settings, beside)

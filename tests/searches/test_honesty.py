@@ -1,0 +1,237 @@
+"""The score on new rows: nested by a plain loop, with a leak planted, and by rows already held out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from example_tables import QUICK, mixed
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from fitwell.analysis import statistics
+from fitwell.analysis.honest import bbc_score
+from fitwell.data.resampling import nested
+from fitwell.engine.histories import Histories
+from fitwell.errors import InputError
+from fitwell.regularization.strengths import Candidates
+from fitwell.searches import honesty
+from fitwell.searches.honesty import LEVEL, honest_score, with_records
+from fitwell.searches.options import Options
+from fitwell.searches.problems import DenseOnTable
+from fitwell.tables import read_problem
+from fitwell.tuning import Listener, tune
+
+FOLDS, REPEATS = 3, 2
+OPTIONS = Options(hidden=(6,), strengths=4, epochs=6, refit="single", rule="min", learning_rate=0.02)
+
+
+@pytest.fixture(scope="module")
+def dense() -> DenseOnTable:
+    """A small table in three folds, twice."""
+    return DenseOnTable(read_problem(mixed(60), "ill", cv=FOLDS, repeats=REPEATS, seed=0), OPTIONS.hidden)
+
+
+@pytest.fixture(scope="module")
+def search(dense: DenseOnTable) -> tuple[Histories, Candidates]:
+    """An ordinary search of it, all rows recorded."""
+    candidates = dense.candidates(OPTIONS)
+    how = with_records(dense.settings(OPTIONS), dense.row_sets, candidates.count)
+    return dense.train(candidates, how).histories, candidates
+
+
+def inner_search(dense: DenseOnTable, candidates: Candidates) -> Histories:
+    """The inner and outer row sets of all folds, trained to the last epoch."""
+    alone = replace(dense.settings(OPTIONS), stopping=None, record_rows=True)
+    return dense.on(nested(dense.row_sets)).train(candidates, alone).histories
+
+
+@pytest.fixture(scope="module")
+def trained(dense: DenseOnTable, search: tuple[Histories, Candidates]) -> Histories:
+    """See `inner_search`."""
+    return inner_search(dense, search[1])
+
+
+def score(dense: DenseOnTable, search: tuple[Histories, Candidates], **options: str) -> Any:
+    """The honest score with some options."""
+    return honest_score(replace(OPTIONS, **options), dense, *search)
+
+
+def outer_losses(dense: DenseOnTable, histories: Histories, *, leak: bool = False) -> np.ndarray:
+    """Losses of all rows [repeats, n] by a plain loop over rows, each by what was chosen without its fold.
+
+    Row sets are found by their rows, not by their numbers. With a leak the rows that are scored choose, too.
+    """
+    sets, n = nested(dense.row_sets), dense.row_sets.n_rows
+    found = np.full((REPEATS, n), np.nan)
+    for repeat, k in product(range(REPEATS), range(FOLDS)):
+        mine = range(repeat * FOLDS**2, (repeat + 1) * FOLDS**2)
+        fold = set(dense.row_sets.held_out[repeat * FOLDS + k].tolist())
+        outer = [r for r in mine if set(sets.held_out[r].tolist()) == fold and len(sets.train[r]) == n - len(fold)]
+        inner = [r for r in mine if not fold & (set(sets.train[r].tolist()) | set(sets.held_out[r].tolist()))]
+        assert (len(outer), len(inner)) == (1, FOLDS - 1)
+        mean = histories.held_out_loss[outer if leak else inner].mean(axis=0)
+        g, e = np.unravel_index(mean.argmin(), mean.shape)
+        for place, row in enumerate(sets.held_out[outer[0]]):
+            found[repeat, row] = histories.row_losses[outer[0], g, e, place]
+    return found
+
+
+def test_nested_is_a_plain_loop(dense: DenseOnTable, search: Any, trained: Histories) -> None:
+    """The score is the mean of losses of rows whose fold had no part in choosing; with the leak it is lower."""
+    found = score(dense, search, honest="nested")
+    expected = statistics.nested(outer_losses(dense, trained).mean(axis=0), level=LEVEL)
+    numbers = [(i.estimate, i.low, i.high) for i in (found.interval, expected)]
+    assert numbers[0] == pytest.approx(numbers[1], rel=1e-6)
+    assert found.method == "nested"
+    leaking = outer_losses(dense, trained, leak=True).mean()
+    assert leaking < found.value * (1 - 1e-6)
+
+
+def test_the_outer_networks_are_those_of_the_table(dense: DenseOnTable, trained: Histories) -> None:
+    """Each outer row set has the losses of a network trained on that fold's training rows alone, encoded by them."""
+    sets = nested(dense.row_sets)
+    on_inner = dense.on(sets)
+    for r in (0, FOLDS, FOLDS + 1):
+        one = on_inner.table.encodings[r]
+        again = dense.on(replace(sets, train=(sets.train[r],), held_out=(sets.held_out[r],), folds_per_repeat=0))
+        np.testing.assert_array_equal(again.table.dataset().inputs[0], on_inner.table.dataset().inputs[r])
+        assert one is not again.table.encodings[0]
+    means = [trained.row_losses[r, :, :, : len(rows)].mean(axis=-1) for r, rows in enumerate(sets.held_out)]
+    np.testing.assert_allclose(means, trained.held_out_loss, rtol=1e-4)
+
+
+def choices(dense: DenseOnTable, search: Any, monkeypatch: pytest.MonkeyPatch, method: str) -> list[tuple[int, int]]:
+    """What each fold chose, in the order of `_nested`: for every fold its own choice, and those without another."""
+    found, choice = [], honesty._choice
+
+    def spied(rule: str, surface: np.ndarray, candidates: Candidates, folds: int | None = None) -> tuple[int, int]:
+        found.append((choice(rule, surface, candidates, folds), surface))
+        return found[-1][0]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(honesty, "_choice", spied)
+        score(dense, search, honest=method)
+    return found
+
+
+def test_a_planted_leak_does_not_reach_the_choice(
+    dense: DenseOnTable, search: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other targets of the first fold's held-out rows leave all it chooses by as it was, bit for bit."""
+    values = dense.table.target.values.copy()
+    rows = dense.row_sets.held_out[0]
+    values[rows] = 1 - values[rows]
+    planted = replace(dense, table=replace(dense.table, target=replace(dense.table.target, values=values)))
+    before, after = (choices(problem, search, monkeypatch, "nested") for problem in (dense, planted))
+    each = FOLDS  # choices of a fold: its own, and one without each other fold
+    assert len(before) == len(after) == REPEATS * FOLDS * each + 1
+    for number in range(each):
+        assert before[number][0] == after[number][0]
+        np.testing.assert_array_equal(before[number][1], after[number][1])
+    for k in range(1, FOLDS):  # the break: the first fold's rows train or are held out in every other's choice
+        assert not np.array_equal(before[k * each][1], after[k * each][1])
+
+
+def test_bates_has_an_interval(dense: DenseOnTable, search: Any) -> None:
+    """The interval of Bates, Hastie and Tibshirani is finite and contains its estimate."""
+    found = score(dense, search, honest="bates")
+    assert found.method == "bates"
+    assert np.isfinite([found.interval.low, found.interval.high, found.naive]).all()
+    assert found.interval.low < found.value < found.interval.high
+
+
+@pytest.mark.parametrize("rule", ["min", "1se", "confidence-set"])
+@pytest.mark.parametrize("method", ["bbc", "nested"])
+def test_every_rule_has_a_score(dense: DenseOnTable, search: Any, rule: str, method: str) -> None:
+    """All rules and methods give a finite interval around a positive loss; no rule looks better than the minimum."""
+    found = score(dense, search, honest=method, rule=rule)
+    assert 0 < found.interval.low < found.value < found.interval.high < np.inf
+    assert found.naive >= score(dense, search, honest=method, rule="min").naive * (1 - 1e-6)
+
+
+SURFACES = st.integers(2, 5).flatmap(lambda r: arrays(float, (r, 6, 3), elements=st.floats(0.1, 3)))
+STRENGTHS = st.fixed_dictionaries(
+    {
+        "l2": arrays(float, 6, elements=st.sampled_from([0.0, 1e-4, 1e-2, 0.1])),
+        "dropout": arrays(float, 6, elements=st.sampled_from([0.0, 0.2, 0.5])),
+    }
+)
+
+
+@settings(max_examples=60)
+@given(SURFACES, STRENGTHS, st.sampled_from(["1se", "confidence-set"]))
+def test_never_weaker_than_the_minimum(surface: np.ndarray, strengths: dict[str, np.ndarray], rule: str) -> None:
+    """Inside each fold, too, a rule chooses a strength nowhere weaker than the minimum's, at its own best epoch."""
+    candidates = Candidates(strengths, np.ones(6))
+    (lowest, _), (chosen, epoch) = (honesty._choice(name, surface, candidates) for name in ("min", rule))
+    assert all(values[chosen] >= values[lowest] for values in strengths.values())
+    assert epoch == surface.mean(axis=0)[chosen].argmin()
+    mean = surface.mean(axis=0)
+    assert mean[lowest].min() == mean.min()
+
+
+def test_repeats_add_no_certainty_inside_folds() -> None:
+    """The one-standard-error rule on repeated folds is that of the search: repeats are no row sets of their own.
+
+    Four folds, three times: the difference to the minimum is within one standard error of four row sets, not of twelve.
+    """
+    noise = np.tile(np.array([0.3, -0.3, 0.3, -0.3]), 3)
+    surface = np.stack([1 + 0 * noise, 1.14 + noise], axis=1)[:, :, None]
+    candidates = Candidates({"l2": np.array([0.0, 0.1])}, np.ones(2))
+    once = honesty._choice("1se", surface[:4], candidates)
+    assert once == (1, 0)
+    assert honesty._choice("1se", surface, candidates, folds=4) == once
+
+
+def test_the_score_of_the_surface(dense: DenseOnTable, search: Any) -> None:
+    """With all rows recorded the naive loss is the lowest point over strengths and epochs, of rows."""
+    histories, _ = search
+    found = score(dense, search)
+    by_row = np.zeros((dense.row_sets.n_rows, *histories.held_out_loss.shape[1:]))
+    for r, rows in enumerate(dense.row_sets.held_out):
+        by_row[rows] += np.moveaxis(histories.row_losses[r, :, :, : len(rows)], 2, 0) / REPEATS
+    assert found.naive == pytest.approx(np.nanmin(by_row.mean(axis=0)), rel=1e-6)
+
+
+def test_too_many_records(dense: DenseOnTable, search: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the records would be too many none are kept, and the score comes from the strengths' best epochs."""
+    ordinary, candidates = dense.settings(OPTIONS), search[1]
+    size = REPEATS * dense.row_sets.n_rows * candidates.count * ordinary.epochs
+    monkeypatch.setattr(honesty, "MOST_RECORDED", size)
+    assert with_records(ordinary, dense.row_sets, candidates.count).record_rows
+    monkeypatch.setattr(honesty, "MOST_RECORDED", size - 1)
+    few = with_records(ordinary, dense.row_sets, candidates.count)
+    assert not few.record_rows
+    histories = dense.train(candidates, few).histories
+    assert histories.row_losses is None
+    found = score(dense, (histories, candidates))
+    expected = bbc_score(histories.row_loss.T, dense.loss_name, test_to_train=dense.row_sets.test_to_train, level=LEVEL)
+    assert found == expected
+    assert found.naive == pytest.approx(histories.row_loss.mean(axis=1).min())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"honest": "cv"}, "'honest' must be 'bbc', 'nested' or 'bates'. Got 'cv'"),
+        ({"rule": "best"}, "'rule' must be '1se', 'min' or 'confidence-set'. Got 'best'"),
+    ],
+)
+def test_names_that_are_none(options: dict[str, str], message: str) -> None:
+    """A method or rule that does not exist is refused in a sentence with the names that do."""
+    with pytest.raises(InputError, match=message):
+        tune(mixed(), "ill", **QUICK, **options)
+
+
+@pytest.mark.parametrize("method", ["nested", "bates"])
+def test_folds_that_cannot_be_nested_are_refused_before_training(method: str) -> None:
+    """Two folds have no folds inside them: that is said before hours of training, not after."""
+    planned: list[Any] = []
+    with pytest.raises(InputError, match="Nested cross-validation needs at least 3 folds"):
+        tune(mixed(), "ill", **{**QUICK, "cv": 2}, honest=method, listener=Listener(on_plan=planned.append))
+    assert planned == []
