@@ -6,13 +6,15 @@ INSTALLED := $(VENV)/installed
 WORKERS ?= 2
 SOURCES := $(shell find src -name '*.py') pyproject.toml README.md LICENSE
 
-.PHONY: demo test lint bench clean
+NODE_PACKAGES := node_modules/.package-lock.json
+
+.PHONY: demo test lint bench browser clean
 
 demo: $(INSTALLED)
 	$(BIN)/fitwell demo
 
 # what users install is what is tested: the built wheel, with all its dependencies compiled to byte code
-test: lint
+test: lint $(NODE_PACKAGES) browser
 	cd tests && ../$(BIN)/python -m pytest . -c ../pyproject.toml --rootdir=.. -n $(WORKERS) --dist loadfile $(PYTEST)
 
 lint: $(INSTALLED)
@@ -20,16 +22,25 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-bench: $(INSTALLED) benchmarks/node_modules
+bench: $(INSTALLED) $(NODE_PACKAGES)
 	$(BIN)/python benchmarks/digits.py
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/answer.py
 	$(BIN)/python benchmarks/keras_models.py
 	$(BIN)/python benchmarks/convolutions.py
+	$(BIN)/python benchmarks/calibration.py
 
-benchmarks/node_modules: benchmarks/package.json benchmarks/package-lock.json
-	cd benchmarks && npm ci --no-audit --no-fund --ignore-scripts
-	touch $@
+# TensorFlow.js; without Node the tests that need it say that they were skipped
+$(NODE_PACKAGES): package.json package-lock.json
+	@if command -v npm > /dev/null; then npm ci --no-audit --no-fund --ignore-scripts && touch $@; \
+	else echo "npm is missing, so nothing will be compared with TensorFlow.js: install Node 20."; fi
+
+# for the page tests: Debian's, if there is none and we may install it; else they say that they were skipped
+browser:
+	@for name in chromium chromium-browser google-chrome; do command -v $$name > /dev/null && exit 0; done; \
+	[ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null && apt-get update -qq > /dev/null \
+	&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium > /dev/null 2>&1 \
+	|| echo "Chromium is missing, so the example page will not be tested: install it as root."
 
 $(VENV)/tools: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -46,4 +57,4 @@ $(INSTALLED): $(VENV)/tools $(SOURCES)
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist benchmarks/node_modules .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist node_modules .pytest_cache .ruff_cache .hypothesis

@@ -182,6 +182,6 @@ def _node_version() -> str:
 
 def _npm_version(name: str) -> str:
     try:
-        return json.loads((HERE / "node_modules" / name / "package.json").read_text())["version"]
+        return json.loads((HERE.parent / "node_modules" / name / "package.json").read_text())["version"]
     except OSError:
         return "not installed"

@@ -432,3 +432,80 @@ def test_depth_reaches_the_search(run: Run) -> None:
     answer = tune(run, "--depth", "spiral")
     assert answer.status == INPUT_EXIT
     assert answer.err == "fitwell: 'depth' must be 'search' or one of 'funnel', 'constant', 'rising'. Got 'spiral'.\n"
+
+
+QUICK_DIAGNOSIS = ("--hidden", "8", "--strengths", "4", "--epochs", "6", "--cv", "3", "--repeats", "1")
+
+
+@pytest.mark.usefixtures("table")
+def test_diagnose(run: Run) -> None:
+    """The verdict, the gap with its interval and what was tried are printed; with --json as one document."""
+    answer = run("diagnose", "table.csv", "--target", "ill", *QUICK_DIAGNOSIS)
+    assert answer.status == 0, answer.err
+    order = [
+        "Read      90 rows",
+        "On its training rows the log loss is",
+        "95% interval",
+        "The regularizations and earlier",
+    ]
+    places = [answer.out.index(part) for part in order]
+    assert places == sorted(places)
+    document = json.loads(run("diagnose", "table.csv", "--target", "ill", *QUICK_DIAGNOSIS, "--null", "--json").out)
+    assert f"\n{document['verdict'].capitalize()}." in f"\n{answer.out}"
+    assert document["gap"]["low"] < document["gap"]["difference"] < document["gap"]["high"]
+    assert document["null"]["lowest"] > 0
+    assert document["memorisation"] is None
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")
+def test_a_keras_model_is_diagnosed(run: Run, tmp_path: Path) -> None:
+    """A model from a file is judged by its own loss and epochs."""
+    keras_model(tmp_path / "model.keras")
+    options = ["--strengths", "4", "--epochs", "3", "--cv", "3", "--repeats", "1", "--memorisation"]
+    answer = run("diagnose", "table.csv", "--target", "ill", "--model", "model.keras", *options)
+    assert answer.status == 0, answer.err
+    assert "On its training rows the sparse categorical crossentropy is" in answer.out
+    assert "A shuffled target it learns by heart" in answer.out
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (["--cv", "2"], "needs at least 3 folds. Got 2: use cv=5"),
+        (["--level", "95"], "'level' must lie between 0.5 and 1. Got 95"),
+        (["--target", "no"], "no column named 'no'"),
+        (["--strengths", "1"], "raise 'strengths'"),
+        (["--model", "table.csv"], "must be a .keras file"),
+    ],
+)
+def test_a_diagnosis_that_cannot_be_made(run: Run, options: list[str], part: str) -> None:
+    """Exit status 2 and one line that says what to do."""
+    answer = run("diagnose", "table.csv", "--target", "ill", *QUICK_DIAGNOSIS, *options)
+    assert answer.status == INPUT_EXIT
+    assert answer.err.splitlines()[-1].startswith("fitwell: ")
+    assert part in answer.err
+    assert "Traceback" not in answer.err
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize("honest", ["bbc", "nested"])
+def test_an_honest_number(run: Run, honest: str) -> None:
+    """`--honest` says how the number for new rows is made; the naive one stands beside it and is called optimistic."""
+    answer = tune(run, "--honest", honest)
+    assert answer.status == 0, answer.err
+    line = next(line for line in answer.out.splitlines() if line.startswith("Honest"))
+    assert "90% interval" in line
+    assert "optimistic" in answer.out
+    document = json.loads(tune(run, "--honest", honest, "--json").out)
+    assert document["score"]["method"] == honest
+    assert document["score"]["interval"]["low"] < document["score"]["loss"] < document["score"]["interval"]["high"]
+
+
+@pytest.mark.usefixtures("table")
+def test_no_such_honest_number(run: Run) -> None:
+    """A wrong method is refused by name before anything is trained."""
+    answer = tune(run, "--honest", "truly")
+    assert answer.status == INPUT_EXIT
+    assert "'honest' must be" in answer.err
