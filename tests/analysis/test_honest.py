@@ -79,14 +79,11 @@ def test_the_choice_is_corrected() -> None:
 
 @pytest.mark.parametrize("level", [0.8, 0.95])
 def test_the_interval_by_hand(level: float) -> None:
-    """The bootstrap's variance and the share of rows in common, symmetric for the logarithm of the loss."""
+    """The variance over rows and the share of rows in common, symmetric for the logarithm of the loss."""
     surface = np.random.default_rng(3).gamma(2.0, size=(80, 3))
     score, plain = bbc_score(surface, "loss", test_to_train=0.25, level=level), bbc(surface, level=level)
     reach = ndtri((1 + level) / 2)
-    bootstrap = (plain.interval.high - plain.interval.low) / 2 / reach
-    chosen = surface[:, plain.chosen_counts.argmax()]
-    error = np.sqrt(bootstrap**2 + 0.25 * chosen.var(ddof=1) / 80)
-    half = reach * error / plain.interval.estimate
+    half = reach * plain.standard_error * np.sqrt(1.25) / plain.interval.estimate
     expected = plain.interval.estimate * np.exp([-half, half])
     assert (score.interval.low, score.interval.high) == pytest.approx(tuple(expected))
     alone = bbc_score(surface, "loss", level=level).interval

@@ -253,8 +253,9 @@ def test_tibshirani_shifts_and_scales(case: tuple[int, np.ndarray]) -> None:
 
 
 def plain_bbc(losses: np.ndarray, units: list[np.ndarray], draws: int, level: float, seed: int) -> tuple[Any, ...]:
-    """BBC-CV by a loop over draws: estimate, low, high and the choices."""
+    """BBC-CV by a loop over draws: estimate, low, high, the choices, and each row's losses where it was not drawn."""
     scores, deviations, chosen = [], [], np.zeros(losses.shape[1], int)
+    apart: list[list[float]] = [[] for _ in losses]
     for drawn in np.random.default_rng(seed).integers(len(units), size=(draws, len(units))):
         rest = [u for u in range(len(units)) if u not in drawn]
         if not rest:
@@ -263,9 +264,11 @@ def plain_bbc(losses: np.ndarray, units: list[np.ndarray], draws: int, level: fl
         chosen[best] += 1
         scores.append(losses[np.concatenate([units[u] for u in rest]), best].mean())
         deviations.append(np.sqrt(len(rest) / (len(units) - len(rest))))
+        for row in np.concatenate([units[u] for u in rest]):
+            apart[row].append(losses[row, best])
     mean = np.mean(scores)
     low, high = np.quantile((scores - mean) * deviations, [(1 - level) / 2, (1 + level) / 2])
-    return mean, mean + low, mean + high, chosen.tolist()
+    return mean, mean + low, mean + high, chosen.tolist(), np.array([np.mean(own) for own in apart])
 
 
 @pytest.mark.parametrize("grouped", [False, True])
@@ -276,20 +279,34 @@ def test_bbc_is_the_loop_over_draws(grouped: bool, seed: int) -> None:
     groups = rng.integers(0, 9, 40) if grouped else np.arange(40)
     units = [np.flatnonzero(groups == g) for g in np.unique(groups)]
     result = bbc(losses, draws=200, level=0.8, seed=seed, groups=groups if grouped else None)
-    mean, low, high, chosen = plain_bbc(losses, units, 200, 0.8, seed)
+    mean, low, high, chosen, apart = plain_bbc(losses, units, 200, 0.8, seed)
     expected = pytest.approx((mean, low, high), rel=1e-10)
     assert (result.interval.estimate, result.interval.low, result.interval.high) == expected
     assert result.chosen_counts.tolist() == chosen
     assert result.naive == pytest.approx(losses.mean(axis=0).min(), rel=1e-12)
+    if not grouped:
+        assert result.standard_error == pytest.approx(sem(apart), rel=1e-10)
     if grouped:  # the break: rows drawn one by one are something else
         assert bbc(losses, draws=200, level=0.8, seed=seed).interval.estimate != result.interval.estimate
+        sums = [(apart[unit] - apart.mean()).sum() for unit in units]  # a linearised mean of sums over groups
+        expected = np.sqrt(len(units) / (len(units) - 1) * np.square(sums).sum()) / 40
+        assert result.standard_error == pytest.approx(expected, rel=1e-10)
+
+
+def test_rows_of_a_group_are_no_news(seed: int) -> None:
+    """Every row twice, as groups of two: the standard error of the rows once. Taken for rows it is too small."""
+    losses = np.repeat(np.random.default_rng(seed).exponential(size=(60, 1)), 2, axis=0)
+    once = bbc(losses[::2]).standard_error
+    assert bbc(losses, groups=np.arange(120) // 2).standard_error == pytest.approx(once, rel=0.02)
+    assert bbc(losses).standard_error < 0.75 * once
+    assert np.isnan(bbc(losses, score=lambda rows, j: 1.0).standard_error)  # no mean of losses
 
 
 def test_a_draw_of_every_row_does_not_count(seed: int) -> None:
     """Of three rows, two draws in nine leave none to score; the rest are those of the plain loop."""
     losses = np.random.default_rng(seed).normal(size=(3, 2))
     result = bbc(losses, draws=300, seed=seed)
-    mean, low, high, chosen = plain_bbc(losses, [np.array([i]) for i in range(3)], 300, 0.9, seed)
+    mean, low, high, chosen, _ = plain_bbc(losses, [np.array([i]) for i in range(3)], 300, 0.9, seed)
     assert result.chosen_counts.tolist() == chosen
     assert 190 < result.chosen_counts.sum() < 270
     assert (result.interval.estimate, result.interval.low, result.interval.high) == pytest.approx((mean, low, high))

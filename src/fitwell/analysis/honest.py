@@ -82,11 +82,11 @@ def bbc_score(
 ) -> Score:
     """Correct the mean loss of the choice on a surface [n, J] for having been chosen; see `statistics.bbc`.
 
-    The bootstrap takes rows for independent. They share networks, and networks share rows, so to its variance
-    ``n_test / n_train`` of the variance of a mean over rows is added, the part that Nadeau and Bengio (2003) give to
-    training rows in common. Losses are skew, and where they are low by chance so is their spread; the interval is
-    therefore symmetric for the logarithm of the loss (if it is positive). How often both together cover is measured in
-    `benchmarks/calibration.py`.
+    The interval is by the standard error over rows of their losses by choices that they had no part in. Rows are not
+    independent, though: they share networks, and networks share rows. So ``n_test / n_train`` of the variance is added,
+    the share that Nadeau and Bengio (2003) give to training rows in common. Losses are skew, and where they are low by
+    chance so is their spread; the interval is therefore symmetric for the logarithm of the loss (if it is positive).
+    How often all this together covers is measured in `benchmarks/calibration.py`.
 
     Parameters
     ----------
@@ -100,17 +100,13 @@ def bbc_score(
         See `statistics.bbc`.
     """
     corrected = bbc(surface, level=level, groups=groups, choose=choose)
-    reach = float(ndtri((1 + level) / 2))
-    bootstrap = (corrected.interval.high - corrected.interval.low) / (2 * reach)
-    chosen = surface[:, int(corrected.chosen_counts.argmax())]
-    known = chosen[~np.isnan(chosen)]
-    shared = test_to_train * known.var(ddof=1) / len(known)
-    return Score(name, "bbc", corrected.naive, _interval(corrected.interval.estimate, bootstrap, shared, level))
+    error = corrected.standard_error * np.sqrt(1 + test_to_train)
+    return Score(name, "bbc", corrected.naive, _interval(corrected.interval.estimate, error, level))
 
 
-def _interval(estimate: float, bootstrap: float, shared: float, level: float) -> Interval:
-    """Join a standard error and a further variance to an interval, symmetric for the logarithm if there is one."""
-    reach = float(ndtri((1 + level) / 2)) * float(np.sqrt(bootstrap**2 + shared))
+def _interval(estimate: float, error: float, level: float) -> Interval:
+    """Return the interval of a standard error, symmetric for the logarithm if there is one."""
+    reach = float(ndtri((1 + level) / 2)) * error
     if estimate <= 0:
         return Interval(estimate, estimate - reach, estimate + reach, level)
     factor = float(np.exp(reach / estimate))

@@ -97,11 +97,16 @@ class Corrected:
         Mean score of the bootstrap draws on the rows not drawn, and its interval.
     chosen_counts
         int [J], how many draws chose each candidate.
+    standard_error
+        Of the mean, by rows: each has the mean of its losses over the draws that it had no part in, and the standard
+        error is that of a mean of these (by groups, if rows are drawn by them). It averages over what the draws chose,
+        which the interval does not. NaN for a score that is no mean of losses.
     """
 
     naive: float
     interval: Interval
     chosen_counts: np.ndarray
+    standard_error: float
 
 
 def corrected_t(differences: np.ndarray, test_to_train: float, level: float = 0.95) -> Test:
@@ -286,7 +291,7 @@ def bbc(
         raise InputError(f"'draws' must be at least 1. Got {draws}.")
     table = _Rows.of(np.asarray(losses, float), groups)
     rng = np.random.default_rng(seed)
-    chosen, scores, shrink = [], [], []
+    chosen, scores, shrink, spread = [], [], [], _Spread.of(table)
     for counts in _bootstrap(rng, draws, table):
         left = counts == 0
         counts, left = counts[left.any(axis=1)], left[left.any(axis=1)]  # a draw of every row leaves none to score
@@ -294,6 +299,7 @@ def bbc(
         chosen.append(best)
         if score is None:
             scores.append(table.mean(left, best))
+            spread.add(left, best)
         else:
             scores.append(np.array([score(table.members(c), int(j)) for c, j in zip(left, best, strict=True)], float))
         share = left.mean(axis=1)
@@ -302,7 +308,8 @@ def bbc(
     best = int(table.lowest(every)[0]) if choose is None else choose(table.members(every[0]))
     naive = float(table.mean(every > 0, np.array([best]))[0]) if score is None else score(table.members(every[0]), best)
     counted = np.bincount(np.concatenate(chosen), minlength=table.candidates)
-    return Corrected(float(naive), _shrunken(np.concatenate(scores), np.concatenate(shrink), level), counted)
+    interval = _shrunken(np.concatenate(scores), np.concatenate(shrink), level)
+    return Corrected(float(naive), interval, counted, spread.standard_error if score is None else np.nan)
 
 
 def nested(losses: np.ndarray, *, level: float = 0.9) -> Interval:
@@ -411,6 +418,35 @@ class _Rows:
     def members(self, counts: np.ndarray) -> np.ndarray:
         """Rows of groups taken `counts` times, int or bool [groups]."""
         return np.repeat(self.rows, counts.astype(int)[self.unit])
+
+
+@dataclass(frozen=True)
+class _Spread:
+    """Losses of groups in the draws that left them out: their sums [groups], and how many draws these were [groups]."""
+
+    table: _Rows
+    sums: np.ndarray
+    draws: np.ndarray
+
+    @staticmethod
+    def of(table: _Rows) -> _Spread:
+        return _Spread(table, np.zeros(len(table.sizes)), np.zeros(len(table.sizes)))
+
+    def add(self, left: np.ndarray, chosen: np.ndarray) -> None:
+        """Count draws: who was left out [draws, groups], and what was chosen [draws]."""
+        place = np.searchsorted(self.table.usable, chosen)
+        self.sums[:] += (left * self.table.sums[place]).sum(axis=0)
+        self.draws[:] += left.sum(axis=0)
+
+    @property
+    def standard_error(self) -> float:
+        """Of the mean over rows of their means over draws; groups are independent of each other."""
+        known = self.draws > 0
+        sums, sizes = self.sums[known] / self.draws[known], self.table.sizes[known]
+        count, deviations = len(sizes), sums - sizes * (sums.sum() / sizes.sum())
+        if count < 2:
+            return np.nan
+        return float(np.sqrt(count / (count - 1) * (deviations**2).sum()) / sizes.sum())
 
 
 def _bootstrap(rng: np.random.Generator, draws: int, table: _Rows) -> Iterator[np.ndarray]:
