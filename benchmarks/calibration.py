@@ -432,9 +432,9 @@ class Scores:
         return np.abs(self.naive - value) <= ndtri((1 + LEVEL) / 2) * self.naive_error
 
 
-def score_all(problem: Problem, replications: int) -> Scores:
-    """Search and score all replications of a problem."""
-    return Scores.joined([score_batch(batch) for batch in batches(problem, replications, SCORE_BATCH)])
+def score_all(problem: Problem, replications: int, first: int = 0) -> Scores:
+    """Search and score all replications of a problem, from a number on."""
+    return Scores.joined([score_batch(batch) for batch in batches(problem, replications, SCORE_BATCH, first)])
 
 
 def score_batch(batch: Batch) -> Scores:
@@ -454,10 +454,10 @@ def score_batch(batch: Batch) -> Scores:
     return Scores(*np.array(rows).T)
 
 
-def batches(problem: Problem, replications: int, size: int) -> Iterator[Batch]:
-    """Cut the replications into batches of one size."""
-    for first in range(0, replications, size):
-        yield Batch.drawn(problem, first, min(size, replications - first))
+def batches(problem: Problem, replications: int, size: int, first: int = 0) -> Iterator[Batch]:
+    """Cut the replications from a number on into batches of one size."""
+    for start in range(0, replications, size):
+        yield Batch.drawn(problem, first + start, min(size, replications - start))
 
 
 # --- the verdict
@@ -567,9 +567,9 @@ class Judged:
         return self.gaps > np.maximum(LEAST_GAP, GAP_SHARE * self.scores)
 
 
-def judge_all(problem: Problem, replications: int) -> Judged:
-    """Diagnose all replications of a problem."""
-    parts = [judge_batch(batch) for batch in batches(problem, replications, JUDGE_BATCH)]
+def judge_all(problem: Problem, replications: int, first: int = 0) -> Judged:
+    """Diagnose all replications of a problem, from a number on."""
+    parts = [judge_batch(batch) for batch in batches(problem, replications, JUDGE_BATCH, first)]
     return Judged(
         [word for part in parts for word in part.words],
         np.concatenate([part.gaps for part in parts]),
@@ -759,23 +759,23 @@ def verdict_on(met: bool | np.bool_) -> str:
     return "pass" if met else "FAIL"
 
 
-def score_section(count: int) -> Iterator[str]:
+def score_section(count: int, first: int) -> Iterator[str]:
     """Yield the tables of the scores."""
     found = {}
     for problem in SCORED:
         measuring.note(f"score: {problem.name}")
-        found[problem.name] = score_all(problem, count)
+        found[problem.name] = score_all(problem, count, first)
     yield score_table(found)
     yield noise_table(found[SCORED[0].name])
 
 
-def verdict_section(count: int) -> Iterator[str]:
+def verdict_section(count: int, first: int) -> Iterator[str]:
     """Yield the tables of the verdicts."""
     truths, judged = {}, {}
     for problem in JUDGED:
         measuring.note(f"verdict: {problem.name}")
         truths[problem.name] = problem, truth_of(problem, min(count, TRUTHS))
-        judged[problem.name] = problem, judge_all(problem, count)
+        judged[problem.name] = problem, judge_all(problem, count, first)
     yield truth_table(truths)
     yield verdict_table(judged)
     yield target_table(judged)
@@ -789,16 +789,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few replications: shows that it runs, no more")
     parser.add_argument("--replications", type=int, default=200, help="samples of each problem")
+    parser.add_argument("--first", type=int, default=0, help="number of the first sample: others are other samples")
     parser.add_argument("--only", choices=SECTIONS, help="simulate one section")
     options = parser.parse_args()
     count = 4 if options.quick else options.replications
     begin = time.perf_counter()
     print(measuring.heading("Calibration: scores and verdicts where the truth is known", options))
-    print(f"{count} replications of each problem, {FOLDS} folds x {REPEATS} repeats, {STRENGTHS} strengths.\n")
+    samples = f"{count} samples of each problem (from number {options.first} on)"
+    print(f"{samples}, {FOLDS} folds x {REPEATS} repeats, {STRENGTHS} strengths.\n")
     with tempfile.TemporaryDirectory() as folder:
         jax.config.update("jax_compilation_cache_dir", folder)  # batches of one problem are one program
         for name in [options.only] if options.only else SECTIONS:
-            for part in SECTIONS[name](count):
+            for part in SECTIONS[name](count, options.first):
                 print(part, flush=True)
     print(f"{time.perf_counter() - begin:.0f} s in all.")
 

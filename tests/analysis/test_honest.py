@@ -83,7 +83,7 @@ def test_the_interval_by_hand(level: float) -> None:
     surface = np.random.default_rng(3).gamma(2.0, size=(80, 3))
     score, plain = bbc_score(surface, "loss", test_to_train=0.25, level=level), bbc(surface, level=level)
     reach = ndtri((1 + level) / 2)
-    half = reach * plain.standard_error * np.sqrt(1.25) / plain.interval.estimate
+    half = reach * plain.standard_error * np.sqrt(1.5) / plain.interval.estimate
     expected = plain.interval.estimate * np.exp([-half, half])
     assert (score.interval.low, score.interval.high) == pytest.approx(tuple(expected))
     alone = bbc_score(surface, "loss", level=level).interval

@@ -12,6 +12,9 @@ from fitwell.analysis.statistics import Interval, bbc, figures
 
 METHODS = ("bbc", "nested", "bates")
 
+SHARED = 2.0
+"""By how many times n_test / n_train the variance of a mean over rows is larger because the rows share networks."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -83,10 +86,11 @@ def bbc_score(
     """Correct the mean loss of the choice on a surface [n, J] for having been chosen; see `statistics.bbc`.
 
     The interval is by the standard error over rows of their losses by choices that they had no part in. Rows are not
-    independent, though: they share networks, and networks share rows. So ``n_test / n_train`` of the variance is added,
-    the share that Nadeau and Bengio (2003) give to training rows in common. Losses are skew, and where they are low by
-    chance so is their spread; the interval is therefore symmetric for the logarithm of the loss (if it is positive).
-    How often all this together covers is measured in `benchmarks/calibration.py`.
+    independent, though: of two rows in different folds each trained the network that scores the other. For that
+    `SHARED` times ``n_test / n_train`` of the variance is added; no estimate of it without bias exists (Bengio and
+    Grandvalet 2004), and this much makes intervals cover in `benchmarks/calibration.py`. Losses are skew, and where
+    they are low by chance so is their spread; the interval is therefore symmetric for the logarithm of the loss (if it
+    is positive).
 
     Parameters
     ----------
@@ -100,7 +104,7 @@ def bbc_score(
         See `statistics.bbc`.
     """
     corrected = bbc(surface, level=level, groups=groups, choose=choose)
-    error = corrected.standard_error * np.sqrt(1 + test_to_train)
+    error = corrected.standard_error * np.sqrt(1 + SHARED * test_to_train)
     return Score(name, "bbc", corrected.naive, _interval(corrected.interval.estimate, error, level))
 
 
