@@ -1,0 +1,302 @@
+"""The topology in a model.json: JSON to a graph and back. What a file says is checked, whoever wrote it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from fitwell.errors import FileError, InputError
+from fitwell.tfjs.graph import Graph, Layer, Tensor
+
+MODELS = ("Model", "Functional", "Sequential")
+MOST_LAYERS = 20_000
+MOST_NESTED = 32
+"""Models within models."""
+
+MOST_CALLS = 100_000
+VERSION = "tfjs-layers 4.22.0"
+"""As which TensorFlow.js reads what is written."""
+
+HARMLESS = (None, False, {}, [])
+"""Values of a call's further arguments that change nothing at inference."""
+
+KEPT = ("name", "class_name", "backend")
+"""Keys whose texts are names, not settings."""
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_SETTING = re.compile(r"[a-z][a-z0-9]*(?:[A-Z][a-z0-9]*)+")
+
+
+def parse_topology(topology: Any) -> Graph:
+    """Read a topology as TensorFlow.js writes it, the converter did, or old versions of Keras.
+
+    Raises
+    ------
+    FileError
+        It is none of these, or refers to what is not there: TensorFlow.js would load such a file for ever.
+    """
+    found = _object(topology, "'modelTopology'")
+    found = _object(found.get("model_config") or found.get("modelConfig") or found, "'model_config'")
+    class_name = found.get("class_name", found.get("className"))
+    if class_name not in MODELS:
+        raise FileError(f"'modelTopology' must be a Sequential or functional model. Got {str(class_name)[:100]!r}.")
+    return _model(class_name, found.get("config"), 0)
+
+
+def _model(class_name: str, config: Any, depth: int) -> Graph:
+    if depth > MOST_NESTED:
+        raise FileError(f"More than {MOST_NESTED} models lie within each other, and no more are read.")
+    if class_name == "Sequential":
+        return _sequential(config, depth)
+    return _functional(_object(config, f"The config of the {class_name}"), depth)
+
+
+def _sequential(config: Any, depth: int) -> Graph:
+    config = {"layers": config} if isinstance(config, list) else _object(config, "The config of the Sequential")
+    name = _name(config.get("name", "sequential"))
+    entries = [_object(entry, "A layer") for entry in _list(config.get("layers"), f"The layers of '{name}'")]
+    if not entries:
+        raise FileError(f"The model '{name}' has no layers.")
+    layers = [_layer(entry, depth) for entry in entries]
+    if layers[0].class_name != "InputLayer":
+        layers.insert(0, _made_up_input(layers[0], name))
+    if any(layer.class_name == "InputLayer" for layer in layers[1:]):
+        raise FileError(f"The Sequential '{name}' has an input layer behind other layers.")
+    _check_names(layers, name)
+    chain = [layers[0]]
+    for layer in layers[1:]:
+        chain.append(_called(layer, ((Tensor(chain[-1].name),),)))
+    return Graph(name, tuple(chain), (Tensor(chain[0].name),), (Tensor(chain[-1].name),), True)
+
+
+def _made_up_input(first: Layer, model: str) -> Layer:
+    if first.graph is not None:
+        inner = first.graph.layer(first.graph.inputs[0].layer)
+        config = {key: inner.config[key] for key in ("batch_input_shape", "dtype") if key in inner.config}
+    else:
+        config = {key: first.config[key] for key in ("batch_input_shape", "dtype") if first.config.get(key)}
+        if "batch_input_shape" not in config and isinstance(first.config.get("input_shape"), list):
+            config["batch_input_shape"] = [None, *first.config["input_shape"]]
+    if "batch_input_shape" not in config:
+        raise FileError(f"The first layer of '{model}' has no 'batch_input_shape': build the model before it is saved.")
+    return Layer("InputLayer", f"{first.name}_input", _input_config(config, first.name))
+
+
+def _functional(config: Mapping[str, Any], depth: int) -> Graph:
+    name = _name(config.get("name", "model"))
+    entries = [_object(entry, "A layer") for entry in _list(config.get("layers"), f"The layers of '{name}'")]
+    layers = [_layer(entry, depth) for entry in entries]
+    _check_names(layers, name)
+    known = {layer.name: layer for layer in layers}
+    called = []
+    for layer, entry in zip(layers, entries, strict=True):
+        nodes = _list(entry.get("inbound_nodes", entry.get("inboundNodes", [])), f"'inbound_nodes' of '{layer.name}'")
+        calls = tuple(_call(node, layer.name, known) for node in nodes)
+        if layer.class_name == "InputLayer":
+            if calls and calls != ((),):
+                raise FileError(f"The input layer '{layer.name}' takes tensors, and an input has none to take.")
+            calls = ((),)
+        called.append(_called(layer, calls))
+    inputs, outputs = (_ends(config, key, known) for key in ("input_layers", "output_layers"))
+    for tensor in inputs:
+        if known[tensor.layer].class_name != "InputLayer":
+            raise FileError(f"'{tensor.layer}' is an input of '{name}', but it is no InputLayer.")
+    graph = Graph(name, tuple(called), inputs, outputs)
+    return _ordered(graph, FileError)
+
+
+def _layer(entry: Mapping[str, Any], depth: int) -> Layer:
+    class_name = entry.get("class_name", entry.get("className"))
+    if not isinstance(class_name, str) or len(class_name) > 200:
+        raise FileError(f"A layer has the class {str(class_name)[:100]!r}, which is no name.")
+    config = entry.get("config")
+    if class_name in MODELS:
+        name = entry.get("name") or (config.get("name") if isinstance(config, dict) else None)
+        return Layer(class_name, _name(name or class_name.lower()), graph=_model(class_name, config, depth + 1))
+    settings = snake_case(_object(config, f"The config of a {class_name}"))
+    name = _name(entry.get("name") or settings.get("name"))
+    settings.pop("name", None)
+    if class_name == "InputLayer":
+        settings = _input_config(settings, name)
+    return Layer(class_name, name, settings)
+
+
+def _input_config(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    shape = config.get("batch_input_shape", config.get("batch_shape"))
+    if not isinstance(shape, list) or not 1 <= len(shape) <= 8 or not all(_is_length(length) for length in shape):
+        raise FileError(f"The input '{name}' must have a 'batch_input_shape' of numbers. Got {str(shape)[:100]}.")
+    dtype = config.get("dtype") or "float32"
+    if dtype not in ("float32", "int32", "bool"):
+        raise FileError(f"The input '{name}' has the type {str(dtype)[:50]!r}, and float32, int32 and bool are read.")
+    return {"batch_input_shape": shape, "dtype": dtype}
+
+
+def _is_length(length: Any) -> bool:
+    return length is None or (type(length) is int and 0 < length < 2**31)
+
+
+def _call(node: Any, layer: str, known: Mapping[str, Layer]) -> tuple[Tensor, ...]:
+    if isinstance(node, dict):
+        raise FileError(
+            f"'inbound_nodes' of '{layer}' is written as Keras 3 does, and TensorFlow.js cannot load that: load the "
+            "model in Keras, and write it by fitwell.tfjs.save."
+        )
+    node = _list(node, f"A call of '{layer}'")
+    node = [node] if node and isinstance(node[0], str) else node
+    return tuple(_tensor(entry, f"A call of '{layer}'", known) for entry in node)
+
+
+def _ends(config: Mapping[str, Any], key: str, known: Mapping[str, Layer]) -> tuple[Tensor, ...]:
+    camel = "inputLayers" if key == "input_layers" else "outputLayers"
+    entries = _list(config.get(key, config.get(camel)), f"'{key}'")
+    entries = [entries] if entries and isinstance(entries[0], str) else entries
+    if not entries:
+        raise FileError(f"'{key}' names no layer.")
+    return tuple(_tensor(entry, f"'{key}'", known) for entry in entries)
+
+
+def _tensor(entry: Any, where: str, known: Mapping[str, Layer]) -> Tensor:
+    entry = _list(entry, where)
+    if not 3 <= len(entry) <= 4 or not isinstance(entry[0], str) or not all(type(n) is int for n in entry[1:3]):
+        raise FileError(f"{where} must name a layer, a call and an output. Got {str(entry)[:100]}.")
+    layer, call, output = entry[0], entry[1], entry[2]
+    if layer not in known:
+        raise FileError(f"{where} refers to the layer '{layer[:100]}', which is not in the model.")
+    if len(entry) == 4:
+        _check_arguments(entry[3], where)
+    call -= known[layer].graph is not None  # a nested model's own graph is its call 0
+    if not (0 <= call < MOST_CALLS and 0 <= output < MOST_CALLS):
+        raise FileError(f"{where} refers to call {entry[1]} and output {output} of '{layer}', which is not there.")
+    return Tensor(layer, call, output)
+
+
+def _check_arguments(arguments: Any, where: str) -> None:
+    if arguments is None:
+        return
+    for key, value in _object(arguments, f"The arguments of {where[0].lower()}{where[1:]}").items():
+        if value not in HARMLESS:
+            raise FileError(f"{where} has the argument '{str(key)[:50]}', which is not read: {str(value)[:100]}.")
+
+
+def _called(layer: Layer, calls: tuple[tuple[Tensor, ...], ...]) -> Layer:
+    return Layer(layer.class_name, layer.name, layer.config, calls, layer.graph)
+
+
+def _check_names(layers: Iterable[Layer], model: str) -> None:
+    names = set()
+    for layer in layers:
+        if layer.name in names:
+            raise FileError(f"Two layers of '{model}' are called '{layer.name}'.")
+        names.add(layer.name)
+
+
+def _ordered(graph: Graph, error: type[Exception]) -> Graph:
+    """Put every layer behind what its first call takes; raise an error if a call waits for itself."""
+    known = {layer.name: layer for layer in graph.layers}
+    waiting = {(layer.name, number): set(_calls_of(call)) for layer in graph.layers
+               for number, call in enumerate(layer.calls)}  # fmt: skip
+    for (name, _), needs in waiting.items():
+        for other, call in needs:
+            if other not in known or call >= len(known[other].calls):
+                raise error(f"'{name}' takes the output of call {call} of '{other}', which is not there.")
+    for tensor in (*graph.inputs, *graph.outputs):
+        if tensor.layer not in known or tensor.call >= len(known[tensor.layer].calls):
+            raise error(f"An input or output of '{graph.name}' is call {tensor.call} of '{tensor.layer}', not there.")
+    readers: dict[tuple[str, int], list[tuple[str, int]]] = {}
+    for place, needs in waiting.items():
+        for need in needs:
+            readers.setdefault(need, []).append(place)
+    ready = [place for place, needs in waiting.items() if not needs]
+    order: dict[str, None] = {}
+    done = 0
+    for place in ready:  # grows while it is walked
+        done += 1
+        order.setdefault(place[0])
+        for reader in readers.get(place, ()):
+            waiting[reader].discard(place)
+            if not waiting[reader]:
+                ready.append(reader)
+    if done < len(waiting):
+        stuck = next(name for (name, _), needs in waiting.items() if needs)
+        raise error(f"The layer '{stuck}' waits for its own output: the model has a cycle.")
+    order |= dict.fromkeys(known)  # layers that are never called
+    layers = tuple(known[name] for name in order)
+    return Graph(graph.name, layers, graph.inputs, graph.outputs, graph.sequential)
+
+
+def _calls_of(call: Iterable[Tensor]) -> Iterator[tuple[str, int]]:
+    return ((tensor.layer, tensor.call) for tensor in call)
+
+
+def snake_case(value: Any, key: str = "") -> Any:
+    """Return settings with keys, and texts that are settings, in the spelling of files."""
+    if isinstance(value, dict):
+        spelled = {_CAMEL.sub("_", str(k)).lower(): item for k, item in value.items()}
+        return {k: snake_case(item, k) for k, item in spelled.items()}
+    if isinstance(value, list):
+        return [snake_case(item, key) for item in value]
+    if isinstance(value, str) and key not in KEPT and _SETTING.fullmatch(value):
+        return _CAMEL.sub("_", value).lower()
+    return value
+
+
+def write_topology(graph: Graph) -> dict[str, Any]:
+    """Return a graph as TensorFlow.js writes topologies.
+
+    Raises
+    ------
+    InputError
+        It refers to what is not there: TensorFlow.js would load it for ever.
+    """
+    return {**_written(graph), "keras_version": VERSION, "backend": "tensor_flow.js"}
+
+
+def _written(graph: Graph) -> dict[str, Any]:
+    graph = _ordered(graph, InputError)
+    if graph.sequential:
+        layers = [_entry(layer) for layer in graph.layers]
+        return {"class_name": "Sequential", "config": {"name": graph.name, "layers": layers}}
+    nested = {layer.name for layer in graph.layers if layer.graph is not None}
+    layers = [
+        {
+            "name": layer.name,
+            **_entry(layer),
+            "inbound_nodes": [[[*_triple(tensor, nested), {}] for tensor in call] for call in layer.calls if call],
+        }
+        for layer in graph.layers
+    ]
+    ends = {key: [_triple(tensor, nested) for tensor in tensors]
+            for key, tensors in (("input_layers", graph.inputs), ("output_layers", graph.outputs))}  # fmt: skip
+    return {"class_name": "Model", "config": {"name": graph.name, "layers": layers, **ends}}
+
+
+def _entry(layer: Layer) -> dict[str, Any]:
+    if layer.graph is not None:
+        inner = _written(layer.graph)
+        return {"class_name": inner["class_name"], "config": {**inner["config"], "name": layer.name}}
+    return {"class_name": layer.class_name, "config": {"name": layer.name, **layer.config}}
+
+
+def _triple(tensor: Tensor, nested: set[str]) -> list[Any]:
+    return [tensor.layer, tensor.call + (tensor.layer in nested), tensor.output]
+
+
+def _name(name: Any) -> str:
+    if not isinstance(name, str) or not 0 < len(name) <= 1000:
+        raise FileError(f"A layer or model has the name {str(name)[:100]!r}, which is no name.")
+    return name
+
+
+def _object(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise FileError(f"{what} must be an object. Got {type(value).__name__}.")
+    return value
+
+
+def _list(value: Any, what: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise FileError(f"{what} must be a list. Got {type(value).__name__}.")
+    if len(value) > MOST_LAYERS:
+        raise FileError(f"{what} has {len(value):,} entries, and at most {MOST_LAYERS:,} are read.")
+    return value

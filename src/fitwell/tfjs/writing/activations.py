@@ -1,0 +1,189 @@
+"""Activations: TensorFlow.js's own by name, others as layers behind a linear activation."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+from fitwell.keras.backend import import_keras
+from fitwell.tfjs.writing.sheet import Call, Value
+
+NAMES = {
+    "elu": "elu", "gelu": "gelu", "linear": "linear", "log_softmax": "log_softmax", "mish": "mish", "relu": "relu",
+    "relu6": "relu6", "selu": "selu", "sigmoid": "sigmoid", "silu": "swish", "softmax": "softmax",
+    "softplus": "softplus", "softsign": "softsign", "tanh": "tanh",
+}  # fmt: skip
+"""Functions of `keras.activations` that TensorFlow.js has, and what it calls them."""
+
+INEXPRESSIBLE = {
+    "exponential": "TensorFlow.js has no exponential",
+    "glu": "it halves its input, which an activation of TensorFlow.js cannot",
+    "sparsemax": "TensorFlow.js cannot sort",
+    "squareplus": "TensorFlow.js has no layer that takes roots",
+    "threshold": "TensorFlow.js has no such activation",
+}
+"""Functions of `keras.activations` that no layers of TensorFlow.js can express, and why."""
+
+
+def written(call: Call, activation: Any, make: Callable[[str], Value], part: str = "activation") -> Value:
+    """Return a layer's output behind its activation.
+
+    Parameters
+    ----------
+    activation
+        Function of Keras; None for linear.
+    make
+        Writes the layer with an activation of TensorFlow.js of its own.
+    """
+    name = own_name(activation)
+    if name is not None:
+        return make(name)
+    return apply(call, activation, make("linear"), part)
+
+
+def own_name(activation: Any) -> str | None:
+    """Return TensorFlow.js's name of an activation, None where it has none."""
+    if activation is None:
+        return "linear"
+    return NAMES.get(keras_name(activation) or "")
+
+
+def keras_name(activation: Any) -> str | None:
+    """Return the name in `keras.activations` of a function, None for anything else."""
+    known = import_keras().activations
+    name = getattr(activation, "__name__", "")
+    return name if name and getattr(known, name, None) is activation else None
+
+
+def apply(call: Call, activation: Any, value: Value, part: str = "activation") -> Value:
+    """Write an activation as layers of its own."""
+    name = keras_name(activation)
+    if name in NAMES:
+        return call.activate(value, NAMES[name], part)
+    if name in RECIPES:
+        return RECIPES[name](call, value, part)
+    if name in INEXPRESSIBLE:
+        call.refuse(f"its activation '{name}' cannot be expressed: {INEXPRESSIBLE[name]}; use another activation.")
+    if isinstance(activation, import_keras().layers.Layer):
+        return call.write(call.sheet, activation, [value], {}, [value.shape])[0]
+    described = getattr(activation, "__name__", type(activation).__name__)
+    call.refuse(
+        f"its activation '{described}' is none that TensorFlow.js knows; use one of keras.activations by its name."
+    )
+
+
+def clip(call: Call, value: Value, scale: float, offset: float, top: float, part: str) -> Value:
+    """Write ``clip(value * scale + offset, 0, top)``."""
+    moved = call.rescale(value, scale, offset, f"{part}_move")
+    return call.add("ReLU", moved, f"{part}_clip", max_value=top)
+
+
+def negative(call: Call, value: Value, part: str) -> Value:
+    """Write ``-value``."""
+    return call.rescale(value, -1, 0, part)
+
+
+def leaky(call: Call, value: Value, part: str, slope: float = 0.2) -> Value:
+    """Write a leaky ReLU."""
+    return call.add("LeakyReLU", value, part, alpha=float(slope))
+
+
+def hard_sigmoid(call: Call, value: Value, part: str) -> Value:
+    """Write Keras's hard sigmoid: TensorFlow.js's has the slope 1/5 instead of 1/6."""
+    return call.activate(call.rescale(value, 5 / 6, 0, f"{part}_slope"), "hard_sigmoid", part)
+
+
+def gelu_tanh(call: Call, value: Value, part: str) -> Value:
+    """Write the approximate GELU, ``x * sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3))``."""
+    cube = call.rescale(call.merge("Multiply", [value] * 3, f"{part}_cube"), 0.044715, 0, f"{part}_cubic")
+    inner = call.rescale(call.merge("Add", [value, cube], f"{part}_sum"), 2 * math.sqrt(2 / math.pi), 0, f"{part}_in")
+    return call.merge("Multiply", [value, call.activate(inner, "sigmoid", f"{part}_gate")], part)
+
+
+def relu(call: Call, value: Value, part: str, slope: float, top: float | None, threshold: float) -> Value:
+    """Write any ReLU of Keras: a slope below the threshold, a largest value, a threshold."""
+    if threshold == 0 and slope == 0:
+        return call.add("ReLU", value, part, max_value=None if top is None else float(top))
+    if threshold == 0 and top is None:
+        return leaky(call, value, part, slope)
+    upper, at = value, f"{part}_above"
+    if threshold != 0:
+        upper = call.add("ThresholdedReLU", upper, f"{part}_threshold", theta=float(threshold))
+    if top is not None or threshold == 0:
+        upper = call.add("ReLU", upper, at, max_value=None if top is None else float(top))
+    if slope == 0:
+        return upper
+    below = call.add("ReLU", call.rescale(value, -1, threshold, f"{part}_below"), f"{part}_distance", max_value=None)
+    return call.merge("Add", [upper, call.rescale(below, -slope, 0, f"{part}_slope")], part)
+
+
+def elu(call: Call, value: Value, part: str, alpha: float) -> Value:
+    """Write an ELU: ``relu(x) + alpha * elu(min(x, 0))``."""
+    if alpha == 1:
+        return call.add("ELU", value, part, alpha=1.0)
+    upper = call.add("ReLU", value, f"{part}_above", max_value=None)
+    below = call.add("ReLU", negative(call, value, f"{part}_turn"), f"{part}_below", max_value=None)
+    curve = call.activate(negative(call, below, f"{part}_back"), "elu", f"{part}_curve")
+    return call.merge("Add", [upper, call.rescale(curve, alpha, 0, f"{part}_alpha")], part)
+
+
+def _hard_silu(call: Call, value: Value, part: str) -> Value:
+    return call.merge("Multiply", [value, hard_sigmoid(call, value, f"{part}_gate")], part)
+
+
+def _hard_tanh(call: Call, value: Value, part: str) -> Value:
+    return call.rescale(clip(call, value, 1, 1, 2, part), 1, -1, part)
+
+
+def _log_sigmoid(call: Call, value: Value, part: str) -> Value:
+    turned = call.activate(negative(call, value, f"{part}_turn"), "softplus", f"{part}_softplus")
+    return negative(call, turned, part)
+
+
+def _tanh_shrink(call: Call, value: Value, part: str) -> Value:
+    return call.merge(
+        "Add", [value, negative(call, call.activate(value, "tanh", f"{part}_tanh"), f"{part}_turn")], part
+    )
+
+
+def _shrink(call: Call, value: Value, part: str, *, hard: bool) -> Value:
+    """Write ``above(x) - above(-x)`` with what lies above 0.5, for a hard shrink unmoved."""
+
+    def above(sign: float, side: str) -> Value:
+        if hard:
+            turned = call.rescale(value, sign, 0, f"{part}_{side}_move")
+            return call.add("ThresholdedReLU", turned, f"{part}_{side}", theta=0.5)
+        return call.add(
+            "ReLU", call.rescale(value, sign, -0.5, f"{part}_{side}_move"), f"{part}_{side}", max_value=None
+        )
+
+    return call.merge("Add", [above(1, "right"), negative(call, above(-1, "left"), f"{part}_turn")], part)
+
+
+def _sparse_sigmoid(call: Call, value: Value, part: str) -> Value:
+    return clip(call, value, 0.5, 0.5, 1, part)
+
+
+def _sparse_plus(call: Call, value: Value, part: str) -> Value:
+    half = clip(call, value, 0.5, 0.5, 1, f"{part}_half")
+    square = call.merge("Multiply", [half, half], f"{part}_square")
+    beyond = call.add("ReLU", call.rescale(value, 1, -1, f"{part}_beyond_move"), f"{part}_beyond", max_value=None)
+    return call.merge("Add", [square, beyond], part)
+
+
+RECIPES: dict[str | None, Callable[[Call, Value, str], Value]] = {
+    "celu": lambda call, value, part: call.activate(value, "elu", part),
+    "hard_shrink": functools.partial(_shrink, hard=True),
+    "hard_sigmoid": hard_sigmoid,
+    "hard_silu": _hard_silu,
+    "hard_tanh": _hard_tanh,
+    "leaky_relu": leaky,
+    "log_sigmoid": _log_sigmoid,
+    "soft_shrink": functools.partial(_shrink, hard=False),
+    "sparse_plus": _sparse_plus,
+    "sparse_sigmoid": _sparse_sigmoid,
+    "tanh_shrink": _tanh_shrink,
+}
+"""Functions of `keras.activations` that are written as several layers."""

@@ -1,0 +1,76 @@
+"""Fields that many configurations have: regularizers, initializers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fitwell.keras.backend import import_keras
+from fitwell.tfjs.writing.sheet import Call
+
+VARIANCE_SCALING = {"VarianceScaling", "GlorotUniform", "GlorotNormal", "HeUniform", "HeNormal", "LecunUniform",
+                    "LecunNormal"}  # fmt: skip
+INITIALIZERS = {
+    "Zeros": (), "Ones": (), "Constant": ("value",), "RandomUniform": ("minval", "maxval"),
+    "RandomNormal": ("mean", "stddev"), "TruncatedNormal": ("mean", "stddev"), "Identity": ("gain",),
+}  # fmt: skip
+"""Initializers of the same name and meaning in TensorFlow.js, and their fields.
+
+`Orthogonal` needs no entry: TensorFlow.js has it as its default where Keras has.
+"""
+
+DISTRIBUTIONS = {"uniform": "uniform", "truncated_normal": "normal"}
+"""What Keras calls truncated_normal is TensorFlow.js's normal; its untruncated one is not offered there."""
+
+
+def weight_fields(call: Call, *weights: str, of: Any = None) -> dict[str, Any]:
+    """Return regularizers and initializers of weights, and tell what is left out."""
+    layer = call.layer if of is None else of
+    fields: dict[str, Any] = {}
+    for weight in weights:
+        fields[f"{weight}_regularizer"] = regularizer(call, getattr(layer, f"{weight}_regularizer", None))
+        initial = initializer(getattr(layer, f"{weight}_initializer", None))
+        if initial is not None:
+            fields[f"{weight}_initializer"] = initial
+    tell_left_out(call, layer)
+    return fields
+
+
+def tell_left_out(call: Call, layer: Any) -> None:
+    """Tell of constraints and activity regularizers."""
+    held = [name for name in vars(layer) if name.endswith("_constraint") and getattr(layer, name) is not None]
+    if held:
+        call.note("its constraints are left out, since TensorFlow.js would apply them while it loads the weights.")
+    if getattr(layer, "activity_regularizer", None) is not None:
+        call.note("its activity regularizer is left out, since TensorFlow.js cannot call a layer that has one.")
+
+
+def regularizer(call: Call, given: Any) -> dict[str, Any] | None:
+    """Return an L1L2 with both keys, the only class that TensorFlow.js has."""
+    if given is None:
+        return None
+    keras = import_keras()
+    if type(given) not in (keras.regularizers.L1, keras.regularizers.L2, keras.regularizers.L1L2):
+        call.note(f"its regularizer {type(given).__name__} is left out, since TensorFlow.js has only L1 and L2.")
+        return None
+    config = {"l1": float(getattr(given, "l1", 0.0)), "l2": float(getattr(given, "l2", 0.0))}
+    return {"class_name": "L1L2", "config": config}
+
+
+def initializer(given: Any) -> dict[str, Any] | None:
+    """Return an initializer that TensorFlow.js has, else None: all weights are in the file, so none is needed."""
+    name = type(given).__name__
+    if not type(given).__module__.startswith("keras."):
+        return None
+    config = given.get_config()
+    if name in VARIANCE_SCALING:
+        distribution = DISTRIBUTIONS.get(given.distribution)
+        if distribution is None:
+            return None
+        fields = {"scale": float(given.scale), "mode": given.mode, "distribution": distribution, "seed": None}
+        return {"class_name": "VarianceScaling", "config": fields}
+    if name not in INITIALIZERS:
+        return None
+    fields = {key: config[key] for key in INITIALIZERS[name]}
+    if not all(isinstance(value, int | float) for value in fields.values()):
+        return None
+    return {"class_name": name, "config": fields}

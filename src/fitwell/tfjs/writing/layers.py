@@ -1,0 +1,153 @@
+"""Which of Keras's layers are written, and by what; which are refused, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fitwell.tfjs.writing import activations, attention, convolutions, normalization, plain, pooling, recurrent
+from fitwell.tfjs.writing.sheet import Call, Value
+
+AUGMENTATION = "it changes data in training only"
+NOTHING = "it does nothing at inference"
+
+
+def leaky_relu(call: Call, inputs: list[Value]) -> Value:
+    """Write a `LeakyReLU`."""
+    return activations.leaky(call, inputs[0], "", float(call.layer.negative_slope))
+
+
+def elu(call: Call, inputs: list[Value]) -> Value:
+    """Write an `ELU`."""
+    return activations.elu(call, inputs[0], "", float(call.layer.alpha))
+
+
+def repeat_vector(call: Call, inputs: list[Value]) -> Value:
+    """Write a `RepeatVector`."""
+    return call.add("RepeatVector", inputs, n=int(call.layer.n))
+
+
+def masking(call: Call, inputs: list[Value]) -> Value:
+    """Write a `Masking`."""
+    return call.add("Masking", inputs, mask_value=float(call.layer.mask_value))
+
+
+def spectral_normalization(call: Call, inputs: list[Value]) -> Any:
+    """Write the layer in a `SpectralNormalization`, whose kernel is kept normalised."""
+    call.note("it is left out: its layer's kernel is written as it was normalised last.")
+    return call.write(call.sheet, call.layer.layer, inputs, {}, call.shapes)
+
+
+AUGMENTATIONS = (
+    "AugMix", "CutMix", "MixUp", "RandAugment", "RandomBrightness", "RandomColorDegeneration",
+    "RandomColorJitter", "RandomContrast", "RandomElasticTransform", "RandomErasing", "RandomFlip",
+    "RandomGaussianBlur", "RandomGrayscale", "RandomHue", "RandomInvert", "RandomPerspective", "RandomPosterization",
+    "RandomRotation", "RandomSaturation", "RandomSharpness", "RandomShear", "RandomTranslation", "RandomZoom",
+)  # fmt: skip
+"""Layers that return their input outside of training (those that do not at inference are not here)."""
+
+WRITERS: dict[str, Callable[[Call, list[Value]], Any]] = {
+    "Dense": plain.dense,
+    "Activation": plain.activation,
+    "Dropout": plain.fixed_dropout,
+    "GaussianDropout": plain.simple("GaussianDropout", rate="rate"),
+    "GaussianNoise": plain.simple("GaussianNoise", stddev="stddev"),
+    "AlphaDropout": plain.alpha_dropout,
+    "SpatialDropout1D": plain.simple("SpatialDropout1D", rate="rate"),
+    "SpatialDropout2D": plain.left_out("TensorFlow.js has none, and it does nothing at inference"),
+    "SpatialDropout3D": plain.left_out("TensorFlow.js has none, and it does nothing at inference"),
+    "BatchNormalization": normalization.batch_normalization,
+    "LayerNormalization": normalization.layer_normalization,
+    "GroupNormalization": normalization.group_normalization,
+    "RMSNormalization": normalization.rms_normalization,
+    "UnitNormalization": normalization.unit_normalization,
+    "Embedding": plain.embedding,
+    "Masking": masking,
+    "Conv1D": convolutions.convolution,
+    "Conv2D": convolutions.convolution,
+    "Conv3D": convolutions.convolution,
+    "Conv1DTranspose": convolutions.transposed,
+    "Conv2DTranspose": convolutions.transposed,
+    "Conv3DTranspose": convolutions.transposed,
+    "DepthwiseConv1D": convolutions.depthwise,
+    "DepthwiseConv2D": convolutions.depthwise,
+    "SeparableConv1D": convolutions.separable,
+    "SeparableConv2D": convolutions.separable,
+    **{f"{kind}Pooling{rank}D": pooling.pooling(f"{kind}Pooling{rank}D")
+       for kind in ("Max", "Average") for rank in (1, 2, 3)},
+    **{f"Global{kind}Pooling{rank}D": pooling.global_pooling(kind, rank)
+       for kind in ("Max", "Average") for rank in (1, 2, 3)},
+    **{f"ZeroPadding{rank}D": pooling.resize_sides("padding", 1) for rank in (1, 2, 3)},
+    **{f"Cropping{rank}D": pooling.resize_sides("cropping", -1) for rank in (1, 2, 3)},
+    "UpSampling1D": pooling.up_sampling_1d,
+    "UpSampling2D": pooling.up_sampling_2d,
+    "UpSampling3D": pooling.up_sampling_3d,
+    "Resizing": pooling.resizing,
+    "CenterCrop": pooling.center_crop,
+    "Flatten": plain.flatten,
+    "Reshape": plain.reshape,
+    "Permute": plain.simple("Permute", dims="dims"),
+    "RepeatVector": repeat_vector,
+    "SimpleRNN": recurrent.recurrent("SimpleRNN"),
+    "LSTM": recurrent.recurrent("LSTM"),
+    "GRU": recurrent.recurrent("GRU"),
+    "RNN": recurrent.rnn,
+    "ConvLSTM2D": recurrent.conv_lstm,
+    "Bidirectional": recurrent.bidirectional,
+    "TimeDistributed": recurrent.time_distributed,
+    "ReLU": plain.relu,
+    "LeakyReLU": leaky_relu,
+    "PReLU": plain.prelu,
+    "ELU": elu,
+    "Softmax": plain.softmax,
+    **{name: plain.merge(name) for name in ("Add", "Average", "Multiply", "Maximum", "Minimum")},
+    "Subtract": plain.subtract,
+    "Concatenate": plain.concatenate,
+    "Dot": plain.dot,
+    "Rescaling": normalization.rescaling,
+    "Normalization": normalization.normalization,
+    "Attention": attention.attention,
+    "AdditiveAttention": attention.additive_attention,
+    "MultiHeadAttention": attention.multi_head_attention,
+    "GroupQueryAttention": attention.grouped_query_attention,
+    "EinsumDense": attention.einsum_dense,
+    "Discretization": plain.discretization,
+    "CategoryEncoding": plain.category_encoding,
+    "SpectralNormalization": spectral_normalization,
+    "Identity": plain.left_out(NOTHING),
+    "ActivityRegularization": plain.left_out("TensorFlow.js cannot call a layer with an activity regularizer"),
+    **{name: plain.left_out(AUGMENTATION) for name in AUGMENTATIONS},
+}  # fmt: skip
+"""Writers by the names of `keras.layers`; ``writer(call, inputs)`` returns the output, or a list of them."""
+
+TEXT = "TensorFlow.js's layers take no strings: look words up in JavaScript, and write the model from their numbers on."
+
+REFUSED: dict[str, str] = {
+    "GRU with reset_after=True": recurrent.RESET_AFTER,
+    "Layers with stateful=True": "Recurrent " + recurrent.STATEFUL,
+    "Lambda": "It holds Python code, which TensorFlow.js cannot run; use layers or keras.ops for the same.",
+    "TorchModuleWrapper": "It holds a module of another library; build the model of Keras's layers.",
+    "JaxLayer": "It holds Python code, which TensorFlow.js cannot run; build the model of Keras's layers.",
+    "FlaxLayer": "It holds Python code, which TensorFlow.js cannot run; build the model of Keras's layers.",
+    "TFSMLayer": "It holds a graph of TensorFlow; build the model of Keras's layers.",
+    "StringLookup": TEXT,
+    "IntegerLookup": "TensorFlow.js has no look-up of numbers: do it in JavaScript, and write the model behind it.",
+    "TextVectorization": TEXT,
+    "Hashing": "TensorFlow.js has no hashes of layers: do it in JavaScript, and write the model behind it.",
+    "HashedCrossing": "TensorFlow.js has no hashes of layers: do it in JavaScript, and write the model behind it.",
+    "ConvLSTM1D": "TensorFlow.js has ConvLSTM2D alone; give the input an axis of size 1 and use that.",
+    "ConvLSTM3D": "TensorFlow.js has ConvLSTM2D alone; use Conv3D layers.",
+    "MelSpectrogram": "TensorFlow.js has no spectra in layers: compute them in JavaScript.",
+    "STFTSpectrogram": "TensorFlow.js has no spectra in layers: compute them in JavaScript.",
+    "ReversibleEmbedding": "It shares one matrix between two uses; use an Embedding and a Dense layer.",
+    "RandomCrop": "It crops at inference too, to a random place; use CenterCrop or Resizing.",
+    "AutoContrast": "TensorFlow.js cannot express it; do it in JavaScript.",
+    "Solarization": "TensorFlow.js cannot express it; do it in JavaScript.",
+    "Equalization": "TensorFlow.js cannot express it; do it in JavaScript.",
+    "ContrastLimitedAdaptiveHistogramEqualization": "TensorFlow.js cannot express it; do it in JavaScript.",
+    **{f"Adaptive{kind}Pooling{rank}D": "TensorFlow.js pools windows of one size; use pooling with a known size."
+       for kind in ("Max", "Average") for rank in (1, 2, 3)},
+}  # fmt: skip
+"""What is not written, and what to use instead."""
+
+UNKNOWN = "it is none of Keras's layers that TensorFlow.js can express; build the model of layers that are."

@@ -1,0 +1,206 @@
+"""`keras.ops` in a model's graph: arithmetic of tensors and numbers, activations, axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fitwell.keras.backend import import_keras
+from fitwell.tfjs.writing import activations
+from fitwell.tfjs.writing.plain import along_last, resolved
+from fitwell.tfjs.writing.sheet import Call, Value
+
+Writer = Callable[[Call, list[Value]], Value]
+
+ACTIVATIONS = {
+    "Relu": "relu", "Relu6": "relu6", "Sigmoid": "sigmoid", "Softplus": "softplus", "Softsign": "softsign",
+    "Silu": "silu", "LogSigmoid": "log_sigmoid", "Selu": "selu", "HardSigmoid": "hard_sigmoid",
+    "HardSilu": "hard_silu", "HardTanh": "hard_tanh", "TanhShrink": "tanh_shrink", "SparsePlus": "sparse_plus",
+    "SparseSigmoid": "sparse_sigmoid", "Tanh": "tanh", "Mish": "mish",
+}  # fmt: skip
+"""Classes of operations without arguments, and the activations that they are."""
+
+
+def _operands(call: Call) -> tuple[Any, Any]:
+    names = ("x1", "x2")
+    first, second = (_operand(call, call.arguments[name]) for name in names)
+    if isinstance(first, Value) and isinstance(second, Value) and len(first.shape) != len(second.shape):
+        call.refuse("tensors of different rank are not offered; reshape one of them.")
+    return first, second
+
+
+def _operand(call: Call, given: Any) -> Any:
+    """Return a tensor, or a number or array that broadcasts along the axes behind the batch."""
+    if isinstance(given, Value):
+        return given
+    array = np.asarray(import_keras().ops.convert_to_numpy(given), np.float64)
+    while array.ndim and array.shape[0] == 1:
+        array = array[0]
+    rank = max(len(value.shape) for value in call.arguments.values() if isinstance(value, Value))
+    if array.ndim >= rank:
+        call.refuse("an array along the batch is not offered; use one for the axes behind it.")
+    return array
+
+
+def _fits(call: Call, value: Value, array: Any) -> None:
+    """Check that an array does not widen the tensor, as TensorFlow.js would not expect."""
+    shape = np.shape(array)
+    if any(size not in (1, known) for size, known in zip(shape[::-1], value.shape[::-1], strict=False)):
+        call.refuse("an array that widens the tensor is not offered; use a layer that repeats it.")
+
+
+def add(call: Call, _: list[Value]) -> Value:
+    """Write a sum."""
+    first, second = _operands(call)
+    if isinstance(first, Value) and isinstance(second, Value):
+        return call.add("Add", [first, second], shape=call.shapes[0])
+    value, array = (first, second) if isinstance(first, Value) else (second, first)
+    _fits(call, value, array)
+    return call.rescale(value, 1, array, "")
+
+
+def subtract(call: Call, _: list[Value]) -> Value:
+    """Write a difference."""
+    first, second = _operands(call)
+    if isinstance(first, Value) and isinstance(second, Value):
+        return call.add("Add", [first, activations.negative(call, second, "turn")], shape=call.shapes[0])
+    if isinstance(first, Value):
+        _fits(call, first, second)
+        return call.rescale(first, 1, -second, "")
+    _fits(call, second, first)
+    return call.rescale(second, -1, first, "")
+
+
+def multiply(call: Call, _: list[Value]) -> Value:
+    """Write a product."""
+    first, second = _operands(call)
+    if isinstance(first, Value) and isinstance(second, Value):
+        return call.add("Multiply", [first, second], shape=call.shapes[0])
+    value, array = (first, second) if isinstance(first, Value) else (second, first)
+    _fits(call, value, array)
+    return call.rescale(value, array, 0, "")
+
+
+def divide(call: Call, _: list[Value]) -> Value:
+    """Write a quotient by numbers."""
+    first, second = _operands(call)
+    if isinstance(second, Value):
+        call.refuse("TensorFlow.js has no layer that divides by a tensor; multiply, or divide by a number.")
+    _fits(call, first, second)
+    return call.rescale(first, 1 / second, 0, "")
+
+
+def extreme(class_name: str) -> Writer:
+    """Return the writer of a maximum or minimum of two tensors, or of a tensor and a number."""
+
+    def write(call: Call, _: list[Value]) -> Value:
+        first, second = _operands(call)
+        if isinstance(first, Value) and isinstance(second, Value):
+            return call.add(class_name, [first, second], shape=call.shapes[0])
+        value, number = (first, second) if isinstance(first, Value) else (second, first)
+        if np.ndim(number):
+            call.refuse("an array is not offered here; use a number.")
+        sign = 1.0 if class_name == "Maximum" else -1.0
+        distance = call.rescale(value, sign, -sign * number, "distance")
+        return call.rescale(call.add("ReLU", distance, "above", max_value=None), sign, number, "")
+
+    return write
+
+
+def square(call: Call, inputs: list[Value]) -> Value:
+    """Write a square."""
+    return call.merge("Multiply", [inputs[0], inputs[0]], "")
+
+
+def negative(call: Call, inputs: list[Value]) -> Value:
+    """Write a change of sign."""
+    return activations.negative(call, inputs[0], "")
+
+
+def absolute(call: Call, inputs: list[Value]) -> Value:
+    """Write an absolute value, the larger of x and -x."""
+    return call.merge("Maximum", [inputs[0], activations.negative(call, inputs[0], "turn")], "")
+
+
+def activation(name: str) -> Writer:
+    """Return the writer of an operation that is an activation."""
+    return lambda call, inputs: activations.apply(call, getattr(import_keras().activations, name), inputs[0], "")
+
+
+def gelu(call: Call, inputs: list[Value]) -> Value:
+    """Write a GELU, exact or approximate."""
+    if call.layer.approximate:
+        return activations.gelu_tanh(call, inputs[0], "")
+    return call.activate(inputs[0], "gelu", "")
+
+
+def softmax(name: str) -> Writer:
+    """Return the writer of a softmax or its logarithm along an axis."""
+    return lambda call, inputs: along_last(
+        call, inputs[0], -1 if call.layer.axis is None else call.layer.axis,
+        lambda value: call.activate(value, name, ""),
+    )  # fmt: skip
+
+
+def leaky_relu(call: Call, inputs: list[Value]) -> Value:
+    """Write a leaky ReLU."""
+    return activations.leaky(call, inputs[0], "", float(call.layer.negative_slope))
+
+
+def elu(call: Call, inputs: list[Value]) -> Value:
+    """Write an ELU."""
+    return activations.elu(call, inputs[0], "", float(call.layer.alpha))
+
+
+def relu(call: Call, inputs: list[Value]) -> Value:
+    """Write `keras.activations.relu` with its arguments."""
+    made = call.layer
+    top = None if made.max_value is None else float(made.max_value)
+    return activations.relu(call, inputs[0], "", float(made.negative_slope), top, float(made.threshold))
+
+
+def concatenate(call: Call, inputs: list[Value]) -> Value:
+    """Write a concatenation."""
+    axis = (call.layer.axis or 0) % len(inputs[0].shape)
+    if axis == 0 or len(inputs) == 1:
+        call.refuse("only several tensors are joined, and not along the batch.")
+    return call.add("Concatenate", inputs, axis=axis)
+
+
+def reshape(call: Call, inputs: list[Value]) -> Value:
+    """Write another shape of the same rows."""
+    if call.shapes[0][0] != inputs[0].shape[0]:
+        call.refuse("the batch must stay the first axis; use a Reshape layer.")
+    return call.reshape(inputs[0], resolved(call, inputs[0]), "")
+
+
+def transpose(call: Call, inputs: list[Value]) -> Value:
+    """Write an order of the axes."""
+    axes: Sequence[int] = call.layer.axes or ()
+    if not axes or axes[0] != 0:
+        call.refuse("the batch must stay the first axis.")
+    return call.permute(inputs[0], list(axes)[1:], "")
+
+
+OPERATIONS: dict[str, Writer] = {
+    "numpy.Absolute": absolute, "numpy.Add": add, "numpy.Concatenate": concatenate, "numpy.Divide": divide,
+    "numpy.ExpandDims": reshape, "numpy.Maximum": extreme("Maximum"), "numpy.Minimum": extreme("Minimum"),
+    "numpy.Multiply": multiply, "numpy.Negative": negative, "numpy.Reshape": reshape, "numpy.Square": square,
+    "numpy.Squeeze": reshape, "numpy.Subtract": subtract, "numpy.Transpose": transpose, "numpy.TrueDivide": divide,
+    "numpy.Tanh": activation("tanh"), "nn.Gelu": gelu, "nn.Softmax": softmax("softmax"),
+    "nn.LogSoftmax": softmax("log_softmax"), "nn.LeakyRelu": leaky_relu, "nn.Elu": elu, "activations.ReLU": relu,
+    "activations.Mish": activation("mish"),
+    **{f"nn.{name}": activation(function) for name, function in ACTIVATIONS.items() if name not in ("Mish", "Tanh")},
+}  # fmt: skip
+"""By module and class of the operation."""
+
+
+def writer_of(operation: Any) -> Writer | None:
+    """Return the writer of an operation of Keras's own."""
+    made = type(operation)
+    package, _, module = made.__module__.rpartition(".")
+    if not package.startswith("keras.src."):
+        return None
+    return OPERATIONS.get(f"{module}.{made.__name__}")
