@@ -24,7 +24,7 @@ STOREYS = (
     ("analysis",),
     ("keras",),
     ("tfjs",),
-    ("tables", "prediction"),
+    ("tables", "prediction", "exporting"),
     ("results", "diagnosis"),
     ("report",),
     ("searches",),

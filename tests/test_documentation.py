@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "docs/regularizers.md", "docs/keras.md", "docs/jax.md", "docs/diagnosis.md"]
+PAGES = ["README.md", "docs/regularizers.md", "docs/keras.md", "docs/jax.md", "docs/diagnosis.md", "docs/tfjs.md"]
 
 
 def python_blocks(page: str) -> list[str]:

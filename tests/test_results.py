@@ -16,7 +16,7 @@ from fitwell.results import Result
 def test_a_run_holds_the_whole_search(result, tmp_path: Path) -> None:
     """The saved files are the ones promised, and the tables hold every strength and every epoch trained."""
     run = result.save(tmp_path / "run")
-    names = ["encoding.json", "histories.parquet", "model.keras", "run.json", "strengths.parquet"]
+    names = ["encoding.json", "histories.parquet", "model.keras", "run.json", "strengths.parquet", "tfjs"]
     assert sorted(path.name for path in run.iterdir()) == names
     assert pl.read_parquet(run / "strengths.parquet").equals(result.table)
     curves = pl.read_parquet(run / "histories.parquet")

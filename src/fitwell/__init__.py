@@ -12,9 +12,11 @@ from fitwell._version import __version__
 from fitwell.startup import prepare as _prepare
 
 if TYPE_CHECKING:
+    from fitwell import tfjs
     from fitwell.diagnosing import diagnose
     from fitwell.diagnosis import Diagnosis
     from fitwell.errors import FileError, FitwellError, InputError, InputTypeError, TrainingError
+    from fitwell.exporting import export
     from fitwell.keras import layers
     from fitwell.keras.opening import Opened, opened
     from fitwell.regularization.layers import Depth
@@ -36,9 +38,11 @@ _WHERE = {
     "Result": "fitwell.results",
     "TrainingError": "fitwell.errors",
     "diagnose": "fitwell.diagnosing",
+    "export": "fitwell.exporting",
     "layers": "fitwell.keras.layers",
     "load": "fitwell.results",
     "opened": "fitwell.keras.opening",
+    "tfjs": "fitwell.tfjs",
     "train": "fitwell.searches.networks",
     "tune": "fitwell.tuning",
 }
@@ -59,9 +63,11 @@ __all__ = [
     "TrainingError",
     "__version__",
     "diagnose",
+    "export",
     "layers",
     "load",
     "opened",
+    "tfjs",
     "train",
     "tune",
 ]
@@ -73,7 +79,7 @@ def __getattr__(name: str) -> Any:
     if _WHERE[name].startswith("fitwell.keras."):  # another backend is refused before Keras loads it
         import_module("fitwell.keras.backend").check_backend()
     module = import_module(_WHERE[name])
-    return module if name == "layers" else getattr(module, name)
+    return module if name in ("layers", "tfjs") else getattr(module, name)
 
 
 def __dir__() -> list[str]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fitwell._version import __version__
+from fitwell.directories import RUN_FILE
 from fitwell.errors import FitwellError
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ def tune(
     out: Annotated[Path | None, typer.Option(help="New directory for the model and the whole search.")] = None,
     force: Annotated[bool, typer.Option(help="Replace the directory if it is an earlier run.")] = False,
     model: Annotated[
-        Path | None, typer.Option(help="Compiled Keras model, a .keras file, in place of the dense network.")
+        Path | None,
+        typer.Option(help="A .keras file, or TensorFlow.js's model.json, in place of the dense network."),
     ] = None,
     task: Annotated[
         str | None, typer.Option(help="classification or regression; decided by the target if not given.")
@@ -170,7 +172,8 @@ def diagnose(
     data: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, Arrow/Feather or JSON-lines file.")],
     target: Annotated[str, typer.Option(help="Column to predict.")],
     model: Annotated[
-        Path | None, typer.Option(help="Compiled Keras model, a .keras file, in place of the dense network.")
+        Path | None,
+        typer.Option(help="A .keras file, or TensorFlow.js's model.json, in place of the dense network."),
     ] = None,
     task: Annotated[
         str | None, typer.Option(help="classification or regression; decided by the target if not given.")
@@ -251,6 +254,28 @@ def predict(
         typer.echo(f"Saved {predictions.height:,} predictions: {out}", err=True)
 
 
+@app.command(epilog="Example:  fitwell export run/ --to tfjs --out web/")
+def export(
+    run: Annotated[Path, typer.Argument(help="Directory that `fitwell tune --out` wrote.")],
+    to: Annotated[str, typer.Option(help="keras, onnx or tfjs (TensorFlow.js).")],
+    out: Annotated[Path, typer.Option(help="New file; for tfjs a new directory.")],
+    quantize: Annotated[str | None, typer.Option(help="For tfjs: float16, uint16 or uint8.")] = None,
+    force: Annotated[bool, typer.Option(help="Replace what was exported before.")] = False,
+    quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
+) -> None:
+    """Write a saved run's model for another place: Keras, ONNX, or TensorFlow.js in Node and browsers."""
+    from fitwell.keras.backend import check_backend
+
+    check_backend()
+    from fitwell.exporting import export as write
+
+    notices = write(run, to, out, quantize=quantize, force=force)
+    if not quiet:
+        for notice in notices:
+            typer.echo(notice, err=True)
+        typer.echo(f"Saved     {out}")
+
+
 @app.command()
 def demo(
     out: Annotated[Path | None, typer.Option(help="Directory to keep the run in.")] = None,
@@ -273,7 +298,7 @@ def _tune(
     model: Path | None = None,
 ) -> None:
     from fitwell.data.reading import as_frame
-    from fitwell.directories import RUN_FILE, check_directory
+    from fitwell.directories import check_directory
     from fitwell.keras.backend import check_backend
 
     check_backend()
@@ -283,9 +308,7 @@ def _tune(
     from fitwell.tuning import tune as run
 
     if model is not None:
-        from fitwell.keras.files import load_compiled
-
-        options = {**options, "model": load_compiled(model)}
+        options = {**options, "model": _model(model)}
 
     with _listening(output) as (console, listener):
         _training.set()
@@ -311,9 +334,7 @@ def _diagnose(data: Path, target: str, model: Path | None, as_json: bool, option
     from fitwell.diagnosing import diagnose as run
 
     if model is not None:
-        from fitwell.keras.files import load_compiled
-
-        options = {**options, "model": load_compiled(model)}
+        options = {**options, "model": _model(model)}
     with _listening("json" if as_json else "text") as (console, listener):
         _training.set()
         try:
@@ -336,7 +357,8 @@ def _finish(console: Console, result: Result, out: Path | None, output: str) -> 
     elif output == "text" and out is not None:
         from fitwell.report import text
 
-        _print(console, text.saved(result, out))
+        no_tfjs = json.loads((out / RUN_FILE).read_text(encoding="utf-8"))["tfjs"]
+        _print(console, text.saved(result, out, no_tfjs))
     elif output == "text":
         typer.echo("Nothing was saved: add --out DIRECTORY to keep the model.")
 
@@ -368,6 +390,23 @@ def _listening(output: str) -> Iterator[tuple[Console, Listener]]:
         )
     finally:
         bar.stop()
+
+
+def _model(path: Path) -> Any:
+    """Load a compiled model, of Keras or of TensorFlow.js; what a person should know goes to standard error."""
+    if path.suffix != ".json":
+        from fitwell.keras.files import load_compiled
+
+        return load_compiled(path)
+    from fitwell.engine.devices import available_devices
+    from fitwell.tfjs.loading import read, with_training
+
+    available_devices()  # their number must be chosen before Keras starts JAX
+    loaded = read(path)
+    model, notice = with_training(loaded.model)
+    for line in (*loaded.notices, *([notice] if notice else [])):
+        typer.echo(line, err=True)
+    return model
 
 
 def _print(console: Console, parts: list[Any]) -> None:

@@ -64,6 +64,16 @@ def fresh_directory(directory: Path, *, force: bool, mark: str) -> Iterator[Path
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def check_file(path: Path, *, force: bool) -> None:
+    """Raise a FileError if a file cannot be written to `path` (over an earlier one only with `force`)."""
+    if path.is_dir():
+        raise FileError(f"'{path}' is a directory: name a file.")
+    if not path.absolute().parent.is_dir():
+        raise FileError(f"There is no directory '{path.absolute().parent}' for '{path.name}'.")
+    if not force and (path.exists() or path.is_symlink()):
+        raise FileError(f"'{path}' exists already: name another file, or use --force to replace it.")
+
+
 def write_aside(path: Path, write: Callable[[Path], object]) -> None:
     """Call ``write(temporary path)`` and rename the file it made to `path`."""
     if not path.parent.is_dir():

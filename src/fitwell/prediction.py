@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,7 +165,17 @@ def load(directory: str | Path) -> Predictor:
     FileError
         The directory is not there, is not one of fitwell's, or is damaged.
     """
-    directory = Path(directory)
+    return _load_table(Path(directory), compiled=False)
+
+
+def load_any(directory: Path) -> Predictor | ModelPredictor:
+    """Load a run of a table or of arrays, its model compiled as it came; see `load`."""
+    if (directory / MODEL_FILE).is_file() and not (directory / ENCODING_FILE).is_file():
+        return ModelPredictor(_load_model(directory, compiled=True))
+    return _load_table(directory, compiled=True)
+
+
+def _load_table(directory: Path, *, compiled: bool) -> Predictor:
     stored = _read_encoding(directory)
     try:
         columns = tuple(Column.from_json(item) for item in stored["columns"])
@@ -174,7 +185,8 @@ def load(directory: str | Path) -> Predictor:
         classes = tuple(stored["classes"])
     except (KeyError, TypeError, ValueError) as error:
         raise FileError(f"'{directory / ENCODING_FILE}' is damaged ({error}): tune again.") from error
-    return Predictor(columns=columns, encodings=encodings, classes=classes, model=_load_model(directory), **about)
+    model = _load_model(directory, compiled=compiled)
+    return Predictor(columns=columns, encodings=encodings, classes=classes, model=model, **about)
 
 
 def _read_encoding(directory: Path) -> Mapping[str, Any]:
@@ -202,10 +214,12 @@ def _read_encoding(directory: Path) -> Mapping[str, Any]:
     return stored
 
 
-def _load_model(directory: Path) -> Any:
+def _load_model(directory: Path, *, compiled: bool) -> Any:
     keras = import_keras()
     try:
-        return keras.saving.load_model(directory / MODEL_FILE, compile=False, safe_mode=True)
+        with warnings.catch_warnings():  # the optimizer's state is not used, so it may be missing
+            warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
+            return keras.saving.load_model(directory / MODEL_FILE, compile=compiled, safe_mode=True)
     except Exception as error:  # Keras and h5py raise many kinds for a damaged file
         raise FileError(f"'{directory / MODEL_FILE}' cannot be loaded ({_first_line(error)}): tune again.") from error
 

@@ -18,6 +18,7 @@ from fitwell.analysis.selection import Choice, paired_standard_error, standard_e
 from fitwell.directories import RUN_FILE, fresh_directory
 from fitwell.engine.histories import Histories
 from fitwell.engine.plan import Plan
+from fitwell.exporting import add_tfjs
 from fitwell.prediction import Predicts, load
 from fitwell.regularization.strengths import Candidates, Regularization
 
@@ -209,6 +210,8 @@ class Result:
     def save(self, directory: str | Path, *, force: bool = False) -> Path:
         """Write the model, the encoding and the whole search into a new directory, all or nothing.
 
+        Its sub-directory `tfjs` holds the same for TensorFlow.js; if that cannot be, `"tfjs"` in `run.json` says why.
+
         Parameters
         ----------
         directory
@@ -221,7 +224,8 @@ class Result:
         """
         with fresh_directory(Path(directory), force=force, mark=RUN_FILE) as inside:
             self.predictor.write(inside)
-            text = json.dumps(self.to_json(), ensure_ascii=False, indent=1, allow_nan=False)
+            document = {**self.to_json(), "tfjs": add_tfjs(self.predictor, inside)}
+            text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
             (inside / RUN_FILE).write_text(text, encoding="utf-8")
             self.table.write_parquet(inside / STRENGTHS_FILE)
             self._curves().write_parquet(inside / HISTORIES_FILE)

@@ -92,5 +92,7 @@ def test_strengths_of_layers(result: Result) -> None:
 def test_a_single_network_is_saved_with_its_strengths(result: Result) -> None:
     """What is saved is named: the strengths by which the one network was trained."""
     single = replace(result, refit="single", members=(2,))
-    shown = printed(text.saved(single, "run"))
+    shown = printed(text.saved(single, "run", None))
+    assert "tfjs/: the same in Node and browsers" in shown
+    assert "not for TensorFlow.js: a GRU" in printed(text.saved(single, "run", "a GRU"))
     assert f"run: a network trained on all rows with {result.candidates.regularization(2)}" in shown

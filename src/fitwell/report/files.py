@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from fitwell.directories import write_aside
+from fitwell.directories import check_file, write_aside
 from fitwell.errors import FileError
 
 Write = Callable[[pl.DataFrame, Path], object]
@@ -35,14 +35,9 @@ def check_table_file(path: Path, *, force: bool, source: Path | None = None) -> 
     """
     if path.suffix.lower() not in WRITERS:
         raise FileError(f"'{path}' must end in one of {', '.join(WRITERS)}, which says the format.")
-    if path.is_dir():
-        raise FileError(f"'{path}' is a directory: name a file.")
-    if not path.absolute().parent.is_dir():
-        raise FileError(f"There is no directory '{path.absolute().parent}' for '{path.name}'.")
     if source is not None and path.exists() and source.exists() and path.samefile(source):
         raise FileError(f"'{path}' is the table that is read: name another file.")
-    if not force and (path.exists() or path.is_symlink()):
-        raise FileError(f"'{path}' exists already: name another file, or use --force to replace it.")
+    check_file(path, force=force)
 
 
 def write_table(table: pl.DataFrame, path: Path, *, force: bool) -> None:

@@ -107,8 +107,8 @@ def diagnosed(found: Diagnosis) -> list[RenderableType]:
     return [Text(""), Text(f"{found.verdict[0].upper()}{found.verdict[1:]}.", style="bold"), *map(Text, found.reasons)]
 
 
-def saved(result: Result, directory: Any) -> list[RenderableType]:
-    """Say what was saved."""
+def saved(result: Result, directory: Any, no_tfjs: str | None) -> list[RenderableType]:
+    """Say what was saved; `no_tfjs` is why it is not there for TensorFlow.js, if so."""
     members = len(result.members)
     if result.refit == "ensemble":
         row_sets = result.plan.row_sets
@@ -118,6 +118,11 @@ def saved(result: Result, directory: Any) -> list[RenderableType]:
     return [
         Text(f"Saved     {directory}: {what}"),
         Text("          model.keras, encoding.json, run.json, strengths.parquet, histories.parquet"),
+        Text(
+            f"          not for TensorFlow.js: {no_tfjs}"
+            if no_tfjs
+            else "          tfjs/: the same in Node and browsers"
+        ),
         Text(f"          {result.seconds['total']:.1f} s, {result.seconds['compile']:.1f} s of them compilation"),
     ]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ import numpy as np
 
 from fitwell.errors import FileError, InputError
 from fitwell.tfjs.graph import Graph
-from fitwell.tfjs.topology import parse_topology, write_topology
+from fitwell.tfjs.topology import GRAPH_MODEL, parse_topology, write_topology
 from fitwell.tfjs.weights import Loss, read_weights, write_weights
 
 MODEL_FILE = "model.json"
@@ -24,6 +26,16 @@ MOST_DEPTH = 200
 """Of lists and objects within each other; a model of models has about eight for each."""
 
 NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+
+MOST_VALUES = 2_000_000
+"""In lists and objects; commas in texts count too."""
+
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+NO_WAIT = getattr(os, "O_NONBLOCK", 0)
+"""For a pipe: that nobody writes to it is seen after it is opened."""
+
+_TEXTS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+"""Texts in JSON; one without an end reaches to the end, or each quote in it would be tried."""
 
 OPTIMIZER = "The file holds the state of an optimizer, which is not used: training begins anew."
 
@@ -73,30 +85,26 @@ class Directory:
 
     def size(self, path: str) -> int:
         """Bytes of a file, without reading it."""
-        return self._checked(path).st_size
-
-    def read(self, path: str) -> bytes:
-        """Its bytes."""
-        self._checked(path)
-        try:
-            return (self.path / path).read_bytes()
-        except OSError as error:
-            raise FileError(f"The weight file '{self.path / path}' cannot be read ({error.strerror}).") from error
-
-    def _checked(self, path: str) -> Any:
         inside = self.path
+        mode = size = 0
         try:
-            found = inside.stat()
             for part in Path(path).parts:
                 inside = inside / part
                 found = inside.lstat()
-                if stat.S_ISLNK(found.st_mode):
+                mode, size = found.st_mode, found.st_size
+                if stat.S_ISLNK(mode):
                     raise FileError(f"'{inside}' is a link, and weight files are read from the model's directory only.")
+        except FileError:
+            raise
         except (OSError, ValueError) as error:
             raise FileError(f"There is no weight file '{self.path / path}' beside the model.") from error
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(mode):
             raise FileError(f"'{inside}' must be a file of weights, and it is none.")
-        return found
+        return size
+
+    def read(self, path: str) -> bytes:
+        """Its bytes."""
+        return _bytes(self.path / path, self.size(path), NO_LINK)
 
 
 def read_document(path: Path) -> Document:
@@ -107,16 +115,18 @@ def read_document(path: Path) -> Document:
     FileError
         Whatever is wrong with them.
     """
-    if not path.exists():
-        raise FileError(f"There is no file '{path}': give the model.json that TensorFlow.js wrote.")
-    if not path.is_file():
-        raise FileError(f"'{path}' must be a file: give the model.json that TensorFlow.js wrote.")
     try:
+        if not path.exists():
+            raise FileError(f"There is no file '{path}': give the model.json that TensorFlow.js wrote.")
+        if not path.is_file():
+            raise FileError(f"'{path}' must be a file: give the model.json that TensorFlow.js wrote.")
         if path.stat().st_size > MOST_TEXT:
             raise FileError(f"'{path}' has more than {MOST_TEXT:,} bytes, and no more are read.")
-        text = path.read_bytes()
-    except OSError as error:
-        raise FileError(f"'{path}' cannot be read ({error.strerror}).") from error
+    except FileError:
+        raise
+    except (OSError, ValueError) as error:
+        raise FileError(f"'{path}' cannot be read ({getattr(error, 'strerror', None) or error}).") from error
+    text = _bytes(path, MOST_TEXT)
     try:
         return parse_document(text, Directory(path.parent))
     except FileError as error:
@@ -129,17 +139,14 @@ def parse_document(text: bytes, shards: Shards) -> Document:
     if not isinstance(found, dict):
         raise FileError("It must hold one JSON object, as TensorFlow.js writes it.")
     if found.get("format") == "graph-model":
-        raise FileError("It is a graph model, which has no layers: save it by model.save() of a model of tf.layers.")
+        raise FileError(GRAPH_MODEL)
     if "modelTopology" not in found:
         raise FileError("It has no 'modelTopology': give the model.json that model.save() of TensorFlow.js wrote.")
     graph = parse_topology(found["modelTopology"])
-    weights, state = read_weights(found.get("weightsManifest") or [], shards.size, shards.read)
-    training = found.get("trainingConfig")
-    if training is not None and not isinstance(training, dict):
-        raise FileError(f"'trainingConfig' must be an object. Got {type(training).__name__}.")
-    metadata = found.get("userDefinedMetadata")
-    notices = (OPTIMIZER,) if state else ()
-    return Document(graph, weights, training, metadata if isinstance(metadata, dict) else None, notices)
+    training, metadata = (_object_or_none(found, key) for key in ("trainingConfig", "userDefinedMetadata"))
+    manifest = found.get("weightsManifest")
+    weights, state = read_weights([] if manifest is None else manifest, shards.size, shards.read)
+    return Document(graph, weights, training, metadata, (OPTIMIZER,) if state else ())
 
 
 def write_document(
@@ -158,41 +165,66 @@ def write_document(
     InputError
         The graph refers to what is not there, or the metadata is no JSON.
     """
+    topology = write_topology(graph)  # first: a graph that is refused leaves no files
     manifest, losses = write_weights(directory, weights, quantize=quantize)
     document: dict[str, Any] = {
         "format": "layers-model",
         "generatedBy": "fitwell",
         "convertedBy": None,
-        "modelTopology": write_topology(graph),
+        "modelTopology": topology,
         "weightsManifest": manifest,
     }
     document |= {} if training is None else {"trainingConfig": dict(training)}
     document |= {} if metadata is None else {"userDefinedMetadata": dict(metadata)}
     try:
-        text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(document, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"The model's settings or its 'metadata' are no JSON ({error}).") from error
-    (directory / MODEL_FILE).write_text(text, encoding="utf-8")
+    (directory / MODEL_FILE).write_text(text, encoding="ascii")
     return losses
+
+
+def _object_or_none(found: Mapping[str, Any], key: str) -> dict[str, Any] | None:
+    value = found.get(key)
+    if value is not None and not isinstance(value, dict):
+        raise FileError(f"'{key}' must be an object. Got {type(value).__name__}.")
+    return value
+
+
+def _bytes(path: Path, most: int, flags: int = 0) -> bytes:
+    """Read a regular file: what it is, is asked of the opened one, since names may be given to another meanwhile."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | NO_WAIT | flags)
+        with os.fdopen(handle, "rb") as file:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise FileError(f"'{path}' is no file any more: try again.")
+            return file.read(most)
+    except FileError:
+        raise
+    except OSError as error:
+        raise FileError(f"'{path}' cannot be read ({error.strerror}).") from error
 
 
 def _json(text: bytes) -> Any:
     if len(text) > MOST_TEXT:
         raise FileError(f"It has more than {MOST_TEXT:,} bytes, and no more are read.")
     try:
-        _check_depth(text)
-        return json.loads(text.decode("utf-8"), parse_constant=_no_number, parse_float=_finite)
+        decoded = text.decode("utf-8-sig")
+        _check_size(decoded)
+        return json.loads(decoded, parse_constant=_no_number, parse_float=_finite)
     except UnicodeDecodeError as error:
         raise FileError(f"It is no text in UTF-8 ({error.reason} at byte {error.start}).") from error
     except (ValueError, RecursionError) as error:
         raise FileError(f"It is no JSON ({str(error)[:200]}).") from error
 
 
-def _check_depth(text: bytes) -> None:
-    """Bound the nesting before a parser recurses; brackets in texts count too, which does no harm at this depth."""
+def _check_size(text: str) -> None:
+    """Bound what a parser would make of it before it does: it recurses, and an empty list takes 3 bytes of text."""
+    if sum(map(text.count, ",[{")) > MOST_VALUES:
+        raise FileError(f"It holds more than {MOST_VALUES:,} values, and no more are read.")
     depth = most = 0
-    for character in text.translate(None, NO_BRACKETS):
-        depth += 1 if character in b"[{" else -1
+    for character in filter("[]{}".__contains__, _TEXTS.sub("", text)):
+        depth += 1 if character in "[{" else -1
         most = max(most, depth)
     if most > MOST_DEPTH:
         raise FileError(f"More than {MOST_DEPTH} lists and objects lie within each other, and no more are read.")

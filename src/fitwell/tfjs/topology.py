@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from fitwell.errors import FileError, InputError
 from fitwell.tfjs.graph import Graph, Layer, Tensor
@@ -14,7 +18,16 @@ MOST_LAYERS = 20_000
 MOST_NESTED = 32
 """Models within models."""
 
-MOST_CALLS = 100_000
+MOST_OUTPUTS = 64
+"""Of a layer that does not say how many it has."""
+
+MOST_NUMBERS = 2**31
+"""Of one row of an input."""
+
+GRAPH_MODEL = "It is a graph model, which has no layers: save it by model.save() of a model of tf.layers."
+STATES = {"SimpleRNN": 1, "GRU": 1, "LSTM": 2, "ConvLSTM2D": 2}
+"""States that a layer returns behind its output, if its config says so."""
+
 VERSION = "tfjs-layers 4.22.0"
 """As which TensorFlow.js reads what is written."""
 
@@ -24,6 +37,7 @@ HARMLESS = (None, False, {}, [])
 KEPT = ("name", "class_name", "backend")
 """Keys whose texts are names, not settings."""
 
+_Key = TypeVar("_Key", bound=Hashable)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SETTING = re.compile(r"[a-z][a-z0-9]*(?:[A-Z][a-z0-9]*)+")
 
@@ -37,8 +51,11 @@ def parse_topology(topology: Any) -> Graph:
         It is none of these, or refers to what is not there: TensorFlow.js would load such a file for ever.
     """
     found = _object(topology, "'modelTopology'")
-    found = _object(found.get("model_config") or found.get("modelConfig") or found, "'model_config'")
+    inside = found.get("model_config", found.get("modelConfig"))
+    found = found if inside is None else _object(inside, "'model_config'")
     class_name = found.get("class_name", found.get("className"))
+    if class_name is None and "node" in found:
+        raise FileError(GRAPH_MODEL)
     if class_name not in MODELS:
         raise FileError(f"'modelTopology' must be a Sequential or functional model. Got {str(class_name)[:100]!r}.")
     return _model(class_name, found.get("config"), 0)
@@ -60,17 +77,16 @@ def _sequential(config: Any, depth: int) -> Graph:
         raise FileError(f"The model '{name}' has no layers.")
     layers = [_layer(entry, depth) for entry in entries]
     if layers[0].class_name != "InputLayer":
-        layers.insert(0, _made_up_input(layers[0], name))
-    if any(layer.class_name == "InputLayer" for layer in layers[1:]):
-        raise FileError(f"The Sequential '{name}' has an input layer behind other layers.")
-    _check_names(layers, name)
-    chain = [layers[0]]
+        layers.insert(0, _made_up_input(layers, name))
+    chain = layers[:1]
     for layer in layers[1:]:
-        chain.append(_called(layer, ((Tensor(chain[-1].name),),)))
-    return Graph(name, tuple(chain), (Tensor(chain[0].name),), (Tensor(chain[-1].name),), True)
+        chain.append(replace(layer, calls=((Tensor(chain[-1].name),),)))
+    graph = Graph(name, tuple(chain), (Tensor(chain[0].name),), (Tensor(chain[-1].name),), sequential=True)
+    return _checked(graph, FileError)
 
 
-def _made_up_input(first: Layer, model: str) -> Layer:
+def _made_up_input(layers: Sequence[Layer], model: str) -> Layer:
+    first = layers[0]
     if first.graph is not None:
         inner = first.graph.layer(first.graph.inputs[0].layer)
         config = {key: inner.config[key] for key in ("batch_input_shape", "dtype") if key in inner.config}
@@ -80,60 +96,69 @@ def _made_up_input(first: Layer, model: str) -> Layer:
             config["batch_input_shape"] = [None, *first.config["input_shape"]]
     if "batch_input_shape" not in config:
         raise FileError(f"The first layer of '{model}' has no 'batch_input_shape': build the model before it is saved.")
-    return Layer("InputLayer", f"{first.name}_input", _input_config(config, first.name))
+    taken, name = {layer.name for layer in layers}, f"{first.name}_input"
+    while name in taken:
+        name += "_"
+    return Layer("InputLayer", name, _input_config(config, first.name))
 
 
 def _functional(config: Mapping[str, Any], depth: int) -> Graph:
     name = _name(config.get("name", "model"))
     entries = [_object(entry, "A layer") for entry in _list(config.get("layers"), f"The layers of '{name}'")]
     layers = [_layer(entry, depth) for entry in entries]
-    _check_names(layers, name)
     known = {layer.name: layer for layer in layers}
     called = []
     for layer, entry in zip(layers, entries, strict=True):
         nodes = _list(entry.get("inbound_nodes", entry.get("inboundNodes", [])), f"'inbound_nodes' of '{layer.name}'")
         calls = tuple(_call(node, layer.name, known) for node in nodes)
         if layer.class_name == "InputLayer":
-            if calls and calls != ((),):
-                raise FileError(f"The input layer '{layer.name}' takes tensors, and an input has none to take.")
-            calls = ((),)
-        called.append(_called(layer, calls))
+            calls = calls or ((),)
+        called.append(replace(layer, calls=calls))
     inputs, outputs = (_ends(config, key, known) for key in ("input_layers", "output_layers"))
-    for tensor in inputs:
-        if known[tensor.layer].class_name != "InputLayer":
-            raise FileError(f"'{tensor.layer}' is an input of '{name}', but it is no InputLayer.")
-    graph = Graph(name, tuple(called), inputs, outputs)
-    return _ordered(graph, FileError)
+    return _checked(Graph(name, tuple(called), inputs, outputs), FileError)
 
 
 def _layer(entry: Mapping[str, Any], depth: int) -> Layer:
     class_name = entry.get("class_name", entry.get("className"))
-    if not isinstance(class_name, str) or len(class_name) > 200:
+    if not isinstance(class_name, str) or not 0 < len(class_name) <= 200 or not class_name.isprintable():
         raise FileError(f"A layer has the class {str(class_name)[:100]!r}, which is no name.")
     config = entry.get("config")
     if class_name in MODELS:
-        name = entry.get("name") or (config.get("name") if isinstance(config, dict) else None)
-        return Layer(class_name, _name(name or class_name.lower()), graph=_model(class_name, config, depth + 1))
+        own = config.get("name") if isinstance(config, dict) else None
+        graph = _model(class_name, config, depth + 1)
+        name = _name(_layer_name(entry, own) or graph.name)
+        return Layer("Sequential" if graph.sequential else "Model", name, graph=replace(graph, name=name))
     settings = snake_case(_object(config, f"The config of a {class_name}"))
-    name = _name(entry.get("name") or settings.get("name"))
-    settings.pop("name", None)
+    name = _name(_layer_name(entry, settings.pop("name", None)))
     if class_name == "InputLayer":
         settings = _input_config(settings, name)
     return Layer(class_name, name, settings)
 
 
+def _layer_name(entry: Mapping[str, Any], own: Any) -> Any:
+    """Return the name that calls refer to, which must be the layer's own: weights are found by that."""
+    called = entry.get("name")
+    if called is not None and own is not None and _name(called) != _name(own):
+        raise FileError(f"The layer '{called[:100]}' is called '{own[:100]}' in its own config.")
+    return own if called is None else called
+
+
 def _input_config(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     shape = config.get("batch_input_shape", config.get("batch_shape"))
     if not isinstance(shape, list) or not 1 <= len(shape) <= 8 or not all(_is_length(length) for length in shape):
-        raise FileError(f"The input '{name}' must have a 'batch_input_shape' of numbers. Got {str(shape)[:100]}.")
+        raise FileError(f"The input '{name}' must have a 'batch_input_shape' of numbers. Got {repr(shape)[:100]}.")
+    if math.prod(length or 1 for length in shape) > MOST_NUMBERS:
+        raise FileError(f"The input '{name}' has more than {MOST_NUMBERS:,} numbers: {str(shape)[:100]}.")
     dtype = config.get("dtype") or "float32"
     if dtype not in ("float32", "int32", "bool"):
-        raise FileError(f"The input '{name}' has the type {str(dtype)[:50]!r}, and float32, int32 and bool are read.")
+        raise FileError(
+            f"The input '{name}' has the type {str(dtype)[:50]!r}, and only float32, int32 and bool are read."
+        )
     return {"batch_input_shape": shape, "dtype": dtype}
 
 
 def _is_length(length: Any) -> bool:
-    return length is None or (type(length) is int and 0 < length < 2**31)
+    return length is None or (type(length) is int and length > 0)
 
 
 def _call(node: Any, layer: str, known: Mapping[str, Layer]) -> tuple[Tensor, ...]:
@@ -162,12 +187,12 @@ def _tensor(entry: Any, where: str, known: Mapping[str, Layer]) -> Tensor:
         raise FileError(f"{where} must name a layer, a call and an output. Got {str(entry)[:100]}.")
     layer, call, output = entry[0], entry[1], entry[2]
     if layer not in known:
-        raise FileError(f"{where} refers to the layer '{layer[:100]}', which is not in the model.")
+        raise FileError(f"{where} refers to the layer {layer[:100]!r}, which is not in the model.")
     if len(entry) == 4:
         _check_arguments(entry[3], where)
     call -= known[layer].graph is not None  # a nested model's own graph is its call 0
-    if not (0 <= call < MOST_CALLS and 0 <= output < MOST_CALLS):
-        raise FileError(f"{where} refers to call {entry[1]} and output {output} of '{layer}', which is not there.")
+    if call < 0 or output < 0:
+        raise FileError(f"{where} refers to call {entry[1]} and output {output} of {layer!r}, which is not there.")
     return Tensor(layer, call, output)
 
 
@@ -176,57 +201,125 @@ def _check_arguments(arguments: Any, where: str) -> None:
         return
     for key, value in _object(arguments, f"The arguments of {where[0].lower()}{where[1:]}").items():
         if value not in HARMLESS:
-            raise FileError(f"{where} has the argument '{str(key)[:50]}', which is not read: {str(value)[:100]}.")
+            raise FileError(f"{where} has the argument {str(key)[:50]!r}, which is not read: {str(value)[:100]!r}.")
 
 
-def _called(layer: Layer, calls: tuple[tuple[Tensor, ...], ...]) -> Layer:
-    return Layer(layer.class_name, layer.name, layer.config, calls, layer.graph)
-
-
-def _check_names(layers: Iterable[Layer], model: str) -> None:
-    names = set()
-    for layer in layers:
-        if layer.name in names:
-            raise FileError(f"Two layers of '{model}' are called '{layer.name}'.")
-        names.add(layer.name)
-
-
-def _ordered(graph: Graph, error: type[Exception]) -> Graph:
-    """Put every layer behind what its first call takes; raise an error if a call waits for itself."""
+def _checked(graph: Graph, error: type[Exception]) -> Graph:
+    """Return a graph in order, or raise an error: TensorFlow.js loads for ever what refers to something missing."""
+    _check_layers(graph, error)
     known = {layer.name: layer for layer in graph.layers}
-    waiting = {(layer.name, number): set(_calls_of(call)) for layer in graph.layers
-               for number, call in enumerate(layer.calls)}  # fmt: skip
-    for (name, _), needs in waiting.items():
-        for other, call in needs:
-            if other not in known or call >= len(known[other].calls):
-                raise error(f"'{name}' takes the output of call {call} of '{other}', which is not there.")
+    for layer in graph.layers:
+        for tensor in itertools.chain.from_iterable(layer.calls):
+            _check_tensor(tensor, known, f"A call of '{layer.name}'", error)
     for tensor in (*graph.inputs, *graph.outputs):
-        if tensor.layer not in known or tensor.call >= len(known[tensor.layer].calls):
-            raise error(f"An input or output of '{graph.name}' is call {tensor.call} of '{tensor.layer}', not there.")
-    readers: dict[tuple[str, int], list[tuple[str, int]]] = {}
-    for place, needs in waiting.items():
-        for need in needs:
-            readers.setdefault(need, []).append(place)
-    ready = [place for place, needs in waiting.items() if not needs]
-    order: dict[str, None] = {}
-    done = 0
-    for place in ready:  # grows while it is walked
-        done += 1
-        order.setdefault(place[0])
-        for reader in readers.get(place, ()):
-            waiting[reader].discard(place)
-            if not waiting[reader]:
-                ready.append(reader)
-    if done < len(waiting):
-        stuck = next(name for (name, _), needs in waiting.items() if needs)
-        raise error(f"The layer '{stuck}' waits for its own output: the model has a cycle.")
-    order |= dict.fromkeys(known)  # layers that are never called
-    layers = tuple(known[name] for name in order)
-    return Graph(graph.name, layers, graph.inputs, graph.outputs, graph.sequential)
+        _check_tensor(tensor, known, f"An input or output of '{graph.name}'", error)
+    order = _in_order(graph, error)
+    return replace(graph, layers=tuple(known[name] for name in order))
 
 
-def _calls_of(call: Iterable[Tensor]) -> Iterator[tuple[str, int]]:
-    return ((tensor.layer, tensor.call) for tensor in call)
+def _check_layers(graph: Graph, error: type[Exception]) -> None:
+    names = Counter(layer.name for layer in graph.layers)
+    if len(names) < len(graph.layers):
+        raise error(f"Two layers of '{graph.name}' are called '{names.most_common(1)[0][0]}'.")
+    if not graph.inputs or not graph.outputs:
+        raise error(f"The model '{graph.name}' must have inputs and outputs.")
+    inputs = [layer.name for layer in graph.layers if layer.class_name == "InputLayer"]
+    if sorted(inputs) != sorted(tensor.layer for tensor in graph.inputs):
+        named = ", ".join(tensor.layer for tensor in graph.inputs)[:200]
+        raise error(
+            f"The inputs of '{graph.name}' must be its input layers, each once. Got {named}, and its input layers are"
+            f" {', '.join(inputs)[:200] or 'none'}."
+        )
+    for layer in graph.layers:
+        takes = {len(call) for call in layer.calls}
+        if layer.class_name == "InputLayer":
+            if layer.calls != ((),):
+                raise error(f"The input layer '{layer.name}' takes tensors, and an input has none to take.")
+        elif 0 in takes:
+            raise error(f"The layer '{layer.name}' of '{graph.name}' is called with no tensors.")
+        elif layer.graph is not None and takes - {len(layer.graph.inputs)}:
+            raise error(f"The model '{layer.name}' has {len(layer.graph.inputs)} inputs, and is called with others.")
+    if graph.sequential:
+        _check_chain(graph, error)
+
+
+def _check_chain(graph: Graph, error: type[Exception]) -> None:
+    before = graph.layers[0]
+    for layer in graph.layers[1:]:
+        if layer.calls != ((Tensor(before.name),),):
+            raise error(f"The layer '{layer.name}' of the Sequential '{graph.name}' must take the one before it only.")
+        before = layer
+    if graph.inputs != (Tensor(graph.layers[0].name),) or graph.outputs != (Tensor(before.name),):
+        raise error(f"The Sequential '{graph.name}' must begin with its input and end with its output.")
+    for layer in graph.layers:
+        if (_outputs(layer) or 1) > 1:
+            raise error(f"The layer '{layer.name}' of the Sequential '{graph.name}' has several outputs.")
+
+
+def _check_tensor(tensor: Tensor, known: Mapping[str, Layer], where: str, error: type[Exception]) -> None:
+    layer = known.get(tensor.layer)
+    if layer is None:
+        raise error(f"{where} refers to the layer '{tensor.layer[:100]}', which is not in the model.")
+    if not 0 <= tensor.call < len(layer.calls):
+        raise error(
+            f"{where} refers to call {tensor.call} (counted from 0) of '{layer.name}', which has {len(layer.calls)}."
+        )
+    outputs = _outputs(layer)
+    if not 0 <= tensor.output < (MOST_OUTPUTS if outputs is None else outputs):
+        raise error(
+            f"{where} refers to output {tensor.output} (counted from 0) of '{layer.name}', which has {outputs}."
+        )
+
+
+def _outputs(layer: Layer) -> int | None:
+    """Return how many outputs a layer has, or None where only building it would tell."""
+    if layer.graph is not None:
+        return len(layer.graph.outputs)
+    if layer.class_name in STATES:
+        return 1 + STATES[layer.class_name] * bool(layer.config.get("return_state"))
+    if layer.class_name == "Bidirectional":
+        return None
+    return None if layer.class_name == "RNN" and layer.config.get("return_state") else 1
+
+
+def _in_order(graph: Graph, error: type[Exception]) -> list[str]:
+    """Return the layers' names, every one behind those that it takes tensors of; the given order where it is one.
+
+    Of layers that are called again with what came of them, such an order is not possible: then every one is behind
+    those that its first call takes tensors of.
+    """
+    calls = {
+        (layer.name, number): [(tensor.layer, tensor.call) for tensor in call]
+        for layer in graph.layers
+        for number, call in enumerate(layer.calls)
+    }
+    steps = _sorted(calls)
+    if steps is None:
+        raise error(f"The model '{graph.name}' has a cycle: a layer waits for its own output.")
+    layers = {layer.name: [tensor.layer for call in layer.calls for tensor in call] for layer in graph.layers}
+    order = _sorted(layers)
+    return list(dict.fromkeys([name for name, _ in steps] + list(layers))) if order is None else order
+
+
+def _sorted(needs: Mapping[_Key, Sequence[_Key]]) -> list[_Key] | None:
+    """Return keys behind what they need, None if that is not possible; no recursion, for chains are long."""
+    order: dict[_Key, None] = {}
+    for start in needs:
+        path = [] if start in order else [(start, iter(needs[start]))]
+        open_ = {start}
+        while path:
+            key, rest = path[-1]
+            following = next((other for other in rest if other not in order), None)
+            if following is None:
+                order[key] = None
+                open_.discard(key)
+                path.pop()
+            elif following in open_:
+                return None
+            else:
+                open_.add(following)
+                path.append((following, iter(needs[following])))
+    return list(order)
 
 
 def snake_case(value: Any, key: str = "") -> Any:
@@ -253,7 +346,7 @@ def write_topology(graph: Graph) -> dict[str, Any]:
 
 
 def _written(graph: Graph) -> dict[str, Any]:
-    graph = _ordered(graph, InputError)
+    graph = _checked(graph, InputError)
     if graph.sequential:
         layers = [_entry(layer) for layer in graph.layers]
         return {"class_name": "Sequential", "config": {"name": graph.name, "layers": layers}}
@@ -283,7 +376,7 @@ def _triple(tensor: Tensor, nested: set[str]) -> list[Any]:
 
 
 def _name(name: Any) -> str:
-    if not isinstance(name, str) or not 0 < len(name) <= 1000:
+    if not isinstance(name, str) or not 0 < len(name) <= 1000 or not name.isprintable():
         raise FileError(f"A layer or model has the name {str(name)[:100]!r}, which is no name.")
     return name
 
@@ -298,5 +391,5 @@ def _list(value: Any, what: str) -> list[Any]:
     if not isinstance(value, list):
         raise FileError(f"{what} must be a list. Got {type(value).__name__}.")
     if len(value) > MOST_LAYERS:
-        raise FileError(f"{what} has {len(value):,} entries, and at most {MOST_LAYERS:,} are read.")
+        raise FileError(f"{what} must have at most {MOST_LAYERS:,} entries. Got {len(value):,}.")
     return value

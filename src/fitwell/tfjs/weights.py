@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,11 +15,17 @@ from fitwell.errors import FileError, InputError
 
 SHARD_BYTES = 4 * 2**20
 MOST_BYTES = 2 * 2**30
-"""Of all weights of a model: more does not fit into one array of a browser anyway."""
+"""Of all weights of a model, in the files as in memory: no browser takes more."""
+
 MOST_WEIGHTS = 100_000
 MOST_SHARDS = 10_000
+MOST_DIMENSIONS = 16
+MOST_NAME = 1000
+"""Characters of a name or path."""
+
 QUANTIZED = {"float16": "<f2", "uint16": "<u2", "uint8": "<u1"}
-DTYPES = {"float32": "<f4", "int32": "<i4", "bool": "?"}
+DTYPES = {"float32": "<f4", "int32": "<i4", "bool": "|u1"}
+MADE = {"float32": np.dtype("float32"), "int32": np.dtype("int32"), "bool": np.dtype(bool)}
 
 
 @dataclass(frozen=True)
@@ -78,10 +85,8 @@ def parse_manifest(manifest: Any) -> tuple[list[str], list[Spec]]:
             raise FileError("Each part of 'weightsManifest' must be an object with 'paths' and 'weights'.")
         paths += [_path(path) for path in _list(group.get("paths"), "'paths' of the weights", MOST_SHARDS)]
         specs += [_spec(entry) for entry in _list(group.get("weights"), "'weights' of the manifest", MOST_WEIGHTS)]
-    names = [spec.name for spec in specs]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise FileError(f"The weight '{twice}' is in the manifest twice.")
+    _check_single((spec.name for spec in specs), "weight")
+    _check_single((str(PurePosixPath(path)) for path in paths), "weight file")
     return paths, specs
 
 
@@ -94,17 +99,23 @@ def read_weights(
     ----------
     size, read
         Functions of a shard's path: bytes on disk, asked for before anything is read, and the bytes.
+
+    Raises
+    ------
+    FileError
+        The manifest and the shards do not fit each other, to the byte, or hold what is not read.
     """
     paths, specs = parse_manifest(manifest)
-    wanted, found = sum(spec.size for spec in specs), sum(size(path) for path in paths)
-    if wanted > MOST_BYTES:
-        raise FileError(f"The manifest asks for {wanted:,} bytes of weights, and at most {MOST_BYTES:,} are read.")
+    wanted = sum(spec.size for spec in specs)
+    asked = max(wanted, sum(4 * spec.count for spec in specs))
+    if asked > MOST_BYTES:
+        raise FileError(f"The manifest asks for {asked:,} bytes of weights, and at most {MOST_BYTES:,} are read.")
+    found = sum(size(path) for path in paths)
     if wanted != found:
         raise FileError(
             f"The weight files hold {found:,} bytes, and the manifest asks for {wanted:,}: they are not of this model."
         )
-    parts = [read(path) for path in paths]
-    data = b"".join(parts)
+    data = b"".join(read(path) for path in paths)
     if len(data) != wanted:
         raise FileError("The weight files changed while they were read: try again.")
     weights, offset = {}, 0
@@ -123,17 +134,24 @@ def write_weights(
     Parameters
     ----------
     quantize
-        A key of `QUANTIZED`: float weights of more than one number are written so.
+        A key of `QUANTIZED`: kernels are written so, which are weights of two dimensions and more. The others (biases,
+        statistics) are small, and outputs feel their errors most.
+
+    Raises
+    ------
+    InputError
+        Numbers that float32, int32 or the quantization cannot hold.
     """
     if quantize is not None and quantize not in QUANTIZED:
         raise InputError(f"'quantize' must be one of {', '.join(QUANTIZED)}. Got {quantize!r}.")
     entries, losses, parts = [], [], []
-    for name, values in weights.items():
-        entry, stored = _encoded(name, np.asarray(values), quantize)
+    for name, given in weights.items():
+        values = np.asarray(given)
+        entry, stored = _encoded(name, values, quantize)
         entries.append(entry)
         parts.append(stored.tobytes())
         if "quantization" in entry:
-            losses.append(_loss(name, np.asarray(values, float), _decoded(_spec(entry), stored.ravel())))
+            losses.append(_loss(name, values, _decoded(_spec(entry), stored.ravel())))
     data = b"".join(parts)
     count = max(1, -(-len(data) // shard_bytes))
     paths = [f"group1-shard{number + 1}of{count}.bin" for number in range(count)]
@@ -143,21 +161,21 @@ def write_weights(
 
 
 def _encoded(name: str, values: np.ndarray, quantize: str | None) -> tuple[dict[str, Any], np.ndarray]:
-    dtype = "bool" if values.dtype == bool else "int32" if values.dtype.kind in "iu" else "float32"
-    with np.errstate(over="ignore"):
-        plain = np.ascontiguousarray(values, np.dtype(DTYPES[dtype]))
+    plain = _plain(name, values)
+    dtype = next(dtype for dtype, made in MADE.items() if made == plain.dtype)
     entry: dict[str, Any] = {"name": name, "shape": list(values.shape), "dtype": dtype}
-    if quantize is None or dtype != "float32" or plain.size < 2:
-        return entry, plain
+    if quantize is None or dtype != "float32" or values.ndim < 2 or values.size < 2:
+        return entry, plain.astype(DTYPES[dtype])
     if quantize == "float16":
         half = np.float32(np.finfo(np.float16).max)
         entry["quantization"] = {"dtype": "float16", "original_dtype": "float32"}
-        return entry, np.clip(plain, -half, half).astype(QUANTIZED["float16"])
-    if not np.isfinite(plain).all():
-        raise InputError(
-            f"The weight '{name}' holds values that are not finite, so it cannot be quantized as {quantize}."
-        )
+        return entry, np.where(np.isfinite(plain), np.clip(plain, -half, half), plain).astype(QUANTIZED["float16"])
     low, high = float(plain.min()), float(plain.max())
+    if not max(abs(low), abs(high)) < 1e38:  # NaN too
+        raise InputError(
+            f"The weight '{name}' holds values that are not finite or beyond 1e38, so it cannot be quantized as"
+            f" {quantize}."
+        )
     steps = np.iinfo(QUANTIZED[quantize]).max
     scale = (high - low) / steps or 1.0
     # zero stays zero where it lies inside: exact zeros mean that a weight was dropped for good
@@ -167,36 +185,57 @@ def _encoded(name: str, values: np.ndarray, quantize: str | None) -> tuple[dict[
     return entry, stored.astype(QUANTIZED[quantize])
 
 
-def _decoded(spec: Spec, stored: np.ndarray) -> np.ndarray:
-    """Numbers as TensorFlow.js makes them: products and sums in double precision, then rounded."""
-    if spec.scale is not None and spec.minimum is not None:
-        with np.errstate(over="ignore"):
-            values = stored.astype(float) * spec.scale + spec.minimum
-        if spec.dtype == "int32":
-            values = np.clip(np.rint(values), -(2**31), 2**31 - 1)
-    else:
-        values = stored
+def _plain(name: str, values: np.ndarray) -> np.ndarray:
+    """Return the values in one of the three types that a file can hold."""
+    if values.dtype.kind in "iu":
+        if values.size and not -(2**31) <= int(values.min()) <= int(values.max()) < 2**31:
+            raise InputError(f"The weight '{name}' holds whole numbers beyond 32 bits, which TensorFlow.js has not.")
+        return values.astype(MADE["int32"])
+    if values.dtype.kind not in "bfV":  # V: bfloat16
+        raise InputError(f"The weight '{name}' must hold numbers. Got {values.dtype}.")
+    if values.dtype.kind == "b":
+        return values
     with np.errstate(over="ignore"):
-        return values.astype(np.dtype(DTYPES[spec.dtype])).reshape(spec.shape)
+        plain = values.astype(MADE["float32"])
+    if values.dtype.itemsize > 4 and not np.array_equal(np.isfinite(plain), np.isfinite(values)):
+        raise InputError(f"The weight '{name}' holds numbers beyond float32, and TensorFlow.js has no larger ones.")
+    return plain
+
+
+def _decoded(spec: Spec, stored: np.ndarray) -> np.ndarray:
+    """Return the numbers that TensorFlow.js makes of it: computed in double precision, then rounded."""
+    values = stored
+    if spec.scale is not None and spec.minimum is not None:
+        values = stored.astype(float) * spec.scale + spec.minimum
+        if spec.dtype == "int32":
+            values = np.floor(values + 0.5)  # as Math.round
+            if values.size and not np.abs(values).max() < 2**31:
+                raise FileError(f"The weight '{spec.name}' is quantized, and its numbers do not fit int32.")
+    with np.errstate(over="ignore"):
+        return values.astype(MADE[spec.dtype]).reshape(spec.shape)
 
 
 def _loss(name: str, values: np.ndarray, found: np.ndarray) -> Loss:
-    largest = float(np.abs(values - found).max(initial=0.0))
-    return Loss(name, largest, largest / (float(np.abs(values).max(initial=0.0)) or 1.0))
+    exact = values.astype(float)
+    same = exact == found  # infinite ones
+    largest = float(np.abs(np.where(same, 0, exact) - np.where(same, 0, found)).max(initial=0.0))
+    return Loss(name, largest, largest / (float(np.abs(exact).max(initial=0.0)) or 1.0))
 
 
 def _spec(entry: Any) -> Spec:
-    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-        raise FileError("Each weight of the manifest must be an object with a 'name'.")
-    name, dtype = entry["name"][:200], entry.get("dtype")
+    name = entry.get("name") if isinstance(entry, dict) else None
+    if not isinstance(name, str) or not 0 < len(name) <= MOST_NAME or not name.isprintable():
+        raise FileError(f"Each weight of the manifest must be an object with a 'name'. Got {str(entry)[:100]!r}.")
+    dtype = entry.get("dtype")
     if not isinstance(dtype, str) or dtype not in DTYPES:
         raise FileError(f"The weight '{name}' has the type {str(dtype)[:50]!r}, and only {', '.join(DTYPES)} are read.")
-    shape = _list(entry.get("shape"), f"The shape of the weight '{name}'", 16)
-    if not all(type(length) is int and 0 <= length < 2**31 for length in shape):
+    shape = _list(entry.get("shape"), f"The shape of the weight '{name}'", MOST_DIMENSIONS)
+    if not all(type(length) is int and length >= 0 for length in shape):
         raise FileError(f"The shape of the weight '{name}' must be whole numbers. Got {str(shape)[:100]}.")
+    if math.prod(length or 1 for length in shape) > MOST_BYTES:  # NumPy multiplies the lengths beside a 0, too
+        raise FileError(f"The weight '{name}' has a shape for more than {MOST_BYTES:,} numbers: {str(shape)[:100]}.")
     stored, scale, minimum = _quantization(name, dtype, entry.get("quantization"))
-    optimizer = entry.get("group") == "optimizer"
-    return Spec(name, tuple(shape), dtype, stored, scale, minimum, optimizer)
+    return Spec(name, tuple(shape), dtype, stored, scale, minimum, entry.get("group") == "optimizer")
 
 
 def _quantization(name: str, dtype: str, found: Any) -> tuple[str, float | None, float | None]:
@@ -204,34 +243,38 @@ def _quantization(name: str, dtype: str, found: Any) -> tuple[str, float | None,
         return DTYPES[dtype], None, None
     stored = found.get("dtype") if isinstance(found, dict) else None
     if not isinstance(stored, str) or stored not in QUANTIZED or dtype == "bool":
-        raise FileError(f"The weight '{name}' is quantized in a way that is not known: {str(found)[:100]}.")
+        raise FileError(f"The weight '{name}' is quantized in a way that is not known: {str(found)[:100]!r}.")
     if stored == "float16":
         if dtype != "float32":
             raise FileError(f"The weight '{name}' is quantized as float16, and its type is {dtype}.")
         return QUANTIZED[stored], None, None
-    scale, least = _number(found.get("scale")), _number(found.get("min"))
-    if scale is None or least is None:
+    numbers = [n for n in (found.get("scale"), found.get("min")) if isinstance(n, int | float) and type(n) is not bool]
+    if len(numbers) < 2 or not all(abs(n) < 1e300 for n in numbers):
         raise FileError(f"The weight '{name}' is quantized, and its 'scale' or 'min' is no number: {str(found)[:100]}.")
-    return QUANTIZED[stored], scale, least
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and type(value) is not bool and abs(value) < 1e300 else None
+    return QUANTIZED[stored], float(numbers[0]), float(numbers[1])
 
 
 def _path(path: Any) -> str:
     """Return a shard's path if it stays inside of the model's directory."""
-    if not isinstance(path, str) or not path or len(path) > 1000 or any(ord(c) < 32 for c in path):
+    if not isinstance(path, str) or not 0 < len(path) <= MOST_NAME or not path.isprintable():
         raise FileError(f"A path of a weight file must be a text. Got {str(path)[:100]!r}.")
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts or "\\" in path or ":" in path or not pure.name:
-        raise FileError(f"The weight file '{path[:200]}' lies outside of the model's directory, so it is not read.")
+        raise FileError(
+            f"The weight file '{path[:200]}' would lie outside of the model's directory, so it is not read."
+        )
     return path
+
+
+def _check_single(names: Any, what: str) -> None:
+    name, times = max(Counter(names).items(), key=lambda item: item[1], default=("", 0))
+    if times > 1:
+        raise FileError(f"The {what} '{name[:200]}' is in the manifest twice.")
 
 
 def _list(value: Any, what: str, most: int) -> list[Any]:
     if not isinstance(value, list):
         raise FileError(f"{what} must be a list. Got {type(value).__name__}.")
     if len(value) > most:
-        raise FileError(f"{what} has {len(value):,} entries, and at most {most:,} are read.")
+        raise FileError(f"{what} must have at most {most:,} entries. Got {len(value):,}.")
     return value

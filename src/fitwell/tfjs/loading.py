@@ -1,0 +1,128 @@
+"""A TensorFlow.js layers model as a Keras model."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fitwell.errors import FileError
+from fitwell.keras.backend import import_keras
+from fitwell.tfjs.document import read_document
+from fitwell.tfjs.reading import from_tfjs
+from fitwell.tfjs.training import compile_arguments
+
+METADATA = "tfjs_metadata"
+"""Attribute of a loaded model: its `userDefinedMetadata`, written again by `save`."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What was in a file.
+
+    Attributes
+    ----------
+    model
+        keras.Model; compiled, if the file says how it was trained.
+    notices
+        What a person should know, a sentence each.
+    """
+
+    model: Any
+    notices: tuple[str, ...]
+
+
+def load(path: str | Path) -> Any:
+    """Load a TensorFlow.js layers model; what a person should know is said by warnings.
+
+    Parameters
+    ----------
+    path
+        Of `model.json`, as ``model.save(...)`` in JavaScript or the old converter wrote it, or its directory. The
+        weight files lie beside it. All of it is taken for data: nothing in it is run, and no address is opened.
+
+    Returns
+    -------
+    keras.Model with the weights, regularizers and dropout of the file, and compiled with its training settings if it
+    holds some. Its own metadata is the attribute `tfjs_metadata`.
+
+    Raises
+    ------
+    FileError
+        It is missing or damaged, is no layers model, or holds a layer that Keras cannot be made to compute alike.
+
+    Examples
+    --------
+    >>> import fitwell, keras, tempfile
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    >>> directory = tempfile.mkdtemp()
+    >>> _ = fitwell.tfjs.save(model, directory)
+    >>> fitwell.tfjs.load(directory + "/model.json").count_params()
+    8
+    """
+    found = read(Path(path))
+    for notice in found.notices:
+        warnings.warn(notice, UserWarning, stacklevel=2)
+    return found.model
+
+
+def read(path: Path) -> Loaded:
+    """Load a model, and what a person should know; see `load`."""
+    document = read_document(path / "model.json" if path.is_dir() else path)
+    built = from_tfjs(document.graph, document.weights)
+    notices = (*document.notices, *built.notices)
+    model = built.model
+    if document.training is not None:
+        arguments, more = compile_arguments(document.training)
+        notices += more
+        _check_losses(path, model, arguments["loss"])
+        try:
+            model.compile(**arguments)
+        except FileError:
+            raise
+        except (TypeError, ValueError) as error:  # Keras's own words for settings that do not fit the outputs
+            raise FileError(f"The training settings of '{path}' do not fit its model ({error}).") from error
+    if document.metadata:
+        setattr(model, METADATA, document.metadata)
+    return Loaded(model, notices)
+
+
+def _check_losses(path: Path, model: Any, loss: Any) -> None:
+    """Refuse losses for outputs that are not there, which Keras says only in training."""
+    names = [tensor._keras_history.operation.name for tensor in model.outputs]
+    if (isinstance(loss, list) and len(loss) != len(names)) or (isinstance(loss, dict) and set(loss) - set(names)):
+        raise FileError(
+            f"The training settings of '{path}' do not fit its model: its outputs are {', '.join(names)}, and the "
+            f"losses are for {', '.join(loss) if isinstance(loss, dict) else len(loss)}."
+        )
+
+
+def with_training(model: Any) -> tuple[Any, str | None]:
+    """Compile a model that its file says no training settings for, by its last layer; return it and a notice.
+
+    Raises
+    ------
+    FileError
+        The last layer does not say what the outputs are.
+    """
+    if model.compiled:
+        return model, None
+    loss = _usual_loss(model)
+    if loss is None:
+        raise FileError(
+            f"The file of '{model.name}' holds no training settings, and its last layer does not say which loss it has:"
+            " save it in JavaScript by model.save(..., {includeOptimizer: true}) after model.compile(...)."
+        )
+    model.compile(import_keras().optimizers.Adam(), loss)
+    return model, f"The file holds no training settings: Adam and the {loss.replace('_', ' ')} were taken."
+
+
+def _usual_loss(model: Any) -> str | None:
+    activation = getattr(getattr(model.layers[-1], "activation", None), "__name__", "")
+    units = model.output_shape[-1] if isinstance(model.output_shape, tuple) else None
+    if activation == "softmax":
+        return "sparse_categorical_crossentropy"
+    if activation == "sigmoid" and units == 1:
+        return "binary_crossentropy"
+    return "mean_squared_error" if activation == "linear" and units == 1 else None

@@ -1,0 +1,83 @@
+"""Which of TensorFlow.js's classes are read, and by what; which are refused, and why."""
+
+from __future__ import annotations
+
+from fitwell.keras.backend import import_keras
+from fitwell.tfjs.reading import images, layers, recurrent
+from fitwell.tfjs.reading.layers import Made, Reader
+from fitwell.tfjs.reading.settings import Settings
+
+
+def time_distributed(settings: Settings, name: str) -> Made:
+    """Read a `TimeDistributed` layer."""
+    class_name, config = settings.nested("layer")
+    if class_name not in READERS or class_name in ("TimeDistributed", "Bidirectional"):
+        raise settings.refuse(f"wraps a {class_name[:50]!r}, which is not read there.")
+    inner = str(config.get("name", class_name.lower()))[:200].replace("/", "_")
+    one = READERS[class_name](settings.inside(class_name, config), inner)
+    keras = import_keras()
+    if not all(isinstance(part, keras.layers.Layer) for part in one.parts):
+        raise settings.refuse(f"wraps a {class_name}, which Keras has no layer for: use it without TimeDistributed.")
+    wrapped = [keras.layers.TimeDistributed(part, name=name if not i else f"{name}_{part.name}")
+               for i, part in enumerate(one.parts)]  # fmt: skip
+    return Made(tuple(wrapped), one.weights, one.stretched, one.notices)
+
+
+READERS: dict[str, Reader] = {
+    "Dense": layers.dense,
+    "Activation": layers.activation,
+    "Dropout": layers.dropout,
+    "SpatialDropout1D": layers.simple("SpatialDropout1D", rate="share"),
+    "GaussianDropout": layers.simple("GaussianDropout", rate="share"),
+    "GaussianNoise": layers.simple("GaussianNoise", stddev="number"),
+    "AlphaDropout": layers.simple("AlphaDropout", rate="share"),
+    "Flatten": layers.flatten,
+    "Reshape": layers.reshape,
+    "Permute": layers.simple("Permute", dims="wholes"),
+    "RepeatVector": layers.simple("RepeatVector", n="whole"),
+    "Masking": layers.masking,
+    "Embedding": layers.embedding,
+    "Conv1D": images.convolution("Conv1D", 1),
+    "Conv2D": images.convolution("Conv2D", 2, channels_first=True),
+    "Conv3D": images.convolution("Conv3D", 3),
+    "Conv2DTranspose": images.convolution("Conv2DTranspose", 2, dilated=False),
+    "Conv3DTranspose": images.convolution("Conv3DTranspose", 3, dilated=False),
+    "SeparableConv2D": images.convolution("SeparableConv2D", 2, "depthwise_kernel", "pointwise_kernel"),
+    "DepthwiseConv2D": images.convolution("DepthwiseConv2D", 2, "depthwise_kernel", dilated=False),
+    "Cropping2D": images.cropping,
+    "ZeroPadding2D": images.zero_padding,
+    "UpSampling2D": images.up_sampling,
+    **{f"{kind}Pooling{rank}D": images.pooling(f"{kind}Pooling{rank}D", rank)
+       for kind in ("Max", "Average") for rank in (1, 2, 3)},
+    **{f"Global{kind}Pooling{rank}D": images.global_pooling(f"Global{kind}Pooling{rank}D", rank)
+       for kind in ("Max", "Average") for rank in (1, 2)},
+    "BatchNormalization": layers.batch_normalization,
+    "LayerNormalization": layers.layer_normalization,
+    "ReLU": layers.relu,
+    "LeakyReLU": layers.leaky_relu,
+    "PReLU": layers.prelu,
+    "ELU": layers.elu,
+    "ThresholdedReLU": layers.thresholded_relu,
+    "Softmax": layers.softmax,
+    **{name: layers.merge(name) for name in ("Add", "Average", "Multiply", "Maximum", "Minimum")},
+    "Concatenate": layers.concatenate,
+    "Dot": layers.dot,
+    "SimpleRNN": recurrent.recurrent("SimpleRNN"),
+    "LSTM": recurrent.recurrent("LSTM"),
+    "GRU": recurrent.recurrent("GRU"),
+    "RNN": recurrent.rnn,
+    "ConvLSTM2D": recurrent.conv_lstm,
+    "Bidirectional": recurrent.bidirectional,
+    "TimeDistributed": time_distributed,
+    "Rescaling": layers.rescaling,
+}  # fmt: skip
+"""Readers by the names that TensorFlow.js registers."""
+
+REFUSED: dict[str, str] = {
+    "Resizing": "TensorFlow.js's own does not run in a model; resize before it, or use UpSampling2D.",
+    "CenterCrop": "TensorFlow.js's own does not run in a model; use Cropping2D.",
+    "CategoryEncoding": "TensorFlow.js's own does not run in a model; use an Embedding.",
+    "RandomWidth": "It does not run in a model; augment the data before it.",
+    "Lambda": "It holds code, and no code of a file is run; use layers.",
+}
+"""Classes that are not read, and why."""

@@ -1,0 +1,53 @@
+"""Models made in TensorFlow.js and read into Keras compute there what they compute in TensorFlow.js."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tfjs_node import Node
+from tfjs_read import CASES, difference, document, make, outputs_of, quick_compiling
+
+from fitwell.tfjs.reading import READERS, REFUSED, from_tfjs
+
+TOLERANCE = 1e-5
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quickly_compiled() -> Iterator[None]:
+    """Compile without optimising."""
+    with quick_compiling():
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(node: Node, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """All cases, made in TensorFlow.js at once."""
+    return make(node, tmp_path_factory.mktemp("cases"), CASES)
+
+
+@pytest.mark.parametrize("key", sorted(CASES))
+def test_the_outputs_are_the_same(made: dict[str, dict[str, Any]], key: str) -> None:
+    """Break: with other inputs the outputs are others."""
+    case = made[key]
+    assert "error" not in case, case["error"]
+    found = document(case)
+    model = from_tfjs(found.graph, found.weights).model
+    assert difference(outputs_of(model, case["inputs"]), case["outputs"]) <= TOLERANCE
+
+
+def test_other_inputs_are_noticed(made: dict[str, dict[str, Any]]) -> None:
+    """The comparison sees what it is there for."""
+    case = made["Dense: linear"]
+    found = document(case)
+    model = from_tfjs(found.graph, found.weights).model
+    assert difference(outputs_of(model, [case["inputs"][0] * 1.001]), case["outputs"]) > TOLERANCE
+
+
+def test_every_class_has_a_case() -> None:
+    """No class is read that nothing compares, and none is read and refused."""
+    compared = {key.split(":")[0] for key in CASES}
+    assert set(READERS) <= compared
+    assert compared - set(READERS) == {"Model"}
+    assert not set(READERS) & set(REFUSED)

@@ -1,0 +1,272 @@
+"""Training settings go along: the first steps after a model changed sides lose what they lose on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tfjs_node import Node
+
+import keras
+from fitwell.errors import FileError
+from fitwell.tfjs.document import write_document
+from fitwell.tfjs.loading import read
+from fitwell.tfjs.saving import write
+from fitwell.tfjs.training import LOSSES, OPTIMIZERS, TO_KERAS, compile_arguments, training_config
+from fitwell.tfjs.writing import to_tfjs
+
+STEPS = 5
+TRAIN = """
+const model = await load(given.file);
+const losses = [];
+for (let step = 0; step < given.steps; step++) losses.push([].concat(await model.trainOnBatch(given.x, given.y))[0]);
+return losses;
+"""
+ONES: dict[str, Callable[[], Any]] = {
+    "SGD": lambda: keras.optimizers.SGD(0.05),
+    "Momentum": lambda: keras.optimizers.SGD(0.02, momentum=0.8),
+    "Momentum: Nesterov": lambda: keras.optimizers.SGD(0.02, momentum=0.8, nesterov=True),
+    "Adam": lambda: keras.optimizers.Adam(0.02, beta_1=0.8, beta_2=0.99),
+    "Adamax": lambda: keras.optimizers.Adamax(0.02),
+    "RMSProp": lambda: keras.optimizers.RMSprop(0.01, rho=0.8, momentum=0.1),
+    "Adagrad": lambda: keras.optimizers.Adagrad(0.05),
+}
+
+
+def targets(loss: str, generator: np.random.Generator) -> tuple[np.ndarray, int, str]:
+    """Targets of 12 rows, the outputs that a loss wants, and their activation."""
+    if loss == "sparse_categorical_crossentropy":
+        return generator.integers(0, 3, (12, 1)).astype(np.float32), 3, "softmax"
+    if loss in ("categorical_crossentropy", "kl_divergence"):
+        return np.eye(3, dtype=np.float32)[generator.integers(0, 3, 12)], 3, "softmax"
+    if loss == "binary_crossentropy":
+        return generator.integers(0, 2, (12, 1)).astype(np.float32), 1, "sigmoid"
+    if "hinge" in loss:
+        values = generator.integers(0, 2, (12, 2)).astype(np.float32)
+        return (values if loss == "categorical_hinge" else 2 * values - 1), 2, "linear"
+    return generator.uniform(0.5, 2, (12, 2)).astype(np.float32), 2, "softplus"
+
+
+def made(optimizer: Any, loss: str, penalty: float = 0.01) -> tuple[Any, np.ndarray, np.ndarray]:
+    """A compiled model with a penalty, and rows for it."""
+    keras.utils.set_random_seed(3)
+    generator = np.random.default_rng(len(loss))
+    y, units, activation = targets(loss, generator)
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(5, "tanh", kernel_regularizer=keras.regularizers.L2(penalty)),
+            keras.layers.Dense(units, activation),
+        ]
+    )
+    model.compile(optimizer, loss)
+    return model, generator.normal(size=(12, 4)).astype(np.float32), y
+
+
+def losses_in_keras(model: Any, x: np.ndarray, y: np.ndarray) -> list[float]:
+    """Loss of the batch before each of some steps on it, the penalty with it."""
+    losses = []
+    for _ in range(STEPS):
+        model.reset_metrics()
+        losses.append(float(model.train_on_batch(x, y, return_dict=True)["loss"]))
+    return losses
+
+
+def saved(model: Any, folder: Path) -> Path:
+    """Write a model with its training settings."""
+    folder.mkdir()
+    notices = write(model, folder).notices
+    assert notices == ()
+    return folder / "model.json"
+
+
+@pytest.mark.parametrize("name", ONES)
+def test_training_goes_on_with_every_optimizer(name: str, node: Node, tmp_path: Path) -> None:
+    """TensorFlow.js takes the same steps as Keras; break: with another step size it does not."""
+    model, x, y = made(ONES[name](), "mean_squared_error")
+    found = node(TRAIN, file=saved(model, tmp_path / "m"), x=x, y=y, steps=STEPS)
+    other, _, _ = made(ONES[name](), "mean_squared_error")
+    other.optimizer.learning_rate = 0.1 * float(other.optimizer.learning_rate)
+    expected = losses_in_keras(model, x, y)
+    np.testing.assert_allclose(found, expected, rtol=2e-4)
+    assert not np.allclose(losses_in_keras(other, x, y), expected, rtol=2e-4)
+    assert name.split(":")[0] in OPTIMIZERS
+
+
+KERAS_LOSSES = [TO_KERAS.get(loss, loss) for loss in LOSSES if TO_KERAS.get(loss, loss)]
+
+
+@pytest.mark.parametrize("loss", KERAS_LOSSES)
+def test_training_goes_on_with_every_loss(loss: str, node: Node, tmp_path: Path) -> None:
+    """Each loss that is written is the same number there, and has the same gradient."""
+    model, x, y = made(keras.optimizers.SGD(0.05), loss)
+    found = node(TRAIN, file=saved(model, tmp_path / "m"), x=x, y=y, steps=STEPS)
+    np.testing.assert_allclose(found, losses_in_keras(model, x, y), rtol=2e-4)
+
+
+IN_NODE = """
+const model = tf.sequential({layers: [
+  tf.layers.dense({units: 5, inputShape: [4], activation: 'tanh', kernelRegularizer: tf.regularizers.l2({l2: 0.01})}),
+  tf.layers.dense({units: given.units, activation: given.activation})]});
+const optimizer = (new Function('tf', 'return ' + given.optimizer))(tf);
+model.compile({optimizer, loss: given.loss, metrics: ['accuracy', 'mse']});
+await save(model, given.folder, {includeOptimizer: true});
+const losses = [];
+for (let step = 0; step < given.steps; step++) losses.push([].concat(await model.trainOnBatch(given.x, given.y))[0]);
+return losses;
+"""
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "loss"),
+    [
+        ("tf.train.sgd(0.05)", "meanSquaredError"),
+        ("tf.train.momentum(0.02, 0.8, true)", "meanAbsoluteError"),
+        ("tf.train.adam(0.02, 0.8)", "sparseCategoricalCrossentropy"),
+        ("tf.train.rmsprop(0.01, 0.8)", "binaryCrossentropy"),
+        ("tf.train.adagrad(0.05)", "categoricalCrossentropy"),
+    ],
+)
+def test_a_model_compiled_in_node_goes_on_in_keras(optimizer: str, loss: str, node: Node, tmp_path: Path) -> None:
+    """Its optimizer and loss come along, and the first steps in Keras are those in Node."""
+    snake = "".join("_" + letter.lower() if letter.isupper() else letter for letter in loss)
+    generator = np.random.default_rng(1)
+    y, units, activation = targets(snake, generator)
+    x = generator.normal(size=(12, 4)).astype(np.float32)
+    expected = node(
+        IN_NODE, optimizer=optimizer, loss=loss, units=units, activation=activation, folder=tmp_path / "m",
+        x=x, y=y, steps=STEPS,
+    )  # fmt: skip
+    loaded = read(tmp_path / "m" / "model.json")
+    assert loaded.model.compiled
+    assert any("optimizer" in notice for notice in loaded.notices)  # its state stays behind
+    np.testing.assert_allclose(losses_in_keras(loaded.model, x, y), expected, rtol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (lambda: keras.optimizers.Adadelta(1.0), "tf.train.adadelta(1.0)"),
+        (lambda: keras.optimizers.RMSprop(0.01, rho=0.9, centered=True), "tf.train.rmsprop(0.01, 0.9, 0, 1e-7, true)"),
+    ],
+    ids=["adadelta", "centered"],
+)
+def test_optimizers_that_take_other_steps(ours: Any, theirs: str, node: Node, tmp_path: Path) -> None:
+    """They are not written, and read with a notice; the reason is that the first steps differ."""
+    generator = np.random.default_rng(1)
+    y, units, activation = targets("mean_squared_error", generator)
+    x = generator.normal(size=(12, 4)).astype(np.float32)
+    expected = node(
+        IN_NODE, optimizer=theirs, loss="meanSquaredError", units=units, activation=activation, folder=tmp_path / "m",
+        x=x, y=y, steps=STEPS,
+    )  # fmt: skip
+    loaded = read(tmp_path / "m" / "model.json")
+    assert any("takes other steps" in notice for notice in loaded.notices)
+    assert type(loaded.model.optimizer) is type(ours())
+    numbers = np.array(expected, float)  # of a centered RMSProp some are NaN, null in JSON
+    assert not np.allclose(losses_in_keras(loaded.model, x, y), numbers, rtol=2e-4)
+
+
+def test_names_go_there_and_back() -> None:
+    """What is written is read as the same settings."""
+    model, _, _ = made(keras.optimizers.Adam(0.02, beta_1=0.8), "kl_divergence")
+    config, notices = training_config(model)
+    assert notices == ()
+    assert config is not None
+    assert config["loss"] == "kullback_leibler_divergence"
+    arguments, more = compile_arguments(config)
+    assert more == ()
+    assert arguments["loss"] == "kl_divergence"
+    assert arguments["optimizer"].beta_1 == pytest.approx(0.8)
+    assert float(arguments["optimizer"].learning_rate) == pytest.approx(0.02)
+
+
+def mean_squared_error(wanted: Any, found: Any) -> Any:
+    """Somebody's own loss, that only has the name of one of Keras's."""
+    return keras.ops.sum(keras.ops.abs(wanted - found))
+
+
+class MeanSquaredError(keras.losses.MeanSquaredError):
+    """Likewise."""
+
+
+class Adam(keras.optimizers.Adam):
+    """Likewise an optimizer."""
+
+
+@pytest.mark.parametrize(
+    ("compiled", "part"),
+    [
+        ({"optimizer": "adam", "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True)}, "of logits"),
+        ({"optimizer": keras.optimizers.AdamW(), "loss": "mse"}, "the optimizer AdamW"),
+        ({"optimizer": keras.optimizers.Adam(clipnorm=1.0), "loss": "mse"}, "the optimizer Adam with its settings"),
+        ({"optimizer": keras.optimizers.Adam(amsgrad=True), "loss": "mse"}, "the optimizer Adam with its settings"),
+        ({"optimizer": keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.1, 5)), "loss": "mse"}, "SGD"),
+        ({"optimizer": keras.optimizers.Adadelta(), "loss": "mse"}, "the optimizer Adadelta"),
+        ({"optimizer": keras.optimizers.RMSprop(centered=True), "loss": "mse"}, "the optimizer RMSprop"),
+        ({"optimizer": "adam", "loss": keras.losses.Huber()}, "its loss"),
+        ({"optimizer": "adam", "loss": "cosine_similarity"}, "its loss"),
+        ({"optimizer": "adam", "loss": keras.losses.CategoricalCrossentropy(label_smoothing=0.1)}, "label smoothing"),
+        ({"optimizer": "adam", "loss": keras.losses.MeanSquaredError(reduction="sum")}, "its loss"),
+        ({"optimizer": "adam", "loss": keras.losses.SparseCategoricalCrossentropy(ignore_class=0)}, "its loss"),
+        ({"optimizer": "adam", "loss": mean_squared_error}, "its loss"),
+        ({"optimizer": "adam", "loss": MeanSquaredError()}, "its loss"),
+        ({"optimizer": Adam(), "loss": "mse"}, "the optimizer Adam"),
+    ],
+)  # fmt: skip
+def test_what_tensorflow_js_cannot_train_is_left_out(compiled: dict[str, Any], part: str) -> None:
+    """No wrong setting is written: the model goes without, and a notice says why."""
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
+    model.compile(**compiled)
+    config, notices = training_config(model)
+    assert config is None
+    assert part in notices[0]
+    assert training_config(keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])) == (None, ())
+
+
+def test_metrics(tmp_path: Path, node: Node) -> None:
+    """Those that TensorFlow.js has go along, others are named."""
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, "sigmoid")])
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy", "mae", keras.metrics.AUC(name="auc")])
+    notices = write(model, tmp_path).notices
+    assert notices == ("Without the metrics auc, which TensorFlow.js does not have.",)
+    found = node("const model = await load(given.file); return model.metricsNames;", file=tmp_path / "model.json")
+    assert found == ["loss", "acc", "mae"]
+    misleading = [keras.metrics.MeanAbsoluteError(name="accuracy"), keras.metrics.BinaryAccuracy(threshold=0.9)]
+    model.compile("adam", "binary_crossentropy", metrics=[*misleading, keras.metrics.MeanSquaredError(name="x")])
+    config, notices = training_config(model)
+    assert config is not None
+    assert config["metrics"] == ["mae", "mse"]
+    assert notices == ("Without the metrics binary_accuracy, which TensorFlow.js does not have.",)
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        ({"loss": "mean_squared_error"}, "must name one of SGD"),
+        ({"loss": "mean_squared_error", "optimizer_config": {"class_name": "Evil", "config": {}}}, "Got 'Evil'"),
+        ({"loss": "mean_squared_error", "optimizer_config": {"class_name": ["Adam"]}}, "must name one of"),
+        ({"loss": "evil", "optimizer_config": {"class_name": "Adam", "config": {}}}, "has the loss 'evil'"),
+        ({"loss": "cosine_proximity", "optimizer_config": {"class_name": "Adam", "config": {}}}, "'cosine_proximity'"),
+        ({"optimizer_config": {"class_name": "Adam", "config": {}}}, "names no loss"),
+        ({"loss": "hinge", "optimizer_config": {"class_name": "Adam", "config": {"beta1": "x"}}}, "number"),
+        ({"loss": "hinge", "optimizer_config": {"class_name": "Adam", "config": {"learningRate": True}}}, "number"),
+        ({"loss": "hinge", "optimizer_config": {"class_name": "SGD", "config": {"learningRate": -1}}}, "number"),
+    ],
+)  # fmt: skip
+def test_odd_settings_are_refused(training: dict[str, Any], message: str) -> None:
+    """They are a stranger's data like all of the file."""
+    with pytest.raises(FileError, match=message):
+        compile_arguments(training)
+
+
+def test_settings_that_do_not_fit_the_model(tmp_path: Path) -> None:
+    """A loss for an output that is not there is the file's fault, said in a sentence."""
+    written = to_tfjs(keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)]))
+    training = {"loss": {"nowhere": "mean_squared_error"}, "optimizer_config": {"class_name": "SGD", "config": {}}}
+    write_document(tmp_path, written.graph, written.weights, training=training)
+    with pytest.raises(FileError, match="training settings"):
+        read(tmp_path / "model.json")
