@@ -35,7 +35,7 @@ def claimed(classes: Iterable[str], cases: Iterable[str]) -> Iterator[str]:
     yield "| layer | compared |"
     yield "|---|---|"
     for name in sorted(classes):
-        yield f"| `{name}` | {', '.join(found[name])} |"
+        yield f"| `{name}` | {'; '.join(found[name])} |"
 
 
 def refused(reasons: Mapping[str, str]) -> Iterator[str]:

@@ -107,12 +107,21 @@ def schema_of(predictor: Predictor) -> dict[str, Any]:
 
 
 def add_tfjs(predictor: Predicts, directory: Path) -> str | None:
-    """Write the sub-directory `tfjs` of a run; where that is not possible return why, and leave none."""
+    """Write the sub-directory `tfjs` of a run; where that is not possible return why, and leave none.
+
+    A fault of the writer is said too: a search that took hours must not be lost for it.
+    """
     inside = directory / "tfjs"
     inside.mkdir()
     try:
         write_tfjs(predictor, inside)
+    except OSError:
+        raise
     except InputError as error:
-        shutil.rmtree(inside)
-        return str(error)
-    return None
+        why = str(error)
+    except Exception as error:
+        why = f"it could not be written, by a fault of fitwell's ({type(error).__name__}: {error}); please report it."
+    else:
+        return None
+    shutil.rmtree(inside)
+    return why

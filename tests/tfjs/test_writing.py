@@ -12,13 +12,13 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from fitwell.tfjs.document import write_document
 from tfjs_node import Node
 from tfjs_written import CASES, IMAGE, LINE, chain, data, graph, randomised
 
 import fitwell.keras.layers as own
 import keras
 from fitwell.errors import InputError
+from fitwell.tfjs.document import write_document
 from fitwell.tfjs.graph import Graph, Layer, Tensor
 from fitwell.tfjs.writing import REFUSED, WRITERS, Written, to_tfjs
 from keras import layers
