@@ -141,6 +141,8 @@ REFUSED: dict[str, str] = {
     "STFTSpectrogram": "TensorFlow.js has no spectra in layers: compute them in JavaScript.",
     "ReversibleEmbedding": "It shares one matrix between two uses; use an Embedding and a Dense layer.",
     "RandomCrop": "It crops at inference too, to a random place; use CenterCrop or Resizing.",
+    "MaxNumBoundingBoxes": "TensorFlow.js has no boxes in layers: cut them in JavaScript.",
+    "Pipeline": "It holds a list of layers for data; put them into the model one by one.",
     "AutoContrast": "TensorFlow.js cannot express it; do it in JavaScript.",
     "Solarization": "TensorFlow.js cannot express it; do it in JavaScript.",
     "Equalization": "TensorFlow.js cannot express it; do it in JavaScript.",
