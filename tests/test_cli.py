@@ -434,7 +434,7 @@ def test_depth_reaches_the_search(run: Run) -> None:
     assert answer.err == "fitwell: 'depth' must be 'search' or one of 'funnel', 'constant', 'rising'. Got 'spiral'.\n"
 
 
-QUICK_DIAGNOSIS = ("--hidden", "8", "--strengths", "4", "--epochs", "6", "--cv", "3", "--repeats", "1")
+QUICK_DIAGNOSIS = ("--hidden", "8", "--strengths", "3", "--epochs", "4", "--cv", "3", "--repeats", "1")
 
 
 @pytest.mark.usefixtures("table")

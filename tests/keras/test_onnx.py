@@ -12,9 +12,11 @@ import pytest
 
 import keras
 from fitwell.errors import InputError
+from fitwell.exporting import export
 from fitwell.keras import onnx
 from fitwell.keras.onnx import export_onnx
 from fitwell.keras.probing import probes
+from fitwell.prediction import ModelPredictor
 
 L = keras.layers
 runtime: Any = pytest.importorskip("onnxruntime", reason="onnxruntime is missing: pip install 'fitwell[onnx]'")
@@ -49,6 +51,20 @@ def test_onnxruntime_predicts_what_keras_does(make: Callable[[], Any], tmp_path:
         (found,) = session.run(None, dict(zip(places, inputs, strict=True)))
         expected = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_run_is_exported(tmp_path: Path) -> None:
+    """`fitwell.export` writes the model of a saved run; the file appears when it has been compared."""
+    model = dense()
+    (tmp_path / "run").mkdir()
+    ModelPredictor(model).write(tmp_path / "run")
+    assert export(tmp_path / "run", "onnx", tmp_path / "m.onnx") == ()
+    session = runtime.InferenceSession(str(tmp_path / "m.onnx"), providers=["CPUExecutionProvider"])
+    (rows,) = probes(model, 5)
+    (found,) = session.run(None, {session.get_inputs()[0].name: rows})
+    np.testing.assert_allclose(found, model.predict(rows, verbose=0), rtol=1e-5, atol=1e-6)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.onnx", "run"]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -135,13 +135,11 @@ def test_export_to_tfjs(run: Callable[..., Answer], tuned: Path, node: Node, pla
     assert sizes[0] == sizes[1] > sizes[2]
 
 
-def test_export_to_keras_and_onnx(run: Callable[..., Answer], tuned: Path, place: Path) -> None:
-    """The Keras file is the run's own; both say that they take encoded numbers."""
-    for to in ("keras", "onnx"):
-        answer = run("export", "run", "--to", to, "--out", f"model.{to}")
-        assert answer.status == 0, answer.err
-        assert "takes encoded numbers" in answer.err
-        assert (place / f"model.{to}").stat().st_size > 1000
+def test_export_to_keras(run: Callable[..., Answer], tuned: Path, place: Path) -> None:
+    """The Keras file is the run's own; a line says that it takes encoded numbers."""
+    answer = run("export", "run", "--to", "keras", "--out", "model.keras")
+    assert answer.status == 0, answer.err
+    assert "takes encoded numbers" in answer.err
     assert (place / "model.keras").read_bytes() == (tuned / "model.keras").read_bytes()
 
 
