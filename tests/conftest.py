@@ -54,6 +54,25 @@ def seed(request: pytest.FixtureRequest) -> int:
     return getattr(request, "param", 0)
 
 
+def set_random_seed() -> None:
+    """Seed Keras, and with it Python and NumPy."""
+    import keras  # once fitwell has said on which backend
+
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def seeded_module() -> None:
+    """Give what a file's fixtures build the same first weights in every run."""
+    set_random_seed()
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Give what a test builds the same first weights, whatever ran before it."""
+    set_random_seed()
+
+
 @pytest.fixture(autouse=True)
 def strict_ranks(request: pytest.FixtureRequest) -> Iterator[None]:
     """Allow no silent rank promotion in our own array code (Keras's layers rely on it)."""

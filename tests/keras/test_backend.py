@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fitwell.errors import InputError
-from fitwell.keras.backend import check_backend, import_keras
+from fitwell.keras.backend import check_backend, has_default_settings, import_keras, is_keras_own
 
 CLEAN = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
 ASKED = "Keras must run on JAX here, and KERAS_BACKEND is '{0}': set KERAS_BACKEND=jax, or unset it."
@@ -95,3 +95,18 @@ def test_on_jax_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "keras")
     with pytest.raises(InputError, match="KERAS_BACKEND is 'torch'"):
         check_backend()
+
+
+def test_what_is_keras_own() -> None:
+    """A subclass is not, whatever it is called, nor is an object with other settings one of the usual."""
+    keras = import_keras()
+
+    class MeanSquaredError(keras.losses.MeanSquaredError):
+        """Somebody's own."""
+
+    assert is_keras_own(keras.losses.MeanSquaredError())
+    assert has_default_settings(keras.losses.MeanSquaredError(name="mine"))
+    assert not is_keras_own(MeanSquaredError())
+    assert not has_default_settings(MeanSquaredError())
+    assert not has_default_settings(keras.losses.MeanSquaredError(reduction="sum"))
+    assert not has_default_settings(keras.metrics.MeanMetricWrapper(keras.losses.mean_squared_error))

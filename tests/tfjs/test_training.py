@@ -2,99 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from tfjs_node import Node
+from tfjs_training import IN_NODE, STEPS, TRAIN, losses_in_keras, made, saved, targets
 
 import keras
 from fitwell.errors import FileError
 from fitwell.tfjs.document import write_document
 from fitwell.tfjs.loading import read
-from fitwell.tfjs.saving import write
-from fitwell.tfjs.training import LOSSES, OPTIMIZERS, TO_KERAS, compile_arguments, training_config
+from fitwell.tfjs.training import LOSSES, TO_KERAS, compile_arguments, training_config
 from fitwell.tfjs.writing import to_tfjs
-
-STEPS = 5
-TRAIN = """
-const model = await load(given.file);
-const losses = [];
-for (let step = 0; step < given.steps; step++) losses.push([].concat(await model.trainOnBatch(given.x, given.y))[0]);
-return losses;
-"""
-ONES: dict[str, Callable[[], Any]] = {
-    "SGD": lambda: keras.optimizers.SGD(0.05),
-    "Momentum": lambda: keras.optimizers.SGD(0.02, momentum=0.8),
-    "Momentum: Nesterov": lambda: keras.optimizers.SGD(0.02, momentum=0.8, nesterov=True),
-    "Adam": lambda: keras.optimizers.Adam(0.02, beta_1=0.8, beta_2=0.99),
-    "Adamax": lambda: keras.optimizers.Adamax(0.02),
-    "RMSProp": lambda: keras.optimizers.RMSprop(0.01, rho=0.8, momentum=0.1),
-    "Adagrad": lambda: keras.optimizers.Adagrad(0.05),
-}
-
-
-def targets(loss: str, generator: np.random.Generator) -> tuple[np.ndarray, int, str]:
-    """Targets of 12 rows, the outputs that a loss wants, and their activation."""
-    if loss == "sparse_categorical_crossentropy":
-        return generator.integers(0, 3, (12, 1)).astype(np.float32), 3, "softmax"
-    if loss in ("categorical_crossentropy", "kl_divergence"):
-        return np.eye(3, dtype=np.float32)[generator.integers(0, 3, 12)], 3, "softmax"
-    if loss == "binary_crossentropy":
-        return generator.integers(0, 2, (12, 1)).astype(np.float32), 1, "sigmoid"
-    if "hinge" in loss:
-        values = generator.integers(0, 2, (12, 2)).astype(np.float32)
-        return (values if loss == "categorical_hinge" else 2 * values - 1), 2, "linear"
-    return generator.uniform(0.5, 2, (12, 2)).astype(np.float32), 2, "softplus"
-
-
-def made(optimizer: Any, loss: str, penalty: float = 0.01) -> tuple[Any, np.ndarray, np.ndarray]:
-    """A compiled model with a penalty, and rows for it."""
-    keras.utils.set_random_seed(3)
-    generator = np.random.default_rng(len(loss))
-    y, units, activation = targets(loss, generator)
-    model = keras.Sequential(
-        [
-            keras.Input((4,)),
-            keras.layers.Dense(5, "tanh", kernel_regularizer=keras.regularizers.L2(penalty)),
-            keras.layers.Dense(units, activation),
-        ]
-    )
-    model.compile(optimizer, loss)
-    return model, generator.normal(size=(12, 4)).astype(np.float32), y
-
-
-def losses_in_keras(model: Any, x: np.ndarray, y: np.ndarray) -> list[float]:
-    """Loss of the batch before each of some steps on it, the penalty with it."""
-    losses = []
-    for _ in range(STEPS):
-        model.reset_metrics()
-        losses.append(float(model.train_on_batch(x, y, return_dict=True)["loss"]))
-    return losses
-
-
-def saved(model: Any, folder: Path) -> Path:
-    """Write a model with its training settings."""
-    folder.mkdir()
-    notices = write(model, folder).notices
-    assert notices == ()
-    return folder / "model.json"
-
-
-@pytest.mark.parametrize("name", ONES)
-def test_training_goes_on_with_every_optimizer(name: str, node: Node, tmp_path: Path) -> None:
-    """TensorFlow.js takes the same steps as Keras; break: with another step size it does not."""
-    model, x, y = made(ONES[name](), "mean_squared_error")
-    found = node(TRAIN, file=saved(model, tmp_path / "m"), x=x, y=y, steps=STEPS)
-    other, _, _ = made(ONES[name](), "mean_squared_error")
-    other.optimizer.learning_rate = 0.1 * float(other.optimizer.learning_rate)
-    expected = losses_in_keras(model, x, y)
-    np.testing.assert_allclose(found, expected, rtol=2e-4)
-    assert not np.allclose(losses_in_keras(other, x, y), expected, rtol=2e-4)
-    assert name.split(":")[0] in OPTIMIZERS
-
 
 KERAS_LOSSES = [TO_KERAS.get(loss, loss) for loss in LOSSES if TO_KERAS.get(loss, loss)]
 
@@ -105,19 +26,6 @@ def test_training_goes_on_with_every_loss(loss: str, node: Node, tmp_path: Path)
     model, x, y = made(keras.optimizers.SGD(0.05), loss)
     found = node(TRAIN, file=saved(model, tmp_path / "m"), x=x, y=y, steps=STEPS)
     np.testing.assert_allclose(found, losses_in_keras(model, x, y), rtol=2e-4)
-
-
-IN_NODE = """
-const model = tf.sequential({layers: [
-  tf.layers.dense({units: 5, inputShape: [4], activation: 'tanh', kernelRegularizer: tf.regularizers.l2({l2: 0.01})}),
-  tf.layers.dense({units: given.units, activation: given.activation})]});
-const optimizer = (new Function('tf', 'return ' + given.optimizer))(tf);
-model.compile({optimizer, loss: given.loss, metrics: ['accuracy', 'mse']});
-await save(model, given.folder, {includeOptimizer: true});
-const losses = [];
-for (let step = 0; step < given.steps; step++) losses.push([].concat(await model.trainOnBatch(given.x, given.y))[0]);
-return losses;
-"""
 
 
 @pytest.mark.parametrize(
@@ -146,34 +54,10 @@ def test_a_model_compiled_in_node_goes_on_in_keras(optimizer: str, loss: str, no
     np.testing.assert_allclose(losses_in_keras(loaded.model, x, y), expected, rtol=2e-4)
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs"),
-    [
-        (lambda: keras.optimizers.Adadelta(1.0), "tf.train.adadelta(1.0)"),
-        (lambda: keras.optimizers.RMSprop(0.01, rho=0.9, centered=True), "tf.train.rmsprop(0.01, 0.9, 0, 1e-7, true)"),
-    ],
-    ids=["adadelta", "centered"],
-)
-def test_optimizers_that_take_other_steps(ours: Any, theirs: str, node: Node, tmp_path: Path) -> None:
-    """They are not written, and read with a notice; the reason is that the first steps differ."""
-    generator = np.random.default_rng(1)
-    y, units, activation = targets("mean_squared_error", generator)
-    x = generator.normal(size=(12, 4)).astype(np.float32)
-    expected = node(
-        IN_NODE, optimizer=theirs, loss="meanSquaredError", units=units, activation=activation, folder=tmp_path / "m",
-        x=x, y=y, steps=STEPS,
-    )  # fmt: skip
-    loaded = read(tmp_path / "m" / "model.json")
-    assert any("takes other steps" in notice for notice in loaded.notices)
-    assert type(loaded.model.optimizer) is type(ours())
-    numbers = np.array(expected, float)  # of a centered RMSProp some are NaN, null in JSON
-    assert not np.allclose(losses_in_keras(loaded.model, x, y), numbers, rtol=2e-4)
-
-
 def test_names_go_there_and_back() -> None:
     """What is written is read as the same settings."""
     model, _, _ = made(keras.optimizers.Adam(0.02, beta_1=0.8), "kl_divergence")
-    config, notices = training_config(model)
+    config, notices = training_config(model, ["dense"])
     assert notices == ()
     assert config is not None
     assert config["loss"] == "kullback_leibler_divergence"
@@ -221,26 +105,10 @@ def test_what_tensorflow_js_cannot_train_is_left_out(compiled: dict[str, Any], p
     """No wrong setting is written: the model goes without, and a notice says why."""
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
     model.compile(**compiled)
-    config, notices = training_config(model)
+    config, notices = training_config(model, ["dense"])
     assert config is None
     assert part in notices[0]
-    assert training_config(keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])) == (None, ())
-
-
-def test_metrics(tmp_path: Path, node: Node) -> None:
-    """Those that TensorFlow.js has go along, others are named."""
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, "sigmoid")])
-    model.compile("adam", "binary_crossentropy", metrics=["accuracy", "mae", keras.metrics.AUC(name="auc")])
-    notices = write(model, tmp_path).notices
-    assert notices == ("Without the metrics auc, which TensorFlow.js does not have.",)
-    found = node("const model = await load(given.file); return model.metricsNames;", file=tmp_path / "model.json")
-    assert found == ["loss", "acc", "mae"]
-    misleading = [keras.metrics.MeanAbsoluteError(name="accuracy"), keras.metrics.BinaryAccuracy(threshold=0.9)]
-    model.compile("adam", "binary_crossentropy", metrics=[*misleading, keras.metrics.MeanSquaredError(name="x")])
-    config, notices = training_config(model)
-    assert config is not None
-    assert config["metrics"] == ["mae", "mse"]
-    assert notices == ("Without the metrics binary_accuracy, which TensorFlow.js does not have.",)
+    assert training_config(keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]), ["dense"]) == (None, ())
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fitwell.keras.backend import import_keras
+from fitwell.keras.backend import import_keras, is_keras_own
 from fitwell.keras.rebuilding import Graph, Layer, from_config, is_graph
 
 REGULARIZERS = {
@@ -216,7 +216,7 @@ def rate_argument(layer: Layer, inner: Layer) -> str | None:
     A layer of somebody's own is asked by making it anew with another rate.
     """
     config, rate = layer.get_config(), number(inner.rate)
-    if "dropout" in config and type(layer).__module__.startswith("keras."):
+    if "dropout" in config and is_keras_own(layer):
         return "dropout"
     place = next(i for i, part in enumerate(parts(layer)) if part is inner)
     for key, value in config.items():

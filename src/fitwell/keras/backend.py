@@ -32,6 +32,26 @@ def import_keras() -> Any:
     return keras
 
 
+def is_keras_own(made: Any) -> bool:
+    """Whether the class of an object is Keras's, and nobody's of the same name."""
+    return type(made).__module__.startswith("keras.")
+
+
+def has_default_settings(made: Any) -> bool:
+    """Whether an object is Keras's own, with the settings that it has when none are given."""
+    if not is_keras_own(made):
+        return False
+    try:
+        usual = type(made)()
+    except TypeError:  # it cannot be made without settings
+        return False
+    return _settings(made) == _settings(usual)
+
+
+def _settings(made: Any) -> dict[str, Any]:
+    return {key: value for key, value in made.get_config().items() if key not in ("name", "dtype")}
+
+
 def _check_asked() -> None:
     asked = os.environ.setdefault("KERAS_BACKEND", BACKEND)
     if asked != BACKEND:

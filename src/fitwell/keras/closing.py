@@ -12,7 +12,7 @@ import numpy as np
 from fitwell.engine.network import Variables
 from fitwell.keras import anatomy
 from fitwell.keras.anatomy import REGULARIZERS, is_dropout, kind, parts, walk
-from fitwell.keras.backend import import_keras
+from fitwell.keras.backend import import_keras, is_keras_own
 from fitwell.keras.compiled import compile_arguments
 from fitwell.keras.network import KerasNetwork, build_subclassed, finalize, plain
 from fitwell.keras.rebuilding import Layer, is_graph, rebuild
@@ -91,7 +91,7 @@ class _Writer:
         for key in _keys(config, "_regularizer"):
             _write(config, key, self.penalties.get(id(layer), {}).get(key))
         for key in ("dropout", "recurrent_dropout"):
-            if type(layer).__module__.startswith("keras."):  # what others mean by it is not known
+            if is_keras_own(layer):  # what others mean by it is not known
                 _write(config, key, 0.0)
         for inner in parts(layer):
             if inner is not layer and id(inner) in self.rates:

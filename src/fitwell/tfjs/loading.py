@@ -74,7 +74,7 @@ def read(path: Path) -> Loaded:
     notices = (*document.notices, *built.notices)
     model = built.model
     if document.training is not None:
-        arguments, more = compile_arguments(document.training)
+        arguments, more = compile_arguments(document.training, len(model.outputs))
         notices += more
         _check_losses(path, model, arguments["loss"])
         try:

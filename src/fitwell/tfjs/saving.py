@@ -11,6 +11,7 @@ import numpy as np
 
 from fitwell.directories import fresh_directory
 from fitwell.errors import FileError, InputError
+from fitwell.keras.backend import import_keras
 from fitwell.keras.probing import probes
 from fitwell.tfjs.document import read_document, write_document
 from fitwell.tfjs.loading import METADATA
@@ -100,7 +101,7 @@ def write(
     if quantize is not None and quantize not in QUANTIZED:
         raise InputError(f"'quantize' must be one of {', '.join(QUANTIZED)}. Got {quantize!r}.")
     written = to_tfjs(model)
-    training, untold = training_config(model)
+    training, untold = training_config(model, [tensor.layer for tensor in written.graph.outputs])
     kept = dict(metadata or getattr(model, METADATA, {}) or {})
     if written.names:
         kept["kerasNames"] = dict(written.names)
@@ -125,4 +126,4 @@ def _change(model: Any, directory: Path) -> float:
 
 def _outputs(model: Any, inputs: list[np.ndarray]) -> list[np.ndarray]:
     found = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
-    return [np.asarray(output, float) for output in (found if isinstance(found, list) else [found])]
+    return [np.asarray(output, float) for output in import_keras().tree.flatten(found)]

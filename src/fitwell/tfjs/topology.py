@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-import re
-from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from fitwell.errors import FileError, InputError
 from fitwell.tfjs.graph import Graph, Layer, Tensor
+from fitwell.tfjs.soundness import checked
+from fitwell.tfjs.spelling import snake_case
 
 MODELS = ("Model", "Functional", "Sequential")
 MOST_LAYERS = 20_000
 MOST_NESTED = 32
 """Models within models."""
 
-MOST_OUTPUTS = 64
-"""Of a layer that does not say how many it has."""
-
 MOST_NUMBERS = 2**31
 """Of one row of an input."""
 
 GRAPH_MODEL = "It is a graph model, which has no layers: save it by model.save() of a model of tf.layers."
-STATES = {"SimpleRNN": 1, "GRU": 1, "LSTM": 2, "ConvLSTM2D": 2}
-"""States that a layer returns behind its output, if its config says so."""
-
 VERSION = "tfjs-layers 4.22.0"
 """As which TensorFlow.js reads what is written."""
 
 HARMLESS = (None, False, {}, [])
 """Values of a call's further arguments that change nothing at inference."""
-
-KEPT = ("name", "class_name", "backend")
-"""Keys whose texts are names, not settings."""
-
-_Key = TypeVar("_Key", bound=Hashable)
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_SETTING = re.compile(r"[a-z][a-z0-9]*(?:[A-Z][a-z0-9]*)+")
 
 
 def parse_topology(topology: Any) -> Graph:
@@ -82,7 +68,7 @@ def _sequential(config: Any, depth: int) -> Graph:
     for layer in layers[1:]:
         chain.append(replace(layer, calls=((Tensor(chain[-1].name),),)))
     graph = Graph(name, tuple(chain), (Tensor(chain[0].name),), (Tensor(chain[-1].name),), sequential=True)
-    return _checked(graph, FileError)
+    return checked(graph, FileError)
 
 
 def _made_up_input(layers: Sequence[Layer], model: str) -> Layer:
@@ -115,7 +101,7 @@ def _functional(config: Mapping[str, Any], depth: int) -> Graph:
             calls = calls or ((),)
         called.append(replace(layer, calls=calls))
     inputs, outputs = (_ends(config, key, known) for key in ("input_layers", "output_layers"))
-    return _checked(Graph(name, tuple(called), inputs, outputs), FileError)
+    return checked(Graph(name, tuple(called), inputs, outputs), FileError)
 
 
 def _layer(entry: Mapping[str, Any], depth: int) -> Layer:
@@ -204,136 +190,6 @@ def _check_arguments(arguments: Any, where: str) -> None:
             raise FileError(f"{where} has the argument {str(key)[:50]!r}, which is not read: {str(value)[:100]!r}.")
 
 
-def _checked(graph: Graph, error: type[Exception]) -> Graph:
-    """Return a graph in order, or raise an error: TensorFlow.js loads for ever what refers to something missing."""
-    _check_layers(graph, error)
-    known = {layer.name: layer for layer in graph.layers}
-    for layer in graph.layers:
-        for tensor in itertools.chain.from_iterable(layer.calls):
-            _check_tensor(tensor, known, f"A call of '{layer.name}'", error)
-    for tensor in (*graph.inputs, *graph.outputs):
-        _check_tensor(tensor, known, f"An input or output of '{graph.name}'", error)
-    order = _in_order(graph, error)
-    return replace(graph, layers=tuple(known[name] for name in order))
-
-
-def _check_layers(graph: Graph, error: type[Exception]) -> None:
-    names = Counter(layer.name for layer in graph.layers)
-    if len(names) < len(graph.layers):
-        raise error(f"Two layers of '{graph.name}' are called '{names.most_common(1)[0][0]}'.")
-    if not graph.inputs or not graph.outputs:
-        raise error(f"The model '{graph.name}' must have inputs and outputs.")
-    inputs = [layer.name for layer in graph.layers if layer.class_name == "InputLayer"]
-    if sorted(inputs) != sorted(tensor.layer for tensor in graph.inputs):
-        named = ", ".join(tensor.layer for tensor in graph.inputs)[:200]
-        raise error(
-            f"The inputs of '{graph.name}' must be its input layers, each once. Got {named}, and its input layers are"
-            f" {', '.join(inputs)[:200] or 'none'}."
-        )
-    for layer in graph.layers:
-        takes = {len(call) for call in layer.calls}
-        if layer.class_name == "InputLayer":
-            if layer.calls != ((),):
-                raise error(f"The input layer '{layer.name}' takes tensors, and an input has none to take.")
-        elif 0 in takes:
-            raise error(f"The layer '{layer.name}' of '{graph.name}' is called with no tensors.")
-        elif layer.graph is not None and takes - {len(layer.graph.inputs)}:
-            raise error(f"The model '{layer.name}' has {len(layer.graph.inputs)} inputs, and is called with others.")
-    if graph.sequential:
-        _check_chain(graph, error)
-
-
-def _check_chain(graph: Graph, error: type[Exception]) -> None:
-    before = graph.layers[0]
-    for layer in graph.layers[1:]:
-        if layer.calls != ((Tensor(before.name),),):
-            raise error(f"The layer '{layer.name}' of the Sequential '{graph.name}' must take the one before it only.")
-        before = layer
-    if graph.inputs != (Tensor(graph.layers[0].name),) or graph.outputs != (Tensor(before.name),):
-        raise error(f"The Sequential '{graph.name}' must begin with its input and end with its output.")
-    for layer in graph.layers:
-        if (_outputs(layer) or 1) > 1:
-            raise error(f"The layer '{layer.name}' of the Sequential '{graph.name}' has several outputs.")
-
-
-def _check_tensor(tensor: Tensor, known: Mapping[str, Layer], where: str, error: type[Exception]) -> None:
-    layer = known.get(tensor.layer)
-    if layer is None:
-        raise error(f"{where} refers to the layer '{tensor.layer[:100]}', which is not in the model.")
-    if not 0 <= tensor.call < len(layer.calls):
-        raise error(
-            f"{where} refers to call {tensor.call} (counted from 0) of '{layer.name}', which has {len(layer.calls)}."
-        )
-    outputs = _outputs(layer)
-    if not 0 <= tensor.output < (MOST_OUTPUTS if outputs is None else outputs):
-        raise error(
-            f"{where} refers to output {tensor.output} (counted from 0) of '{layer.name}', which has {outputs}."
-        )
-
-
-def _outputs(layer: Layer) -> int | None:
-    """Return how many outputs a layer has, or None where only building it would tell."""
-    if layer.graph is not None:
-        return len(layer.graph.outputs)
-    if layer.class_name in STATES:
-        return 1 + STATES[layer.class_name] * bool(layer.config.get("return_state"))
-    if layer.class_name == "Bidirectional":
-        return None
-    return None if layer.class_name == "RNN" and layer.config.get("return_state") else 1
-
-
-def _in_order(graph: Graph, error: type[Exception]) -> list[str]:
-    """Return the layers' names, every one behind those that it takes tensors of; the given order where it is one.
-
-    Of layers that are called again with what came of them, such an order is not possible: then every one is behind
-    those that its first call takes tensors of.
-    """
-    calls = {
-        (layer.name, number): [(tensor.layer, tensor.call) for tensor in call]
-        for layer in graph.layers
-        for number, call in enumerate(layer.calls)
-    }
-    steps = _sorted(calls)
-    if steps is None:
-        raise error(f"The model '{graph.name}' has a cycle: a layer waits for its own output.")
-    layers = {layer.name: [tensor.layer for call in layer.calls for tensor in call] for layer in graph.layers}
-    order = _sorted(layers)
-    return list(dict.fromkeys([name for name, _ in steps] + list(layers))) if order is None else order
-
-
-def _sorted(needs: Mapping[_Key, Sequence[_Key]]) -> list[_Key] | None:
-    """Return keys behind what they need, None if that is not possible; no recursion, for chains are long."""
-    order: dict[_Key, None] = {}
-    for start in needs:
-        path = [] if start in order else [(start, iter(needs[start]))]
-        open_ = {start}
-        while path:
-            key, rest = path[-1]
-            following = next((other for other in rest if other not in order), None)
-            if following is None:
-                order[key] = None
-                open_.discard(key)
-                path.pop()
-            elif following in open_:
-                return None
-            else:
-                open_.add(following)
-                path.append((following, iter(needs[following])))
-    return list(order)
-
-
-def snake_case(value: Any, key: str = "") -> Any:
-    """Return settings with keys, and texts that are settings, in the spelling of files."""
-    if isinstance(value, dict):
-        spelled = {_CAMEL.sub("_", str(k)).lower(): item for k, item in value.items()}
-        return {k: snake_case(item, k) for k, item in spelled.items()}
-    if isinstance(value, list):
-        return [snake_case(item, key) for item in value]
-    if isinstance(value, str) and key not in KEPT and _SETTING.fullmatch(value):
-        return _CAMEL.sub("_", value).lower()
-    return value
-
-
 def write_topology(graph: Graph) -> dict[str, Any]:
     """Return a graph as TensorFlow.js writes topologies.
 
@@ -346,7 +202,7 @@ def write_topology(graph: Graph) -> dict[str, Any]:
 
 
 def _written(graph: Graph) -> dict[str, Any]:
-    graph = _checked(graph, InputError)
+    graph = checked(graph, InputError)
     if graph.sequential:
         layers = [_entry(layer) for layer in graph.layers]
         return {"class_name": "Sequential", "config": {"name": graph.name, "layers": layers}}

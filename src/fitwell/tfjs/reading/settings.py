@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from fitwell.errors import FileError
 from fitwell.keras.backend import import_keras
+from fitwell.tfjs.spelling import snake
 
 MOST = 2**31
 """Of units, filters, lengths: more is no model."""
@@ -229,12 +229,12 @@ class Settings:
         value = self._value(name, default)
         if isinstance(value, dict):
             value = value.get("class_name")
-        snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", value).lower() if isinstance(value, str) else ""
-        if snake in also:
-            return snake
-        if snake not in ACTIVATIONS:
+        spelled = snake(value) if isinstance(value, str) else ""
+        if spelled in also:
+            return spelled
+        if spelled not in ACTIVATIONS:
             raise self.refuse(f"has the activation {_shown(value)}, and only {', '.join(ACTIVATIONS)} are read there.")
-        return ACTIVATIONS[snake]
+        return ACTIVATIONS[spelled]
 
     def regularizer(self, name: str, stretch: float = 1.0) -> Any:
         """Return Keras's regularizer, or None; of a weight that is stretched, one that gives the same penalty."""

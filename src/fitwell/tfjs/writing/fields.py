@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fitwell.keras.backend import import_keras
+from fitwell.keras.backend import import_keras, is_keras_own
 from fitwell.tfjs.writing.sheet import Call
 
 VARIANCE_SCALING = {"VarianceScaling", "GlorotUniform", "GlorotNormal", "HeUniform", "HeNormal", "LecunUniform",
@@ -59,7 +59,7 @@ def regularizer(call: Call, given: Any) -> dict[str, Any] | None:
 def initializer(given: Any) -> dict[str, Any] | None:
     """Return an initializer that TensorFlow.js has, else None: all weights are in the file, so none is needed."""
     name = type(given).__name__
-    if not type(given).__module__.startswith("keras."):
+    if not is_keras_own(given):
         return None
     config = given.get_config()
     if name in VARIANCE_SCALING:

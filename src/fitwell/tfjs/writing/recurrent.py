@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fitwell.keras.backend import import_keras
+from fitwell.keras.backend import import_keras, is_keras_own
 from fitwell.tfjs.graph import Tensor
 from fitwell.tfjs.writing import activations
 from fitwell.tfjs.writing.fields import weight_fields
@@ -58,7 +58,7 @@ def rnn(call: Call, inputs: list[Value]) -> Any:
     cells = layer.cell.cells if stacked else [layer.cell]
     made, weights = [], {}
     for number, cell in enumerate(cells):
-        kind = CELLS.get(type(cell).__name__) if type(cell).__module__.startswith("keras.") else None
+        kind = CELLS.get(type(cell).__name__) if is_keras_own(cell) else None
         if kind is None:
             call.refuse(f"its cell {type(cell).__name__} is none of Keras's SimpleRNNCell, LSTMCell and GRUCell.")
         config, own = settings(call, cell, kind)
