@@ -466,6 +466,20 @@ def test_bates_keeps_the_error_within_its_bounds(seed: int) -> None:
     assert 1 < own < np.sqrt(5)
 
 
+def test_groups_count_once_in_nested_cross_validation(seed: int) -> None:
+    """Every row twice, as groups of two: the intervals of the rows once. Taken for rows they are others."""
+    inner, outer, fold = nested_losses(np.random.default_rng(seed), 1, 5, 40)
+    groups = np.repeat(np.arange(40), 2)
+    twice = inner.repeat(2, axis=2), outer.repeat(2, axis=1), fold.repeat(2, axis=1)
+    for once, grouped, apart in [
+        (nested(outer[0]), nested(twice[1][0], groups=groups), nested(twice[1][0])),
+        (bates(inner, outer, fold), bates(*twice, groups=groups), bates(*twice)),
+    ]:
+        assert (grouped.low, grouped.high) == pytest.approx((once.low, once.high), rel=1e-12)
+        assert abs(apart.high - once.high) > 0.1 * (once.high - once.low)
+    assert bates(*twice, groups=np.repeat(fold[0], 2)).high < np.inf  # a group to a fold: nothing is known of it
+
+
 def test_bates_of_equal_losses_is_a_point() -> None:
     """All losses the same: that loss, for certain."""
     inner, outer, fold = nested_losses(np.random.default_rng(0), 2, 4, 12)

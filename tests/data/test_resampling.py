@@ -89,6 +89,21 @@ def test_three_classes_keep_their_shares() -> None:
     assert worst(stratified=False) > 2
 
 
+def test_groups_are_drawn_whole() -> None:
+    """But for the last of them, which is cut; without groups rows of most are drawn."""
+    groups = np.arange(60) % 12
+    made = folds(np.arange(60) % 2, "classification", cv=3, groups=groups)
+    assert made.groups is not None
+    half = with_fewer_rows(made, [0.5], np.arange(60) % 2, 0)
+    for train, rows in zip(half.train, made.train, strict=True):
+        sizes = np.bincount(groups[train])
+        assert len(train) == round(len(rows) / 2)
+        assert np.sum((sizes > 0) & (sizes < 5)) <= 1
+    alone = with_fewer_rows(replace(made, groups=None), [0.5], None, 0)
+    assert np.sum(np.bincount(groups[alone.train[0]]) % 5 > 0) > 1
+    assert nested(made).groups is made.groups
+
+
 def test_the_seed_says_which_rows() -> None:
     """The same seed draws the same rows, another seed others, and every row set its own."""
     one, again, other = (by_share(SETS, (0.5,), seed=seed)[0] for seed in (0, 0, 1))

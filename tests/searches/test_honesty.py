@@ -163,6 +163,18 @@ STRENGTHS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.parametrize("method", ["bbc", "nested", "bates"])
+def test_rows_of_a_group_are_no_news(dense: DenseOnTable, search: Any, method: str) -> None:
+    """With groups the interval is another, and with each row a group of its own the same as without."""
+    sets = dense.row_sets
+    alone, own, few = (
+        score(dense.on(replace(sets, groups=groups)), search, honest=method)
+        for groups in (None, np.arange(sets.n_rows), np.arange(sets.n_rows) // 10)
+    )
+    assert own.interval.low == pytest.approx(alone.interval.low, rel=1e-2)  # over repeats, means of roots differ
+    assert few.interval.high != pytest.approx(alone.interval.high, rel=1e-2)
+
+
 @settings(max_examples=60)
 @given(SURFACES, STRENGTHS, st.sampled_from(["1se", "confidence-set"]))
 def test_never_weaker_than_the_minimum(surface: np.ndarray, strengths: dict[str, np.ndarray], rule: str) -> None:

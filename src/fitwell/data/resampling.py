@@ -14,6 +14,7 @@ def with_fewer_rows(row_sets: RowSets, shares: Sequence[float], strata: np.ndarr
     """Keep a share of each row set's training rows, for every share; the held-out rows stay.
 
     The smaller sets are parts of the larger, drawn once for each row set; with `strata` every class keeps its share.
+    Where rows have groups, groups are drawn, as they would come with more data; only the last is cut.
 
     Parameters
     ----------
@@ -26,9 +27,13 @@ def with_fewer_rows(row_sets: RowSets, shares: Sequence[float], strata: np.ndarr
     -------
     len(shares) x R row sets: all of the first share, then all of the second, and so on.
     """
-    ordered = [_in_strata(train, strata, np.random.default_rng([seed, r])) for r, train in enumerate(row_sets.train)]
+    ordered = [
+        _ordered(train, strata, row_sets.groups, np.random.default_rng([seed, r]))
+        for r, train in enumerate(row_sets.train)
+    ]
     train = tuple(rows[: max(1, round(share * len(rows)))] for share in shares for rows in ordered)
-    return RowSets(train, row_sets.held_out * len(shares), row_sets.n_rows, row_sets.count)
+    held_out = row_sets.held_out * len(shares)
+    return RowSets(train, held_out, row_sets.n_rows, row_sets.count, row_sets.groups)
 
 
 def nested(row_sets: RowSets) -> RowSets:
@@ -55,7 +60,7 @@ def nested(row_sets: RowSets) -> RowSets:
         train += [row_sets.train[k] for k in repeat]
         train += [np.setdiff1d(row_sets.train[k], row_sets.held_out[j]).astype(np.int32) for k, j in pairs]
         held_out += [row_sets.held_out[k] for k in repeat] + [row_sets.held_out[j] for _, j in pairs]
-    return RowSets(tuple(train), tuple(held_out), row_sets.n_rows, folds * folds)
+    return RowSets(tuple(train), tuple(held_out), row_sets.n_rows, folds * folds, row_sets.groups)
 
 
 def _check_folds(row_sets: RowSets, repeat: range) -> None:
@@ -74,9 +79,14 @@ def inner_number(folds: int, outer: int, held_out: int) -> int:
     return folds + outer * (folds - 1) + held_out - (held_out > outer)
 
 
-def _in_strata(rows: np.ndarray, strata: np.ndarray | None, generator: np.random.Generator) -> np.ndarray:
-    """Shuffle rows so that every beginning has all classes in their shares."""
+def _ordered(
+    rows: np.ndarray, strata: np.ndarray | None, groups: np.ndarray | None, generator: np.random.Generator
+) -> np.ndarray:
+    """Shuffle rows: group by group, or so that every beginning has all classes in their shares."""
     shuffled = generator.permutation(rows)
+    if groups is not None:
+        place = generator.permutation(groups.max() + 1)[groups[shuffled]]
+        return shuffled[np.argsort(place, kind="stable")]
     if strata is None:
         return shuffled
     place = np.zeros(len(rows))

@@ -32,12 +32,15 @@ class RowSets:
         Rows of the table; every index is below it.
     folds_per_repeat : int
         K: row sets that make up one repeat, 0 when they are not repeats of one another.
+    groups : int [n_rows] or None
+        Rows of one group belong together: what is drawn from them is drawn by groups. None: each row stands alone.
     """
 
     train: tuple[Rows, ...]
     held_out: tuple[Rows, ...]
     n_rows: int
     folds_per_repeat: int = 0
+    groups: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         """Refuse row sets that leak or cannot train."""
@@ -184,7 +187,7 @@ def _folds(
     if not _is_count(cv):
         if repeats != 1 or time is not None:
             raise InputError("Repeats and a time column need a number of folds as 'cv'; a splitter decides itself.")
-        return from_splitter(cv, n, target=target_values, groups=groups)
+        return replace(from_splitter(cv, n, target=target_values, groups=groups), groups=groups)
     _check_counts(cv, repeats, n)
     if time is not None:
         return _time_folds(moments_of(time, n), cv, repeats)
@@ -225,6 +228,7 @@ def _group_folds(target: NDArray[Any], groups: NDArray[Any], splitters: Sequence
         tuple(rows for part in parts for rows in part.train),
         tuple(rows for part in parts for rows in part.held_out),
         len(target),
+        groups=groups,
     )
     if not joined.n_held_out.all():
         raise InputError(f"{count} groups cannot be dealt to {cv} folds without an empty one: use fewer folds.")

@@ -59,7 +59,13 @@ def honest_score(options: Options, problem: Problem, histories: Histories, candi
 
 def _corrected(rule: str, problem: Problem, histories: Histories, candidates: Candidates) -> Score:
     row_sets = problem.row_sets
-    score = partial(bbc_score, name=problem.loss_name, level=LEVEL, test_to_train=row_sets.test_to_train)
+    score = partial(
+        bbc_score,
+        name=problem.loss_name,
+        level=LEVEL,
+        test_to_train=row_sets.test_to_train,
+        groups=row_sets.groups,
+    )
     if rule == "min" and histories.row_losses is not None:
         return score(row_surface(histories.row_losses, row_sets.held_out, row_sets.n_rows))
     surface = np.where(np.isfinite(histories.best_loss), histories.row_loss.T, np.inf)
@@ -102,10 +108,11 @@ def _nested(method: str, rule: str, problem: Problem, candidates: Candidates, se
     ordinary = surface[[t * folds * folds + k for t in range(repeats) for k in range(folds)]]
     g, e = _choice(rule, ordinary, candidates, folds)
     known = ~np.isnan(outer).any(axis=0)
+    groups = None if row_sets.groups is None else row_sets.groups[known]
     if method == "nested":
-        interval = statistics.nested(outer[:, known].mean(axis=0), level=LEVEL)
+        interval = statistics.nested(outer[:, known].mean(axis=0), level=LEVEL, groups=groups)
     else:
-        interval = statistics.bates(inner[:, :, known], outer[:, known], fold[:, known], LEVEL)
+        interval = statistics.bates(inner[:, :, known], outer[:, known], fold[:, known], level=LEVEL, groups=groups)
     return Score(problem.loss_name, method, float(ordinary[:, g, e].mean()), interval)
 
 

@@ -77,8 +77,10 @@ def training_config(model: Any, outputs: Sequence[str]) -> tuple[dict[str, Any] 
     if why is not None:
         return None, (f"Without training settings: TensorFlow.js does not have {why}; compile the model there.",)
     metrics, left_out = written_metrics(config.get("metrics"), keys, outputs)
-    notices = (f"Without the metrics {', '.join(left_out)}, which a TensorFlow.js model cannot keep.",) if left_out else ()
-    return {"optimizer_config": optimizer, "loss": loss, "metrics": metrics}, notices
+    found = {"optimizer_config": optimizer, "loss": loss, "metrics": metrics}
+    if not left_out:
+        return found, ()
+    return found, (f"Without the metrics {', '.join(left_out)}, which a TensorFlow.js model cannot keep.",)
 
 
 def _loss(name: Any) -> str:
