@@ -112,6 +112,10 @@ def _nested(first: Any, second: Any) -> Any:
     return deep(inner(first)), layers.Subtract()([inner(first), inner(second)])
 
 
+def _inside(dtype: str, layer: Any) -> keras.Model:
+    return keras.Sequential([keras.Input((4,), dtype=dtype), layer], name="inside")
+
+
 def _arithmetic(first: Any, second: Any) -> Any:
     ops = keras.ops
     mixed = (first * 2 + 1) / 3 - second + ops.square(first) * second
@@ -198,6 +202,25 @@ CASES: dict[str, Callable[[], keras.Model]] = {
     "Conv2D: groups": chain((6, 6, 4), _layer("Conv2D", 6, 3, groups=2)),
     "Conv2D: channels first": chain((3, 6, 7), _layer("Conv2D", 4, 3, padding="same", **FIRST)),
     "Conv2D: any size": chain((None, None, 3), _layer("Conv2D", 4, 3), _layer("GlobalAveragePooling2D")),
+    "Conv1D: causal, softmax": chain(LINE, _layer("Conv1D", 4, 3, padding="causal", activation="softmax")),
+    **{
+        f"{name}: channels first, softmax": chain(shape, _layer(name, *sizes, activation="softmax", **FIRST))
+        for name, shape, sizes in (
+            ("Conv1D", (3, 8), (4, 3)),
+            ("Conv2D", (3, 6, 7), (4, 3)),
+            ("Conv3D", (2, 5, 4, 6), (3, 2)),
+            ("DepthwiseConv2D", (3, 6, 7), (3,)),
+            ("SeparableConv2D", (3, 6, 7), (4, 3)),
+            ("SeparableConv1D", (3, 8), (4, 3)),
+            ("Conv2DTranspose", (3, 6, 7), (4, 3)),
+        )
+    },
+    "Conv2D: channels first, a layer as activation": chain(
+        (3, 6, 7), lambda: layers.Conv2D(4, 3, activation=layers.PReLU(), **FIRST)
+    ),
+    "SeparableConv1D: a layer as activation": chain(
+        LINE, lambda: layers.SeparableConv1D(4, 3, activation=layers.Softmax(axis=-2))
+    ),
     "Conv3D: plain": chain(VOLUME, _layer("Conv3D", 3, (2, 3, 2), padding="same", strides=(1, 2, 1))),
     "Conv3D: dilation": chain(VOLUME, _layer("Conv3D", 3, 2, dilation_rate=(2, 1, 2))),
     "Conv1DTranspose: plain": chain(LINE, _layer("Conv1DTranspose", 4, 3, strides=2, activation="relu")),
@@ -212,6 +235,9 @@ CASES: dict[str, Callable[[], keras.Model]] = {
     ),
     "Conv2DTranspose: dilation": chain(IMAGE, _layer("Conv2DTranspose", 4, 3, padding="same", dilation_rate=2)),
     "Conv3DTranspose: plain": chain(VOLUME, _layer("Conv3DTranspose", 3, 2, strides=2)),
+    "Conv3DTranspose: strides longer than the kernel": chain(
+        VOLUME, _layer("Conv3DTranspose", 3, (1, 2, 3), strides=(2, 3, 1), padding="same")
+    ),
     "DepthwiseConv1D: plain": chain(LINE, _layer("DepthwiseConv1D", 3, depth_multiplier=2)),
     "DepthwiseConv1D: strides": chain(LINE, _layer("DepthwiseConv1D", 3, strides=2, padding="same")),
     "DepthwiseConv2D: plain": chain(IMAGE, _layer("DepthwiseConv2D", 3, depth_multiplier=2, activation="relu6")),
@@ -276,6 +302,7 @@ CASES: dict[str, Callable[[], keras.Model]] = {
         LINE, _layer("GRU", 3, activation="hard_sigmoid", recurrent_activation="hard_sigmoid", reset_after=False)
     ),
     "LSTM: mask": _masked(_layer("LSTM", 3, return_sequences=True), _layer("Dense", 4), _layer("LSTM", 2)),
+    "SpatialDropout1D: mask": _masked(_layer("SpatialDropout1D", 0.5), _layer("LSTM", 2)),
     "GRU: mask": _masked(_layer("GRU", 3, reset_after=False), _layer("Dense", 2)),
     "LSTM: states": graph(LINE, join=_states),
     "RNN: one cell": chain(LINE, lambda: layers.RNN(layers.GRUCell(3, reset_after=False), return_sequences=True)),
@@ -361,6 +388,9 @@ CASES: dict[str, Callable[[], keras.Model]] = {
     "EinsumDense: split": chain(
         (5, 4), _layer("EinsumDense", "...c,cde->...de", (2, 3), bias_axes="de", activation="relu")
     ),
+    "EinsumDense: split, softmax": chain(
+        (5, 4), _layer("EinsumDense", "abc,cde->abde", (None, 2, 3), activation="softmax")
+    ),
     "EinsumDense: join": chain((5, 2, 4), _layer("EinsumDense", "abcd,cde->abe", (None, 3))),
     "Discretization: bins": chain((4,), _layer("Discretization", bin_boundaries=[-1.0, 0.0, 0.5, 2.0])),
     "Discretization: one hot": chain(
@@ -377,6 +407,10 @@ CASES: dict[str, Callable[[], keras.Model]] = {
     "ActivityRegularization: left out": chain((4,), _layer("ActivityRegularization", 0.1), _layer("Dense", 2)),
     "shared: towers": graph((3,), (3,), join=_shared),
     "shared: twice in a row": graph((4,), join=_again),
+    "nested: integers": chain((4,), lambda: _inside("int32", layers.Dense(3)), dtype="int32"),
+    "nested: integers for an embedding": graph(
+        (4,), join=lambda x: _inside("int32", layers.Embedding(9, 3))(keras.ops.abs(x))
+    ),
     "nested: names twice": graph((4,), (4,), join=_nested),
     "outputs: input and twice": graph((4,), join=lambda x: [x, (y := layers.Dense(2)(x)), y]),
     "operations: arithmetic": graph((4,), (4,), join=_arithmetic),

@@ -158,6 +158,8 @@ MASKED = {
     " L.repeatVector({n: 5}), L.gru({units: 2}))",
     "begins with masked steps": "graph([[5, 4], [3]], (x, a) => L.gru({units: 3}).apply(L.masking().apply(x),"
     " {initialState: [a]}))",
+    "what the step before gave": "chain(L.embedding({inputDim: 5, outputDim: 3, maskZero: true, inputShape: [5]}),"
+    " L.bidirectional({layer: L.lstm({units: 3, returnSequences: true})}))",
     "not all have the same mask": "graph([[5, 4], [5, 4]], (x, y) => L.gru({units: 2}).apply("
     "L.concatenate().apply([L.masking().apply(x), y])))",
 }
@@ -367,6 +369,9 @@ HOSTILE: dict[str, tuple[str, dict[str, Any], tuple[int, ...]]] = {
     "cropped to nothing": ("Cropping2D", {"cropping": [[9, 9], [0, 0]]}, (5, 5, 2)),
     "a huge kernel": ("Conv2D", {"filters": 2, "kernel_size": [2**15, 2**15], "padding": "same"}, (5, 5, 2)),
     "many filters": ("Conv2D", {"filters": 2**30, "kernel_size": 3}, (5, 5, 2)),
+    "strides longer than a kernel": (
+        "Conv3DTranspose", {"filters": 2, "kernel_size": 1, "strides": 2, "padding": "same"}, (2, 2, 2, 1),
+    ),
     "a causal convolution": ("Conv1D", {"filters": 2, "kernel_size": 2, "padding": "causal"}, (5, 2)),
     "channels first in time": ("Conv1D", {"filters": 2, "kernel_size": 2, "data_format": "channels_first"}, (5, 2)),
     "a huge vocabulary": ("Embedding", {"input_dim": 2**30, "output_dim": 2**20}, (4,)),

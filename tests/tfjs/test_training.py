@@ -14,7 +14,7 @@ import keras
 from fitwell.errors import FileError
 from fitwell.tfjs.document import write_document
 from fitwell.tfjs.loading import read
-from fitwell.tfjs.training import LOSSES, TO_KERAS, compile_arguments, training_config
+from fitwell.tfjs.training import LOSSES, SIGNS, TO_KERAS, compile_arguments, training_config
 from fitwell.tfjs.writing import to_tfjs
 
 KERAS_LOSSES = [TO_KERAS.get(loss, loss) for loss in LOSSES if TO_KERAS.get(loss, loss)]
@@ -26,6 +26,15 @@ def test_training_goes_on_with_every_loss(loss: str, node: Node, tmp_path: Path)
     model, x, y = made(keras.optimizers.SGD(0.05), loss)
     found = node(TRAIN, file=saved(model, tmp_path / "m"), x=x, y=y, steps=STEPS)
     np.testing.assert_allclose(found, losses_in_keras(model, x, y), rtol=2e-4)
+
+
+@pytest.mark.parametrize("loss", SIGNS)
+def test_hinge_losses_of_other_targets_are_others(loss: str, node: Node, tmp_path: Path) -> None:
+    """Keras turns 0 and 1 into -1 and 1, and a notice says that TensorFlow.js does not."""
+    model, x, y = made(keras.optimizers.SGD(0.05), loss)
+    assert "targets -1 and 1" in training_config(model, ["dense"])[1][0]
+    found = node(TRAIN, file=saved(model, tmp_path / "m"), x=x, y=(y + 1) / 2, steps=1)
+    assert abs(found[0] - losses_in_keras(model, x, (y + 1) / 2)[0]) > 1e-3
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from fitwell.errors import InputError
 from fitwell.tfjs.document import write_document
 from fitwell.tfjs.graph import Graph, Layer, Tensor
 from fitwell.tfjs.writing import REFUSED, WRITERS, Written, to_tfjs
+from fitwell.tfjs.writing.sheet import as_float32
 from keras import layers
 
 PREDICT = """
@@ -39,6 +40,7 @@ TOLERANCE = 1e-5
 GROUPS = 12
 KEYS = sorted(CASES)
 NOT_ON_WASM = {
+    "Conv3DTranspose: strides longer than the kernel", "Conv3D: channels first, softmax",
     "Conv3DTranspose: plain", "MaxPooling3D: same", "MaxPooling3D: valid", "Conv3D: plain", "Conv3D: dilation",
     "AveragePooling3D: same", "AveragePooling3D: valid",
 }  # fmt: skip
@@ -307,6 +309,13 @@ REFUSALS: dict[str, tuple[Any, str]] = {
     "one axis": (chain((), lambda: layers.Identity()), "two axes or more"),
     "unknown size to crop": (chain((None, 3), lambda: layers.Cropping1D(1)), "crops only known sizes"),
     "einsum": (chain((4, 4), lambda: layers.EinsumDense("abc,bd->adc", (3, 4))), "equation"),
+    "softmax of a batch": (graph((4,), join=lambda x: keras.ops.softmax(x, axis=None)), "joins all rows"),
+    "rows of the batch": (graph((2, 3), join=lambda x: keras.ops.reshape(x, (-1, 3))), "batch must stay"),
+    "rows of the batch, any length": (graph((None, 3), join=lambda x: keras.ops.reshape(x, (-1, 3))), "batch must"),
+    "cut decimals": (
+        graph((4,), join=lambda x: keras.Sequential([keras.Input((4,), dtype="int32"), layers.Dense(2)])(x)),
+        "cuts off decimals"
+    ),
     "any size": (chain((None, None, 4), lambda: layers.GroupNormalization(2)), "known input size"),
 }  # fmt: skip
 
@@ -318,6 +327,14 @@ def test_what_cannot_be_equal_is_refused_in_one_sentence(name: str) -> None:
     with pytest.raises(InputError, match=sentence) as error:
         to_tfjs(make())
     assert "\n" not in str(error.value)
+
+
+def test_weights_beyond_float32_are_refused() -> None:
+    """They would be infinite in the file; the largest float32, and infinity itself, are left as they are."""
+    with pytest.raises(InputError, match=r"-1e\+60.*3\.4e38"):
+        as_float32(np.array([1.0, -1e60]))
+    largest = np.finfo(np.float32).max
+    assert as_float32(np.array([largest, -np.inf])).tolist() == [largest, -np.inf]
 
 
 def test_a_quantized_layer_is_refused() -> None:

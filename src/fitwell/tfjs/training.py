@@ -23,6 +23,9 @@ LOSSES = (
 TO_KERAS = {"kullback_leibler_divergence": "kl_divergence", "logcosh": "log_cosh", "cosine_proximity": None}
 """Losses with another name in Keras; None for one that is another there (its sign, and where it takes means)."""
 
+SIGNS = ("hinge", "squared_hinge")
+"""Losses of targets -1 and 1, into which Keras turns 0 and 1."""
+
 FROM_KERAS = {keras: ours for ours, keras in TO_KERAS.items() if keras}
 
 
@@ -77,10 +80,12 @@ def training_config(model: Any, outputs: Sequence[str]) -> tuple[dict[str, Any] 
     if why is not None:
         return None, (f"Without training settings: TensorFlow.js does not have {why}; compile the model there.",)
     metrics, left_out = written_metrics(config.get("metrics"), keys, outputs)
-    found = {"optimizer_config": optimizer, "loss": loss, "metrics": metrics}
-    if not left_out:
-        return found, ()
-    return found, (f"Without the metrics {', '.join(left_out)}, which a TensorFlow.js model cannot keep.",)
+    notices: tuple[str, ...] = ()
+    if left_out:
+        notices += (f"Without the metrics {', '.join(left_out)}, which a TensorFlow.js model cannot keep.",)
+    if any(name in SIGNS for name in _each(loss)):
+        notices += ("TensorFlow.js's hinge losses take targets -1 and 1; 0 and 1, which Keras takes too, they do not.",)
+    return {"optimizer_config": optimizer, "loss": loss, "metrics": metrics}, notices
 
 
 def _loss(name: Any) -> str:

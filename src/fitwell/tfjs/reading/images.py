@@ -39,6 +39,12 @@ def convolution(
             options["depth_multiplier"] = settings.whole("depth_multiplier", _multiplier(settings))
         if settings.is_regularizer("depthwise_constraint"):
             options["depthwise_regularizer"] = settings.regularizer("depthwise_constraint")
+        short = any(size < stride for size, stride in zip(options["kernel_size"], options["strides"], strict=True))
+        if short and settings.class_name == "Conv3DTranspose" and options["padding"] == "same":
+            raise settings.refuse(
+                "has strides longer than its kernel, of which TensorFlow.js gives the bias alone: use padding 'valid' "
+                "or a larger kernel."
+            )
         make = partial(getattr(keras_layers(), keras_name), **options)
         return with_activation(settings, make, name, (*kernels, *(("bias",) if use_bias else ())))
 

@@ -128,6 +128,11 @@ def _why_not(layer: Layer, sources: list[Tensor | None], rank: int) -> str | Non
             "takes states and a sequence with a mask: where a sequence begins with masked steps, Keras and "
             "TensorFlow.js give different outputs. Leave the mask out."
         )
+    if layer.class_name == "Bidirectional" and _hands_on(layer):
+        return (
+            "gives a sequence behind a mask: at masked steps Keras gives zero, and TensorFlow.js what the step before "
+            "gave. Leave the mask out."
+        )
     last = layer.config.get("axis") in (None, -1, rank - 1)
     if layer.class_name == "Concatenate" and last and len(set(sources)) > 1:
         return "joins sequences of which not all have the same mask, which Keras and TensorFlow.js do differently."

@@ -17,6 +17,9 @@ NAMES = {
 }  # fmt: skip
 """Functions of `keras.activations` that TensorFlow.js has, and what it calls them."""
 
+ALONG_AXES = ("log_softmax", "softmax")
+"""Those of them that look at more than one number."""
+
 INEXPRESSIBLE = {
     "exponential": "TensorFlow.js has no exponential",
     "glu": "it halves its input, which an activation of TensorFlow.js cannot",
@@ -43,6 +46,17 @@ def written(call: Call, activation: Any, make: Callable[[str], Value], part: str
     return apply(call, activation, make("linear"), part)
 
 
+def split(activation: Any, *, moved: bool) -> tuple[Any, Any]:
+    """Return what of an activation a layer may apply itself, and what must wait until its axes are back in place.
+
+    A softmax takes the last axis, and a layer such as PReLU has weights along axes: both would find others if axes are
+    `moved` around the layer.
+    """
+    name = keras_name(activation)
+    by_number = activation is None or (name in NAMES and name not in ALONG_AXES) or name in RECIPES
+    return (activation, None) if by_number or not moved else (None, activation)
+
+
 def own_name(activation: Any) -> str | None:
     """Return TensorFlow.js's name of an activation, None where it has none."""
     if activation is None:
@@ -60,6 +74,8 @@ def keras_name(activation: Any) -> str | None:
 def apply(call: Call, activation: Any, value: Value, part: str = "activation") -> Value:
     """Write an activation as layers of its own."""
     name = keras_name(activation)
+    if activation is None:
+        return value
     if name in NAMES:
         return call.activate(value, NAMES[name], part)
     if name in RECIPES:

@@ -191,10 +191,9 @@ def einsum_dense(call: Call, inputs: list[Value]) -> Value:
     fields = weight_fields(call, *(["kernel"] if bias is None else ["kernel", "bias"]))
     fields = {key: item for key, item in fields.items() if key.endswith("_regularizer")}
     matrix = kernel.reshape(-1, units)
-    made = activations.written(
-        call, layer.activation, lambda name: call.dense(flat, matrix, bias, "", activation=name, **fields)
-    )
-    return call.reshape(made, [*value.shape[1 : len(rest)], *sizes], "shape")
+    inner, outer = activations.split(layer.activation, moved=len(sizes) != 1)
+    made = activations.written(call, inner, lambda name: call.dense(flat, matrix, bias, "", activation=name, **fields))
+    return activations.apply(call, outer, call.reshape(made, [*value.shape[1 : len(rest)], *sizes], "shape"))
 
 
 def _equation(equation: str, rank: int) -> tuple[str, str, str]:

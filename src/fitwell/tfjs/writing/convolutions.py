@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,12 @@ from fitwell.tfjs.writing.spatial import LAST, as_line, as_plane, channels_last,
 def convolution(call: Call, inputs: list[Value]) -> Value:
     """Write `Conv1D`, `Conv2D` or `Conv3D`."""
     check_quantized(call)
-    return channels_last(call, inputs[0], lambda value: _convolution(call, value))
+    inner, outer = activations.split(call.layer.activation, moved=call.layer.data_format != LAST)
+    made = channels_last(call, inputs[0], lambda value: _convolution(call, value, inner))
+    return activations.apply(call, outer, made)
 
 
-def _convolution(call: Call, value: Value) -> Value:
+def _convolution(call: Call, value: Value, activation: Any) -> Value:
     layer = call.layer
     padding, dilation = layer.padding, list(layer.dilation_rate)
     if padding == "causal":
@@ -38,7 +40,7 @@ def _convolution(call: Call, value: Value) -> Value:
     sizes = _sizes(value, effective(layer.kernel_size, dilation), layer.strides, padding)
     shape = (value.shape[0], *sizes, int(layer.filters))
     return activations.written(
-        call, layer.activation,
+        call, activation,
         lambda name: call.add(
             f"Conv{layer.rank}D", value, weights=_weights(layer, kernel=kernel), shape=shape, activation=name, **config
         ),
@@ -73,19 +75,29 @@ def _blocks(kernel: np.ndarray, groups: int) -> np.ndarray:
 
 def depthwise(call: Call, inputs: list[Value]) -> Value:
     """Write `DepthwiseConv1D` or `DepthwiseConv2D`."""
-    return channels_last(call, inputs[0], lambda value: _on_plane(call, value, _depthwise))
+    return _on_planes(call, inputs[0], _depthwise)
 
 
 def separable(call: Call, inputs: list[Value]) -> Value:
     """Write `SeparableConv1D` or `SeparableConv2D`."""
-    return channels_last(call, inputs[0], lambda value: _on_plane(call, value, _separable))
+    return _on_planes(call, inputs[0], _separable)
 
 
-def _on_plane(call: Call, value: Value, write: Any) -> Value:
-    """Write a layer of sequences as one of images that are one wide."""
-    if call.layer.rank == 2:
-        return write(call, value)
-    return as_line(call, write(call, as_plane(call, value)))
+def _on_planes(call: Call, value: Value, write: Callable[[Call, Value, Any], Value]) -> Value:
+    """Write a layer with the channels last, one of sequences as one of images that are one wide.
+
+    `write` is given the activation that it may apply.
+    """
+    layer = call.layer
+    moved = layer.data_format != LAST or layer.rank == 1
+    inner, outer = activations.split(layer.activation, moved=moved)
+
+    def turned(value: Value) -> Value:
+        if layer.rank > 1:
+            return write(call, value, inner)
+        return as_line(call, write(call, as_plane(call, value), inner))
+
+    return activations.apply(call, outer, channels_last(call, value, turned))
 
 
 def _flat(layer: Any, sizes: Sequence[int], *, fill: int = 1) -> list[int]:
@@ -97,12 +109,12 @@ def _wide(layer: Any, kernel: Any) -> np.ndarray:
     return array[:, None] if layer.rank == 1 else array
 
 
-def _depthwise(call: Call, value: Value) -> Value:
+def _depthwise(call: Call, value: Value, activation: Any) -> Value:
     layer = call.layer
     fields = _bias_fields(call, "depthwise")
     _drop_depthwise(call, fields)
     return activations.written(
-        call, layer.activation,
+        call, activation,
         lambda name: _depthwise_part(call, value, layer.kernel, "", _weights(layer), activation=name, **fields),
     )  # fmt: skip
 
@@ -132,13 +144,13 @@ def _depthwise_part(
     )
 
 
-def _separable(call: Call, value: Value) -> Value:
+def _separable(call: Call, value: Value, activation: Any) -> Value:
     layer = call.layer
     fields = _bias_fields(call, "depthwise", "pointwise")
     _drop_depthwise(call, fields)
     plain = layer.rank == 2 and layer.depth_multiplier == 1 and max(layer.dilation_rate) == 1
     write = _separable_whole if plain else _separable_parts
-    return activations.written(call, layer.activation, lambda name: write(call, value, name, fields))
+    return activations.written(call, activation, lambda name: write(call, value, name, fields))
 
 
 def _separable_whole(call: Call, value: Value, activation: str, fields: dict[str, Any]) -> Value:
@@ -169,22 +181,24 @@ def _separable_parts(call: Call, value: Value, activation: str, fields: dict[str
 def transposed(call: Call, inputs: list[Value]) -> Value:
     """Write `Conv1DTranspose`, `Conv2DTranspose` or `Conv3DTranspose`."""
     layer = call.layer
-    if layer.rank == 3:
-        if layer.output_padding is not None or max(layer.dilation_rate) > 1:
-            call.refuse("TensorFlow.js's Conv3DTranspose has neither output_padding nor dilation; use neither.")
-        return channels_last(call, inputs[0], lambda value: _transposed(call, value))
-    return channels_last(call, inputs[0], lambda value: _on_plane(call, value, _transposed))
+    if layer.rank == 3 and (layer.output_padding is not None or max(layer.dilation_rate) > 1):
+        call.refuse("TensorFlow.js's Conv3DTranspose has neither output_padding nor dilation; use neither.")
+    return _on_planes(call, inputs[0], _transposed)
 
 
-def _transposed(call: Call, value: Value) -> Value:
+def _transposed(call: Call, value: Value, activation: Any) -> Value:
     layer = call.layer
     dilation = _flat(layer, layer.dilation_rate)
     if layer.output_padding is None and max(dilation) == 1:
         fields = _bias_fields(call, "kernel")
+        kernel = _wide(layer, layer.kernel)
+        if layer.rank == 3:
+            call.note("TensorFlow.js's wasm backend computes it wrongly; use webgl, webgpu or cpu.")
+            kernel = _at_least(call, kernel)
         return activations.written(
-            call, layer.activation,
+            call, activation,
             lambda name: _transposed_part(
-                call, value, _wide(layer, layer.kernel), layer.padding, _weights(layer), activation=name, **fields
+                call, value, kernel, layer.padding, _weights(layer), activation=name, **fields
             ),
         )  # fmt: skip
     kernel = spread(_wide(layer, layer.kernel), dilation)
@@ -194,13 +208,15 @@ def _transposed(call: Call, value: Value) -> Value:
     if layer.use_bias:
         call.note("its bias is written as a constant, which TensorFlow.js does not train.")
         cut = call.rescale(cut, 1, as_float32(layer.bias), "bias")
-    return activations.apply(call, layer.activation or _linear(), cut)
+    return activations.apply(call, activation, cut)
 
 
-def _linear() -> Any:
-    from fitwell.keras.backend import import_keras
-
-    return import_keras().activations.linear
+def _at_least(call: Call, kernel: np.ndarray) -> np.ndarray:
+    """Return the kernel with zeros behind it: TensorFlow.js gives the bias alone where a stride is longer."""
+    missing = [max(stride - size, 0) for size, stride in zip(kernel.shape, call.layer.strides, strict=False)]
+    if any(missing):
+        call.note("its kernel is written with zeros up to the strides, which training may fill.")
+    return np.pad(kernel, [*((0, more) for more in missing), (0, 0), (0, 0)])
 
 
 def _transposed_part(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,6 +139,8 @@ class _Walker:
         given = [values[id(tensor)] for tensor in data_of(node)]
         arguments = _bound(node, values)
         self._check_mask(node, given, values)
+        if _is_model(operation):
+            _check_types(operation, data_of(node))
         shapes = [_shape(tensor.shape) for tensor in node.outputs]
         return self._layer(self.sheet, operation, given, arguments, shapes)
 
@@ -180,6 +183,23 @@ class _Inner:
         if len(value.shape) != len(tensor.shape):
             raise InputError(f"The nested model '{model.name}' is called with a tensor of another rank; reshape it.")
         return value
+
+
+def _check_types(model: Any, given: Sequence[Any]) -> None:
+    """Refuse a nested model for which Keras would cut off decimals: only embeddings of TensorFlow.js do that."""
+    function = _function_of(model)
+    for tensor, inner in zip(given, function.inputs, strict=True):
+        if tensor.dtype == inner.dtype or not inner.dtype.startswith(("int", "uint", "bool")):
+            continue
+        if inner.dtype in ("int32", "int64") and tensor.dtype.startswith(("int", "uint", "bool")):
+            continue
+        takers = [node.operation for node in in_order(function.outputs, {id(one): one for one in function.inputs})
+                  if any(one is inner for one in data_of(node))]  # fmt: skip
+        if not all(isinstance(taker, import_keras().layers.Embedding) for taker in takers):
+            raise InputError(
+                f"The nested model '{model.name}' has an input of {inner.dtype} and is called with {tensor.dtype}: "
+                "Keras cuts off decimals there, and no layer of TensorFlow.js does. Give both the same type."
+            )
 
 
 def _function_of(model: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from fitwell.keras.backend import import_keras
 from fitwell.tfjs.writing import activations
 from fitwell.tfjs.writing.plain import along_last, resolved
-from fitwell.tfjs.writing.sheet import Call, Value
+from fitwell.tfjs.writing.sheet import Call, Value, product
 
 Writer = Callable[[Call, list[Value]], Value]
 
@@ -138,10 +138,13 @@ def gelu(call: Call, inputs: list[Value]) -> Value:
 
 def softmax(name: str) -> Writer:
     """Return the writer of a softmax or its logarithm along an axis."""
-    return lambda call, inputs: along_last(
-        call, inputs[0], -1 if call.layer.axis is None else call.layer.axis,
-        lambda value: call.activate(value, name, ""),
-    )  # fmt: skip
+
+    def write(call: Call, inputs: list[Value]) -> Value:
+        if call.layer.axis is None:
+            call.refuse("axis=None joins all rows of a batch; give the axis.")
+        return along_last(call, inputs[0], call.layer.axis, lambda value: call.activate(value, name, ""))
+
+    return write
 
 
 def leaky_relu(call: Call, inputs: list[Value]) -> Value:
@@ -171,7 +174,8 @@ def concatenate(call: Call, inputs: list[Value]) -> Value:
 
 def reshape(call: Call, inputs: list[Value]) -> Value:
     """Write another shape of the same rows."""
-    if call.shapes[0][0] != inputs[0].shape[0]:
+    before, after = inputs[0].shape, call.shapes[0]
+    if before[0] != after[0] or product(after[1:]) not in (None, product(before[1:])):
         call.refuse("the batch must stay the first axis; use a Reshape layer.")
     return call.reshape(inputs[0], resolved(call, inputs[0]), "")
 

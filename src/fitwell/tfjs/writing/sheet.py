@@ -19,7 +19,7 @@ Shape = tuple[int | None, ...]
 PASS_MASKS = {
     "Activation", "AlphaDropout", "BatchNormalization", "Bidirectional", "ConvLSTM2D", "Dense", "Dropout", "GRU",
     "GaussianDropout", "GaussianNoise", "LSTM", "LayerNormalization", "PReLU", "RNN", "ReLU", "SimpleRNN",
-    "TimeDistributed",
+    "SpatialDropout1D", "TimeDistributed",
 }  # fmt: skip
 """Classes that hand the mask of their input on; recurrent ones only with their sequences."""
 
@@ -269,10 +269,24 @@ def product(sizes: Sequence[int | None]) -> int | None:
 
 
 def as_float32(value: Any) -> np.ndarray:
-    """Return a weight as TensorFlow.js holds it."""
+    """Return a weight as TensorFlow.js holds it.
+
+    Raises
+    ------
+    InputError
+        It is larger than any float32.
+    """
     if hasattr(value, "numpy"):
         value = value.numpy()
-    return np.ascontiguousarray(np.asarray(value).astype(np.float32))
+    array = np.asarray(value)
+    with np.errstate(over="ignore"):
+        made = np.ascontiguousarray(array.astype(np.float32))
+    if (np.isinf(made) & np.isfinite(array)).any():
+        raise InputError(
+            f"A weight is {array.flat[np.abs(array).argmax()]:g}, and TensorFlow.js's numbers end at 3.4e38: scale the "
+            "model down."
+        )
+    return made
 
 
 def numbers(value: Any) -> Any:
