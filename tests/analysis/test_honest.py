@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.special import ndtri
 
-from fitwell.analysis.honest import bbc_score, row_surface, rule_on_rows
-from fitwell.analysis.statistics import bbc
+from fitwell.analysis.honest import bbc_score, for_positive, row_surface, rule_on_rows
+from fitwell.analysis.statistics import Interval, bbc
 
 HELD_OUT = tuple(np.array(rows) for rows in ([0, 3, 5], [1, 4], [2, 0, 1], [4, 3]))
 """Two repeats of two folds; row 6 is never held out, rows 2 and 5 once."""
@@ -95,6 +95,18 @@ def test_a_loss_below_zero_has_an_interval_too() -> None:
     interval = bbc_score(-np.random.default_rng(4).gamma(2.0, size=(80, 2)), "loss").interval
     assert interval.estimate - interval.low == pytest.approx(interval.high - interval.estimate)
     assert interval.low < interval.estimate < 0
+
+
+def test_a_loss_that_may_be_negative_has_no_logarithm() -> None:
+    """A mean just above zero has an interval that reaches below it; of losses that are never negative, none does."""
+    losses = np.random.default_rng(2).normal(0.02, 1, (200, 1))
+    interval = bbc_score(losses - losses.mean() + 0.01, "nll").interval
+    assert interval.low < 0 < interval.estimate
+    assert interval.high - interval.estimate == pytest.approx(interval.estimate - interval.low)
+    symmetric = Interval(1.0, -1.0, 3.0, 0.9)
+    assert for_positive(symmetric, np.array([-0.1, 2.0])) == symmetric
+    positive = for_positive(symmetric, np.array([0.0, 2.0, np.nan]))
+    assert (positive.low, positive.high) == pytest.approx((np.exp(-2), np.exp(2)))
 
 
 def test_rows_are_dealt_to_their_folds() -> None:

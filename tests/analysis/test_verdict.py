@@ -175,6 +175,22 @@ def test_a_row_set_is_scored_by_the_choice_of_the_others() -> None:
     assert (found.best, found.epoch) == ("b", 1)
 
 
+def test_zeros_rule_nothing_out() -> None:
+    """Where every row set keeps the network as given, an alternative that may be far better still may be.
+
+    Its own test says by how much; one that is surely worse leaves the point as it is.
+    """
+    as_given = menu([1.0, 1.0])
+    unsure = Menu(("far apart",), np.zeros((5, 1, 1)), 1.25 + JITTER[:, None, None] * 15)
+    worse = Menu(("surely worse",), np.zeros((5, 1, 1)), 2.0 + JITTER[:, None, None])
+    found, certain = (helped(Menu.joined([as_given, other])) for other in (unsure, worse))
+    alone = reduction(1 + JITTER, unsure.held_out_loss[:, 0, 0], RATIO, LEVEL)
+    assert (found.held_out.share, found.held_out.low, found.held_out.high) == pytest.approx((0, 0, alone.high))
+    assert alone.high > 0.05
+    assert certain.held_out.high == 0
+    assert "a regularization or an earlier epoch" in judge(evidence(search=found), worth=0.05).missing
+
+
 def test_the_best_epoch_is_counted_from_one() -> None:
     """What to do is the lowest mean of all networks and epochs, by name and epoch."""
     found = helped(menu([0.9, 0.8, 0.7], [0.9, 0.5, 0.6]))

@@ -12,7 +12,9 @@ from sklearn.model_selection import (
     KFold,
     LeaveOneOut,
     PredefinedSplit,
+    RepeatedKFold,
     RepeatedStratifiedKFold,
+    ShuffleSplit,
     StratifiedKFold,
     TimeSeriesSplit,
 )
@@ -72,6 +74,22 @@ def test_bootstraps_and_full_fits_are_row_sets() -> None:
     assert RowSets((rows(1, 1, 2),), (rows(),), 3).n_held_out.tolist() == [0]
 
 
+@pytest.mark.parametrize(
+    ("splitter", "independent"),
+    [(KFold(4), 4), (RepeatedKFold(n_splits=4, n_repeats=3), 4), (TimeSeriesSplit(3), 3), (ShuffleSplit(6), 6)],
+    ids=str,
+)
+def test_repeats_of_a_splitter_are_seen(splitter: Any, independent: int) -> None:
+    """Row sets of repeats are no more evidence than one repeat; where held-out rows overlap otherwise, that is said."""
+    sets = from_splitter(splitter, 40)
+    assert sets.independent == independent
+    if isinstance(splitter, ShuffleSplit):
+        with pytest.raises(InputError, match="held-out rows of 'cv' overlap"):
+            sets.check_apart()
+    else:
+        sets.check_apart()
+
+
 @pytest.mark.parametrize("splitter", [KFold(3), LeaveOneOut(), StratifiedKFold(4), TimeSeriesSplit(3)], ids=str)
 def test_any_splitter_is_taken_as_it_is(splitter: Any) -> None:
     """The row sets of a splitter are its splits."""
@@ -127,14 +145,14 @@ def test_numbers_may_be_alike_in_a_row_set() -> None:
 
 
 def test_repeats_are_not_independent() -> None:
-    """Repeats of a number of folds carry the information of one; row sets of any other sort count each."""
+    """Repeats of folds carry the information of one, whoever repeats them; row sets of any other sort count each."""
     groups = np.repeat(np.arange(10), 4)
     for options in ({}, {"groups": groups}):
         repeated = folds(LABELS, "classification", cv=4, repeats=3, **options)
         assert (repeated.count, repeated.folds_per_repeat, repeated.independent) == (12, 4, 4)
         once = folds(LABELS, "classification", cv=4, **options)
         assert (once.count, once.folds_per_repeat, once.independent) == (4, 0, 4)
-    assert folds(LABELS, "classification", cv=RepeatedStratifiedKFold(n_splits=4, n_repeats=3)).independent == 12
+    assert folds(LABELS, "classification", cv=RepeatedStratifiedKFold(n_splits=4, n_repeats=3)).independent == 4
 
 
 def test_time_folds_hold_out_the_future() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -13,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fitwell.analysis import statistics
-from fitwell.analysis.honest import bbc_score
+from fitwell.analysis import selection, statistics
+from fitwell.analysis.honest import bbc_score, for_positive
+from fitwell.analysis.selection import choose, choose_by
 from fitwell.data.resampling import nested
 from fitwell.engine.histories import Histories
 from fitwell.errors import InputError
@@ -58,7 +60,9 @@ def trained(dense: DenseOnTable, search: tuple[Histories, Candidates]) -> Histor
 
 def score(dense: DenseOnTable, search: tuple[Histories, Candidates], **options: str) -> Any:
     """The honest score with some options."""
-    return honest_score(replace(OPTIONS, **options), dense, *search)
+    how, (histories, candidates) = replace(OPTIONS, **options), search
+    choice = choose(histories, candidates, dense.row_sets.independent, test_to_train=dense.row_sets.test_to_train)
+    return honest_score(how, dense, histories, candidates, choice, rule=how.rule)
 
 
 def outer_losses(dense: DenseOnTable, histories: Histories, *, leak: bool = False) -> np.ndarray:
@@ -84,7 +88,8 @@ def outer_losses(dense: DenseOnTable, histories: Histories, *, leak: bool = Fals
 def test_nested_is_a_plain_loop(dense: DenseOnTable, search: Any, trained: Histories) -> None:
     """The score is the mean of losses of rows whose fold had no part in choosing; with the leak it is lower."""
     found = score(dense, search, honest="nested")
-    expected = statistics.nested(outer_losses(dense, trained).mean(axis=0), level=LEVEL)
+    losses = outer_losses(dense, trained).mean(axis=0)
+    expected = for_positive(statistics.nested(losses, level=LEVEL), losses)
     numbers = [(i.estimate, i.low, i.high) for i in (found.interval, expected)]
     assert numbers[0] == pytest.approx(numbers[1], rel=1e-6)
     assert found.method == "nested"
@@ -109,8 +114,9 @@ def choices(dense: DenseOnTable, search: Any, monkeypatch: pytest.MonkeyPatch, m
     """What each fold chose, in the order of `_nested`: for every fold its own choice, and those without another."""
     found, choice = [], honesty._choice
 
-    def spied(rule: str, surface: np.ndarray, candidates: Candidates, folds: int | None = None) -> tuple[int, int]:
-        found.append((choice(rule, surface, candidates, folds), surface))
+    def spied(by: Any, surface: np.ndarray, test_to_train: float) -> tuple[int, int]:
+        assert test_to_train == pytest.approx(1 / (FOLDS - 2), rel=0.1)
+        found.append((choice(by, surface, test_to_train), surface))
         return found[-1][0]
 
     with monkeypatch.context() as patched:
@@ -129,7 +135,7 @@ def test_a_planted_leak_does_not_reach_the_choice(
     planted = replace(dense, table=replace(dense.table, target=replace(dense.table.target, values=values)))
     before, after = (choices(problem, search, monkeypatch, "nested") for problem in (dense, planted))
     each = FOLDS  # choices of a fold: its own, and one without each other fold
-    assert len(before) == len(after) == REPEATS * FOLDS * each + 1
+    assert len(before) == len(after) == REPEATS * FOLDS * each
     for number in range(each):
         assert before[number][0] == after[number][0]
         np.testing.assert_array_equal(before[number][1], after[number][1])
@@ -180,34 +186,45 @@ def test_rows_of_a_group_are_no_news(dense: DenseOnTable, search: Any, method: s
 def test_never_weaker_than_the_minimum(surface: np.ndarray, strengths: dict[str, np.ndarray], rule: str) -> None:
     """Inside each fold, too, a rule chooses a strength nowhere weaker than the minimum's, at its own best epoch."""
     candidates = Candidates(strengths, np.ones(6))
-    (lowest, _), (chosen, epoch) = (honesty._choice(name, surface, candidates) for name in ("min", rule))
+    (lowest, _), (chosen, epoch) = (
+        honesty._choice(partial(choose_by, name, candidates=candidates), surface, 0.5) for name in ("min", rule)
+    )
     assert all(values[chosen] >= values[lowest] for values in strengths.values())
     assert epoch == surface.mean(axis=0)[chosen].argmin()
     mean = surface.mean(axis=0)
     assert mean[lowest].min() == mean.min()
 
 
-def test_repeats_add_no_certainty_inside_folds() -> None:
-    """The one-standard-error rule on repeated folds is that of the search: repeats are no row sets of their own.
+@pytest.mark.parametrize("method", ["bbc", "nested"])
+@pytest.mark.parametrize("rule", ["min", "1se", "confidence-set"])
+def test_what_is_scored_is_what_is_chosen(dense: DenseOnTable, search: Any, rule: str, method: str) -> None:
+    """The uncorrected number is the cross-validated loss of the choice, also if strengths were left halfway."""
+    histories, candidates = search
+    halved = np.arange(candidates.count) == candidates.count - 1
+    for left in (np.zeros(candidates.count, bool), halved):
+        found = replace(histories, halved=left)
+        g = choose(found, candidates, FOLDS, test_to_train=dense.row_sets.test_to_train).chosen(rule)
+        naive = score(dense, (found, candidates), honest=method, rule=rule).naive
+        assert naive == histories.at_best("held_out_loss").mean(axis=0)[g]
 
-    Four folds, three times: the difference to the minimum is within one standard error of four row sets, not of twelve.
-    """
-    noise = np.tile(np.array([0.3, -0.3, 0.3, -0.3]), 3)
-    surface = np.stack([1 + 0 * noise, 1.14 + noise], axis=1)[:, :, None]
-    candidates = Candidates({"l2": np.array([0.0, 0.1])}, np.ones(2))
-    once = honesty._choice("1se", surface[:4], candidates)
-    assert once == (1, 0)
-    assert honesty._choice("1se", surface, candidates, folds=4) == once
 
-
-def test_the_score_of_the_surface(dense: DenseOnTable, search: Any) -> None:
-    """With all rows recorded the naive loss is the lowest point over strengths and epochs, of rows."""
-    histories, _ = search
-    found = score(dense, search)
-    by_row = np.zeros((dense.row_sets.n_rows, *histories.held_out_loss.shape[1:]))
-    for r, rows in enumerate(dense.row_sets.held_out):
-        by_row[rows] += np.moveaxis(histories.row_losses[r, :, :, : len(rows)], 2, 0) / REPEATS
-    assert found.naive == pytest.approx(np.nanmin(by_row.mean(axis=0)), rel=1e-6)
+@pytest.mark.parametrize("method", ["bbc", "nested"])
+def test_a_network_left_alone_is_what_is_scored(dense: DenseOnTable, search: Any, method: str) -> None:
+    """The draws leave it alone, too: where it is always the choice, the score is its own, else another."""
+    histories, candidates = search
+    mean = histories.at_best("held_out_loss").mean(axis=0)
+    given = int(mean.argmax())
+    how, kept = replace(OPTIONS, honest=method), replace(candidates, given=given)
+    choice = replace(choose(histories, candidates, FOLDS), given=given, leave_alone=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(selection, "_may_stay", lambda *_: True)
+        alone = honest_score(how, dense, histories, kept, choice, rule="1se", keep_given=True)
+    assert alone.naive == mean[given]
+    if method == "bbc":
+        assert alone.value == pytest.approx(np.nanmean(histories.row_loss[given]), rel=0.05)
+    free = honest_score(how, dense, histories, kept, replace(choice, leave_alone=False), rule="1se", keep_given=False)
+    assert free.naive < alone.naive
+    assert free.value != alone.value
 
 
 def test_too_many_records(dense: DenseOnTable, search: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,8 +240,8 @@ def test_too_many_records(dense: DenseOnTable, search: Any, monkeypatch: pytest.
     assert histories.row_losses is None
     found = score(dense, (histories, candidates))
     expected = bbc_score(histories.row_loss.T, dense.loss_name, test_to_train=dense.row_sets.test_to_train, level=LEVEL)
-    assert found == expected
-    assert found.naive == pytest.approx(histories.row_loss.mean(axis=1).min())
+    assert found.interval == expected.interval
+    assert found.naive == pytest.approx(expected.naive, rel=1e-2)  # means of folds, and of rows
 
 
 @pytest.mark.parametrize(

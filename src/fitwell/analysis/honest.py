@@ -89,8 +89,8 @@ def bbc_score(
     independent, though: of two rows in different folds each trained the network that scores the other. For that
     `SHARED` times ``n_test / n_train`` of the variance is added; no estimate of it without bias exists (Bengio and
     Grandvalet 2004), and this much makes intervals cover in `benchmarks/calibration.py`. Losses are skew, and where
-    they are low by chance so is their spread; the interval is therefore symmetric for the logarithm of the loss (if it
-    is positive).
+    they are low by chance so is their spread; the interval is therefore symmetric for the logarithm of the loss (if no
+    row's is negative).
 
     Parameters
     ----------
@@ -104,17 +104,26 @@ def bbc_score(
         See `statistics.bbc`.
     """
     corrected = bbc(surface, level=level, groups=groups, choose=choose)
-    error = corrected.standard_error * np.sqrt(1 + SHARED * test_to_train)
-    return Score(name, "bbc", corrected.naive, _interval(corrected.interval.estimate, error, level))
-
-
-def _interval(estimate: float, error: float, level: float) -> Interval:
-    """Return the interval of a standard error, symmetric for the logarithm if there is one."""
+    estimate, error = corrected.interval.estimate, corrected.standard_error * np.sqrt(1 + SHARED * test_to_train)
     reach = float(ndtri((1 + level) / 2)) * error
-    if estimate <= 0:
-        return Interval(estimate, estimate - reach, estimate + reach, level)
-    factor = float(np.exp(reach / estimate))
-    return Interval(estimate, estimate / factor, estimate * factor, level)
+    return Score(
+        name,
+        "bbc",
+        corrected.naive,
+        for_positive(Interval(estimate, estimate - reach, estimate + reach, level), surface),
+    )
+
+
+def for_positive(interval: Interval, losses: np.ndarray) -> Interval:
+    """Return an interval that is symmetric around its estimate as one symmetric for the logarithm.
+
+    Unless some of the losses are negative: then zero is no bound, and the logarithm says nothing.
+    """
+    finite = losses[np.isfinite(losses)]
+    if not interval.estimate > 0 or (finite < 0).any():
+        return interval
+    factor = float(np.exp((interval.high - interval.estimate) / interval.estimate))
+    return Interval(interval.estimate, interval.estimate / factor, interval.estimate * factor, interval.level)
 
 
 def rule_on_rows(

@@ -87,13 +87,23 @@ def choose(
     losses = histories.at_best("held_out_loss")
     usable = np.isfinite(histories.best_loss)
     losses = np.where(usable, losses, np.inf)
+    unfinished = not_to_be_chosen(histories, candidates)
+    choice = choose_among(losses, candidates.strengths, folds=folds, test_to_train=test_to_train, unfinished=unfinished)
+    alone = keep_given and _may_stay(losses, candidates.given, choice.minimum, choice.standard_error)
+    return replace(choice, given=candidates.given, leave_alone=alone)
+
+
+def not_to_be_chosen(histories: Histories, candidates: Candidates) -> np.ndarray:
+    """Mark the strengths that only a minimum may be: those that were not trained to their end, bool [G]."""
     unfinished = histories.halved.copy()
     if candidates.own is not None:  # what it has beside its strengths cannot be compared with more or less of them
         unfinished |= candidates.own > 0
-    choice = choose_among(losses, candidates.strengths, folds=folds, test_to_train=test_to_train, unfinished=unfinished)
-    given, mean = candidates.given, losses.mean(axis=0)
-    alone = bool(keep_given and mean[given] <= mean[choice.minimum] + np.nan_to_num(choice.standard_error[given]))
-    return replace(choice, given=given, leave_alone=alone)
+    return unfinished
+
+
+def _may_stay(losses: np.ndarray, given: int, minimum: int, error: np.ndarray) -> bool:
+    mean = losses.mean(axis=0)
+    return bool(mean[given] <= mean[minimum] + np.nan_to_num(error[given]))
 
 
 def choose_by(
@@ -101,18 +111,25 @@ def choose_by(
     losses: np.ndarray,
     candidates: Candidates,
     folds: int | None = None,
+    *,
     test_to_train: float | None = None,
+    unfinished: np.ndarray | None = None,
+    keep_given: bool = False,
 ) -> int:
-    """Choose a strength by one of `RULES` from losses [R, G]; infinite for strengths that diverged. See `choose`."""
+    """Choose a strength by one of `RULES` from losses [R, G]; infinite for strengths that diverged. See `choose`.
+
+    It is what `choose` and `Choice.chosen` say, but computes no other rule: it is asked a thousand times.
+    """
     mean = losses.mean(axis=0)
     minimum = int(np.argmin(mean))
+    error = paired_standard_error(losses, minimum, folds)
+    if keep_given and _may_stay(losses, candidates.given, minimum, error):
+        return candidates.given
     if rule == "min":
         return minimum
-    if rule == "1se":
-        meets = mean <= mean[minimum] + paired_standard_error(losses, minimum, folds)
-    else:
-        meets = _confidence_set(losses, minimum, folds, test_to_train)
-    return most_regularized(candidates.strengths, mean, minimum, meets, np.zeros(len(mean), bool))
+    meets = mean <= mean[minimum] + error if rule == "1se" else _confidence_set(losses, minimum, folds, test_to_train)
+    unfinished = np.zeros(len(mean), bool) if unfinished is None else unfinished
+    return most_regularized(candidates.strengths, mean, minimum, meets, unfinished)
 
 
 def choose_among(

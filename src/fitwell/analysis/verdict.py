@@ -7,7 +7,7 @@ difference would hear little else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -90,7 +90,7 @@ def reduction(before: np.ndarray, after: np.ndarray, test_to_train: float, level
     single row sets' ratios would weigh the row sets alike in which hardly a row is hard.
     """
     first, second = float(before.mean()), float(after.mean())
-    if first > 0 and second > 0:
+    if first > 0 and second > 0 and (before >= 0).all() and (after >= 0).all():
         values = np.log(first / second) + before / first - after / second
         return Reduction(corrected_t(values, test_to_train, level), True)
     return Reduction(corrected_t((before - after) / (abs(first) or 1.0), test_to_train, level), False)
@@ -190,13 +190,31 @@ def weigh(
     row_sets, epochs = len(held_out_loss), menu.held_out_loss.shape[2]
     losses, chosen, best = _cross_fitted_losses(menu.held_out_loss, folds)
     train = menu.train_loss.reshape(row_sets, -1)[np.arange(row_sets), chosen]
+    held_out = reduction(held_out_loss, losses, test_to_train, level)
+    if np.array_equal(losses, held_out_loss):
+        held_out = _at_most(held_out, menu, held_out_loss, test_to_train)
     return Help(
-        reduction(held_out_loss, losses, test_to_train, level),
+        held_out,
         reduction(train_loss, train, test_to_train, level),
         float(losses.mean()),
         menu.names[best // epochs],
         best % epochs + 1,
     )
+
+
+def _at_most(held_out: Reduction, menu: Menu, held_out_loss: np.ndarray, test_to_train: float) -> Reduction:
+    """Say by how much a menu might help of which no row set chooses anything.
+
+    The test of the choices is then of zeros, and its interval a point, which rules nothing out. What each of the menu
+    might do at its best epoch is tested by itself, and the highest of the upper ends is taken.
+    """
+    test, highs = held_out.test, [held_out.test.high]
+    for one in np.moveaxis(menu.held_out_loss, 1, 0):
+        mean = np.where(np.isfinite(one).all(axis=0), one.mean(axis=0), np.inf)
+        if np.isfinite(mean.min()):
+            alone = reduction(held_out_loss, one[:, mean.argmin()], test_to_train, test.level)
+            highs.append(alone.test.high)
+    return replace(held_out, test=replace(test, high=max(highs)))
 
 
 def beyond(menu: Menu, other: Menu, test_to_train: float, folds: int, level: float) -> Reduction:

@@ -82,6 +82,14 @@ class RowSets:
         """Held-out rows by training rows, the mean over row sets."""
         return float((self.n_held_out / self.n_train).mean())
 
+    def check_apart(self) -> None:
+        """Raise an InputError if row sets that count as independent hold out the same rows."""
+        if np.bincount(np.concatenate(self.held_out[: self.independent])).max(initial=0) > 1:
+            raise InputError(
+                "The held-out rows of 'cv' overlap, so that rows would be scored by what they themselves chose: use a "
+                "number of folds, KFold or RepeatedKFold."
+            )
+
     def padded(self) -> tuple[Rows, Rows, Rows, Rows]:
         """Train [R, m_max], n_train [R], held_out [R, h_max], n_held_out [R]; row 0 fills what is over."""
         return _pad(self.train), self.n_train, _pad(self.held_out), self.n_held_out
@@ -122,7 +130,19 @@ def from_splitter(splitter: Any, n: int, *, target: Any = None, groups: Any = No
     else:
         pairs = _as_pairs(splitter)
     train = tuple(_as_rows(pair[0], n) for pair in pairs)
-    return RowSets(train, tuple(_as_rows(pair[1], n) for pair in pairs), n)
+    held_out = tuple(_as_rows(pair[1], n) for pair in pairs)
+    return RowSets(train, held_out, n, _length_of_repeat(held_out))
+
+
+def _length_of_repeat(held_out: Sequence[Rows]) -> int:
+    """Return after how many row sets the same rows are held out again, as `RepeatedKFold` does; 0 if they are not."""
+    seen, folds = np.zeros(0, np.int32), 0
+    while folds < len(held_out) and not np.isin(held_out[folds], seen).any():
+        seen, folds = np.concatenate([seen, held_out[folds]]), folds + 1
+    if folds == len(held_out):
+        return 0
+    repeats = [np.concatenate(held_out[first : first + folds]) for first in range(0, len(held_out), folds)]
+    return folds if all(np.array_equal(np.sort(rows), np.sort(seen)) for rows in repeats) else 0
 
 
 def _as_pairs(splits: Any) -> list[Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fitwell.analysis.learning_curve import fit_power_law
-from fitwell.analysis.selection import choose_by
+from fitwell.analysis.selection import choose_by, not_to_be_chosen
 from fitwell.analysis.statistics import corrected_t, cross_fitted
 from fitwell.analysis.verdict import Evidence, Help, Menu, beyond, cure_of, judge, reduction, weigh
 from fitwell.data.resampling import with_fewer_rows
@@ -109,8 +109,15 @@ class Search:
         """Choose among some strengths at their best epochs."""
         losses = np.where(np.isfinite(self.histories.best_loss), self.histories.at_best("held_out_loss"), np.inf)
         among = list(strengths)
-        candidates, ratio = self.candidates.take(among), self.tests.test_to_train
-        return among[choose_by(rule, losses[:, among], candidates, self.tests.folds, ratio)]
+        g = choose_by(
+            rule,
+            losses[:, among],
+            self.candidates.take(among),
+            self.tests.folds,
+            test_to_train=self.tests.test_to_train,
+            unfinished=not_to_be_chosen(self.histories, self.candidates)[among],
+        )
+        return among[g]
 
     def weigh(self, *menus: Menu) -> Help:
         """Compare what menus offer with the network as given."""
@@ -322,4 +329,5 @@ def _tests(row_sets: RowSets, level: float) -> Comparing:
         raise InputError(
             f"A diagnosis compares row sets, so it needs at least 3 folds. Got {row_sets.independent}: use cv=5."
         )
+    row_sets.check_apart()
     return Comparing(row_sets.test_to_train, row_sets.independent, level)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from fitwell.analysis import statistics
-from fitwell.analysis.honest import Score, bbc_score, row_surface, rule_on_rows
-from fitwell.analysis.selection import choose_by
+from fitwell.analysis.honest import Score, bbc_score, for_positive, row_surface, rule_on_rows
+from fitwell.analysis.selection import Choice, choose_by, not_to_be_chosen
 from fitwell.data.resampling import inner_number, nested
 from fitwell.data.row_sets import RowSets
 from fitwell.engine.histories import Histories
@@ -26,10 +27,12 @@ MOST_RECORDED = 2**25
 """Losses of rows that a search keeps (rows x strengths x epochs x repeats), to choose epochs anew in every draw."""
 
 
-def check_honest(method: str, row_sets: RowSets) -> None:
-    """Refuse folds that cannot be nested, before anything is trained."""
-    if method != "bbc":
+def check_honest(options: Options, row_sets: RowSets) -> None:
+    """Refuse folds that cannot be nested, or have no confidence set, before anything is trained."""
+    if options.honest != "bbc":
         nested(row_sets)
+    if options.rule == "confidence-set":
+        row_sets.check_apart()
 
 
 def with_records(settings: Settings, row_sets: RowSets, strengths: int) -> Settings:
@@ -38,26 +41,38 @@ def with_records(settings: Settings, row_sets: RowSets, strengths: int) -> Setti
     return replace(settings, record_rows=size <= MOST_RECORDED)
 
 
-def honest_score(options: Options, problem: Problem, histories: Histories, candidates: Candidates) -> Score:
+def honest_score(
+    options: Options,
+    problem: Problem,
+    histories: Histories,
+    candidates: Candidates,
+    choice: Choice,
+    *,
+    rule: str,
+    keep_given: bool = False,
+) -> Score:
     """Estimate the loss on new rows of one network at the strength and epoch that a search chooses.
 
     Parameters
     ----------
     options
         `honest` is the method: `"bbc"` trains nothing; `"nested"` and `"bates"` train the same strengths on the folds
-        inside each fold, all at once and to the last epoch. `rule` is what chooses: `"min"` takes the lowest point of
-        the surface of strengths and epochs (for an ensemble too, which has no rule), the others a strength at its best
-        epoch.
-    histories, candidates
+        inside each fold, all at once and to the last epoch.
+    histories, candidates, choice
         Of the search.
+    rule, keep_given
+        What chooses: `"min"` takes the lowest point of the surface of strengths and epochs (for an ensemble too, which
+        has no rule), the others a strength at its best epoch. With `keep_given` the network as given may be left alone.
     """
-    rule = "min" if options.refit == "ensemble" else options.rule
+    naive = float(histories.at_best("held_out_loss").mean(axis=0)[choice.chosen(rule)])
     if options.honest == "bbc":
-        return _corrected(rule, problem, histories, candidates)
-    return _nested(options.honest, rule, problem, candidates, problem.settings(options))
+        score = _corrected(rule, problem, histories, candidates, keep_given=keep_given)
+    else:
+        score = _nested(options.honest, rule, problem, candidates, problem.settings(options), keep_given=keep_given)
+    return replace(score, naive=naive)
 
 
-def _corrected(rule: str, problem: Problem, histories: Histories, candidates: Candidates) -> Score:
+def _corrected(rule: str, problem: Problem, histories: Histories, candidates: Candidates, *, keep_given: bool) -> Score:
     row_sets = problem.row_sets
     score = partial(
         bbc_score,
@@ -66,26 +81,44 @@ def _corrected(rule: str, problem: Problem, histories: Histories, candidates: Ca
         test_to_train=row_sets.test_to_train,
         groups=row_sets.groups,
     )
-    if rule == "min" and histories.row_losses is not None:
+    if rule == "min" and not keep_given and histories.row_losses is not None:
         return score(row_surface(histories.row_losses, row_sets.held_out, row_sets.n_rows))
     surface = np.where(np.isfinite(histories.best_loss), histories.row_loss.T, np.inf)
     surface[np.isnan(histories.row_loss).all(axis=0)] = np.nan
-    if rule == "min":
+    if rule == "min" and not keep_given:
         return score(surface)
+    unfinished = not_to_be_chosen(histories, candidates)
 
     def by_rule(losses: np.ndarray) -> int:
-        return choose_by(rule, losses, candidates, test_to_train=row_sets.test_to_train)
+        return choose_by(
+            rule,
+            losses,
+            candidates,
+            test_to_train=row_sets.test_to_train,
+            unfinished=unfinished,
+            keep_given=keep_given,
+        )
 
     held_out = row_sets.held_out[: row_sets.independent]
     return score(surface, choose=rule_on_rows(by_rule, surface, held_out))
 
 
-def _nested(method: str, rule: str, problem: Problem, candidates: Candidates, settings: Settings) -> Score:
+def _nested(
+    method: str, rule: str, problem: Problem, candidates: Candidates, settings: Settings, *, keep_given: bool
+) -> Score:
     folds = problem.row_sets.independent
     row_sets = nested(problem.row_sets)
     alone = replace(settings, stopping=None, record_rows=True)
     histories = problem.on(row_sets).train(candidates, alone).histories
     surface = histories.held_out_loss
+    ratio = row_sets.n_held_out / row_sets.n_train
+    unfinished = not_to_be_chosen(histories, candidates)
+
+    def chosen(sets: list[int]) -> tuple[int, int]:
+        """Choose a strength and its epoch by some row sets."""
+        by = partial(choose_by, rule, candidates=candidates, unfinished=unfinished, keep_given=keep_given)
+        return _choice(by, surface[sets], float(ratio[sets].mean()))
+
     assert histories.row_losses is not None
     repeats = problem.row_sets.count // folds
     outer = np.full((repeats, row_sets.n_rows), np.nan)
@@ -96,28 +129,26 @@ def _nested(method: str, rule: str, problem: Problem, candidates: Candidates, se
         for k in range(folds):
             others = [j for j in range(folds) if j != k]
             sets = [first + inner_number(folds, k, j) for j in others]
-            g, e = _choice(rule, surface[sets], candidates)
+            g, e = chosen(sets)
             rows = row_sets.held_out[first + k]
             fold[t, rows] = k
             outer[t, rows] = histories.row_losses[first + k, g, e, : len(rows)]
             for j in others:  # chosen without the fold that is scored
-                rest = [other for i, other in enumerate(sets) if others[i] != j]
-                g, e = _choice(rule, surface[rest], candidates)
+                rest = [other for other, i in zip(sets, others, strict=True) if i != j]
+                g, e = chosen(rest)
                 r = first + inner_number(folds, k, j)
                 inner[t, k, row_sets.held_out[r]] = histories.row_losses[r, g, e, : len(row_sets.held_out[r])]
-    ordinary = surface[[t * folds * folds + k for t in range(repeats) for k in range(folds)]]
-    g, e = _choice(rule, ordinary, candidates, folds)
     known = ~np.isnan(outer).any(axis=0)
     groups = None if row_sets.groups is None else row_sets.groups[known]
     if method == "nested":
         interval = statistics.nested(outer[:, known].mean(axis=0), level=LEVEL, groups=groups)
     else:
         interval = statistics.bates(inner[:, :, known], outer[:, known], fold[:, known], level=LEVEL, groups=groups)
-    return Score(problem.loss_name, method, float(ordinary[:, g, e].mean()), interval)
+    return Score(problem.loss_name, method, np.nan, for_positive(interval, outer))
 
 
-def _choice(rule: str, surface: np.ndarray, candidates: Candidates, folds: int | None = None) -> tuple[int, int]:
-    """Choose a strength and its epoch on a surface [row sets, G, E]; `folds` of the row sets are one repeat, or all."""
+def _choice(by: Callable[..., int], surface: np.ndarray, test_to_train: float) -> tuple[int, int]:
+    """Choose a strength and its epoch on a surface [row sets, G, E]."""
     mean = surface.mean(axis=0)
     usable = np.where(np.isfinite(mean), mean, np.inf)
     if not np.isfinite(usable).any():
@@ -125,5 +156,5 @@ def _choice(rule: str, surface: np.ndarray, candidates: Candidates, folds: int |
     epoch = usable.argmin(axis=1)
     at_best = surface[:, np.arange(len(epoch)), epoch]
     losses = np.where(np.isfinite(usable.min(axis=1)), at_best, np.inf)
-    g = choose_by(rule, losses, candidates, folds, test_to_train=1 / (folds or len(surface)))
+    g = by(losses, test_to_train=test_to_train)
     return g, int(epoch[g])

@@ -72,7 +72,9 @@ def tune_model(
         members=(g,),
         refit="single",
         ensemble_size=0,
-        score=honest_score(options, searched, trained.histories, candidates),
+        score=honest_score(
+            options, searched, trained.histories, candidates, choice, rule=options.rule, keep_given=True
+        ),
         scores=_scores(problem, trained, compared(candidates, choice), predictions),
         held_out_predictions=predictions,
         folds=row_sets.independent,
@@ -87,7 +89,7 @@ def tune_model(
 def train_searched(problem: Problem, options: Options, listener: Listener) -> tuple[Trained, Candidates]:
     """Train every row set times every strength of a search, the model as given among them."""
     candidates = problem.candidates(options)
-    check_honest(options.honest, problem.row_sets)
+    check_honest(options, problem.row_sets)
     settings = with_records(problem.settings(options), problem.row_sets, candidates.count)
     return problem.train(candidates, settings, listener), candidates
 

@@ -65,7 +65,9 @@ def tune_model_on_table(problem: TableProblem, opened: Opened, options: Options,
         members=(g,),
         refit="single",
         ensemble_size=0,
-        score=honest_score(options, searched, trained.histories, candidates),
+        score=honest_score(
+            options, searched, trained.histories, candidates, choice, rule=options.rule, keep_given=True
+        ),
         scores={name: score(target.task, target.values, p) for name, p in predictions.items()},
         held_out_predictions=predictions,
         folds=problem.row_sets.independent,

@@ -155,7 +155,7 @@ def train(
     functions = FunctionNetwork(network, drops)
     problem = FunctionsOnArrays(functions, arrays.inputs, targets, measured, optimizer or adam(), row_sets, task)
     candidates = problem.candidates(read)
-    check_honest(read.honest, row_sets)
+    check_honest(read, row_sets)
     settings = with_records(problem.settings(read), row_sets, candidates.count)
     trained = problem.train(candidates, settings, listener)
     choice = choose(trained.histories, candidates, row_sets.independent, test_to_train=row_sets.test_to_train)
@@ -173,7 +173,7 @@ def train(
         members=(g,),
         refit="single",
         ensemble_size=0,
-        score=honest_score(read, problem, trained.histories, candidates),
+        score=honest_score(read, problem, trained.histories, candidates, choice, rule=read.rule),
         scores={name: score(task, targets, values) for name, values in predictions.items()} if known else {},
         held_out_predictions=predictions,
         folds=row_sets.independent,

@@ -43,7 +43,7 @@ def tune_table(problem: TableProblem, options: Options, listener: Listener) -> R
     listener.on_read(summary)
     dense = DenseOnTable(problem, options.hidden)
     network, candidates = dense.network, dense.candidates(options)
-    check_honest(options.honest, problem.row_sets)
+    check_honest(options, problem.row_sets)
     settings = with_records(dense.settings(options), problem.row_sets, candidates.count)
     beside = replace(listener, on_progress=_with_keras_beside(listener.on_progress))
     trained = dense.train(candidates, settings, beside)
@@ -67,7 +67,14 @@ def tune_table(problem: TableProblem, options: Options, listener: Listener) -> R
         members=members,
         refit=str(options.refit),
         ensemble_size=len(_best(trained)),
-        score=honest_score(options, dense, trained.histories, candidates),
+        score=honest_score(
+            options,
+            dense,
+            trained.histories,
+            candidates,
+            choice,
+            rule="min" if options.refit == "ensemble" else options.rule,
+        ),
         scores=scores,
         held_out_predictions=predictions,
         folds=problem.row_sets.independent,
