@@ -72,6 +72,7 @@ def test_tune_and_predict(run: Run, tmp_path: Path) -> None:
         "The best 4 of 4 strengths",
         "Minimum",
         "One standard error",
+        "Confidence set",
         "optimistic",
         "Saved     run: the mean of 12 networks",
     ]

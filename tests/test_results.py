@@ -124,6 +124,8 @@ def test_the_document_has_strengths_by_layer(result: Result) -> None:
     found = replace(as_given(result, alone=True), candidates=candidates, layers=table)
     document = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert (document["choice"]["given"], document["choice"]["leave_alone"]) == (2, True)
+    assert document["choice"]["confidence_set"] == np.flatnonzero(found.choice.confidence_set).tolist()
+    assert document["choice"]["most_regularized"]["strength"] == found.choice.most_regularized
     assert document["layers"] == [{"layer": "hidden_1", "l2": 0.5, "share_of_zeros": None}]
     minimum = document["choice"]["minimum"]
     row = strengths["l2"][minimum["strength"]]

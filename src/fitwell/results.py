@@ -190,6 +190,8 @@ class Result:
             "choice": {
                 "minimum": self._chosen(self.choice.minimum),
                 "one_standard_error": self._chosen(self.choice.one_standard_error),
+                "most_regularized": self._chosen(self.choice.most_regularized),
+                "confidence_set": np.flatnonzero(self.choice.confidence_set).tolist(),
                 "given": self.candidates.given,
                 "leave_alone": self.choice.leave_alone,
             },

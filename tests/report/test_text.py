@@ -40,6 +40,18 @@ def test_marks_stand_where_they_belong(result: Result) -> None:
     assert "unregularized, minimum, one standard error" in shown
 
 
+def test_the_confidence_set_is_counted(result: Result) -> None:
+    """How many strengths may be the best, and which of them the rule takes."""
+    sets = np.array([True, False, True, True]), np.array([False, True, False, False])
+    many, one = (
+        printed(text.found(replace(result, choice=replace(result.choice, confidence_set=mine, most_regularized=1))))
+        for mine in sets
+    )
+    assert "(the most regularized of the 3 strengths that are not significantly worse than the best, 90%)" in many
+    assert "(the most regularized of 1 strength that is not" in one
+    assert f"Confidence set      {result.candidates.regularization(1)}; learning rate" in one
+
+
 def test_divergence_is_said_once(result: Result) -> None:
     """Diverged networks are counted in one sentence, and not mentioned when there are none."""
     assert "diverged" not in printed(text.found(result))

@@ -142,10 +142,17 @@ def _choice(result: Result) -> list[RenderableType]:
         f"Minimum             {_chosen(result, result.choice.minimum)}",
         f"One standard error  {_chosen(result, result.choice.one_standard_error)}",
         "(the most regularized strength within one standard error, that of the paired difference to the minimum)",
+        f"Confidence set      {_chosen(result, result.choice.most_regularized)}",
+        f"(the most regularized of {_as_good(result)} not significantly worse than the best, 90%)",
     ]
     if result.choice.leave_alone:
         lines.append(LEAVE_IT_ALONE)
     return [Text(line) for line in lines]
+
+
+def _as_good(result: Result) -> str:
+    count = int(result.choice.confidence_set.sum())
+    return f"the {count} strengths that are" if count > 1 else "1 strength that is"
 
 
 def _chosen(result: Result, index: int) -> str:
