@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 from example_tables import mixed
+from sklearn.model_selection import KFold, ShuffleSplit
 
 import keras
 from fitwell import diagnose
@@ -20,6 +21,7 @@ from fitwell.analysis.verdict import VERDICTS, Reduction
 from fitwell.diagnosis import Diagnosis, LearningCurve
 from fitwell.errors import FileError, InputError, TrainingError
 from fitwell.regularization.strengths import Regularization
+from fitwell.searches import diagnosing as searches
 
 BARE: dict[str, Any] = {"larger": False, "learning_curve": False, "strengths": 4}
 TINY: dict[str, Any] = {**BARE, "hidden": (4,), "epochs": 3, "cv": 3, "repeats": 1}
@@ -172,8 +174,10 @@ def test_a_seed_repeats_a_diagnosis(grouped: tuple[Diagnosis, Diagnosis]) -> Non
 
 def test_time_splits() -> None:
     """With a time column, later rows are held out; repeats are of no use there and must be 1."""
-    found = diagnose(mixed(60), "ill", time="visit", **TINY)
+    unsaid = {name: value for name, value in TINY.items() if name != "repeats"}
+    found = diagnose(mixed(60), "ill", time="visit", **unsaid)
     assert found.verdict in VERDICTS
+    assert diagnose(mixed(60), "ill", **{**unsaid, "cv": KFold(3)}).plan.row_sets == 3
     with pytest.raises(InputError, match="'repeats' must be 1"):
         diagnose(mixed(60), "ill", time="visit", **{**TINY, "repeats": 2})
 
@@ -209,7 +213,6 @@ def test_the_text_says_what_the_object_holds(request: pytest.FixtureRequest, whi
     document = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert document["verdict"] == found.verdict
     known = set().union(*(written(value) for value in values(found)))
-    text = text.replace("(cv=10, repeats=5)", "")
     for name in (
         found.chosen,
         found.given,
@@ -230,14 +233,32 @@ def test_the_text_says_what_the_object_holds(request: pytest.FixtureRequest, whi
         ({"worth": 0}, "'worth' must lie between 0 and 1. Got 0"),
         ({"model": "model.keras"}, "'model' must be a keras.Model"),
         ({"strengths": [{"l2": 0.0}]}, "raise 'strengths'"),
+        ({"cv": ShuffleSplit(5), "repeats": 1}, "held-out rows of 'cv' overlap"),
+        ({"regularizers": ()}, "'regularizers' must name at least one"),
     ],
-    ids=["folds", "level", "worth", "model", "strengths"],
+    ids=["folds", "level", "worth", "model", "strengths", "overlap", "regularizers"],
 )
 def test_wrong_arguments(options: dict[str, Any], message: str) -> None:
     """What is wrong is said in one sentence that names it."""
     with pytest.raises((InputError, TypeError), match=message) as raised:
         diagnose(mixed(60), "ill", **{**TINY, **options})
     assert "\n" not in str(raised.value)
+
+
+def test_further_trainings_that_fail_cost_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If networks of the learning curve or of a shuffled target diverge, that is said, and the verdict stands."""
+
+    def failing(*_: Any) -> Any:
+        raise TrainingError("3 of 20 networks diverged")
+
+    for name in ("learning_curve", "null_search", "memorised"):
+        monkeypatch.setattr(searches, name, failing)
+    asked = {"learning_curve": True, "null": True, "memorisation": True}
+    found = diagnose(mixed(60), "ill", **{**TINY, **asked})
+    assert found.verdict in VERDICTS
+    assert (found.learning_curve, found.noise, found.memorisation) == (None, None, None)
+    assert "What 'null' asks is not known" in str(found)
+    assert "training on fewer of them diverged" in str(found)
 
 
 def test_no_such_file() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from fitwell.analysis.learning_curve import fit_power_law
 from fitwell.analysis.statistics import corrected_t
-from fitwell.analysis.verdict import Evidence, Menu, beyond, judge, reduction, weigh
+from fitwell.analysis.verdict import Evidence, Menu, Reduction, beyond, judge, reduction, weigh
 from fitwell.diagnosis import Diagnosis, LearningCurve, Memorisation, Noise
 from fitwell.engine.histories import Histories
 from fitwell.engine.plan import Plan
@@ -85,6 +85,7 @@ def diagnosis(regularized: Menu, stopped: Menu, growth: Menu | None, rows: Learn
         "summary": {"rows": 250},
         "seed": 0,
         "seconds": 1.0,
+        "asked": frozenset(["learning curve"]),
     }
     return Diagnosis(**{**ordinary, **more})
 
@@ -131,7 +132,7 @@ def test_sentences_of_other_verdicts_are_absent(case: str) -> None:
     assert ("no evidence that it overfits" in found) == (word != "overfits")
     assert ("Leave it alone" in found) == (word in ("fits well", "needs data"))
     assert ("Nothing is shown to help" in found) == (word == "undecided")
-    assert ("A larger or freer network lowers it" in found) == (word == "underfits")
+    assert ("A larger, freer or longer trained network lowers it" in found) == (word == "underfits")
 
 
 @pytest.mark.parametrize("case", list(CASES))
@@ -158,13 +159,15 @@ def test_json_without_an_end() -> None:
 
 
 def test_the_null_search_in_words() -> None:
-    """Both numbers are given, and what nobody can do better than; without the latter nothing is said of it."""
+    """Both numbers are given, and what a constant reaches; a difference is spoken of where there is one."""
     noise = Noise(as_given=0.9, lowest=0.61, honest=0.712, found=helped(NOTHING), constant=0.693)
     found = replace(CASES["fits well"], noise=noise)
     sentence = next(line for line in found.reasons if "shuffled target" in line)
-    assert "(no network can do better than 0.693 there)" in sentence
-    assert "is 0.61, and 0.712 on rows that had no part in choosing" in sentence
-    assert "no network" not in str(replace(found, noise=replace(noise, constant=None)))
+    assert "is 0.61, and 0.712 on rows that had no part in choosing: the difference is what searching alone" in sentence
+    assert sentence.endswith("; the best constant prediction has 0.693 on all rows.")
+    assert "constant" not in str(replace(found, noise=replace(noise, constant=None)))
+    assert "makes nothing look better here" in str(replace(found, noise=replace(noise, lowest=0.712)))
+    assert "difference is" not in str(replace(found, noise=replace(noise, lowest=0.8)))
     assert json.loads(json.dumps(found.to_json(), allow_nan=False))["null"]["lowest"] == 0.61
     assert "shuffled" not in str(CASES["fits well"])
 
@@ -176,6 +179,37 @@ def test_learning_by_heart_in_words() -> None:
     assert "to a training log loss of 0.05 (chance: 0.7): half of it by epoch 2, of the true target by epoch 1." in text
     slow = replace(fast, memorisation=Memorisation(0.7, 0.65, None, None))
     assert "half of it not within 2 epochs, of the true target not within 2 epochs" in str(slow)
+
+
+def test_what_could_not_be_had_is_said() -> None:
+    """A further training that failed costs no verdict, and is not passed over in silence."""
+    found = replace(CASES["fits well"], asked=frozenset(["null", "memorisation"]))
+    assert "What 'null' asks is not known" in str(found)
+    assert "What 'memorisation' asks is not known" in str(found)
+    assert "is not known" not in str(CASES["fits well"])
+
+
+def test_no_infinite_percentage() -> None:
+    """If every regularization diverged, what it adds to stopping is not known; in words."""
+    case = CASES["fewer epochs"]
+    unknown = Reduction(corrected_t(np.array([np.nan, 0.1]), RATIO, LEVEL), False)
+    text = str(replace(case, evidence=replace(case.evidence, beyond=unknown)))
+    assert "whether regularization adds to it is not known" in text
+    assert "inf" not in text
+    assert "not known" not in str(case)
+
+
+def test_larger_networks_that_fit_no_better() -> None:
+    """They help on held-out rows but not surely on training rows: said, and no contradiction follows."""
+    text = str(diagnosis(NOTHING, NOTHING, menu("four times the units, 32", 0.5, 0.4, train=-0.7), None))
+    assert "but not surely the training loss: that is no underfitting." in text
+    assert "Nothing else is shown to help" in text
+
+
+def test_levels_are_not_rounded() -> None:
+    """A level of 97.5% is no 98%."""
+    gap = corrected_t(0.25 + JITTER, RATIO, 0.975)
+    assert "97.5% interval" in str(replace(CASES["fits well"], gap=gap))
 
 
 def test_percentages_have_one_sign() -> None:

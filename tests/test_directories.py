@@ -7,6 +7,8 @@ import pytest
 from fitwell.directories import RUN_FILE, check_directory, fresh_directory, write_aside
 from fitwell.errors import FileError
 
+OURS = (RUN_FILE, "shard*.bin")
+
 
 def make_run(directory: Path, text: str = "old") -> Path:
     directory.mkdir()
@@ -16,7 +18,7 @@ def make_run(directory: Path, text: str = "old") -> Path:
 
 def test_a_directory_appears_whole(tmp_path: Path) -> None:
     """Everything written inside is there under the final name, parents included, and nothing else is left."""
-    with fresh_directory(tmp_path / "a" / "run", force=False, mark=RUN_FILE) as inside:
+    with fresh_directory(tmp_path / "a" / "run", force=False, mark=RUN_FILE, ours=OURS) as inside:
         (inside / RUN_FILE).write_text("new")
         assert not (tmp_path / "a" / "run").exists()
     assert (tmp_path / "a" / "run" / RUN_FILE).read_text() == "new"
@@ -25,7 +27,10 @@ def test_a_directory_appears_whole(tmp_path: Path) -> None:
 
 def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
     """When writing breaks off (Ctrl-C), no directory appears, half-written or hidden."""
-    with pytest.raises(KeyboardInterrupt), fresh_directory(tmp_path / "run", force=False, mark=RUN_FILE) as inside:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        fresh_directory(tmp_path / "run", force=False, mark=RUN_FILE, ours=OURS) as inside,
+    ):
         (inside / RUN_FILE).write_text("half")
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
@@ -34,19 +39,26 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
 def test_a_failure_keeps_what_was_there(tmp_path: Path) -> None:
     """With `force`, an earlier run stays as it was until the new one is complete."""
     run = make_run(tmp_path / "run")
-    with pytest.raises(KeyboardInterrupt), fresh_directory(run, force=True, mark=RUN_FILE) as inside:
+    with pytest.raises(KeyboardInterrupt), fresh_directory(run, force=True, mark=RUN_FILE, ours=OURS) as inside:
         (inside / RUN_FILE).write_text("half")
         raise KeyboardInterrupt
     assert (run / RUN_FILE).read_text() == "old"
 
 
 def test_force_replaces_an_earlier_run(tmp_path: Path) -> None:
-    """With `force`, the new run takes the old one's place, and no file of the old one is left."""
+    """With `force`, the new run takes the old one's place: no file of it is left, and all that is somebody's own."""
     run = make_run(tmp_path / "run")
-    (run / "stale.txt").write_text("x")
-    with fresh_directory(run, force=True, mark=RUN_FILE) as inside:
+    (run / "shard1of2.bin").write_text("stale")
+    (run / "notes.txt").write_text("mine")
+    (run / "pictures" / "deep").mkdir(parents=True)
+    (run / "pictures" / "deep" / "cat.txt").write_text("meow")
+    (run / "link").symlink_to("nowhere")
+    with fresh_directory(run, force=True, mark=RUN_FILE, ours=OURS) as inside:
         (inside / RUN_FILE).write_text("new")
-    assert [path.name for path in run.iterdir()] == [RUN_FILE]
+    assert sorted(path.name for path in run.iterdir()) == ["link", "notes.txt", "pictures", RUN_FILE]
+    assert (run / RUN_FILE).read_text() == "new"
+    assert ((run / "notes.txt").read_text(), (run / "pictures/deep/cat.txt").read_text()) == ("mine", "meow")
+    assert (run / "link").readlink() == Path("nowhere")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
@@ -89,7 +101,7 @@ def test_other_ways_to_write_a_directory(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "other").mkdir()
     (tmp_path / "link").symlink_to(run)
     monkeypatch.chdir(tmp_path)
-    with fresh_directory(Path(place), force=True, mark=RUN_FILE) as inside:
+    with fresh_directory(Path(place), force=True, mark=RUN_FILE, ours=OURS) as inside:
         (inside / RUN_FILE).write_text("new")
     assert (run / RUN_FILE).read_text() == "new"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "other", "run"]
@@ -120,7 +132,7 @@ def test_an_earlier_run_outlives_a_failed_exchange(
     monkeypatch.setattr(Path, "rename", refuse)
     with (
         pytest.raises(FileError, match="Input/output error") as caught,
-        fresh_directory(run, force=True, mark=RUN_FILE) as inside,
+        fresh_directory(run, force=True, mark=RUN_FILE, ours=OURS) as inside,
     ):
         (inside / RUN_FILE).write_text("new")
     kept = run if failures == 1 else Path(str(caught.value).split("'")[-2])
@@ -132,7 +144,7 @@ def test_a_file_system_that_refuses() -> None:
     """A place where nothing can be made is refused in a sentence, also for an administrator."""
     with (
         pytest.raises(FileError, match="cannot be made"),
-        fresh_directory(Path("/proc/fitwell/run"), force=False, mark=RUN_FILE),
+        fresh_directory(Path("/proc/fitwell/run"), force=False, mark=RUN_FILE, ours=OURS),
     ):
         pass
 

@@ -179,7 +179,9 @@ def diagnose(
         str | None, typer.Option(help="classification or regression; decided by the target if not given.")
     ] = None,
     cv: Annotated[int, typer.Option(help="Folds, at least 3.")] = 5,
-    repeats: Annotated[int, typer.Option(help="How often the folds are drawn anew; with --time once.")] = 2,
+    repeats: Annotated[
+        int | None, typer.Option(help="How often the folds are drawn anew; 2 if not given, with --time 1.")
+    ] = None,
     groups: Annotated[str | None, typer.Option(help="Column: rows of one group stay in one fold.")] = None,
     time: Annotated[str | None, typer.Option(help="Column: train on earlier rows, hold out later ones.")] = None,
     hidden: Annotated[str, typer.Option(help="Units of the hidden layers.")] = "128,64",
@@ -204,7 +206,7 @@ def diagnose(
     options = {
         "task": task,
         "cv": cv,
-        "repeats": 1 if time is not None else repeats,
+        "repeats": repeats,
         "groups": groups,
         "time": time,
         "hidden": _units(hidden),

@@ -22,7 +22,7 @@ def diagnose(
     model: Any = None,
     task: str | None = None,
     cv: Any = 5,
-    repeats: int = 2,
+    repeats: int | None = None,
     groups: Any = None,
     time: Any = None,
     hidden: int | Sequence[int] = DEFAULT_HIDDEN,
@@ -132,6 +132,8 @@ memory, sample_weight, class_weight, weights, listener
         memory=memory,
     )
     listener = listener or Listener()
+    if repeats is None:  # a splitter, and time, decide themselves
+        repeats = 2 if isinstance(cv, int) and time is None else 1
     splits = {"cv": cv, "repeats": repeats, "groups": groups, "time": time}
     keras = {"sample_weight": sample_weight, "class_weight": class_weight, "weights": weights}
     problem, summary = read(table, target, y, options, model=model, task=task, splits=splits, **keras)

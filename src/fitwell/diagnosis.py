@@ -118,7 +118,7 @@ class Diagnosis:
         None where not asked for, or (the learning curve) where the rows are too few.
     candidates, histories, plan
         The search.
-    loss_name, level, worth, summary, seed, seconds, curve_asked
+    loss_name, level, worth, summary, seed, seconds
         For the record; see `fitwell.diagnose`.
     """
 
@@ -145,7 +145,7 @@ class Diagnosis:
     summary: dict[str, Any]
     seed: int
     seconds: float
-    curve_asked: bool = True
+    asked: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         return "\n".join([f"{self.verdict[0].upper()}{self.verdict[1:]}.", *self.reasons])
@@ -212,6 +212,10 @@ class Diagnosis:
             yield self._noise(self.noise)
         if self.memorisation:
             yield self._memorisation(self.memorisation)
+        for name, found in (("null", self.noise), ("memorisation", self.memorisation)):
+            if found is None and name in self.asked:
+                why = "on a shuffled target networks diverged, or memory did not suffice"
+                yield f"What '{name}' asks is not known: {why}."
 
     def _cures(self) -> Iterator[str]:
         evidence = self.evidence
@@ -224,7 +228,9 @@ class Diagnosis:
             return
         if stopping.helps:
             yield f"Stopping at epoch {stopping.epoch} lowers it {_lowers(stopping)}."
-        if self.cure == "fewer epochs":
+        if self.cure == "fewer epochs" and not np.isfinite(evidence.beyond.test.high):
+            yield "That is cure enough; whether regularization adds to it is not known, since its networks diverged."
+        elif self.cure == "fewer epochs":
             yield f"That is cure enough: regularization changes it by {_change(evidence.beyond)} beyond that."
         elif evidence.regularization.helps:
             beyond = f" ({_change(evidence.beyond)} beyond what stopping does)" if stopping.helps else ""
@@ -235,15 +241,18 @@ class Diagnosis:
     def _growth(self, growth: Help) -> str:
         if self.verdict == "underfits":
             return (
-                f"A larger or freer network lowers it {_lowers(growth)}, and the training loss by "
+                f"A larger, freer or longer trained network lowers it {_lowers(growth)}, and the training loss by "
                 f"{growth.train.share:.0%}: {growth.best}."
             )
-        return f"Larger and freer networks change it by {_change(growth.held_out)}."
+        changes = f"Larger, freer and longer trained networks change it by {_change(growth.held_out)}"
+        if growth.helps:
+            return f"{changes} ({growth.best}), but not surely the training loss: that is no underfitting."
+        return f"{changes}."
 
     def _rows(self) -> Iterator[str]:
         curve = self.learning_curve
         if curve is None:
-            if self.curve_asked:
+            if "learning curve" in self.asked:
                 why = "there are too few rows for a learning curve, or training on fewer of them diverged"
                 yield f"How much more rows would help is not known: {why}."
             return
@@ -252,7 +261,7 @@ class Diagnosis:
         known = "" if curve.twice.low > 0 else ", which may be nothing"
         yield (
             f"The last doubling of the rows changed it by {_change(falls, level=True)}. "
-            f"{cured} the rows would lower it by about {_interval(curve.twice)}{known}."
+            f"{cured} the rows would lower it by about {_interval(curve.twice, labelled=True)}{known}."
         )
 
     def _left_alone(self) -> Iterator[str]:
@@ -263,20 +272,26 @@ class Diagnosis:
                 + (f" by {worth} or more." if self.verdict == "fits well" else "; more rows are what would help.")
             )
         if self.verdict == "undecided":
+            nothing = "Nothing else" if self.evidence.growth and self.evidence.growth.helps else "Nothing"
             what = " or ".join([", ".join(self.missing[:-1]), self.missing[-1]] if self.missing[1:] else self.missing)
             yield (
-                f"Nothing is shown to help, but these rows cannot rule out that {what} would help by more than {worth}."
-                " More rows would decide it; so may more folds or repeats (cv=10, repeats=5)."
+                f"{nothing} is shown to help, but these rows cannot rule out that {what} would help by more than "
+                f"{worth}. More rows would decide it; so may more folds, or drawing them anew more often."
             )
 
     def _noise(self, noise: Noise) -> str:
-        reachable = (
-            "" if noise.constant is None else f" (no network can do better than {figures(noise.constant)} there)"
+        constant = (
+            ""
+            if noise.constant is None
+            else f"; the best constant prediction has {figures(noise.constant)} on all rows"
         )
+        lowest, honest = figures(noise.lowest), figures(noise.honest)
+        alone = ": the difference is what searching alone makes look better" if noise.lowest < noise.honest else ""
+        if lowest == honest:
+            alone = ": searching alone makes nothing look better here"
         return (
-            f"On a shuffled target, where there is nothing to learn{reachable}, the lowest {self.loss_name} of the same"
-            f" search is {figures(noise.lowest)}, and {figures(noise.honest)} on rows that had no part in choosing: the"
-            " difference is what searching alone makes look better."
+            f"On a shuffled target, where there is nothing to learn, the lowest {self.loss_name} of the same search is"
+            f" {lowest}, and {honest} on rows that had no part in choosing{alone}{constant}."
         )
 
     def _memorisation(self, memorisation: Memorisation) -> str:
@@ -284,16 +299,16 @@ class Diagnosis:
         reached = f"by epoch {slow}" if slow else f"not within {self.epochs} epochs"
         target = f"by epoch {fast}" if fast else f"not within {self.epochs} epochs"
         return (
-            f"A shuffled target it learns by heart to a training {self.loss_name} of "
+            f"Of a shuffled target it learns by heart down to a training {self.loss_name} of "
             f"{figures(memorisation.train_loss, 2)} (chance: {figures(memorisation.chance, 2)}): half of it {reached}, "
             f"of the true target {target}."
         )
 
 
-def _interval(found: Test | Interval, *, first: bool = False) -> str:
-    """An estimate with its interval; the first one says the level."""
+def _interval(found: Test | Interval, *, first: bool = False, labelled: bool = False) -> str:
+    """An estimate with its interval; the first one, and one of another level than the last, says the level."""
     estimate = found.difference if isinstance(found, Test) else found.estimate
-    level = f"{found.level:.0%} interval " if first else ""
+    level = f"{found.level * 100:.4g}% interval " if first or labelled else ""
     opening = ", " if first else " ("
     text = f"{figures(estimate, 2)}{opening}{level}{figures(found.low, 2)} to {figures(found.high, 2)}"
     return text if first else f"{text})"
@@ -307,7 +322,7 @@ def _lowers(found: Help) -> str:
 
 def _change(found: Reduction, *, level: bool = False) -> str:
     """A change of the loss as a share, negative where it falls, with its interval (and the level of that)."""
-    name = f"{found.test.level:.0%} interval " if level else ""
+    name = f"{found.test.level * 100:.4g}% interval " if level else ""
     return f"{_percent(-found.share)} ({name}{_percent(-found.high)} to {_percent(-found.low)})"
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 
 from fitwell.errors import FileError
@@ -43,8 +44,17 @@ def check_directory(directory: Path, *, force: bool, mark: str) -> None:
 
 
 @contextmanager
-def fresh_directory(directory: Path, *, force: bool, mark: str) -> Iterator[Path]:
-    """Yield a directory to write into; it takes its name when all has gone well, and vanishes otherwise."""
+def fresh_directory(directory: Path, *, force: bool, mark: str, ours: Collection[str]) -> Iterator[Path]:
+    """Yield a directory to write into; it takes its name when all has gone well, and vanishes otherwise.
+
+    Parameters
+    ----------
+    mark
+        See `check_directory`.
+    ours
+        Patterns of the names that are written into such a directory: what is called otherwise is somebody's own, and
+        is still there when the rest has been replaced.
+    """
     check_directory(directory, force=force, mark=mark)
     shown, directory = directory, _resolved(directory)
     try:
@@ -55,6 +65,8 @@ def fresh_directory(directory: Path, *, force: bool, mark: str) -> Iterator[Path
     try:
         yield aside
         aside.chmod(0o777 & ~_umask())
+        if directory.is_dir():
+            _take_along(directory, aside, ours)
         _swap(aside, directory)
     except FileError:
         raise
@@ -94,6 +106,18 @@ def write_aside(path: Path, write: Callable[[Path], object]) -> None:
         raise FileError(f"'{path}' cannot be written ({error.strerror or error}).") from error
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _take_along(directory: Path, aside: Path, ours: Collection[str]) -> None:
+    """Copy what is somebody's own; what could still fail must not touch what is there."""
+    for entry in directory.iterdir():
+        new = aside / entry.name
+        if os.path.lexists(new) or any(fnmatch(entry.name, pattern) for pattern in ours):
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.copytree(entry, new, symlinks=True)
+        else:
+            shutil.copy2(entry, new, follow_symlinks=False)
 
 
 def _swap(aside: Path, directory: Path) -> None:

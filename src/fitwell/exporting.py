@@ -73,10 +73,11 @@ def export(
 
 
 def _export_tfjs(run: Path, out: Path, quantize: str | None, force: bool) -> tuple[str, ...]:
+    from fitwell.tfjs.saving import FILES
     from fitwell.tfjs.saving import MODEL_FILE as MARK
 
     empty = out.is_dir() and not any(out.iterdir())
-    with fresh_directory(out, force=force or empty, mark=MARK) as inside:
+    with fresh_directory(out, force=force or empty, mark=MARK, ours=FILES) as inside:
         return write_tfjs(load_any(run), inside, quantize=quantize)
 
 

@@ -19,13 +19,16 @@ from fitwell.directories import RUN_FILE, fresh_directory
 from fitwell.engine.histories import Histories
 from fitwell.engine.plan import Plan
 from fitwell.exporting import add_tfjs
-from fitwell.prediction import Predicts, load
+from fitwell.prediction import ENCODING_FILE, MODEL_FILE, Predicts, load
 from fitwell.regularization.strengths import Candidates, Regularization
 
 __all__ = ["Result", "load"]
 
 STRENGTHS_FILE = "strengths.parquet"
 HISTORIES_FILE = "histories.parquet"
+RUN_FILES = (RUN_FILE, MODEL_FILE, ENCODING_FILE, STRENGTHS_FILE, HISTORIES_FILE, "tfjs")
+"""All that `Result.save` writes."""
+
 LEAVE_IT_ALONE = (
     "Leave it alone: no strength is better than the network as given by more than one standard error of the difference."
 )
@@ -224,7 +227,7 @@ class Result:
         FileError
             It exists, or cannot be written.
         """
-        with fresh_directory(Path(directory), force=force, mark=RUN_FILE) as inside:
+        with fresh_directory(Path(directory), force=force, mark=RUN_FILE, ours=RUN_FILES) as inside:
             self.predictor.write(inside)
             document = {**self.to_json(), "tfjs": add_tfjs(self.predictor, inside)}
             text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)

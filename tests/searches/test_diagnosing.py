@@ -196,12 +196,6 @@ def test_less_regularization_is_growth_and_no_cure() -> None:
     assert (evidence.growth.best, evidence.growth.helps, chosen) == ("no regularization", True, 1)
 
 
-def test_nothing_to_compare_with() -> None:
-    """A single strength is no search, and a sentence asks for more."""
-    with pytest.raises(InputError, match="no strength to compare the network as given with: raise 'strengths'"):
-        gathered(PLAIN.take([0]), histories([[1.0, 1.0]]))
-
-
 def test_nothing_stronger_to_compare_with() -> None:
     """If every strength is weaker than the network as given, earlier epochs are all that may show that it overfits."""
     evidence, chosen, _ = gathered(OWN, histories([[0.5, 0.4], [1.0, 1.0], [0.7, 0.6]]))
@@ -218,7 +212,7 @@ def test_larger_networks_and_longer_training() -> None:
     deep = Recorder(TrainingError("it diverged"))
     problem = Recorder(histories([[1, 1, 1, 1, 0.9, 0.8]]), larger={"wide": wide, "deep": deep})
     menus = larger_menus(problem, OWN, SETTINGS)
-    assert [menu.names for menu in menus] == [("wide",), ("more than 3 epochs",)]
+    assert [menu.names for menu in menus] == [("wide",), ("6 epochs instead of 3",)]
     assert [settings.epochs for _, settings in (*wide.asked, *deep.asked, *problem.asked)] == [3, 3, 6]
     for candidates, _ in (*wide.asked, *deep.asked, *problem.asked):
         assert candidates.strengths["l2"].tolist() == [0.1]

@@ -140,8 +140,11 @@ def train(
     for wave in plan.waves:
         search.train_wave(wave)
     if np.isinf(search.best_loss).all():
+        diverged = int(search.diverged().sum())
+        which = f"All {plan.networks}" if diverged == plan.networks else f"{diverged} of {plan.networks}"
+        more = "" if diverged == plan.networks else ", of every strength at least one"
         raise TrainingError(
-            f"All {plan.networks} networks diverged (their loss was not finite): lower the learning rate, or look for "
+            f"{which} networks diverged (their loss was not finite){more}: lower the learning rate, or look for "
             "extreme values in the target."
         )
     train_seconds = time.perf_counter() - begin - compile_seconds

@@ -89,7 +89,7 @@ class Search:
             best_epoch=self.best_epoch,
             best_loss=self.best_loss,
             epochs=self.epochs,
-            diverged=self._diverged(),
+            diverged=self.diverged(),
             row_loss=row_loss,
             halved=self.halved,
         )
@@ -118,7 +118,7 @@ class Search:
                 self.best_epoch[g] = best_epoch[place]
 
     def _let_go(self, blocks: list[Block], wave: range, before: int, after: int) -> list[Block]:
-        self.best_loss[self._diverged().any(axis=0)] = np.inf
+        self.best_loss[self.diverged().any(axis=0)] = np.inf
         staying = self._staying(wave, before, after)
         self.halved |= self.running & ~staying & self._improving(after)
         staying &= after < self.plan.epochs
@@ -156,7 +156,8 @@ class Search:
                 for kept, leaf in zip(jax.tree.leaves(self.best), jax.tree.leaves(block.state.best), strict=True):
                     kept[:, there] = np.asarray(leaf)[:, here]
 
-    def _diverged(self) -> np.ndarray:
+    def diverged(self) -> np.ndarray:
+        """Mark the networks whose loss was not finite, bool [R, G]."""
         trained = np.arange(self.plan.epochs)[None, None, :] < self.epochs[None, :, None]
         finite = np.isfinite(self.curves[0]) & np.isfinite(self.curves[1])
         if not self.compiled.measures:

@@ -111,8 +111,8 @@ def saved(result: Result, directory: Any, no_tfjs: str | None) -> list[Renderabl
     """Say what was saved; `no_tfjs` is why it is not there for TensorFlow.js, if so."""
     members = len(result.members)
     if result.refit == "ensemble":
-        row_sets = result.plan.row_sets
-        what = f"the mean of {members * row_sets} networks ({members} strengths x {row_sets} row sets)"
+        folds = result.folds  # those of one repeat: they hold every row out once
+        what = f"the mean of {members * folds} networks ({members} strengths x {folds} folds)"
     else:
         what = f"a network trained on all rows with {result.candidates.regularization(result.members[0])}"
     return [

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from fitwell.errors import InputError, TrainingError
 from fitwell.regularization.strengths import Candidates
 from fitwell.searches.options import Listener, Options
 from fitwell.searches.problems import Problem
+
+_Found = TypeVar("_Found")
 
 SHARES = (0.125, 0.25, 0.5, 1.0)
 """Of the training rows, in the learning curve: each doubles the one before."""
@@ -57,6 +59,12 @@ class Questions:
     curve: bool = True
     null: bool = False
     memorisation: bool = False
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of further trainings that were asked for."""
+        asked = {"learning curve": self.curve, "null": self.null, "memorisation": self.memorisation}
+        return frozenset(name for name, wanted in asked.items() if wanted)
 
     def __post_init__(self) -> None:
         for name, least in (("level", 0.5), ("worth", 0)):
@@ -133,6 +141,8 @@ def diagnose_problem(
     tests = _tests(problem.row_sets, questions.level)
     candidates = with_weaker(problem.candidates(options))
     settings = to_the_end(problem.settings(options), options.patience)
+    if candidates.count == 1:
+        raise InputError("There is no strength to compare the network as given with: raise 'strengths'.")
     trained = problem.train(candidates, settings, listener)
     found = Search(candidates, trained.histories, tests)
     if not np.isfinite(found.histories.best_loss[candidates.given]):
@@ -140,6 +150,8 @@ def diagnose_problem(
     evidence, chosen, curve = gather(problem, found, settings, options, questions)
     verdict = judge(evidence, worth=questions.worth)
     shuffled = problem.shuffled(options.seed) if questions.null or questions.memorisation else None
+    noise = _if_it_trains(null_search, shuffled, found, settings) if shuffled and questions.null else None
+    by_heart = _if_it_trains(memorised, shuffled, found, settings) if shuffled and questions.memorisation else None
     train, held_out, given = found.train_loss, found.held_out_loss, candidates.given
     return Diagnosis(
         verdict=verdict.word,
@@ -154,8 +166,8 @@ def diagnose_problem(
         given=candidates.regularization(given),
         chosen=candidates.regularization(chosen),
         learning_curve=curve,
-        noise=null_search(shuffled, found, settings) if questions.null and shuffled else None,
-        memorisation=memorised(shuffled, found, settings) if questions.memorisation and shuffled else None,
+        noise=noise,
+        memorisation=by_heart,
         candidates=candidates,
         histories=found.histories,
         plan=trained.plan,
@@ -165,8 +177,16 @@ def diagnose_problem(
         summary=summary,
         seed=options.seed,
         seconds=clock.perf_counter() - begin,
-        curve_asked=questions.curve,
+        asked=questions.names,
     )
+
+
+def _if_it_trains(test: Callable[..., _Found], *arguments: Any) -> _Found | None:
+    """Return what a further training finds, None where it cannot be had: the verdict stands without it."""
+    try:
+        return test(*arguments)
+    except TrainingError:
+        return None
 
 
 def gather(
@@ -180,8 +200,6 @@ def gather(
     candidates, tests, given = found.candidates, found.tests, found.candidates.given
     weaker = weaker_than_given(candidates, found.lowest_train_loss)
     others = [g for g in range(candidates.count) if g != given and not weaker[g]]
-    if candidates.count == 1:
-        raise InputError("There is no strength to compare the network as given with: raise 'strengths'.")
     earlier = found.menu([given])
     stronger = found.menu(others) if others else earlier  # all that was tried is weaker
     search, stopped = found.weigh(earlier, stronger), found.weigh(earlier)
@@ -193,7 +211,7 @@ def gather(
         growth = found.weigh(*menus) if menus else None
     elif cure_of(stopped, more) == "regularization":
         chosen = found.choose(options.rule, others)
-    curve = learning_curve(problem, candidates, chosen, settings, tests) if questions.curve else None
+    curve = _if_it_trains(learning_curve, problem, candidates, chosen, settings, tests) if questions.curve else None
     evidence = Evidence(
         search=search,
         regularization=found.weigh(stronger),
@@ -249,7 +267,7 @@ def larger_menus(problem: Problem, candidates: Candidates, settings: Settings) -
     longer = replace(settings, epochs=2 * settings.epochs)
     tries = [(name, larger, settings) for name, larger in problem.larger().items()]
     menus = []
-    for name, network, how in [*tries, (f"more than {settings.epochs} epochs", problem, longer)]:
+    for name, network, how in [*tries, (f"{longer.epochs} epochs instead of {settings.epochs}", problem, longer)]:
         with suppress(TrainingError):
             histories = network.train(given, how).histories
             menus.append(Menu((name,), histories.train_loss, histories.held_out_loss))

@@ -18,6 +18,7 @@ from fitwell.errors import InputError, InputTypeError
 from fitwell.regularization.grids import DEFAULT_COUNT, DEFAULT_REGULARIZERS, sobol
 from fitwell.regularization.layers import Layers
 from fitwell.regularization.strengths import Candidates, Regularization, Strength, check_strengths, from_settings
+from fitwell.regularization.table import REGULARIZERS
 
 DEFAULT_HIDDEN = (128, 64)
 """Units of the hidden layers: wide enough to overfit most tables."""
@@ -107,6 +108,8 @@ def hidden_units(hidden: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def _check_options(options: Options) -> None:
+    if not options.regularizers and isinstance(options.strengths, int):
+        raise InputError(f"'regularizers' must name at least one of {', '.join(REGULARIZERS)}. Got none.")
     for name in options.regularizers:
         check_strengths(name, [])
     if options.refit not in ("ensemble", "single"):

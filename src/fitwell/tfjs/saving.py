@@ -16,10 +16,14 @@ from fitwell.keras.probing import probes
 from fitwell.tfjs.document import read_document, write_document
 from fitwell.tfjs.loading import METADATA
 from fitwell.tfjs.reading import from_tfjs
+from fitwell.tfjs.schema import ASSETS, MODULE, SCHEMA_FILE
 from fitwell.tfjs.training import training_config
 from fitwell.tfjs.writing import to_tfjs
 
 MODEL_FILE = "model.json"
+FILES = (MODEL_FILE, "group*-shard*of*.bin", SCHEMA_FILE, MODULE, *ASSETS, "package.json")
+"""All that is written for TensorFlow.js, as patterns."""
+
 QUANTIZED = ("float16", "uint16", "uint8")
 PROBES = 256
 
@@ -90,7 +94,7 @@ def save(
     """
     directory = Path(directory)
     empty = directory.is_dir() and not any(directory.iterdir())
-    with fresh_directory(directory, force=force or empty, mark=MODEL_FILE) as inside:
+    with fresh_directory(directory, force=force or empty, mark=MODEL_FILE, ours=FILES) as inside:
         return write(model, inside, quantize=quantize, metadata=metadata)
 
 
