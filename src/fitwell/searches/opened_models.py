@@ -22,10 +22,10 @@ from fitwell.keras.anatomy import parts, walk
 from fitwell.keras.backend import import_keras
 from fitwell.keras.compiled import Targets, compile_arguments, make_loss
 from fitwell.keras.convolutions import input_shape, networks_at_once, patch_elements
-from fitwell.keras.heads import loss_name
 from fitwell.keras.network import KerasNetwork, first_weights, given_weights, keras_inputs
 from fitwell.keras.opening import Opened
 from fitwell.keras.optimizers import Translated, translate
+from fitwell.keras.targets import check_targets
 from fitwell.regularization.strengths import Candidates
 from fitwell.regularization.table import REGULARIZERS
 from fitwell.searches.options import Options
@@ -135,8 +135,8 @@ def make_problem(opened: Opened, inputs: Any, targets: Targets, *, own: bool, we
     network = opened.network(sample)
     network.copy.compile(**compile_arguments(opened.model))
     outputs = network.copy(sample, training=False)
-    _check_classes(network.copy, targets.values, outputs)
     rows = jax.tree.map(lambda leaf: leaf[0], targets) if own else targets
+    check_targets(network.copy, rows.values, outputs)
     loss = make_loss(network.copy, rows, outputs)
     optimizer = translate(opened.model.optimizer, network.original.trainable_variables)
     return ModelProblem(opened, network, inputs, targets, own, loss, optimizer, weights)
@@ -227,24 +227,26 @@ def _check_inputs(model: Any, sample: Any) -> None:
     try:
         model(sample, training=False)
     except Exception as error:  # layers raise many kinds
+        _check_shape(model, sample)
         said = str(error).replace("Exception encountered when calling", "in")
         raise InputError(f"The model '{model.name}' does not take these inputs ({_one_line(said)}).") from error
+
+
+def _check_shape(model: Any, sample: Any) -> None:
+    """Say the shapes of a single input that are not the same; Keras says it with numbers and names of its own."""
+    leaves, inputs = jax.tree.leaves(sample), getattr(model, "inputs", None) or []
+    if len(leaves) != 1 or len(inputs) != 1:
+        return
+    wanted, given = tuple(inputs[0].shape[1:]), leaves[0].shape[1:]
+    fits = len(wanted) == len(given) and all(one in (None, other) for one, other in zip(wanted, given, strict=True))
+    if not fits:
+        one, other = (", ".join(["rows", *map(str, shape)]) for shape in (wanted, given))
+        raise InputError(f"The model '{model.name}' takes x of the shape ({one}). Got ({other}).")
 
 
 def _one_line(text: str) -> str:
     """Return a text of Keras without its colours and line breaks, and not all of it."""
     return " ".join(re.sub("\x1b\\[[0-9;]*m", "", text).split())[:200]
-
-
-def _check_classes(model: Any, values: Any, outputs: Any) -> None:
-    """Refuse class indices beyond the model's outputs, whose loss Keras takes to be zero."""
-    if not isinstance(values, np.ndarray) or "sparse" not in loss_name(model.loss):
-        return
-    ignored = model.loss.get_config().get("ignore_class") if hasattr(model.loss, "get_config") else None
-    classes, wanted = outputs.shape[-1], values if ignored is None else values[values != ignored]
-    if wanted.size and not 0 <= wanted.min() <= wanted.max() < classes:
-        found = f"{wanted.min():g} to {wanted.max():g}"
-        raise InputError(f"The model gives {classes} numbers, so y must hold classes 0 to {classes - 1}. Got {found}.")
 
 
 def _labels(targets: Any, loss: Loss) -> tuple[np.ndarray, str]:

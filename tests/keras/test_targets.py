@@ -1,0 +1,92 @@
+"""Targets: what a loss would take without a word is refused, and what it means is taken."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import keras
+from fitwell.errors import InputError
+from fitwell.keras.targets import check_targets
+
+ROWS = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+NUMBERS = np.linspace(-1, 1, 6, dtype=np.float32)
+CLASSES = np.array([0, 1, 2, 0, 1, 2])
+SPARSE = "sparse_categorical_crossentropy"
+
+
+def model(loss: Any, *heads: tuple[int, str], by_key: bool = False) -> Any:
+    """A compiled model with outputs of so many units and these activations."""
+    inputs = keras.Input((4,))
+    outputs: Any = [keras.layers.Dense(*head, name=f"out{i}")(inputs) for i, head in enumerate(heads)]
+    if by_key:
+        outputs = {f"key{i}": output for i, output in enumerate(outputs)}
+    made = keras.Model(inputs, outputs[0] if len(heads) == 1 and not by_key else outputs)
+    made.compile("adam", loss)
+    return made
+
+
+def checked(made: Any, y: Any) -> None:
+    """Check targets against a model and its first outputs."""
+    check_targets(made, y, made(ROWS))
+
+
+SOFTMAX, SIGMOID, LINEAR = (3, "softmax"), (1, "sigmoid"), (1, "linear")
+TWO = [SPARSE, "mse"]
+FINE: dict[str, tuple[Any, Any]] = {
+    "classes": (lambda: model(SPARSE, SOFTMAX), CLASSES),
+    "classes as a column of floats": (lambda: model(SPARSE, SOFTMAX), CLASSES[:, None].astype(float)),
+    "an ignored class": (
+        lambda: model(keras.losses.SparseCategoricalCrossentropy(ignore_class=-1), SOFTMAX), CLASSES - (CLASSES == 0)
+    ),
+    "logits": (
+        lambda: model(keras.losses.SparseCategoricalCrossentropy(from_logits=True), (3, "linear")), CLASSES
+    ),
+    "soft labels": (lambda: model("binary_crossentropy", SIGMOID), (NUMBERS + 1) / 2),
+    "numbers": (lambda: model("mse", LINEAR), NUMBERS),
+    "numbers as a column": (lambda: model("mse", LINEAR), NUMBERS[:, None]),
+    "a loss of one's own": (lambda: model(lambda y, p: keras.ops.mean(p - y), (3, "linear")), NUMBERS),
+    "two": (lambda: model(TWO, SOFTMAX, LINEAR), [CLASSES, NUMBERS]),
+    "two by name": (
+        lambda: model(dict(zip(("out0", "out1"), TWO, strict=True)), SOFTMAX, LINEAR),
+        {"out1": NUMBERS, "out0": CLASSES},
+    ),
+    "two by key": (
+        lambda: model(dict(zip(("key0", "key1"), TWO, strict=True)), SOFTMAX, LINEAR, by_key=True),
+        {"key1": NUMBERS, "key0": CLASSES},
+    ),
+    "one loss for two": (lambda: model("mse", LINEAR, LINEAR), [NUMBERS, NUMBERS]),
+}  # fmt: skip
+WRONG: dict[str, tuple[Any, Any, str]] = {
+    "class beyond": (lambda: model(SPARSE, SOFTMAX), CLASSES + 1, "y must hold classes 0 to 2. Got 1 to 3"),
+    "half a class": (lambda: model(SPARSE, SOFTMAX), CLASSES * 0.5, "whole numbers. Got 0.5"),
+    "three classes of two": (lambda: model("binary_crossentropy", SIGMOID), CLASSES, "between 0 and 1.*Got 0 to 2"),
+    "one number for three": (lambda: model("mse", (3, "linear")), NUMBERS[:, None], "gives 3 numbers.* y has 1"),
+    "linear head": (lambda: model(SPARSE, (3, "linear")), CLASSES, "takes probabilities.*a softmax, or"),
+    "linear head of two classes": (lambda: model("binary_crossentropy", LINEAR), CLASSES % 2, "a sigmoid, or"),
+    "two": (lambda: model(TWO, SOFTMAX, LINEAR), [CLASSES + 7, NUMBERS], "y of output 'out0' must hold classes 0"),
+    "two, swapped": (lambda: model(TWO, SOFTMAX, LINEAR), [NUMBERS, CLASSES], "y of output 'out0' must hold"),
+    "two by key": (
+        lambda: model(dict(zip(("key0", "key1"), TWO, strict=True)), SOFTMAX, LINEAR, by_key=True),
+        {"key1": NUMBERS, "key0": CLASSES + 1},
+        "y of output 'key0' must hold",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FINE)
+def test_what_a_loss_means_is_taken(case: str) -> None:
+    """In every form in which Keras takes targets."""
+    make, y = FINE[case]
+    checked(make(), y)
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_a_loss_does_not_mean_is_refused(case: str) -> None:
+    """In one sentence that says what came."""
+    make, y, sentence = WRONG[case]
+    with pytest.raises(InputError, match=sentence) as caught:
+        checked(make(), y)
+    assert "\n" not in str(caught.value)
