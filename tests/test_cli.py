@@ -467,7 +467,7 @@ def test_a_keras_model_is_diagnosed(run: Run, tmp_path: Path) -> None:
     answer = run("diagnose", "table.csv", "--target", "ill", "--model", "model.keras", *options)
     assert answer.status == 0, answer.err
     assert "On its training rows the sparse categorical crossentropy is" in answer.out
-    assert "A shuffled target it learns by heart" in answer.out
+    assert "Of a shuffled target it learns by heart" in answer.out
 
 
 @pytest.mark.usefixtures("table")

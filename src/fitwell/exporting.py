@@ -11,6 +11,8 @@ from fitwell.errors import FileError, InputError
 from fitwell.prediction import MODEL_FILE, Predictor, Predicts, load_any
 
 FORMATS = ("keras", "onnx", "tfjs")
+TFJS = "tfjs"
+"""Directory of a run that holds it for TensorFlow.js."""
 
 
 def export(
@@ -73,12 +75,16 @@ def export(
 
 
 def _export_tfjs(run: Path, out: Path, quantize: str | None, force: bool) -> tuple[str, ...]:
+    from fitwell.keras.files import METADATA
+    from fitwell.tfjs.loading import kept_metadata
     from fitwell.tfjs.saving import FILES
     from fitwell.tfjs.saving import MODEL_FILE as MARK
 
     empty = out.is_dir() and not any(out.iterdir())
     with fresh_directory(out, force=force or empty, mark=MARK, ours=FILES) as inside:
-        return write_tfjs(load_any(run), inside, quantize=quantize)
+        predictor = load_any(run)
+        setattr(predictor.model, METADATA, kept_metadata(run / TFJS / MARK))  # a .keras file has no place for them
+        return write_tfjs(predictor, inside, quantize=quantize)
 
 
 def write_tfjs(predictor: Predicts, directory: Path, *, quantize: str | None = None) -> tuple[str, ...]:
@@ -112,7 +118,7 @@ def add_tfjs(predictor: Predicts, directory: Path) -> str | None:
 
     A fault of the writer is said too: a search that took hours must not be lost for it.
     """
-    inside = directory / "tfjs"
+    inside = directory / TFJS
     inside.mkdir()
     try:
         write_tfjs(predictor, inside)

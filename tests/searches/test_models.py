@@ -38,6 +38,19 @@ def curves(result: fitwell.Result) -> np.ndarray:
     return result.histories.held_out_loss
 
 
+def test_metadata_of_a_file_come_along(tmp_path: Path) -> None:
+    """A model read from TensorFlow.js keeps what a person wrote into its file, through the search and a saved run."""
+    mine = {"mine": "é", "list": [1, {"a": None}]}
+    fitwell.tfjs.save(make(), tmp_path / "node", metadata=mine)
+    result = fitwell.tune(fitwell.tfjs.load(tmp_path / "node"), X, Y, **OPTIONS)
+    run = result.save(tmp_path / "run")
+    fitwell.export(run, "tfjs", tmp_path / "web")
+    fitwell.tfjs.save(result.model, tmp_path / "again")
+    for place in ("run/tfjs", "web", "again"):
+        assert fitwell.tfjs.load(tmp_path / place).tfjs_metadata == mine
+    assert not hasattr(fitwell.tune(make(), X, Y, **OPTIONS).model, "tfjs_metadata")
+
+
 @pytest.fixture(scope="module")
 def plain() -> fitwell.Result:
     return fitwell.tune(make(), X, Y, **OPTIONS)

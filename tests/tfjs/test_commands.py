@@ -27,6 +27,7 @@ MADE = """
       tf.layers.dropout({rate: 0.2}),
       tf.layers.dense({units: given.units, activation: given.activation, name: 'last'}),
     ]});
+    model.setUserDefinedMetadata({mine: 'é'});
     if (given.loss) model.compile({optimizer: tf.train.adam(0.01), loss: given.loss, metrics: ['accuracy']});
     await save(model, given.folder, {includeOptimizer: Boolean(given.loss)});
 """
@@ -114,6 +115,14 @@ def test_training_goes_on_in_node(tuned: Path, node: Node) -> None:
     assert found["loss"] == "sparseCategoricalCrossentropy"
     assert found["optimizer"] == "Adam"
     assert found["rate"] == pytest.approx(0.01)
+
+
+def test_metadata_of_node_come_back(run: Callable[..., Answer], tuned: Path, node: Node, place: Path) -> None:
+    """In the run and in what is exported of it: what a person wrote, and nothing else."""
+    assert run("export", "run", "--to", "tfjs", "--out", "again").status == 0
+    for folder in (tuned / "tfjs", place / "again"):
+        code = "return (await load(given.file)).getUserDefinedMetadata();"
+        assert node(code, file=folder / "model.json") == {"mine": "é"}
 
 
 def test_export_to_tfjs(run: Callable[..., Answer], tuned: Path, node: Node, place: Path) -> None:

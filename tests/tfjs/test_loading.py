@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import fitwell
 import keras
 from fitwell.errors import FileError
-from fitwell.tfjs.loading import with_training
+from fitwell.tfjs.loading import kept_metadata, with_training
 
 
 def model(activation: str = "softmax", units: int = 3) -> keras.Sequential:
@@ -32,6 +34,57 @@ def test_metadata_are_kept(tmp_path: Path) -> None:
     assert loaded.tfjs_metadata == {"labels": ["a", "b", "c"], "version": 2}
     fitwell.tfjs.save(loaded, tmp_path / "again")
     assert fitwell.tfjs.load(tmp_path / "again").tfjs_metadata == loaded.tfjs_metadata
+
+
+def test_layers_have_their_keras_names_again(tmp_path: Path) -> None:
+    """Names that TensorFlow.js refuses come back, losses and metrics of outputs too; the map is nobody's metadata."""
+    inputs = keras.Input((4,), name="my input")
+    outputs = [keras.layers.Dense(2, name=name)(inputs) for name in ("my layer", "ü", "my_layer")]
+    made = keras.Model(inputs, outputs)
+    made.compile("adam", ["mse", "mae", "mse"], metrics={"my layer": ["mae"], "my_layer": ["mse"]})
+    fitwell.tfjs.save(made, tmp_path / "m")
+    loaded = fitwell.tfjs.load(tmp_path / "m")
+    assert [layer.name for layer in loaded.layers] == [layer.name for layer in made.layers]
+    assert [tensor._keras_history.operation.name for tensor in loaded.outputs] == ["my layer", "ü", "my_layer"]
+    assert not hasattr(loaded, "tfjs_metadata")
+    for one, two in zip(made.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    loaded.fit(np.ones((4, 4)), [np.ones((4, 2))] * 3, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ({"a": "my a", "b": "b/c"}, ["my a", "b"]),
+        ({"a": "b", "b": "a"}, ["b", "a"]),
+        ({"a": "b"}, ["a", "b"]),
+        ({"a": "x", "b": "x"}, ["a", "b"]),
+        ({"a": "b", "b": "x", "x": "a"}, ["b", "x"]),
+        ({"a": 1, "b": ""}, ["a", "b"]),
+        ({"a": "x" * 2000, "b": "\n"}, ["a", "b"]),
+        (["a"], ["a", "b"]),
+        ("a", ["a", "b"]),
+    ],
+    ids=str,
+)
+def test_odd_keras_names_are_not_given_back(names: Any, expected: list[str], tmp_path: Path) -> None:
+    """A stranger may write anything there: what is no name, or one that another layer has, is left alone."""
+    layers = [keras.Input((4,)), keras.layers.Dense(3, name="a"), keras.layers.Dense(2, name="b")]
+    fitwell.tfjs.save(keras.Sequential(layers), tmp_path / "m", metadata={"kerasNames": names})
+    loaded = fitwell.tfjs.load(tmp_path / "m")
+    assert [layer.name for layer in loaded.layers] == expected
+    assert not hasattr(loaded, "tfjs_metadata")
+
+
+def test_metadata_of_a_damaged_file_are_none(tmp_path: Path) -> None:
+    """What a run's file says is taken as far as it can be read."""
+    path = tmp_path / "model.json"
+    assert kept_metadata(path) == {}
+    for text in ("{", "[]", '{"userDefinedMetadata": 3}'):
+        path.write_text(text)
+        assert kept_metadata(path) == {}
+    path.write_text('{"userDefinedMetadata": {"mine": 3, "kerasNames": {}}}')
+    assert kept_metadata(path) == {"mine": 3}
 
 
 def test_notices_are_warnings(tmp_path: Path) -> None:

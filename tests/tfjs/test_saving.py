@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +37,12 @@ def test_what_quantization_changes_is_measured(quantize: str, tmp_path: Path) ->
 
 
 def test_names_that_had_to_change_are_in_the_file(tmp_path: Path) -> None:
-    """TensorFlow.js takes no spaces; the Keras names are among the metadata."""
+    """TensorFlow.js takes no spaces; the Keras names are among the metadata, a person's own beside them."""
     layers = [keras.Input((6,)), keras.layers.Dense(3, name="my layer")]
-    fitwell.tfjs.save(keras.Sequential(layers), tmp_path / "m")
-    loaded = fitwell.tfjs.load(tmp_path / "m")
-    assert loaded.layers[0].name == "my_layer"
-    assert loaded.tfjs_metadata["kerasNames"]["my_layer"] == "my layer"
+    fitwell.tfjs.save(keras.Sequential(layers), tmp_path / "m", metadata={"mine": 1})
+    written = json.loads((tmp_path / "m" / "model.json").read_text())
+    assert written["modelTopology"]["config"]["layers"][1]["config"]["name"] == "my_layer"
+    assert written["userDefinedMetadata"] == {"mine": 1, "kerasNames": {"my_layer": "my layer"}}
 
 
 def test_nothing_half_written(tmp_path: Path) -> None:

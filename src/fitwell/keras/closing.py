@@ -14,6 +14,7 @@ from fitwell.keras import anatomy
 from fitwell.keras.anatomy import REGULARIZERS, is_dropout, kind, parts, walk
 from fitwell.keras.backend import import_keras, is_keras_own
 from fitwell.keras.compiled import compile_arguments
+from fitwell.keras.files import carry_metadata
 from fitwell.keras.network import KerasNetwork, build_subclassed, finalize, plain
 from fitwell.keras.rebuilding import Layer, is_graph, rebuild
 from fitwell.regularization.strengths import Regularization
@@ -22,7 +23,7 @@ from fitwell.regularization.strengths import Regularization
 def close(
     model: Any, network: KerasNetwork, variables: Variables, regularization: Regularization | None, sample: Any
 ) -> Any:
-    """Return a plain Keras model with trained weights, compiled as `model` was.
+    """Return a plain Keras model with trained weights, compiled as `model` was and with its metadata.
 
     Parameters
     ----------
@@ -51,6 +52,7 @@ def close(
     _set_weights(news, network, variables)
     closed.compile(**compile_arguments(model))
     closed.optimizer.build(closed.trainable_variables)  # else Keras warns when a saved model is loaded
+    carry_metadata(model, closed)
     return closed
 
 

@@ -149,6 +149,21 @@ def parse_document(text: bytes, shards: Shards) -> Document:
     return Document(graph, weights, training, metadata, (OPTIMIZER,) if state else ())
 
 
+def metadata_in(path: Path) -> dict[str, Any]:
+    """Return the `userDefinedMetadata` of a model.json, as far as it can be read."""
+    found = _seen(path).get("userDefinedMetadata")
+    return found if isinstance(found, dict) else {}
+
+
+def _seen(path: Path) -> dict[str, Any]:
+    """Return what a model.json holds, nothing if it is damaged or not there."""
+    try:
+        found = _json(_bytes(path, MOST_TEXT))
+    except FileError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def write_document(
     directory: Path,
     graph: Graph,

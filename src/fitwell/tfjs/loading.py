@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fitwell.errors import FileError
 from fitwell.keras.backend import import_keras
-from fitwell.tfjs.document import read_document
+from fitwell.keras.files import METADATA
+from fitwell.tfjs.document import metadata_in, read_document
 from fitwell.tfjs.reading import from_tfjs
+from fitwell.tfjs.reading.names import KERAS_NAMES
 from fitwell.tfjs.training import compile_arguments
-
-METADATA = "tfjs_metadata"
-"""Attribute of a loaded model: its `userDefinedMetadata`, written again by `save`."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,14 @@ def load(path: str | Path) -> Any:
 def read(path: Path) -> Loaded:
     """Load a model, and what a person should know; see `load`."""
     document = read_document(path / "model.json" if path.is_dir() else path)
-    built = from_tfjs(document.graph, document.weights)
+    metadata = dict(document.metadata or {})
+    built = from_tfjs(document.graph, document.weights, metadata.pop(KERAS_NAMES, None))
     notices = (*document.notices, *built.notices)
     model = built.model
     if document.training is not None:
         arguments, more = compile_arguments(document.training, len(model.outputs))
         notices += more
+        arguments |= {key: _by_keras_names(arguments[key], built.names) for key in ("loss", "metrics")}
         _check_losses(path, model, arguments["loss"])
         try:
             model.compile(**arguments)
@@ -83,9 +85,19 @@ def read(path: Path) -> Loaded:
             raise
         except (TypeError, ValueError) as error:  # Keras's own words for settings that do not fit the outputs
             raise FileError(f"The training settings of '{path}' do not fit its model ({error}).") from error
-    if document.metadata:
-        setattr(model, METADATA, document.metadata)
+    if metadata:
+        setattr(model, METADATA, metadata)
     return Loaded(model, notices)
+
+
+def kept_metadata(path: Path) -> dict[str, Any]:
+    """Return a person's own metadata in a model.json, as far as it can be read."""
+    return {key: value for key, value in metadata_in(path).items() if key != KERAS_NAMES}
+
+
+def _by_keras_names(found: Any, names: Mapping[str, str]) -> Any:
+    """Return losses or metrics, if they are given by output, by the outputs' names in Keras."""
+    return {names.get(key, key): value for key, value in found.items()} if isinstance(found, dict) else found
 
 
 def _check_losses(path: Path, model: Any, loss: Any) -> None:

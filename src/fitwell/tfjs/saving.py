@@ -12,10 +12,11 @@ import numpy as np
 from fitwell.directories import fresh_directory
 from fitwell.errors import FileError, InputError
 from fitwell.keras.backend import import_keras
+from fitwell.keras.files import METADATA
 from fitwell.keras.probing import probes
 from fitwell.tfjs.document import read_document, write_document
-from fitwell.tfjs.loading import METADATA
 from fitwell.tfjs.reading import from_tfjs
+from fitwell.tfjs.reading.names import KERAS_NAMES
 from fitwell.tfjs.schema import ASSETS, MODULE, SCHEMA_FILE
 from fitwell.tfjs.training import training_config
 from fitwell.tfjs.writing import to_tfjs
@@ -108,7 +109,7 @@ def write(
     training, untold = training_config(model, [tensor.layer for tensor in written.graph.outputs])
     kept = dict(metadata or getattr(model, METADATA, {}) or {})
     if written.names:
-        kept["kerasNames"] = dict(written.names)
+        kept[KERAS_NAMES] = dict(written.names)
     write_document(
         directory, written.graph, written.weights, training=training, metadata=kept or None, quantize=quantize
     )

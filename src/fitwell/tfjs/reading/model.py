@@ -15,7 +15,7 @@ from fitwell.keras.backend import import_keras
 from fitwell.tfjs.graph import Graph, Layer, Tensor
 from fitwell.tfjs.reading.layers import Made
 from fitwell.tfjs.reading.masks import KEEPING, MERGES, RECURRENT, Masks, check_none_lingers
-from fitwell.tfjs.reading.names import safe_names
+from fitwell.tfjs.reading.names import given_back, safe_names
 from fitwell.tfjs.reading.notices import Notices
 from fitwell.tfjs.reading.registry import READERS, REFUSED
 from fitwell.tfjs.reading.settings import Settings
@@ -28,17 +28,19 @@ LISTS = MERGES | {"Concatenate", "Dot"}
 
 @dataclass(frozen=True)
 class Read:
-    """A Keras model, and what a person should know of it, a sentence each."""
+    """A Keras model, what a person should know of it, a sentence each, and its layers' names, from the file's on."""
 
     model: Any
     notices: tuple[str, ...]
+    names: Mapping[str, str]
 
 
-def from_tfjs(graph: Graph, weights: Mapping[str, np.ndarray]) -> Read:
+def from_tfjs(graph: Graph, weights: Mapping[str, np.ndarray], keras_names: Any = None) -> Read:
     """Build a plain Keras model that computes what TensorFlow.js does with a graph and its weights.
 
     Sequential stays Sequential where every layer has a counterpart; else the model is functional. It computes in
-    float32, whatever Keras's policy is.
+    float32, whatever Keras's policy is. `keras_names` are the layers' names in Keras, as far as they are sound; see
+    `given_back`.
 
     Raises
     ------
@@ -47,10 +49,11 @@ def from_tfjs(graph: Graph, weights: Mapping[str, np.ndarray]) -> Read:
     """
     stored, notices, all_masks = Stored(weights), Notices(), list[Masks]()
     with _float32():
-        model = _Builder(graph, stored, notices, all_masks).build()
+        builder = _Builder(graph, stored, notices, all_masks, keras_names)
+        model = builder.build()
     check_none_lingers(all_masks)
     stored.check_all_used()
-    return Read(model, notices.sentences())
+    return Read(model, notices.sentences(), builder.names)
 
 
 @contextmanager
@@ -84,12 +87,15 @@ def _described(layer: Layer) -> str:
 class _Builder:
     """Builds one model; nested ones have builders of their own."""
 
-    def __init__(self, graph: Graph, stored: Stored, notices: Notices, all_masks: list[Masks]) -> None:
+    def __init__(
+        self, graph: Graph, stored: Stored, notices: Notices, all_masks: list[Masks], keras_names: Any = None
+    ) -> None:
         self.graph, self.stored, self.notices, self.all_masks = graph, stored, notices, all_masks
         self.keras = import_keras()
-        self.names = safe_names([graph.name, *(layer.name for layer in graph.layers)])
+        safe = safe_names([graph.name, *(layer.name for layer in graph.layers)])
+        self.names = given_back(keras_names, safe)
         self.taken = {self.names[layer.name] for layer in graph.layers}
-        notices.renamed.update({name: safe for name, safe in self.names.items() if name != safe})
+        notices.renamed.update({name: new for name, new in self.names.items() if "/" in name})
         self.tensors: dict[Tensor, Any] = {}
         self.made: dict[str, Made] = {}
 
