@@ -225,6 +225,15 @@ def test_fitwells_layers_are_kerass_at_inference(node: Node, tmp_path: Path) -> 
     assert difference(in_keras(model, inputs), in_tfjs(node, tmp_path, {"": (written, inputs)})[""]) <= TOLERANCE
 
 
+def test_that_weights_are_not_dropped_there_is_told() -> None:
+    """A rate of zero drops none here either, and needs no notice."""
+    model = chain((4,), lambda: own.Dense(3, dropout_rate=0.4, name="drops"), lambda: own.Dense(2))()
+    (notice,) = to_tfjs(model).notices
+    assert notice.startswith("Layer 'drops' (Dense): its dropping of weights (dropout_rate) is left out")
+    model.layers[0].dropout_rate = 0.0
+    assert to_tfjs(model).notices == ()
+
+
 def test_regularizers_and_frozen_layers_are_kept_and_constraints_told() -> None:
     model = chain(
         (4,),
@@ -277,6 +286,7 @@ def _masked(*parts: Any) -> Any:
 
 
 REFUSALS: dict[str, tuple[Any, str]] = {
+    "no mask value": (chain(LINE, lambda: layers.Masking(np.nan, name="gaps")), "'gaps' .*mask_value is nan.*finite"),
     "GRU": (chain(LINE, lambda: layers.GRU(2, name="gru")), "'gru' .*reset_after=True.*LSTM"),
     "stateful": (
         lambda: keras.Sequential([keras.Input(LINE, batch_size=2), layers.LSTM(2, stateful=True)]), "stateful"

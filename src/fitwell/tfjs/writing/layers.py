@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +30,10 @@ def repeat_vector(call: Call, inputs: list[Value]) -> Value:
 
 def masking(call: Call, inputs: list[Value]) -> Value:
     """Write a `Masking`."""
-    return call.add("Masking", inputs, mask_value=float(call.layer.mask_value))
+    value = float(call.layer.mask_value)
+    if not math.isfinite(value):
+        call.refuse(f"its mask_value is {value}, and a model.json holds only finite numbers; take one that is.")
+    return call.add("Masking", inputs, mask_value=value)
 
 
 def spectral_normalization(call: Call, inputs: list[Value]) -> Any:

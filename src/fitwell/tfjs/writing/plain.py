@@ -46,6 +46,8 @@ def dense(call: Call, inputs: list[Value]) -> Value:
     """Write a `Dense` layer."""
     layer = call.layer
     check_quantized(call)
+    if float(getattr(layer, "dropout_rate", 0.0)) > 0:
+        call.note("its dropping of weights (dropout_rate) is left out, since no layer of TensorFlow.js does that.")
     fields = weight_fields(call, "kernel", "bias") if layer.use_bias else weight_fields(call, "kernel")
     bias = layer.bias if layer.use_bias else None
     return activations.written(
