@@ -49,7 +49,8 @@ def check_targets(model: Any, values: Any, outputs: Any) -> None:
         return  # what does not fit is for Keras to say
     for number, (_, output) in enumerate(found):
         where = "y" if len(found) == 1 else f"y of output '{keys[number] if keys else number}'"
-        if losses[number] is not None and targets[number] is not None:
+        masked = getattr(output, "_keras_mask", None) is not None  # what stands at padded places does not count
+        if losses[number] is not None and targets[number] is not None and not masked:
             _check(losses[number], np.asarray(targets[number]), np.asarray(output), where)
 
 
