@@ -42,9 +42,9 @@ def check_targets(model: Any, values: Any, outputs: Any) -> None:
     """
     found = import_keras().tree.flatten_with_path(outputs)
     keys = [path[0] for path, _ in found] if isinstance(outputs, dict) else list(getattr(model, "output_names", []))
-    losses, targets = _by_output(model.loss, keys, len(found)), _by_output(values, keys, len(found))
-    if isinstance(model.loss, str) or not isinstance(model.loss, dict | list | tuple):
-        losses = [model.loss] * len(found)
+    targets = _by_output(values, keys, len(found))
+    each = isinstance(model.loss, dict | list | tuple)
+    losses = _by_output(model.loss, keys, len(found)) if each else [model.loss] * len(found)
     if len(losses) != len(found) or len(targets) != len(found):
         return  # what does not fit is for Keras to say
     for number, (_, output) in enumerate(found):
