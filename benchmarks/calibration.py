@@ -13,8 +13,11 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
+from typing import Any
+from unittest.mock import patch
 
 import jax
 import jax.numpy as jnp
@@ -30,13 +33,14 @@ from fitwell.data.row_sets import RowSets, folds
 from fitwell.engine.histories import Histories
 from fitwell.engine.losses import Loss
 from fitwell.engine.network import DenseNetwork
-from fitwell.engine.run import Trained, train
+from fitwell.engine.run import Trained, train_all
 from fitwell.engine.settings import Dataset, Settings
+from fitwell.problems.options import Options
 from fitwell.regularization.grids import sobol
-from fitwell.regularization.layers import Layers
 from fitwell.regularization.strengths import Candidates
-from fitwell.searches.diagnosing import FEWEST_ROWS, SHARES, Questions, diagnose_problem
-from fitwell.searches.options import Listener, Options
+from fitwell.studies import evidence
+from fitwell.studies import search as one_road
+from fitwell.studies.evidence import FEWEST_ROWS, SHARES, Questions, judge_problem
 
 FOLDS, REPEATS = 5, 2
 STRENGTHS = 12
@@ -238,7 +242,7 @@ class Batch:
         held_out = tuple((rows + start).astype(np.int32) for sets, start in pairs for rows in sets.held_out)
         joined = RowSets(learn, (new,) * len(learn) if fresh else held_out, len(self.inputs))
         count = joined.count
-        return train(
+        return train_all(
             DenseNetwork(problem.inputs, hidden or problem.hidden, problem.outputs),
             Dataset(self.inputs, self.targets, False, np.zeros(count), np.ones(count)),
             joined,
@@ -469,6 +473,7 @@ class Kept:
 
     histories: Histories
     plan: None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -481,7 +486,7 @@ class Replayed:
     Attributes
     ----------
     problem, row_sets, strata
-        See `fitwell.searches.problems.Problem`.
+        See `fitwell.problems.problem.Problem`.
     trained
         From `"search"`, `"wider"`, `"deeper"`, `"longer"` and `"curve"` to what was trained.
     asked
@@ -496,14 +501,20 @@ class Replayed:
     constant_loss: None = None
 
     @property
-    def layers(self) -> Layers:
-        """Places where strengths act."""
-        return DenseNetwork.layers_of(self.problem.hidden)
+    def summary(self) -> dict[str, Any]:
+        """Nothing was read."""
+        return {}
 
     @property
-    def loss_name(self) -> str:
+    def loss(self) -> Loss:
         """What is measured."""
-        return self.problem.loss.name
+        return self.problem.loss
+
+    def check(self, _: Options) -> None:
+        """Do nothing: all is trained already."""
+
+    def warm_up(self) -> None:
+        """Do nothing: nothing will be finished."""
 
     def candidates(self, _: Options) -> Candidates:
         """Return the strengths that were trained."""
@@ -513,7 +524,7 @@ class Replayed:
         """Return how they were trained."""
         return Settings(epochs=self.problem.epochs)
 
-    def train(self, candidates: Candidates, settings: Settings, _: Listener | None = None) -> Kept:
+    def train(self, candidates: Candidates, settings: Settings) -> Kept:
         """Return what was trained."""
         asked = "longer" if settings.epochs > self.problem.epochs else self.asked
         histories = self.trained(asked)
@@ -577,6 +588,17 @@ def judge_all(problem: Problem, replications: int, first: int = 0) -> Judged:
     )
 
 
+@contextmanager
+def replaying() -> Iterator[None]:
+    """Let problems that were trained already answer for the engine."""
+
+    def replay(problem: Replayed, candidates: Candidates, settings: Settings, **_: Any) -> Kept:
+        return problem.train(candidates, settings)
+
+    with patch.object(one_road, "train_networks", replay), patch.object(evidence, "train_networks", replay):
+        yield
+
+
 def judge_batch(batch: Batch) -> Judged:
     """Diagnose each replication; what the first one asks for is trained for all."""
     problem = batch.problem
@@ -592,7 +614,7 @@ def judge_batch(batch: Batch) -> Judged:
         hidden, epochs = problem.growth()[asked]
         return batch.train(batch.row_sets, hidden=hidden, epochs=epochs, given_only=True).histories
 
-    options = Options(strengths=problem.candidates, epochs=problem.epochs, refit="single")
+    options = Options(strengths=problem.candidates, epochs=problem.epochs, refit="single", honest=None, to_the_end=True)
     words = []
     for c, sets in enumerate(batch.row_sets):
 
@@ -601,7 +623,8 @@ def judge_batch(batch: Batch) -> Judged:
             return alone(histories, batch.slices(histories)[c])
 
         replayed = Replayed(problem, sets, batch.strata(c), mine)
-        words.append(diagnose_problem(replayed, options, Questions(), Listener(), {}).verdict)
+        with replaying():
+            words.append(judge_problem(replayed, options, Questions()).verdict)
     return Judged(words, *gaps(problem, trained("search"), batch.slices()))
 
 

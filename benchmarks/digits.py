@@ -82,7 +82,8 @@ def train_fitwell(epochs: int, strengths: int) -> dict[str, Any]:
     from fitwell.data.row_sets import from_splitter
     from fitwell.engine.losses import CLASSIFICATION
     from fitwell.engine.network import DenseNetwork
-    from fitwell.engine.run import Dataset, Settings, train
+    from fitwell.engine.run import train_all
+    from fitwell.engine.settings import Dataset, Settings
     from fitwell.regularization.grids import sobol
 
     inputs, target = load()
@@ -92,7 +93,7 @@ def train_fitwell(epochs: int, strengths: int) -> dict[str, Any]:
     settings = Settings(epochs=epochs, batch_size=BATCH_SIZE, stopping=None)
     network = DenseNetwork(inputs.shape[1], (HIDDEN,), 10)
     begin = time.perf_counter()
-    trained = train(network, dataset, row_sets, candidates, loss=CLASSIFICATION, settings=settings)
+    trained = train_all(network, dataset, row_sets, candidates, loss=CLASSIFICATION, settings=settings)
     seconds = time.perf_counter() - begin
     losses = trained.histories.held_out_loss
     return {

@@ -70,19 +70,22 @@ def train_search(
     import numpy as np
 
     from fitwell.data.row_sets import from_splitter
-    from fitwell.engine import blocks, run
+    from fitwell.engine import jax_executor
     from fitwell.engine.losses import CLASSIFICATION
     from fitwell.engine.network import DenseNetwork
+    from fitwell.engine.run import train_all
+    from fitwell.engine.settings import Dataset, Settings
     from fitwell.regularization.grids import sobol
 
     if not option:
-        blocks.compiler_options = lambda _: {}
+        jax_executor.compiler_options = lambda _: {}
     baseline: list[int] = []
-    run.Compiled = _then(run.Compiled, functools.partial(_start_watching, baseline))
+    executor = jax_executor.JaxExecutor
+    executor._compile = _then(executor._compile, functools.partial(_start_watching, baseline))
     inputs, target = digits.load()
     row_sets = from_splitter(digits.splitter(), len(target), target=target)
-    dataset = run.Dataset(inputs, target, False, np.zeros(ROW_SETS), np.ones(ROW_SETS))
-    settings = run.Settings(
+    dataset = Dataset(inputs, target, False, np.zeros(ROW_SETS), np.ones(ROW_SETS))
+    settings = Settings(
         epochs=epochs,
         batch_size=digits.BATCH_SIZE,
         stopping=None,
@@ -92,7 +95,7 @@ def train_search(
     network = DenseNetwork(inputs.shape[1], (digits.HIDDEN,), 10)
     candidates = sobol(strengths, learning_rate=digits.LEARNING_RATE)
     begin = time.perf_counter()
-    trained = run.train(network, dataset, row_sets, candidates, loss=CLASSIFICATION, settings=settings)
+    trained = train_all(network, dataset, row_sets, candidates, loss=CLASSIFICATION, settings=settings)
     seconds = time.perf_counter() - begin
     plan = trained.plan
     return {

@@ -81,23 +81,23 @@ def train_fitwell(kind: str, epochs: int, strengths: int) -> dict[str, Any]:
 
     from fitwell.data.row_sets import from_splitter
     from fitwell.engine.devices import available_devices
-    from fitwell.engine.run import train
+    from fitwell.engine.run import train_all
     from fitwell.keras.compiled import Targets
     from fitwell.keras.opening import Opened
-    from fitwell.searches.opened_models import make_problem, model_candidates, model_settings
-    from fitwell.searches.options import Options
+    from fitwell.problems.model_data import make_data, model_candidates, model_settings
+    from fitwell.problems.options import Options
 
     available_devices()
     inputs, target = digits.load()
     row_sets = from_splitter(digits.splitter(), len(target), target=target)
     model = make_model(kind)  # with the import of Keras: a person has a model before it is tuned
     begin = time.perf_counter()
-    problem = make_problem(Opened(model), inputs, Targets(target, None, None), own=False, weights="fresh")
+    problem = make_data(Opened(model), inputs, Targets(target, None, None), own=False, weights="fresh")
     options = Options(strengths=strengths, epochs=epochs, batch_size=digits.BATCH_SIZE, refit="single")
     candidates = model_candidates(problem.network, options, problem.optimizer.learning_rate)
     settings = replace(model_settings(problem, options, row_sets), stopping=None)
     dataset = problem.dataset(row_sets, 0)
-    trained = train(problem.network, dataset, row_sets, candidates, loss=problem.loss, settings=settings)
+    trained = train_all(problem.network, dataset, row_sets, candidates, loss=problem.loss, settings=settings)
     seconds = time.perf_counter() - begin
     networks = digits.FOLDS * candidates.count
     return {

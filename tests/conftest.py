@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 from example_tables import QUICK, mixed
 
+from fitwell.api.tune import tune
 from fitwell.data.row_sets import RowSets
 from fitwell.engine.losses import CLASSIFICATION, REGRESSION, Loss
 from fitwell.engine.network import DenseNetwork
-from fitwell.engine.run import Dataset
-from fitwell.results import Result
-from fitwell.tuning import tune
+from fitwell.engine.settings import Dataset
+from fitwell.results.result import Result
 
 jax.config.update("jax_num_cpu_devices", 2)
 

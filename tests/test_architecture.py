@@ -22,15 +22,14 @@ STOREYS = (
     ("data",),
     ("engine",),
     ("analysis",),
+    ("report",),
     ("keras",),
     ("tfjs",),
-    ("tables", "prediction", "exporting"),
-    ("results", "diagnosis"),
-    ("report",),
-    ("searches",),
-    ("tuning", "diagnosing"),
-    ("estimators",),
-    ("cli", "__main__"),
+    ("results",),
+    ("problems",),
+    ("studies",),
+    ("api",),
+    ("__main__",),
 )
 LEVELS = {name: level for level, names in enumerate(STOREYS) for name in names}
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or path.stem != "__init__")
@@ -80,10 +79,12 @@ def test_every_file_has_a_storey() -> None:
 
 def test_the_reading_of_imports_sees_them() -> None:
     """The counterpart: imports are found wherever they stand, so a wrong one would be."""
-    source = "import fitwell.cli\ndef f():\n    from fitwell.engine import noise\n    from fitwell.errors import E\n"
-    assert set(imported(ast.parse(source))) == {"fitwell.cli", "fitwell.engine.noise", "fitwell.errors"}
+    source = (
+        "import fitwell.api.cli\ndef f():\n    from fitwell.engine import noise\n    from fitwell.errors import E\n"
+    )
+    assert set(imported(ast.parse(source))) == {"fitwell.api.cli", "fitwell.engine.noise", "fitwell.errors"}
     assert "fitwell.engine.noise" in IMPORTS["fitwell.engine.program"]
-    assert storey("fitwell.cli") > storey("fitwell.engine.noise")
+    assert storey("fitwell.api.cli") > storey("fitwell.engine.noise")
 
 
 def test_no_import_cycles() -> None:
@@ -111,7 +112,7 @@ def test_importing_fitwell_is_light() -> None:
 
 def test_help_is_light() -> None:
     """`fitwell --help` loads neither JAX nor Keras nor scikit-learn."""
-    code = "import sys\nfrom fitwell.cli import main\nsys.argv = ['fitwell', '--help']\n"
+    code = "import sys\nfrom fitwell.api.cli import main\nsys.argv = ['fitwell', '--help']\n"
     assert not loaded_by(f"{code}try:\n    main()\nexcept SystemExit as done:\n    assert not done.code")
 
 

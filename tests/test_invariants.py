@@ -17,14 +17,16 @@ from fitwell.data.columns import describe_columns
 from fitwell.data.encoding import fit_encoding, make_layout, stack
 from fitwell.data.raw import RawFeatures, extract
 from fitwell.engine import noise
+from fitwell.engine.listening import Listener
 from fitwell.engine.network import DenseNetwork, Variables
 from fitwell.engine.optimizers import adam, make_schedule
 from fitwell.engine.plan import Work
 from fitwell.engine.program import Data, Program, State, Trace, lift
-from fitwell.engine.run import Trained, make_rows, train
-from fitwell.engine.search import Progress
+from fitwell.engine.rows import make_rows
+from fitwell.engine.run import Trained, train_all
 from fitwell.engine.settings import Dataset, Settings
 from fitwell.engine.stopping import Stopping
+from fitwell.engine.training import Progress
 from fitwell.errors import TrainingError
 from fitwell.regularization.strengths import Candidates
 from fitwell.regularization.table import REGULARIZERS
@@ -198,7 +200,7 @@ def together(problem: Callable[..., Any], seed: int) -> tuple[Any, Trained]:
     case = problem(seed, dtype=np.float64, hidden=(6, 5))
     settings = Settings(epochs=EPOCHS, batch_size=BATCH, stopping=None, seed=seed, call_epochs=2)
     with jax.enable_x64(True):
-        return case, train(*case[:3], ALL_ON, loss=case.loss, settings=settings)
+        return case, train_all(*case[:3], ALL_ON, loss=case.loss, settings=settings)
 
 
 def test_alone_or_together(together: tuple[Any, Trained], seed: int) -> None:
@@ -435,7 +437,7 @@ def search(problem: Callable[..., Any], seed: int) -> Callable[..., Trained]:
     def run(stopping: Stopping | None = None, **placement: Any) -> Trained:
         settings = Settings(epochs=6, batch_size=BATCH, stopping=stopping, seed=seed, call_epochs=2, **placement)
         with jax.enable_x64(True):
-            return train(*case[:3], ALL_ON, loss=case.loss, settings=settings)
+            return train_all(*case[:3], ALL_ON, loss=case.loss, settings=settings)
 
     return run
 
@@ -479,7 +481,7 @@ def test_the_same_cut_is_the_same_bits(problem: Callable[..., Any], search: Call
             epochs=6, batch_size=BATCH, stopping=None, seed=seed, call_epochs=2, block_strengths=8, devices=1
         )
         with jax.enable_x64(True):
-            return train(*case[:3], ALL_ON, loss=case.loss, settings=settings)
+            return train_all(*case[:3], ALL_ON, loss=case.loss, settings=settings)
 
     first = search(block_strengths=8, devices=1)
     assert equal_bits(numbers(again(seed)), numbers(first))
@@ -580,12 +582,12 @@ def test_one_compilation_for_a_search(problem: Callable[..., Any], compilations:
     memory = 0
     for _ in range(2):  # the first search shows how much memory one wave takes
         counts.clear()
-        trained = train(
+        trained = train_all(
             *case[:3],
             ALL_ON,
             loss=case.loss,
             settings=replace(settings, memory=memory or None),
-            on_progress=listen,
+            listener=Listener(on_progress=listen),
         )
         memory = wave_memory(trained, 4)
     assert len(trained.plan.waves) == 2
@@ -613,7 +615,7 @@ def test_zero_is_off(problem: Callable[..., Any], seed: int) -> None:
     def run(strengths: dict[str, np.ndarray]) -> Any:
         candidates = Candidates(strengths, ALL_ON.learning_rate)
         with jax.enable_x64(True):
-            return numbers(train(*case[:3], candidates, loss=case.loss, settings=settings))
+            return numbers(train_all(*case[:3], candidates, loss=case.loss, settings=settings))
 
     tight = {"rtol": 1e-12, "atol": 1e-14}
     without = run({})
@@ -636,7 +638,7 @@ def with_third(problem: Callable[..., Any], seed: int) -> Callable[[float], Trai
         chosen = ALL_ON.take([0, 5, 6, 7])
         rates = np.array([3e-3, 1e-2, learning_rate, 2e-2])
         candidates = replace(chosen, learning_rate=rates)
-        return train(*case[:3], candidates, loss=case.loss, settings=two_at_a_time(seed))
+        return train_all(*case[:3], candidates, loss=case.loss, settings=two_at_a_time(seed))
 
     return run
 
@@ -665,4 +667,4 @@ def test_all_bad_is_an_error(problem: Callable[..., Any], seed: int) -> None:
     """A search of which nothing is left says so in a sentence."""
     case, chosen = problem(seed), replace(ALL_ON.take([0, 1]), learning_rate=np.full(2, 1e30))
     with pytest.raises(TrainingError, match=r"All 6 networks diverged.*lower the learning rate"):
-        train(*case[:3], chosen, loss=case.loss, settings=two_at_a_time(seed))
+        train_all(*case[:3], chosen, loss=case.loss, settings=two_at_a_time(seed))

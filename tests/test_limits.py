@@ -16,7 +16,7 @@ from fitwell.data.row_sets import RowSets
 from fitwell.engine.losses import CLASSIFICATION, REGRESSION
 from fitwell.engine.network import DenseNetwork, Variables
 from fitwell.engine.optimizers import Optimizer, adam, sgd
-from fitwell.engine.run import train
+from fitwell.engine.run import train_all
 from fitwell.engine.settings import Dataset, Settings
 from fitwell.regularization import units
 from fitwell.regularization.strengths import Candidates
@@ -50,7 +50,7 @@ def fit(
     epochs = settings.pop("epochs", 3000)
     own = {"batch_size": ROWS, "stopping": None, "seed": seed, "call_epochs": epochs, "schedule": "cosine"}
     with jax.enable_x64(True):
-        return train(
+        return train_all(
             network,
             dataset,
             everything,

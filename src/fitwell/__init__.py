@@ -13,38 +13,40 @@ from fitwell.startup import prepare as _prepare
 
 if TYPE_CHECKING:
     from fitwell import tfjs
-    from fitwell.diagnosing import diagnose
-    from fitwell.diagnosis import Diagnosis
+    from fitwell.api.diagnose import diagnose
+    from fitwell.api.export import export
+    from fitwell.api.train import train
+    from fitwell.api.tune import tune
     from fitwell.errors import FileError, FitwellError, InputError, InputTypeError, TrainingError
-    from fitwell.exporting import export
     from fitwell.keras import layers
     from fitwell.keras.opening import Opened, opened
+    from fitwell.problems.functions import Network
     from fitwell.regularization.layers import Depth
     from fitwell.regularization.strengths import Regularization
-    from fitwell.results import Result, load
-    from fitwell.searches.networks import Network, train
-    from fitwell.tuning import tune
+    from fitwell.results.diagnosis import Diagnosis
+    from fitwell.results.result import Result
+    from fitwell.results.storage import load
 
 _WHERE = {
     "Depth": "fitwell.regularization.layers",
-    "Diagnosis": "fitwell.diagnosis",
+    "Diagnosis": "fitwell.results.diagnosis",
     "FileError": "fitwell.errors",
     "FitwellError": "fitwell.errors",
     "InputError": "fitwell.errors",
     "InputTypeError": "fitwell.errors",
-    "Network": "fitwell.searches.networks",
+    "Network": "fitwell.problems.functions",
     "Opened": "fitwell.keras.opening",
     "Regularization": "fitwell.regularization.strengths",
-    "Result": "fitwell.results",
+    "Result": "fitwell.results.result",
     "TrainingError": "fitwell.errors",
-    "diagnose": "fitwell.diagnosing",
-    "export": "fitwell.exporting",
+    "diagnose": "fitwell.api.diagnose",
+    "export": "fitwell.api.export",
     "layers": "fitwell.keras.layers",
-    "load": "fitwell.results",
+    "load": "fitwell.results.storage",
     "opened": "fitwell.keras.opening",
     "tfjs": "fitwell.tfjs",
-    "train": "fitwell.searches.networks",
-    "tune": "fitwell.tuning",
+    "train": "fitwell.api.train",
+    "tune": "fitwell.api.tune",
 }
 
 _prepare()

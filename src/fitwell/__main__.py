@@ -1,5 +1,5 @@
 """``python -m fitwell`` is the `fitwell` command."""
 
-from fitwell.cli import main
+from fitwell.api.cli import main
 
 main()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from fitwell.analysis.scores import score
+from fitwell.analysis.scores import score_of
 
 
 def chances(seed: int, rows: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -27,7 +27,7 @@ def test_classification_equals_scikit_learn(classes: int, seed: int) -> None:
     }
     if classes == 2:
         expected["AUC"] = metrics.roc_auc_score(targets, probabilities[:, 1])
-    assert score("classification", targets, probabilities) == pytest.approx(expected, rel=1e-12)
+    assert score_of("classification", targets, probabilities) == pytest.approx(expected, rel=1e-12)
 
 
 def test_regression_equals_scikit_learn(seed: int) -> None:
@@ -35,7 +35,7 @@ def test_regression_equals_scikit_learn(seed: int) -> None:
     rng = np.random.default_rng(seed)
     targets = rng.normal(size=40)
     values = targets + rng.normal(size=40)
-    assert score("regression", targets, values) == pytest.approx(
+    assert score_of("regression", targets, values) == pytest.approx(
         {
             "RMSE": metrics.root_mean_squared_error(targets, values),
             "R2": metrics.r2_score(targets, values),
@@ -51,26 +51,26 @@ def test_rows_without_predictions_are_left_out(seed: int) -> None:
     holes = probabilities.copy()
     holes[::4] = np.nan
     kept = np.arange(30) % 4 > 0
-    assert score("classification", targets, holes) == score("classification", targets[kept], probabilities[kept])
+    assert score_of("classification", targets, holes) == score_of("classification", targets[kept], probabilities[kept])
     values, full = np.where(kept, probabilities[:, 0], np.nan), probabilities[:, 0]
-    assert score("regression", targets, values) == score("regression", targets[kept], full[kept])
+    assert score_of("regression", targets, values) == score_of("regression", targets[kept], full[kept])
 
 
 def test_a_certain_mistake_is_finite() -> None:
     """A probability of zero for what happened costs much, but no infinity."""
-    found = score("classification", np.array([0, 1]), np.array([[0.0, 1.0], [0.0, 1.0]]))
+    found = score_of("classification", np.array([0, 1]), np.array([[0.0, 1.0], [0.0, 1.0]]))
     assert 300 < found["log loss"] < 400
     assert found["accuracy"] == 0.5
 
 
 def test_one_class_has_no_curve() -> None:
     """With two classes of which one is there, the area under the curve is left out, without a warning."""
-    found = score("classification", np.zeros(3, int), np.full((3, 2), 0.5))
+    found = score_of("classification", np.zeros(3, int), np.full((3, 2), 0.5))
     assert set(found) == {"log loss", "accuracy"}
 
 
 def test_a_constant_target_has_no_r2() -> None:
     """R2 of a target that does not vary is not a number, and the other numbers stand."""
-    found = score("regression", np.full(4, 2.0), np.array([1.0, 2.0, 3.0, 2.0]))
+    found = score_of("regression", np.full(4, 2.0), np.array([1.0, 2.0, 3.0, 2.0]))
     assert np.isnan(found["R2"])
     assert found["mean absolute error"] == 0.5

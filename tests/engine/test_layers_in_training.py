@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fitwell.engine.run import Trained, train
+from fitwell.engine.run import Trained, train_all
 from fitwell.engine.settings import Settings
 from fitwell.regularization.strengths import Candidates, Regularization, from_settings
 
@@ -24,7 +24,7 @@ NUMBERS = {
 
 
 def trained(case: Any, candidates: Candidates) -> Trained:
-    return train(case.network, case.dataset, case.row_sets, candidates, loss=case.loss, settings=SETTINGS)
+    return train_all(case.network, case.dataset, case.row_sets, candidates, loss=case.loss, settings=SETTINGS)
 
 
 def by_layer(strengths: dict[str, np.ndarray], case: Any) -> dict[str, np.ndarray]:

@@ -16,8 +16,8 @@ from fitwell.engine import noise
 from fitwell.engine.losses import CLASSIFICATION, REGRESSION
 from fitwell.engine.network import Variables
 from fitwell.engine.optimizers import adam, make_schedule
-from fitwell.engine.program import Data, Program, Rows, State, Trace, lift
-from fitwell.engine.run import make_rows
+from fitwell.engine.program import Data, Program, State, Trace, lift
+from fitwell.engine.rows import Rows, make_rows
 
 Outcome = tuple[State, Trace]
 

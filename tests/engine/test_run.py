@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fitwell.data.row_sets import RowSets
-from fitwell.engine.plan import Plan
-from fitwell.engine.run import Trained, default_batch_size, make_rows, train
+from fitwell.engine.listening import Listener
+from fitwell.engine.plan import Plan, default_batch_size
+from fitwell.engine.rows import make_rows
+from fitwell.engine.run import Trained, train_all
 from fitwell.engine.settings import Settings
 from fitwell.engine.stopping import Stopping
 from fitwell.errors import TrainingError
@@ -64,7 +66,7 @@ def test_few_training_rows_are_all_measured() -> None:
 def search(problem: Callable[..., Any], seed: int) -> tuple[Any, Trained]:
     """A regression of three row sets and three strengths, float32."""
     case = problem(seed, regression=True)
-    return case, train(*case[:3], CANDIDATES, loss=case.loss, settings=replace(SETTINGS, seed=seed))
+    return case, train_all(*case[:3], CANDIDATES, loss=case.loss, settings=replace(SETTINGS, seed=seed))
 
 
 def test_shapes(search: tuple[Any, Trained]) -> None:
@@ -122,7 +124,7 @@ def test_shared_data_is_own_data_repeated(problem: Callable[..., Any], seed: int
         own=True,
     )
     runs = [
-        train(case.network, data, case.row_sets, CANDIDATES, loss=case.loss, settings=SETTINGS)
+        train_all(case.network, data, case.row_sets, CANDIDATES, loss=case.loss, settings=SETTINGS)
         for data in (case.dataset, copies)
     ]
     np.testing.assert_allclose(*(run.histories.held_out_loss for run in runs), rtol=1e-4)
@@ -137,7 +139,7 @@ def test_rows_held_out_often_or_never(problem: Callable[..., Any], seed: int) ->
     everything = np.arange(41, dtype=np.int32)
     held_out = (first, second, second)
     sets = RowSets(tuple(np.setdiff1d(everything, part) for part in held_out), held_out, 41)
-    trained = train(case.network, case.dataset, sets, CANDIDATES, loss=case.loss, settings=SETTINGS)
+    trained = train_all(case.network, case.dataset, sets, CANDIDATES, loss=case.loss, settings=SETTINGS)
     predictions = trained.held_out_predictions([1])[0]
     assert np.isnan(predictions[20:]).all()
     assert np.isnan(trained.histories.row_loss[:, 20:]).all()
@@ -155,7 +157,7 @@ def test_refit_on_all_rows(problem: Callable[..., Any], seed: int) -> None:
     case = problem(seed)
     everything = np.arange(41, dtype=np.int32)
     sets = RowSets((everything,) * 3, (np.array([], np.int32),) * 3, 41)
-    trained = train(case.network, case.dataset, sets, CANDIDATES, loss=case.loss, settings=SETTINGS)
+    trained = train_all(case.network, case.dataset, sets, CANDIDATES, loss=case.loss, settings=SETTINGS)
     histories = trained.histories
     assert histories.best_epoch.tolist() == histories.epochs.tolist() == [4, 4, 4]
     assert not histories.diverged.any()
@@ -171,7 +173,7 @@ def test_no_leak_into_training_curves(problem: Callable[..., Any], seed: int) ->
     targets[0, held_out] = (targets[0, held_out] + 1) % 3
     changed = replace(case.dataset, targets=targets)
     runs = [
-        train(case.network, data, case.row_sets, CANDIDATES, loss=case.loss, settings=SETTINGS).histories
+        train_all(case.network, data, case.row_sets, CANDIDATES, loss=case.loss, settings=SETTINGS).histories
         for data in (case.dataset, changed)
     ]
     np.testing.assert_array_equal(runs[0].train_loss, runs[1].train_loss)
@@ -183,7 +185,7 @@ def test_too_little_memory_is_an_error(problem: Callable[..., Any], seed: int) -
     """A budget that holds not even one block is refused before anything is compiled."""
     case = problem(seed)
     with pytest.raises(TrainingError, match=r"The smallest block \(3 row sets x 3 strengths\)"):
-        train(*case[:3], CANDIDATES, loss=case.loss, settings=replace(SETTINGS, memory=1000))
+        train_all(*case[:3], CANDIDATES, loss=case.loss, settings=replace(SETTINGS, memory=1000))
 
 
 def test_batches_are_sized_by_the_largest_row_set(problem: Callable[..., Any], seed: int) -> None:
@@ -201,7 +203,9 @@ def test_batches_are_sized_by_the_largest_row_set(problem: Callable[..., Any], s
     data = replace(case.dataset, inputs=case.dataset.inputs[:2], targets=case.dataset.targets[:2])
     data = replace(data, shift=np.zeros(2), scale=np.ones(2))
     with pytest.raises(PlannedError):
-        train(case.network, data, sets, CANDIDATES, loss=case.loss, settings=Settings(), on_plan=stop)
+        train_all(
+            case.network, data, sets, CANDIDATES, loss=case.loss, settings=Settings(), listener=Listener(on_plan=stop)
+        )
     assert (plans[0].batch_size, plans[0].steps) == (16, 3)
 
 
@@ -222,7 +226,7 @@ def recorded(request: pytest.FixtureRequest, problem: Callable[..., Any], seed: 
         factors = (case.dataset.scale / scale)[:, None].astype(np.float32)
         case = case._replace(dataset=replace(case.dataset, targets=case.dataset.targets * factors, scale=scale))
     runs = [
-        train(case.network, case.dataset, case.row_sets, CANDIDATES, loss=case.loss, settings=settings)
+        train_all(case.network, case.dataset, case.row_sets, CANDIDATES, loss=case.loss, settings=settings)
         for settings in (RECORDING, SETTINGS)
     ]
     return case, runs[0], runs[1]
@@ -265,7 +269,7 @@ def test_what_a_strength_did_not_train_is_not_recorded(problem: Callable[..., An
     case = problem(seed)
     stopping = Stopping(patience=50, halvings=(2,), finalists=1)
     settings = replace(RECORDING, epochs=6, stopping=stopping)
-    histories = train(*case[:3], CANDIDATES, loss=case.loss, settings=settings).histories
+    histories = train_all(*case[:3], CANDIDATES, loss=case.loss, settings=settings).histories
     assert histories.epochs.min() < histories.epochs.max()
     ended = np.isnan(histories.held_out_loss)
     np.testing.assert_array_equal(np.isnan(histories.row_losses[:, :, :, 0]), ended)
@@ -281,7 +285,7 @@ def sized(case: Any, *sizes: int, steps: bool) -> Trained:
     settings = replace(SETTINGS, equal_steps=steps)
     count = len(sizes)
     data = replace(case.dataset, shift=np.zeros(count), scale=np.ones(count))
-    return train(case.network, data, sets, CANDIDATES, loss=case.loss, settings=settings)
+    return train_all(case.network, data, sets, CANDIDATES, loss=case.loss, settings=settings)
 
 
 def test_equal_steps(problem: Callable[..., Any], seed: int) -> None:
@@ -296,7 +300,7 @@ def test_equal_steps(problem: Callable[..., Any], seed: int) -> None:
     settings = replace(SETTINGS, epochs=16, call_epochs=4)
     sets = RowSets((np.arange(8, dtype=np.int32),), (np.arange(33, 41, dtype=np.int32),), 41)
     data = replace(case.dataset, shift=np.zeros(1), scale=np.ones(1))
-    alone = train(case.network, data, sets, CANDIDATES, loss=case.loss, settings=settings)
+    alone = train_all(case.network, data, sets, CANDIDATES, loss=case.loss, settings=settings)
     every_fourth = alone.histories.held_out_loss[0, :, 3::4]
     np.testing.assert_allclose(equal.histories.held_out_loss[0], every_fourth, rtol=1e-3)
     assert not np.allclose(own.histories.held_out_loss[0], every_fourth, rtol=1e-2)  # the break

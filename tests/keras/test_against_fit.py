@@ -13,13 +13,14 @@ import keras
 from fitwell.data.arrays import read_arrays
 from fitwell.data.row_sets import RowSets
 from fitwell.engine import noise
-from fitwell.engine.run import make_rows, train
+from fitwell.engine.rows import make_rows
+from fitwell.engine.run import train_all
 from fitwell.engine.settings import Settings
 from fitwell.keras.compiled import Targets
 from fitwell.keras.opening import Opened
+from fitwell.problems.model_data import make_data, model_candidates
+from fitwell.problems.options import Options
 from fitwell.regularization.strengths import Candidates
-from fitwell.searches.opened_models import make_problem, model_candidates
-from fitwell.searches.options import Options
 from keras import layers, optimizers
 
 ROWS = 48
@@ -70,7 +71,7 @@ def by_engine(
     arrays = read_arrays(x, y, dtype=np.dtype("float64"), **weights)
     train_weight = arrays.sample_weight if arrays.class_weight is None else arrays.class_weight
     targets = Targets(arrays.targets, arrays.sample_weight, train_weight)
-    problem = make_problem(Opened(model), arrays.inputs, targets, own=False, weights="given")
+    problem = make_data(Opened(model), arrays.inputs, targets, own=False, weights="given")
     options = Options(strengths=[{"l2": 0.7}], refit="single")
     candidates = model_candidates(problem.network, options, problem.optimizer.learning_rate)
     schedule = problem.optimizer.schedule or "constant"
@@ -78,7 +79,7 @@ def by_engine(
         epochs, batch_size, None, problem.optimizer.optimizer, schedule, seed, devices=1, call_epochs=epochs
     )
     dataset = problem.dataset(ALL, seed)
-    trained = train(problem.network, dataset, ALL, candidates, loss=problem.loss, settings=settings)
+    trained = train_all(problem.network, dataset, ALL, candidates, loss=problem.loss, settings=settings)
     variables = jax.tree.map(lambda leaf: leaf[0], trained.variables(candidates.given))
     copy = problem.network.copy
     other = zip(copy.non_trainable_variables, problem.network.variables_of(variables)[1], strict=True)
@@ -192,11 +193,11 @@ def by_proximal_steps(model: Any, x: Any, y: Any, l1: float, steps: int) -> list
     """The kernel and the bias that fitwell finds at this strength."""
     arrays = read_arrays(x, y, dtype=np.dtype("float64"))
     targets = Targets(arrays.targets, None, None)
-    problem = make_problem(Opened(model), arrays.inputs, targets, own=False, weights="given")
+    problem = make_data(Opened(model), arrays.inputs, targets, own=False, weights="given")
     candidates = Candidates({"l1": np.array([0, l1])}, np.full(2, problem.optimizer.learning_rate))
     schedule = problem.optimizer.schedule or "constant"
     settings = Settings(steps, ROWS, None, problem.optimizer.optimizer, schedule, devices=1, call_epochs=steps)
-    trained = train(problem.network, problem.dataset(ALL, 0), ALL, candidates, loss=problem.loss, settings=settings)
+    trained = train_all(problem.network, problem.dataset(ALL, 0), ALL, candidates, loss=problem.loss, settings=settings)
     return [np.asarray(leaf)[0] for leaf in trained.variables(1).trainable]
 
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import keras
+from fitwell.api.export import export
 from fitwell.errors import InputError
-from fitwell.exporting import export
 from fitwell.keras import onnx
 from fitwell.keras.onnx import export_onnx
 from fitwell.keras.probing import probes
-from fitwell.prediction import ModelPredictor
+from fitwell.results.predictors import ModelPredictor
 
 L = keras.layers
 runtime: Any = pytest.importorskip("onnxruntime", reason="onnxruntime is missing: pip install 'fitwell[onnx]'")

@@ -22,17 +22,18 @@ from fitwell.data.row_sets import RowSets
 from fitwell.engine import noise
 from fitwell.engine.network import Variables
 from fitwell.engine.optimizers import make_schedule
-from fitwell.engine.program import Data, Program, Rows, lift
-from fitwell.engine.run import Trained, make_rows, train
+from fitwell.engine.program import Data, Program, lift
+from fitwell.engine.rows import Rows, make_rows
+from fitwell.engine.run import Trained, train_all
 from fitwell.engine.settings import Dataset, Settings
 from fitwell.keras.closing import close
 from fitwell.keras.compiled import Targets
 from fitwell.keras.network import KerasNetwork, keras_inputs
 from fitwell.keras.opening import Opened
+from fitwell.problems.model_data import ModelData, make_data, model_candidates, own_strengths
+from fitwell.problems.options import Options
 from fitwell.regularization.strengths import Candidates
 from fitwell.regularization.table import REGULARIZERS
-from fitwell.searches.opened_models import ModelProblem, make_problem, model_candidates, own_strengths
-from fitwell.searches.options import Options
 
 SETTINGS = [{"l2": 0.05, "dropout": 0.4}, {"l1": 0.003, "l2": 0.02, "weight_dropout": 0.3, "dropout": 0.2}]
 LAST = -1
@@ -104,12 +105,12 @@ class Case:
         return self.animal.model()
 
     @cached_property
-    def problem(self) -> ModelProblem:
+    def problem(self) -> ModelData:
         """Opened, with its data."""
         x, y = self.animal.data()
         arrays = read_arrays(x, y, dtype=np.dtype("float64"))
         targets = Targets(arrays.targets, None, None)
-        return make_problem(Opened(self.model), arrays.inputs, targets, own=False, weights="fresh")
+        return make_data(Opened(self.model), arrays.inputs, targets, own=False, weights="fresh")
 
     @cached_property
     def candidates(self) -> Candidates:
@@ -126,7 +127,7 @@ class Case:
         settings = Settings(EPOCHS, BATCH, None, optimizer, schedule, SEED, devices=1, call_epochs=EPOCHS)
         network, loss = self.problem.network, self.problem.loss
         with computing("float64", optimised=self.animal.name in OPTIMISED):
-            return train(network, self.dataset, ROW_SETS, self.candidates, loss=loss, settings=settings)
+            return train_all(network, self.dataset, ROW_SETS, self.candidates, loss=loss, settings=settings)
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -405,7 +406,7 @@ def test_a_strength_in_the_wrong_slot_is_seen(name: str) -> None:
     candidates = Candidates({"l2": np.stack([zero, first, last])}, rate, found.problem.network.layers)
     settings = Settings(1, BATCH, None, found.problem.optimizer.optimizer, seed=SEED, devices=1, call_epochs=1)
     network, loss = found.problem.network, found.problem.loss
-    best = train(network, found.dataset, ROW_SETS, candidates, loss=loss, settings=settings).best
+    best = train_all(network, found.dataset, ROW_SETS, candidates, loss=loss, settings=settings).best
     without, on_first, on_last = (jax.tree.map(lambda leaf, g=g: leaf[0, g], best) for g in range(3))
     assert far(without, on_first)
     assert far(on_first, on_last)
@@ -573,7 +574,7 @@ def tuned(model: Any, x: Any, y: Any) -> Any:
     result = fitwell.tune(model, x, y, strengths=3, epochs=1, cv=2)
     outputs = result.model.predict_on_batch(x)
     assert all(np.isfinite(leaf.astype("float32")).all() for leaf in leaves(outputs))
-    assert np.isfinite(result.histories.held_out_loss).all()
+    assert np.isfinite(result.search.histories.held_out_loss).all()
     assert not any(type(layer).__module__.startswith("fitwell") for layer in result.model._flatten_layers())
     return result
 

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import polars as pl
+from revised import revised
 from rich.console import Console, RenderableType
 
 from fitwell.report import text
-from fitwell.results import LEAVE_IT_ALONE, Result
+from fitwell.report.words import LEAVE_IT_ALONE
+from fitwell.results.result import Result
 
 
 def printed(parts: list[RenderableType]) -> str:
@@ -19,24 +21,34 @@ def printed(parts: list[RenderableType]) -> str:
     return captured.get()
 
 
+def found(result: Result) -> list[RenderableType]:
+    """What is said of a result."""
+    return text.found(result.search, result.answer, result.score)
+
+
+def saved(result: Result, directory: str, without_tfjs: str | None) -> list[RenderableType]:
+    """What is said of a run that was saved."""
+    return text.saved(result.search, result.answer, result.record.seconds, directory, without_tfjs)
+
+
 def test_what_was_read(result: Result) -> None:
     """Rows, kinds and class balance are printed; of many columns set aside, ten and how many more."""
-    shown = printed(text.read(result.summary))
+    shown = printed(text.read(result.record.summary))
     assert "Read      90 rows; columns: 2 numeric" in shown
     assert "classification, 2 classes: no 45 (50%), yes 45 (50%)" in shown
-    many = {**result.summary, "set_aside": {f"column {i}": "only one value" for i in range(25)}}
+    many = {**result.record.summary, "set_aside": {f"column {i}": "only one value" for i in range(25)}}
     assert "and 15 more" in printed(text.read(many))
 
 
 def test_the_plan_is_the_search(result: Result) -> None:
     """The product of row sets and strengths is printed as the number of networks."""
-    assert "3 row sets x 4 strengths = 12 networks" in printed(text.planned(result.plan))
+    assert "3 row sets x 4 strengths = 12 networks" in printed(text.planned(result.search.plan))
 
 
 def test_marks_stand_where_they_belong(result: Result) -> None:
     """A strength that is several things at once carries all its marks."""
     choice = replace(result.choice, minimum=0, one_standard_error=0)
-    shown = printed(text.found(replace(result, choice=choice)))
+    shown = printed(found(revised(result, choice=choice)))
     assert "unregularized, minimum, one standard error" in shown
 
 
@@ -44,35 +56,35 @@ def test_the_confidence_set_is_counted(result: Result) -> None:
     """How many strengths may be the best, and which of them the rule takes."""
     sets = np.array([True, False, True, True]), np.array([False, True, False, False])
     many, one = (
-        printed(text.found(replace(result, choice=replace(result.choice, confidence_set=mine, most_regularized=1))))
+        printed(found(revised(result, choice=replace(result.choice, confidence_set=mine, most_regularized=1))))
         for mine in sets
     )
     assert "(the most regularized of the 3 strengths that are not significantly worse than the best, 90%)" in many
     assert "(the most regularized of 1 strength that is not" in one
-    assert f"Confidence set      {result.candidates.regularization(1)}; learning rate" in one
+    assert f"Confidence set      {result.search.candidates.regularization(1)}; learning rate" in one
 
 
 def test_divergence_is_said_once(result: Result) -> None:
     """Diverged networks are counted in one sentence, and not mentioned when there are none."""
-    assert "diverged" not in printed(text.found(result))
-    diverged = np.zeros_like(result.histories.diverged)
+    assert "diverged" not in printed(found(result))
+    diverged = np.zeros_like(result.search.histories.diverged)
     diverged[:, 2] = True
-    shown = printed(text.found(replace(result, histories=replace(result.histories, diverged=diverged))))
+    shown = printed(found(revised(result, histories=replace(result.search.histories, diverged=diverged))))
     assert shown.count("3 networks of 1 strength diverged") == 1
 
 
 def test_the_network_as_given_is_marked(result: Result) -> None:
     """Its strength carries the mark, its score the name, and the sentence stands where it is left alone."""
-    candidates = replace(result.candidates, given=1)
+    candidates = replace(result.search.candidates, given=1)
     choice = replace(result.choice, given=1, leave_alone=True)
     scores = {"as_given": result.scores["minimum"], **result.scores}
-    found = replace(result, candidates=candidates, choice=choice, scores=scores)
-    shown = printed(text.found(found))
+    changed = revised(result, candidates=candidates, choice=choice, scores=scores)
+    shown = printed(found(changed))
     marked = [line for line in shown.splitlines() if "as given" in line and "│" in line]
     assert len(marked) == 2  # among the strengths, and among the scores
     assert "as given, best epoch" in shown
     assert LEAVE_IT_ALONE in shown.replace("\n", "")
-    before = printed(text.found(result))
+    before = printed(found(result))
     assert "as given" not in before
     assert "Leave it alone" not in before
 
@@ -89,7 +101,7 @@ def test_strengths_of_layers(result: Result) -> None:
             "share_of_zeros": [0.876, None],
         }
     )
-    shown = printed(text.found(replace(result, layers=layers)))
+    shown = printed(found(revised(result, layers=layers)))
     lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines() if line.startswith("│")]
     assert ["hidden", "0.0123", "", "0.5", "87.6%"] in lines
     assert ["drop", "", "0.25", "", ""] in lines
@@ -98,13 +110,13 @@ def test_strengths_of_layers(result: Result) -> None:
         *("layer", "l1", "dropout", "weight dropout", "weights at zero"),
     ]
     assert "The network handed over" in shown
-    assert "weights at zero" not in printed(text.found(result))
+    assert "weights at zero" not in printed(found(result))
 
 
 def test_a_single_network_is_saved_with_its_strengths(result: Result) -> None:
     """What is saved is named: the strengths by which the one network was trained."""
-    single = replace(result, refit="single", members=(2,))
-    shown = printed(text.saved(single, "run", None))
+    single = revised(result, refit="single", members=(2,))
+    shown = printed(saved(single, "run", None))
     assert "tfjs/: the same in Node and browsers" in shown
-    assert "not for TensorFlow.js: a GRU" in printed(text.saved(single, "run", "a GRU"))
-    assert f"run: a network trained on all rows with {result.candidates.regularization(2)}" in shown
+    assert "not for TensorFlow.js: a GRU" in printed(saved(single, "run", "a GRU"))
+    assert f"run: a network trained on all rows with {result.search.candidates.regularization(2)}" in shown

@@ -15,10 +15,11 @@ import pytest
 from example_tables import mixed
 from tfjs_node import Node
 
-from fitwell.cli import INPUT_EXIT, main
+from fitwell.api.cli import INPUT_EXIT, main
 from fitwell.data.raw import extract
-from fitwell.prediction import Predictor, load
-from fitwell.tables import read_problem
+from fitwell.problems.tables import read_table
+from fitwell.results.predictors import TablePredictor
+from fitwell.results.storage import load
 
 MADE = """
     const model = tf.sequential({layers: [
@@ -68,12 +69,12 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], pla
 
 def make(node: Node, folder: Path, **options: Any) -> None:
     """Make and save a model in Node that fits the mixed table."""
-    width = read_problem(mixed(), "ill", cv=3).layout.width
+    width = read_table(mixed(), "ill", cv=3).layout.width
     usual = {"units": 2, "activation": "softmax", "loss": "sparseCategoricalCrossentropy"}
     node(MADE, folder=folder, width=width, **{**usual, **options})
 
 
-def predicted(node: Node, folder: Path, predictor: Predictor) -> np.ndarray:
+def predicted(node: Node, folder: Path, predictor: TablePredictor) -> np.ndarray:
     """What TensorFlow.js predicts for the encoded rows of the table."""
     raw = extract(mixed(), predictor.columns)
     inputs = [encoding.transform(raw) for encoding in predictor.encodings]
@@ -210,7 +211,7 @@ def test_a_model_that_tensorflow_js_lacks(run: Callable[..., Answer], place: Pat
     """The run is saved all the same, without `tfjs`; it says why, and so does `export`."""
     import keras
 
-    width = read_problem(mixed(), "ill", cv=3).layout.width
+    width = read_table(mixed(), "ill", cv=3).layout.width
     layers = [
         keras.Input((width,)),
         keras.layers.Reshape((width, 1)),

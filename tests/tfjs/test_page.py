@@ -18,9 +18,9 @@ import polars as pl
 import pytest
 from tfjs_node import MISSING, ROOT, available
 
-from fitwell.exporting import schema_of
-from fitwell.prediction import Predictor
-from fitwell.results import Result
+from fitwell.results.for_tfjs import schema_of
+from fitwell.results.predictors import TablePredictor
+from fitwell.results.result import Result
 from fitwell.tfjs.document import write_document
 from fitwell.tfjs.schema import SCHEMA_FILE, write_table_files
 from fitwell.tfjs.writing import to_tfjs
@@ -109,7 +109,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-def write(predictor: Predictor, directory: Path, *, tensorflow: bool = True) -> Path:
+def write(predictor: TablePredictor, directory: Path, *, tensorflow: bool = True) -> Path:
     """Write all files of a table's model, and TensorFlow.js beside them."""
     directory.mkdir()
     written = to_tfjs(predictor.model)
@@ -160,7 +160,7 @@ def typed(record: dict[str, Any]) -> str:
     return fill(texts, other=str(city))
 
 
-def expected(predictor: Predictor, record: dict[str, Any]) -> tuple[str, dict[str, float]]:
+def expected(predictor: TablePredictor, record: dict[str, Any]) -> tuple[str, dict[str, float]]:
     """The label and the shares in per cent that Python predicts."""
     row = predictor.predict(pl.DataFrame([record])).row(0, named=True)
     return row["ill"], {name: 100 * row[f"probability of {name}"] for name in ("no", "yes")}

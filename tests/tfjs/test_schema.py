@@ -21,8 +21,8 @@ from fitwell.data.columns import Column, describe_columns
 from fitwell.data.encoding import Encoding, fit_encoding, make_layout
 from fitwell.data.raw import extract
 from fitwell.errors import FileError, InputError
-from fitwell.exporting import schema_of
-from fitwell.results import Result
+from fitwell.results.for_tfjs import schema_of
+from fitwell.results.result import Result
 from fitwell.tfjs.document import write_document
 from fitwell.tfjs.schema import MODULE, SCHEMA_FILE, SCRIPT, schema, write_table_files
 from fitwell.tfjs.writing import to_tfjs

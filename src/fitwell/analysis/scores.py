@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def score(task: str, targets: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
+def score_of(task: str, targets: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
     """Score predictions of rows; rows with NaN (never held out) are left out.
 
     Parameters

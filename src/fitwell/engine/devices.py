@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fitwell.errors import TrainingError
 from fitwell.startup import ask_for_devices
 
 Device = Any
@@ -58,6 +59,34 @@ def memory_budget(devices: list[Device]) -> int:
         return min(limits) * len(limits) // 2
     known = [amount for amount in (_available_memory(), _group_memory()) if amount is not None]
     return min(known, default=FALLBACK_MEMORY) // 2
+
+
+def training_memory(wanted: int | None) -> int:
+    """Return the bytes that training may use: as many as wanted, or what this machine's devices allow."""
+    return memory_budget(available_devices()) if wanted is None else wanted
+
+
+def check_data(size: int, memory: int | None, *, what: str, remedy: str) -> None:
+    """Raise a TrainingError if `size` bytes of data, on the host and once on each device, are beyond the budget.
+
+    Parameters
+    ----------
+    memory
+        The budget in bytes; None is what this machine allows.
+    what, remedy
+        Words of the sentence: what needs so much, and what to do.
+    """
+    needed, budget = size * (1 + len(available_devices())), training_memory(memory)
+    if needed > budget:
+        raise TrainingError(
+            f"{what} needs about {needed / 2**20:,.0f} MiB, and the memory budget is {budget / 2**20:,.0f} MiB: "
+            f"{remedy}."
+        )
+
+
+def on_accelerator() -> bool:
+    """Return whether training runs on another device than the processor."""
+    return available_devices()[0].platform != "cpu"
 
 
 def measure_speed(size: int = 512, repeats: int = 4) -> float:

@@ -57,7 +57,7 @@ class Variables(NamedTuple):
     state: Any
 
 
-class Network(Protocol):
+class PureNetwork(Protocol):
     """A model as pure functions, for one network: the engine adds the axes [R, G]."""
 
     def init(self, key: noise.Key, dtype: Any) -> Variables:
@@ -146,7 +146,7 @@ class DenseNetwork:
         return trainable
 
     def apply(self, variables: Variables, inputs: jax.Array, on_units: OnUnits | None = None) -> tuple[jax.Array, Any]:
-        """Return ``(outputs [rows, k], ())``; see `Network.apply`."""
+        """Return ``(outputs [rows, k], ())``; see `PureNetwork.apply`."""
         activation = ACTIVATIONS[self.activation]
         values = inputs.T
         for number, layer in enumerate(variables.trainable):

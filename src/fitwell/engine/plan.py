@@ -97,6 +97,12 @@ class Plan:
         return sum(math.ceil(len(wave) / self.block_strengths) for wave in self.waves)
 
 
+def default_batch_size(n_train: int) -> int:
+    """An eighth of the training rows, as a power of two from 16 to 256, and never more than there are."""
+    power = 2 ** round(math.log2(max(n_train / 8, 1)))
+    return min(max(16, min(power, 256)), n_train)
+
+
 def make_plan(
     *,
     row_sets: int,

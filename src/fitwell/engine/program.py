@@ -19,8 +19,9 @@ from jax import lax
 
 from fitwell.engine import noise
 from fitwell.engine.losses import Loss
-from fitwell.engine.network import Network, Variables
+from fitwell.engine.network import PureNetwork, Variables
 from fitwell.engine.optimizers import Optimizer
+from fitwell.engine.rows import Leaf, Rows
 from fitwell.regularization.table import REGULARIZERS
 
 ROW_SETS = "row_sets"
@@ -29,34 +30,6 @@ ROW_SETS = "row_sets"
 
 TRAIN, HELD_OUT, NEITHER = 0, 1, 2
 """Groups of rows on which losses are measured; padding is in neither."""
-
-Leaf = Any
-"""A JAX array in the program; a NumPy array on the host; the number of a mapped axis in a specification."""
-
-
-class Rows(NamedTuple):
-    """One row set as indices into the data, padded so that all row sets have one shape.
-
-    Attributes
-    ----------
-    id
-        int [], which row set this is: random numbers come from it, never from its place in a block.
-    train, n_train
-        int [m_max] and how many of them are real.
-    measured, n_measured
-        int [h_max]: a random part of the training rows, as many as are held out, on which the training loss is
-        measured.
-    held_out, n_held_out
-        int [h_max] and how many of them are real; none in a refit on all rows.
-    """
-
-    id: Leaf
-    train: Leaf
-    n_train: Leaf
-    measured: Leaf
-    n_measured: Leaf
-    held_out: Leaf
-    n_held_out: Leaf
 
 
 class Data(NamedTuple):
@@ -127,7 +100,7 @@ class Program:
         Whether the loss of every held-out row is recorded at every epoch.
     """
 
-    network: Network
+    network: PureNetwork
     loss: Loss
     optimizer: Optimizer
     schedule: Callable[[jax.Array], jax.Array]

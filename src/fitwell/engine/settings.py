@@ -89,6 +89,8 @@ class Settings:
         Epochs after which the schedule ends, if not `epochs`: a refit stops early on the search's schedule.
     equal_steps
         Whether every row set takes as many steps in an epoch as the largest, however many rows it has.
+    executor
+        What trains: ``executor(job, settings, estimate)`` returns a `fitwell.engine.executor.Executor`. None is JAX's.
     record_rows
         Whether to keep the loss of every held-out row at every epoch, `Histories.row_losses`: n x G x epochs numbers
         for each repeat.
@@ -108,6 +110,7 @@ class Settings:
     schedule_epochs: int | None = None
     equal_steps: bool = False
     record_rows: bool = False
+    executor: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "call_epochs"):

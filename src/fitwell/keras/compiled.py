@@ -103,7 +103,7 @@ def make_loss(copy: Any, targets: Targets, sample_outputs: Any) -> Loss:
     )
 
 
-def score(copy: Any, targets: Targets, predictions: Any) -> dict[str, float]:
+def compiled_scores(copy: Any, targets: Targets, predictions: Any) -> dict[str, float]:
     """Score predictions of all rows by the compiled metrics; rows with NaN (never held out) are left out."""
     flat = [np.asarray(leaf).reshape(len(leaf), -1) for leaf in jax.tree.leaves(predictions)]
     known = np.all([np.isfinite(leaf).all(axis=1) for leaf in flat], axis=0)

@@ -6,7 +6,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from fitwell.engine.devices import available_devices
 from fitwell.errors import FileError
 from fitwell.keras.backend import import_keras
 
@@ -33,7 +32,6 @@ def load_compiled(path: Path) -> Any:
         raise FileError(f"'{path}' must be a .keras file, as model.save('model.keras') writes it.")
     if not path.is_file():
         raise FileError(f"There is no file '{path}'.")
-    available_devices()  # their number must be chosen before Keras starts JAX
     keras = import_keras()
     import fitwell.keras.layers  # noqa: F401  registers them for loading
 

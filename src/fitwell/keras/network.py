@@ -1,4 +1,4 @@
-"""A Keras model as pure functions: the engine's `Network`, over a private copy of the model."""
+"""A Keras model as pure functions: the engine's `PureNetwork`, over a private copy of the model."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Outputs(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class KerasNetwork:
-    """The engine's `Network` of a Keras model.
+    """The engine's `PureNetwork` of a Keras model.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class KerasNetwork:
         return list(self._penalised)
 
     def apply(self, variables: Variables, inputs: Any, on_units: OnUnits | None) -> tuple[Outputs, Any]:
-        """Return the model's outputs and the state that training changes; see `Network.apply`."""
+        """Return the model's outputs and the state that training changes; see `PureNetwork.apply`."""
         with hooks.training_step(on_units) as step:
             predictions, after, losses = self._called(variables, inputs, training=step is not None)
         added = self._added_by_row(variables, inputs) if losses else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import polars as pl
@@ -10,9 +10,11 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from fitwell.diagnosis import Diagnosis
+from fitwell.analysis.findings import Findings
+from fitwell.analysis.found import Answer, Search
+from fitwell.analysis.honest import Score
 from fitwell.engine.plan import Plan
-from fitwell.results import LEAVE_IT_ALONE, Result
+from fitwell.report.words import LEAVE_IT_ALONE, verdict
 
 HEADINGS = {"weight_dropout": "weight dropout", "share_of_zeros": "weights at zero"}
 METHODS = {
@@ -49,29 +51,29 @@ def planned(plan: Plan) -> list[RenderableType]:
     return [Text(line) for line in lines]
 
 
-def found(result: Result) -> list[RenderableType]:
+def found(search: Search, answer: Answer, score: Score) -> list[RenderableType]:
     """Say what the search found: the unregularized network, the best strengths, the choice, the scores."""
-    parts: list[RenderableType] = [Text(""), *_unregularized(result), Text(""), strengths(result), Text("")]
-    parts += _choice(result)
-    if result.layers is not None:
-        parts += [Text(""), layers(result.layers)]
-    parts += [Text(""), *scores(result), *_remarks(result)]
+    parts: list[RenderableType] = [Text(""), *_unregularized(search), Text(""), strengths(search), Text("")]
+    parts += _choice(search)
+    if answer.layers is not None:
+        parts += [Text(""), layers(answer.layers)]
+    parts += [Text(""), *scores(answer, score), *_remarks(search)]
     return parts
 
 
-def strengths(result: Result) -> Table:
+def strengths(search: Search) -> Table:
     """The best strengths: mean held-out loss and its standard error over row sets."""
-    best = result.table.head(SHOWN)
-    title = f"The best {best.height} of {result.candidates.count} strengths ({result.loss_name}, at their best epochs)"
+    best = search.table.head(SHOWN)
+    title = f"The best {best.height} of {search.candidates.count} strengths ({search.loss_name}, at their best epochs)"
     table = Table(title=title, title_justify="left", title_style="")
-    names = list(result.candidates.strengths)
+    names = list(search.candidates.strengths)
     headings = [*names, "learning rate", "held out", "std. error", "paired error", "training", "epoch", ""]
     for heading in headings:
         table.add_column(heading, justify="right" if heading else "left")
     for row in best.to_dicts():
         numbers = [f"{row[name]:.3g}" for name in [*names, "learning_rate"]]
         losses = [f"{row[name]:.4g}" for name in ("held_out_loss", "standard_error", "paired_error", "train_loss")]
-        table.add_row(*numbers, *losses, str(row["best_epoch"]), _mark(result, row["strength"]))
+        table.add_row(*numbers, *losses, str(row["best_epoch"]), _mark(search, row["strength"]))
     return table
 
 
@@ -86,87 +88,90 @@ def layers(chosen: pl.DataFrame) -> Table:
     return table
 
 
-def scores(result: Result) -> list[RenderableType]:
+def scores(answer: Answer, score: Score) -> list[RenderableType]:
     """Cross-validated scores of the networks compared."""
     table = Table()
     table.add_column("cross-validated")
-    for heading in next(iter(result.scores.values())):
+    for heading in next(iter(answer.scores.values())):
         table.add_column(heading, justify="right")
-    for name, values in result.scores.items():
-        table.add_row(_scored(result, name), *(f"{value:.4g}" for value in values.values()))
-    of = "one network at the minimum" if result.refit == "ensemble" else "a network so chosen"
+    for name, values in answer.scores.items():
+        table.add_row(_scored(answer, name), *(f"{value:.4g}" for value in values.values()))
+    of = "one network at the minimum" if answer.refit == "ensemble" else "a network so chosen"
     return [
         table,
         Text("These scores are optimistic: the same rows chose the epochs and the strengths."),
-        Text(f"Honest    {result.score}, of {of}; {METHODS[result.score.method]}"),
+        Text(f"Honest    {score}, of {of}; {METHODS[score.method]}"),
     ]
 
 
-def diagnosed(found: Diagnosis) -> list[RenderableType]:
+def diagnosed(found: Findings) -> list[RenderableType]:
     """Say the verdict and its reasons."""
-    return [Text(""), Text(f"{found.verdict[0].upper()}{found.verdict[1:]}.", style="bold"), *map(Text, found.reasons)]
+    headline, *lines = verdict(found).split("\n")
+    return [Text(""), Text(headline, style="bold"), *map(Text, lines)]
 
 
-def saved(result: Result, directory: Any, no_tfjs: str | None) -> list[RenderableType]:
-    """Say what was saved; `no_tfjs` is why it is not there for TensorFlow.js, if so."""
-    members = len(result.members)
-    if result.refit == "ensemble":
-        folds = result.folds  # those of one repeat: they hold every row out once
+def saved(
+    search: Search, answer: Answer, seconds: Mapping[str, float], directory: Any, without_tfjs: str | None
+) -> list[RenderableType]:
+    """Say what was saved; `without_tfjs` is why it is not there for TensorFlow.js, if so."""
+    members = len(answer.members)
+    if answer.refit == "ensemble":
+        folds = search.folds  # those of one repeat: they hold every row out once
         what = f"the mean of {members * folds} networks ({members} strengths x {folds} folds)"
     else:
-        what = f"a network trained on all rows with {result.candidates.regularization(result.members[0])}"
+        what = f"a network trained on all rows with {search.candidates.regularization(answer.members[0])}"
     return [
         Text(f"Saved     {directory}: {what}"),
         Text("          model.keras, encoding.json, run.json, strengths.parquet, histories.parquet"),
         Text(
-            f"          not for TensorFlow.js: {no_tfjs}"
-            if no_tfjs
+            f"          not for TensorFlow.js: {without_tfjs}"
+            if without_tfjs
             else "          tfjs/: the same in Node and browsers"
         ),
-        Text(f"          {result.seconds['total']:.1f} s, {result.seconds['compile']:.1f} s of them compilation"),
+        Text(f"          {seconds['total']:.1f} s, {seconds['compile']:.1f} s of them compilation"),
     ]
 
 
-def _unregularized(result: Result) -> list[RenderableType]:
-    plain = result.unregularized()
+def _unregularized(search: Search) -> list[RenderableType]:
+    plain = search.unregularized()
     line = (
-        f"Without regularization, after {plain['epochs']} epochs: {result.loss_name} {plain['train_loss']:.4g} on "
+        f"Without regularization, after {plain['epochs']} epochs: {search.loss_name} {plain['train_loss']:.4g} on "
         f"training rows, {plain['held_out_loss']:.4g} on held-out rows, a gap of {plain['gap']:.4g}"
     )
-    best = f"(held-out {result.loss_name} was lowest at epoch {plain['best_epoch']}: {plain['best_held_out_loss']:.4g})"
+    best = f"(held-out {search.loss_name} was lowest at epoch {plain['best_epoch']}: {plain['best_held_out_loss']:.4g})"
     return [Text(line), Text(best)]
 
 
-def _choice(result: Result) -> list[RenderableType]:
+def _choice(search: Search) -> list[RenderableType]:
     lines = [
-        f"Minimum             {_chosen(result, result.choice.minimum)}",
-        f"One standard error  {_chosen(result, result.choice.one_standard_error)}",
+        f"Minimum             {_chosen(search, search.choice.minimum)}",
+        f"One standard error  {_chosen(search, search.choice.one_standard_error)}",
         "(the most regularized strength within one standard error, that of the paired difference to the minimum)",
-        f"Confidence set      {_chosen(result, result.choice.most_regularized)}",
-        f"(the most regularized of {_as_good(result)} not significantly worse than the best, 90%)",
+        f"Confidence set      {_chosen(search, search.choice.most_regularized)}",
+        f"(the most regularized of {_as_good(search)} not significantly worse than the best, 90%)",
     ]
-    if result.choice.leave_alone:
+    if search.choice.leave_alone:
         lines.append(LEAVE_IT_ALONE)
     return [Text(line) for line in lines]
 
 
-def _as_good(result: Result) -> str:
-    count = int(result.choice.confidence_set.sum())
+def _as_good(search: Search) -> str:
+    count = int(search.choice.confidence_set.sum())
     return f"the {count} strengths that are" if count > 1 else "1 strength that is"
 
 
-def _chosen(result: Result, index: int) -> str:
-    rate = result.candidates.learning_rate[index]
-    epoch, loss = result.histories.best_epoch[index], result.histories.best_loss[index]
-    regularization = result.candidates.regularization(index)
-    return f"{regularization}; learning rate {rate:.3g}, epoch {epoch}; {result.loss_name} {loss:.4g}"
+def _chosen(search: Search, index: int) -> str:
+    rate = search.candidates.learning_rate[index]
+    epoch, loss = search.histories.best_epoch[index], search.histories.best_loss[index]
+    regularization = search.candidates.regularization(index)
+    return f"{regularization}; learning rate {rate:.3g}, epoch {epoch}; {search.loss_name} {loss:.4g}"
 
 
-def _remarks(result: Result) -> list[RenderableType]:
-    diverged = int(result.histories.diverged.sum())
+def _remarks(search: Search) -> list[RenderableType]:
+    diverged = int(search.histories.diverged.sum())
     if not diverged:
         return []
-    which = int(result.histories.diverged.any(axis=0).sum())
+    which = int(search.histories.diverged.any(axis=0).sum())
     strengths = "1 strength" if which == 1 else f"{which} strengths"
     return [Text(f"{diverged} networks of {strengths} diverged; they rank last, the others are not affected.")]
 
@@ -177,23 +182,23 @@ def _cell(name: str, value: Any) -> str:
     return f"{value:.1%}" if name == "share_of_zeros" else f"{value:.3g}"
 
 
-def _mark(result: Result, strength: int) -> str:
-    given = {"as given": result.candidates.given} if result.candidates.given else {}
+def _mark(search: Search, strength: int) -> str:
+    given = {"as given": search.candidates.given} if search.candidates.given else {}
     marks = {
         "unregularized": 0,
         **given,
-        "minimum": result.choice.minimum,
-        "one standard error": result.choice.one_standard_error,
+        "minimum": search.choice.minimum,
+        "one standard error": search.choice.one_standard_error,
     }
     return ", ".join(mark for mark, marked in marks.items() if marked == strength)
 
 
-def _scored(result: Result, name: str) -> str:
+def _scored(answer: Answer, name: str) -> str:
     names = {
         "as_given": "as given, best epoch",
         "unregularized": "unregularized, best epoch",
         "one_standard_error": "one standard error",
-        "ensemble": f"mean of the best {result.ensemble_size}",
+        "ensemble": f"mean of the best {answer.averaged}",
     }
     return names.get(name, name)
 

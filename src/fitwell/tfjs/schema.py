@@ -51,7 +51,7 @@ def schema(
     Parameters
     ----------
     columns, encodings, target, task, classes, label_type, head
-        As in `fitwell.prediction.Predictor`.
+        As in `fitwell.results.predictors.Predictor`.
     inputs
         The names of the model's inputs, one for each encoding, if they are to be told.
 

@@ -1,0 +1,434 @@
+"""The `fitwell` command. Its sub-commands are named after the API; nothing heavy is imported before one runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fitwell._version import __version__
+from fitwell.directories import RUN_FILE
+from fitwell.errors import FitwellError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fitwell.engine.listening import Listener
+    from fitwell.results.result import Result
+    from fitwell.results.storage import StoredRun
+
+INPUT_EXIT = 2
+INTERRUPT_EXIT = 130
+INTERRUPTED = "fitwell: interrupted; nothing was written."
+
+app = typer.Typer(
+    name="fitwell",
+    help="LassoCV for neural networks: finds the regularization that cures overfitting.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+_interrupted, _training = threading.Event(), threading.Event()
+
+
+def main() -> None:
+    """Run the command; an error is one sentence on standard error and exit status 2."""
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        app()
+    except FitwellError as error:
+        typer.echo(f"fitwell: {error}", err=True)
+        sys.exit(INPUT_EXIT)
+    except (KeyboardInterrupt, SystemExit):
+        if not _interrupted.is_set():
+            raise
+        typer.echo(INTERRUPTED, err=True)
+        sys.exit(INTERRUPT_EXIT)
+    except BrokenPipeError:  # the reader of our output has gone, as in `fitwell ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Stop at once while networks train, when nothing is being written; else let the writers clean up.
+
+    An exception is no way out of training: raised inside one of JAX's callbacks it is lost, and raised while XLA's
+    threads compile it can crash the interpreter on its way out.
+    """
+    del number, frame
+    _interrupted.set()
+    if not _training.is_set():
+        raise KeyboardInterrupt
+    show_cursor = "\x1b[?25h" if sys.stdout.isatty() else ""
+    sys.stdout.write(show_cursor)
+    sys.stdout.flush()
+    sys.stderr.write(f"{INTERRUPTED}\n")
+    sys.stderr.flush()
+    os._exit(INTERRUPT_EXIT)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fitwell {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(
+    "tune",
+    epilog="Examples:  fitwell tune wdbc.csv --target diagnosis --out run/   |   "
+    "fitwell tune prices.parquet --target price --groups street --json",
+)
+def tune_command(
+    data: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, Arrow/Feather or JSON-lines file.")],
+    target: Annotated[str, typer.Option(help="Column to predict.")],
+    out: Annotated[Path | None, typer.Option(help="New directory for the model and the whole search.")] = None,
+    force: Annotated[bool, typer.Option(help="Replace the directory if it is an earlier run.")] = False,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="A .keras file, or TensorFlow.js's model.json, in place of the dense network."),
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="classification or regression; decided by the target if not given.")
+    ] = None,
+    cv: Annotated[int, typer.Option(help="Folds.")] = 5,
+    repeats: Annotated[int, typer.Option(help="How often the folds are drawn anew.")] = 1,
+    groups: Annotated[str | None, typer.Option(help="Column: rows of one group stay in one fold.")] = None,
+    time: Annotated[str | None, typer.Option(help="Column: train on earlier rows, hold out later ones.")] = None,
+    hidden: Annotated[str, typer.Option(help="Units of the hidden layers.")] = "128,64",
+    strengths: Annotated[int, typer.Option(help="Strengths to try; the first is no regularization.")] = 32,
+    regularizers: Annotated[str, typer.Option(help="Any of l1, l2, dropout, weight_dropout.")] = "l2,dropout",
+    depth: Annotated[str, typer.Option(help="Of strengths: constant, funnel, rising or search.")] = "constant",
+    learning_rate: Annotated[float | None, typer.Option(help="Fix Adam's step size; searched if not given.")] = None,
+    epochs: Annotated[int, typer.Option(help="The most epochs; a search usually ends long before.")] = 150,
+    batch_size: Annotated[int | None, typer.Option(help="Rows of a batch; decided by the rows if not given.")] = None,
+    patience: Annotated[int, typer.Option(help="Epochs without improvement after which a strength stops.")] = 15,
+    refit: Annotated[
+        str | None, typer.Option(help="ensemble of the fold networks, or single: one network on all rows.")
+    ] = None,
+    rule: Annotated[str, typer.Option(help="Strength of a single refit: 1se, min or confidence-set.")] = "1se",
+    honest: Annotated[
+        str, typer.Option(help="How the loss on new rows is corrected for choosing: bbc, nested or bates.")
+    ] = "bbc",
+    refit_seeds: Annotated[int, typer.Option(help="Networks averaged in a single refit.")] = 1,
+    schedule: Annotated[str, typer.Option(help="Of the learning rate: constant or cosine.")] = "constant",
+    memory: Annotated[
+        float | None, typer.Option(help="GiB that training may use; half of what is free if not given.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Makes a run repeatable to the bit on one machine.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
+    quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
+) -> None:
+    """Find the regularization for a table: train every fold times every strength at once."""
+    options = {
+        "task": task,
+        "cv": cv,
+        "repeats": repeats,
+        "groups": groups,
+        "time": time,
+        "hidden": _units(hidden),
+        "strengths": strengths,
+        "regularizers": _names(regularizers),
+        "depth": depth,
+        "learning_rate": learning_rate,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "patience": patience,
+        "refit": refit,
+        "rule": rule,
+        "honest": honest,
+        "refit_seeds": refit_seeds,
+        "schedule": schedule,
+        "memory": None if memory is None else _bytes(memory),
+        "seed": seed,
+    }
+    _tune(data, target, out, force, "none" if quiet else "json" if as_json else "text", options, model)
+
+
+@app.command(
+    "diagnose",
+    epilog="Examples:  fitwell diagnose churn.csv --target churned   |   "
+    "fitwell diagnose prices.parquet --target price --model model.keras --null",
+)
+def diagnose_command(
+    data: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, Arrow/Feather or JSON-lines file.")],
+    target: Annotated[str, typer.Option(help="Column to predict.")],
+    model: Annotated[
+        Path | None,
+        typer.Option(help="A .keras file, or TensorFlow.js's model.json, in place of the dense network."),
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="classification or regression; decided by the target if not given.")
+    ] = None,
+    cv: Annotated[int, typer.Option(help="Folds, at least 3.")] = 5,
+    repeats: Annotated[
+        int | None, typer.Option(help="How often the folds are drawn anew; 2 if not given, with --time 1.")
+    ] = None,
+    groups: Annotated[str | None, typer.Option(help="Column: rows of one group stay in one fold.")] = None,
+    time: Annotated[str | None, typer.Option(help="Column: train on earlier rows, hold out later ones.")] = None,
+    hidden: Annotated[str, typer.Option(help="Units of the hidden layers.")] = "128,64",
+    strengths: Annotated[int, typer.Option(help="Strengths to try as a cure.")] = 32,
+    regularizers: Annotated[str, typer.Option(help="Any of l1, l2, dropout, weight_dropout.")] = "l2,dropout",
+    learning_rate: Annotated[float | None, typer.Option(help="Of Adam; 0.001 if not given.")] = None,
+    epochs: Annotated[int, typer.Option(help="As many as you train the network for: its last is judged.")] = 100,
+    batch_size: Annotated[int | None, typer.Option(help="Rows of a batch; decided by the rows if not given.")] = None,
+    level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
+    worth: Annotated[float, typer.Option(help="Share of the held-out loss that is worth acting on.")] = 0.1,
+    null: Annotated[bool, typer.Option("--null", help="Run the same search on a shuffled target too.")] = False,
+    memorisation: Annotated[
+        bool, typer.Option("--memorisation", help="See how fast a shuffled target is learned by heart.")
+    ] = False,
+    memory: Annotated[
+        float | None, typer.Option(help="GiB that training may use; half of what is free if not given.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Makes a run repeatable to the bit on one machine.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
+) -> None:
+    """Say whether a network overfits, how sure that is, and what would cure it."""
+    options = {
+        "task": task,
+        "cv": cv,
+        "repeats": repeats,
+        "groups": groups,
+        "time": time,
+        "hidden": _units(hidden),
+        "strengths": strengths,
+        "regularizers": _names(regularizers),
+        "learning_rate": learning_rate,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "level": level,
+        "worth": worth,
+        "null": null,
+        "memorisation": memorisation,
+        "memory": None if memory is None else _bytes(memory),
+        "seed": seed,
+    }
+    _diagnose(data, target, model, as_json, options)
+
+
+@app.command(epilog="Example:  fitwell predict run/ new_patients.csv --out predictions.csv")
+def predict(
+    run: Annotated[Path, typer.Argument(help="Directory that `fitwell tune --out` wrote.")],
+    data: Annotated[Path, typer.Argument(help="Table with the same columns; the target is not needed.")],
+    out: Annotated[
+        Path | None, typer.Option(help="CSV, TSV, Parquet, Arrow or JSON-lines file; printed as CSV if not given.")
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Replace the file if it exists.")] = False,
+    quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
+) -> None:
+    """Predict the rows of a table with a saved run."""
+    from fitwell.data.reading import as_frame
+    from fitwell.report.files import check_table_file, write_table
+    from fitwell.results.storage import load
+
+    if out is not None:
+        check_table_file(out, force=force, source=data)
+    frame = as_frame(data)
+    predictor = load(run)
+    ignored = predictor.ignored_columns(frame)
+    if ignored and not quiet:
+        typer.echo(f"Ignored columns that the run did not train on: {', '.join(ignored)}", err=True)
+    predictions = predictor.predict(frame)
+    if out is None:
+        typer.echo(predictions.write_csv(), nl=False)
+        return
+    write_table(predictions, out, force=force)
+    if not quiet:
+        typer.echo(f"Saved {predictions.height:,} predictions: {out}", err=True)
+
+
+@app.command("export", epilog="Example:  fitwell export run/ --to tfjs --out web/")
+def export_command(
+    run: Annotated[Path, typer.Argument(help="Directory that `fitwell tune --out` wrote.")],
+    to: Annotated[str, typer.Option(help="keras, onnx or tfjs (TensorFlow.js).")],
+    out: Annotated[Path, typer.Option(help="New file; for tfjs a new directory.")],
+    quantize: Annotated[str | None, typer.Option(help="For tfjs: float16, uint16 or uint8.")] = None,
+    force: Annotated[bool, typer.Option(help="Replace what was exported before.")] = False,
+    quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
+) -> None:
+    """Write a saved run's model for another place: Keras, ONNX, or TensorFlow.js in Node and browsers."""
+    from fitwell.keras.backend import check_backend
+
+    check_backend()
+    from fitwell.api.export import export
+
+    notices = export(run, to, out, quantize=quantize, force=force)
+    if not quiet:
+        for notice in notices:
+            typer.echo(notice, err=True)
+        typer.echo(f"Saved     {out}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path | None, typer.Option(help="Directory to keep the run in.")] = None,
+    seed: Annotated[int, typer.Option(help="Makes a run repeatable to the bit on one machine.")] = 0,
+) -> None:
+    """Tune a real table: 569 breast tumours, 30 measurements each (comes with scikit-learn)."""
+    from fitwell.data.examples import breast_cancer
+
+    typer.echo("fitwell tune wdbc.csv --target diagnosis")
+    _tune(breast_cancer(), "diagnosis", out, False, "text", {"seed": seed})
+
+
+def _tune(
+    data: Any,
+    target: str,
+    out: Path | None,
+    force: bool,
+    output: str,
+    options: dict[str, Any],
+    model: Path | None = None,
+) -> None:
+    from fitwell.data.reading import as_frame
+    from fitwell.directories import check_directory
+    from fitwell.keras.backend import check_backend
+
+    check_backend()
+    if out is not None:
+        check_directory(out, force=force, mark=RUN_FILE)
+    frame = as_frame(data)  # before the seconds of importing JAX: a wrong path is answered at once
+    from fitwell.api.tune import tune
+
+    if model is not None:
+        options = {**options, "model": _model(model)}
+
+    with _listening(output) as (console, listener):
+        _training.set()
+        try:
+            result = tune(frame, target, listener=listener, **options)
+        finally:
+            _training.clear()
+    if output == "text":
+        from fitwell.report import text
+
+        _print(console, text.found(result.search, result.answer, result.score))
+    stored = None if out is None else result.store(out, force=force)
+    _finish(console, result, stored, output)
+
+
+def _diagnose(data: Path, target: str, model: Path | None, as_json: bool, options: dict[str, Any]) -> None:
+    from fitwell.data.reading import as_frame
+    from fitwell.keras.backend import check_backend
+
+    check_backend()
+    frame = as_frame(data)  # before the seconds of importing JAX: a wrong path is answered at once
+    from fitwell.api.diagnose import diagnose
+
+    if model is not None:
+        options = {**options, "model": _model(model)}
+    with _listening("json" if as_json else "text") as (console, listener):
+        _training.set()
+        try:
+            found = diagnose(frame, target, listener=listener, **options)
+        finally:
+            _training.clear()
+    if as_json:
+        typer.echo(json.dumps(found.to_json(), ensure_ascii=False, allow_nan=False))
+        return
+    from fitwell.report import text
+
+    _print(console, text.diagnosed(found.findings))
+
+
+def _finish(console: Console, result: Result, stored: StoredRun | None, output: str) -> None:
+    if output == "json":
+        document = {**result.to_json(), "saved": str(stored.directory) if stored else None}
+        typer.echo(json.dumps(document, ensure_ascii=False, allow_nan=False))
+    elif output == "text" and stored:
+        from fitwell.report import text
+
+        seconds = result.record.seconds
+        _print(console, text.saved(result.search, result.answer, seconds, stored.directory, stored.without_tfjs))
+    elif output == "text":
+        typer.echo("Nothing was saved: add --out DIRECTORY to keep the model.")
+
+
+@contextmanager
+def _listening(output: str) -> Iterator[tuple[Console, Listener]]:
+    """Yield where to print, and the listener that prints what was read, the plan and a progress bar."""
+    from rich.console import Console
+
+    from fitwell.engine.listening import Listener
+    from fitwell.report import text
+    from fitwell.report.progress import Bar
+
+    # a table is as wide as it needs when nobody sees it in a terminal
+    console = Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else 120)
+    if output != "text":
+        yield console, Listener()
+        return
+    bar = Bar(console)
+
+    try:
+        yield (
+            console,
+            Listener(
+                on_read=lambda summary: _print(console, text.read(summary)),
+                on_plan=lambda plan: (_print(console, text.planned(plan)), bar.start())[1],
+                on_progress=bar.show,
+            ),
+        )
+    finally:
+        bar.stop()
+
+
+def _model(path: Path) -> Any:
+    """Load a compiled model, of Keras or of TensorFlow.js; what a person should know goes to standard error."""
+    if path.suffix != ".json":
+        from fitwell.keras.files import load_compiled
+
+        return load_compiled(path)
+    from fitwell.tfjs.loading import read, with_training
+
+    loaded = read(path)
+    model, notice = with_training(loaded.model)
+    for line in (*loaded.notices, *([notice] if notice else [])):
+        typer.echo(line, err=True)
+    return model
+
+
+def _print(console: Console, parts: list[Any]) -> None:
+    for part in parts:
+        console.print(part)
+
+
+def _units(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise typer.BadParameter(
+            f"expected whole numbers such as 128,64, got '{text}'", param_hint="--hidden"
+        ) from None
+
+
+def _bytes(gibibytes: float) -> int:
+    if not 0 < gibibytes < 2**20:
+        raise typer.BadParameter(f"expected GiB above 0, got {gibibytes}", param_hint="--memory")
+    return int(gibibytes * 2**30)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

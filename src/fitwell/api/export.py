@@ -1,0 +1,86 @@
+"""export(): a saved run as a file for another place, a Keras model, ONNX, or TensorFlow.js."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from fitwell.directories import check_file, fresh_directory, write_aside
+from fitwell.errors import FileError, InputError
+from fitwell.results.for_tfjs import TFJS, write_tfjs
+from fitwell.results.predictors import MODEL_FILE, TablePredictor
+from fitwell.results.storage import load_any
+
+FORMATS = ("keras", "onnx", "tfjs")
+
+
+def export(
+    run: str | Path, to: str, out: str | Path, *, quantize: str | None = None, force: bool = False
+) -> tuple[str, ...]:
+    """Write the model of a saved run for another place, all or nothing.
+
+    Parameters
+    ----------
+    run
+        Directory that `Result.save` or ``fitwell tune --out`` wrote.
+    to
+        `"keras"`: the plain Keras model, a `.keras` file. `"onnx"`: an `.onnx` file, checked with onnxruntime.
+        `"tfjs"`: a directory for TensorFlow.js; of a table also with `encode.js`, `schema.json`, `predict.js` and
+        `index.html`. The first two take encoded numbers, so of a table they are a part of what predicts.
+    out
+        New file or directory.
+    quantize
+        For TensorFlow.js: `"float16"`, `"uint16"` or `"uint8"`; see `fitwell.tfjs.save`.
+    force
+        Replace what `export` wrote before.
+
+    Returns
+    -------
+    Sentences that a person should read; often none.
+
+    Raises
+    ------
+    InputError
+        The model cannot be written so; the sentence says why.
+    FileError
+        The run is not there or damaged, or `out` cannot be written.
+
+    Examples
+    --------
+    >>> fitwell.export("run", "tfjs", "web")  # doctest: +SKIP
+    ()
+    """
+    run, out = Path(run), Path(out)
+    if to not in FORMATS:
+        raise InputError(f"'to' must be one of {', '.join(FORMATS)}. Got {to!r}.")
+    if quantize is not None and to != "tfjs":
+        raise InputError(f"'quantize' is for TensorFlow.js, and this export is to {to}: leave it out.")
+    if to == "tfjs":
+        return _export_tfjs(run, out, quantize, force)
+    suffix = "." + to
+    if out.suffix != suffix:
+        raise FileError(f"'{out}' must be a {suffix} file: name it so.")
+    check_file(out, force=force)
+    predictor = load_any(run)
+    if to == "keras":
+        write_aside(out, lambda aside: shutil.copyfile(run / MODEL_FILE, aside))
+    else:
+        from fitwell.keras.onnx import export_onnx
+
+        write_aside(out, lambda aside: export_onnx(predictor.model, aside))
+    if isinstance(predictor, TablePredictor):
+        return (f"'{out}' takes encoded numbers: the encoding of the table's columns is in the run only.",)
+    return ()
+
+
+def _export_tfjs(run: Path, out: Path, quantize: str | None, force: bool) -> tuple[str, ...]:
+    from fitwell.keras.files import METADATA
+    from fitwell.tfjs.loading import kept_metadata
+    from fitwell.tfjs.saving import FILES
+    from fitwell.tfjs.saving import MODEL_FILE as MARK
+
+    empty = out.is_dir() and not any(out.iterdir())
+    with fresh_directory(out, force=force or empty, mark=MARK, ours=FILES) as inside:
+        predictor = load_any(run)
+        setattr(predictor.model, METADATA, kept_metadata(run / TFJS / MARK))  # a .keras file has no place for them
+        return write_tfjs(predictor, inside, quantize=quantize)

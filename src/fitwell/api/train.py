@@ -1,0 +1,93 @@
+"""train(): search the regularization of any network that is written in JAX, from two plain functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fitwell.engine.listening import QUIET, Listener
+from fitwell.engine.losses import Loss
+from fitwell.engine.optimizers import Optimizer, adam
+from fitwell.errors import InputTypeError
+from fitwell.problems.functions import Network, read_functions
+from fitwell.problems.options import Options, regularizer_list
+from fitwell.results.result import Result
+from fitwell.studies.answering import answer
+from fitwell.studies.search import search
+
+
+def train(
+    network: Network,
+    x: Any,
+    y: Any,
+    *,
+    loss: str | Loss | None = None,
+    cv: Any = 5,
+    repeats: int = 1,
+    groups: Any = None,
+    time: Any = None,
+    optimizer: Optimizer | None = None,
+    listener: Listener | None = None,
+    **options: Any,
+) -> Result:
+    """Search the regularization of a network of your own, every fold times every strength at once.
+
+    Parameters
+    ----------
+    network
+        Two functions; see `Network`.
+    x, y
+        Inputs, an array [n, ...] or a tree of such, and targets [n]: class indices or values (as they are, not
+        standardised).
+    loss
+        `"log loss"`, `"squared error"`, or a `fitwell.engine.losses.Loss` of your own; None takes the log loss for
+        whole numbers.
+    cv, repeats, groups, time
+        Folds; groups and moments are arrays [n]. See `fitwell.tune`.
+    optimizer
+        Of `fitwell.engine.optimizers`; None is Adam.
+    listener
+        Called while the search goes on.
+    **options
+        `strengths`, `regularizers`, `depth`, `learning_rate`, `epochs`, `batch_size`, `patience`, `schedule`, `rule`,
+        `seed`, `memory`: see `fitwell.tune`.
+
+    Returns
+    -------
+    Result
+        ``result.model`` holds the refit's parameters, ``result.predict(x)`` applies them.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        What is wrong with an argument, in a sentence.
+    TrainingError
+        Every network diverged, or memory is too small.
+
+    Examples
+    --------
+    >>> import jax, jax.numpy as jnp
+    >>> from sklearn.datasets import load_iris
+    >>> x, y = load_iris(return_X_y=True)
+    >>> def init(key):
+    ...     return {"hidden": jax.random.normal(key, (4, 16)) / 2, "output": jnp.zeros((16, 3))}
+    >>> def apply(parameters, inputs, drop):
+    ...     return drop(jnp.tanh(inputs @ parameters["hidden"])) @ parameters["output"]
+    >>> result = train(Network(init, apply), x, y, strengths=4, epochs=5)
+    >>> result.predict(x).shape
+    (150, 3)
+    """
+    read = _options(options)
+    splits = {"cv": cv, "repeats": repeats, "groups": groups, "time": time}
+    problem = read_functions(network, x, y, loss=loss, optimizer=optimizer or adam(), splits=splits, seed=read.seed)
+    return answer(search(problem, read, listener or QUIET))
+
+
+def _options(given: Mapping[str, Any]) -> Options:
+    allowed = {"strengths", "regularizers", "depth", "learning_rate", "epochs", "batch_size", "patience", "schedule",
+               "rule", "honest", "seed", "memory"}  # fmt: skip
+    for name in given:
+        if name not in allowed:
+            raise InputTypeError(f"train() has no option '{name}'. It has: {', '.join(sorted(allowed))}.")
+    regularizers = regularizer_list(given.get("regularizers", Options.regularizers))
+    return Options(**{**given, "regularizers": regularizers, "refit": "single"})

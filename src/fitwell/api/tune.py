@@ -1,0 +1,180 @@
+"""tune(): find the regularization that cures overfitting, by training every fold times every strength at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fitwell.engine.listening import QUIET, Listener
+from fitwell.errors import InputError
+from fitwell.keras.backend import check_backend
+from fitwell.problems.given import opened_model, read_problem
+from fitwell.problems.options import DEFAULT_HIDDEN, Options, Strengths, hidden_units, regularizer_list
+from fitwell.regularization.grids import DEFAULT_COUNT, DEFAULT_REGULARIZERS
+from fitwell.results.result import Result
+from fitwell.studies.answering import answer
+from fitwell.studies.search import search
+
+
+def tune(
+    table: Any,
+    target: Any = None,
+    y: Any = None,
+    *,
+    model: Any = None,
+    task: str | None = None,
+    cv: Any = 5,
+    repeats: int = 1,
+    groups: Any = None,
+    time: Any = None,
+    hidden: int | Sequence[int] = DEFAULT_HIDDEN,
+    strengths: Strengths = DEFAULT_COUNT,
+    regularizers: Sequence[str] = DEFAULT_REGULARIZERS,
+    depth: str = "constant",
+    learning_rate: float | None = None,
+    epochs: int = 150,
+    batch_size: int | None = None,
+    patience: int = 15,
+    schedule: str = "constant",
+    refit: str | None = None,
+    rule: str = "1se",
+    honest: str = "bbc",
+    refit_seeds: int = 1,
+    seed: int = 0,
+    memory: int | None = None,
+    sample_weight: Any = None,
+    class_weight: Mapping[int, float] | None = None,
+    weights: str = "fresh",
+    listener: Listener | None = None,
+) -> Result:
+    """Search the regularization of a network, every fold times every strength at once.
+
+    ``tune(table, target)`` trains a dense network on a table; ``tune(model, x, y)`` your own compiled Keras model on
+    what `keras.Model.fit` takes; ``tune(table, target, model=model)`` your Keras model on a table's encoded columns.
+
+    The objective is ``mean loss + l1 * sum |w| + l2 * sum w**2`` over all penalised kernels; for a dense network the
+    loss is the log loss (classification) or the squared error of the standardised target (regression), for a Keras
+    model what it was compiled with.
+
+    Parameters
+    ----------
+    table
+        Path of a CSV, TSV, Parquet, Arrow or JSON-lines file, a data frame of any library, or an array [n, d]; or a
+        `keras.Model` (or `fitwell.opened` of one), which is not touched.
+    target
+        Name of a column, or an array [n]. After a model: x, an array [n, ...], a tuple, list or dict of such, a data
+        frame, or an iterable of batches ``(x, y)`` (read once into memory).
+    y
+        After a model: the targets, likewise; left out with batches.
+    model
+        A compiled Keras model for a table, in the place of the dense network; it must take as many inputs as the
+        encoded table has.
+    task
+        `"classification"` or `"regression"`; None decides by the target.
+    cv, repeats
+        Number of folds (stratified for classes) or a scikit-learn splitter, and how often they are drawn anew.
+    groups, time
+        Names of columns (arrays [n] with a model): rows of one group stay in one fold; or each fold trains on earlier
+        rows only.
+    hidden
+        Units of the hidden layers: wide enough to overfit.
+    strengths
+        How many candidates to draw from the default ranges, or the candidates themselves, such as
+        ``[{"l2": 0.01}, {"dropout": 0.3}]``. No regularization at all is always the first candidate, and a Keras model
+        as it was given the second, if it has regularization of its own; the strengths of all others replace that. A
+        strength may also be a mapping by layer name or a `fitwell.Depth`.
+    regularizers
+        Which to search when `strengths` is a number: any of `l1`, `l2`, `dropout`, `weight_dropout`.
+    depth
+        How strengths change with depth: `"constant"`, `"funnel"`, `"rising"`, or `"search"`.
+    learning_rate
+        Fixes Adam's step size. None searches it with the strengths when their number is given, else it is 1e-3; a
+        Keras model keeps the optimizer and the rate that it was compiled with.
+    epochs, batch_size, patience, schedule
+        The most epochs (a search usually ends long before); rows of a batch (None: an eighth of the rows, 16 to 256);
+        epochs without improvement after which a strength stops; `"constant"` or `"cosine"`.
+    refit
+        `"ensemble"` averages the fold networks of the best strengths, nothing is trained again; `"single"` trains one
+        network on all rows. None takes the ensemble, and a single network with `time`, where early folds have seen
+        little. A Keras model always comes back as one network trained on all rows.
+    rule
+        Which strength a single refit takes: `"1se"` the most regularized within one standard error of the lowest
+        held-out loss, `"min"` that itself, `"confidence-set"` the most regularized that is not significantly worse than
+        the best.
+    honest
+        How `Result.score`, the loss on new rows, is corrected for having chosen: `"bbc"` by the bootstrap, nothing is
+        trained; `"nested"` and `"bates"` by the whole search inside each fold, at once (K times as many networks, to
+        the last epoch), the second with an interval that knows that folds share rows.
+    refit_seeds
+        Networks averaged in a single refit.
+    seed
+        Makes everything repeatable to the bit on one machine.
+    memory
+        Bytes that training may use; None takes half of what is free.
+    sample_weight, class_weight
+        With a Keras model: weights of rows [n], in training and where losses are measured; or of classes, a dict from
+        class to weight, in training only.
+    weights
+        Where a Keras model's training starts in every fold: `"fresh"` draws new first weights by its initializers (what
+        is frozen stays), so that nothing of held-out rows can be in them; `"given"` starts from the weights it has.
+    listener
+        Called while the search goes on.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    InputError
+        What is wrong with the table or an argument, in a sentence.
+    FileError
+        The file cannot be read.
+    TrainingError
+        Every network diverged, or memory is too small.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> x, y = load_iris(return_X_y=True)
+    >>> result = tune(x, y, strengths=4, epochs=20)
+    >>> result.table.height
+    4
+    """
+    check_backend()
+    of_a_model = model is not None or opened_model(table) is not None
+    if of_a_model and (refit == "ensemble" or refit_seeds != 1):
+        raise InputError(
+            "A Keras model comes back as one network of its own architecture, trained on all rows: leave out 'refit' "
+            "and 'refit_seeds'."
+        )
+    options = Options(
+        hidden=hidden_units(hidden),
+        strengths=strengths,
+        regularizers=regularizer_list(regularizers),
+        depth=depth,
+        learning_rate=learning_rate,
+        epochs=epochs,
+        batch_size=batch_size,
+        patience=patience,
+        schedule=schedule,
+        refit=refit or ("single" if of_a_model or time is not None else "ensemble"),
+        rule=rule,
+        honest=honest,
+        refit_seeds=refit_seeds,
+        seed=seed,
+        memory=memory,
+    )
+    problem = read_problem(
+        table,
+        target,
+        y,
+        options,
+        model=model,
+        task=task,
+        splits={"cv": cv, "repeats": repeats, "groups": groups, "time": time},
+        sample_weight=sample_weight,
+        class_weight=class_weight,
+        weights=weights,
+    )
+    return answer(search(problem, options, listener or QUIET))

@@ -1,0 +1,134 @@
+"""What stands between a search and whatever multiplies: five verbs. The search decides, an executor computes.
+
+An executor alone knows of devices, host copies, padding and the units that losses have while they are computed; what
+it gives back are host arrays in the target's own units. A new one is one class: pass it as `Settings.executor`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+
+from fitwell.data.row_sets import RowSets
+from fitwell.engine.losses import Loss
+from fitwell.engine.network import PureNetwork, Variables
+from fitwell.engine.plan import Plan
+from fitwell.engine.settings import Dataset
+from fitwell.regularization.strengths import Candidates
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What is to be trained.
+
+    Attributes
+    ----------
+    network
+        A model as pure functions.
+    dataset
+        The rows.
+    row_sets
+        Which rows train and which are held out, R times.
+    candidates
+        The strengths, G.
+    loss
+        What is minimised and measured.
+    """
+
+    network: PureNetwork
+    dataset: Dataset
+    row_sets: RowSets
+    candidates: Candidates
+    loss: Loss
+
+
+class Block(Protocol):
+    """Some strengths in training together, with all row sets; what else it holds is its executor's affair."""
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """Their numbers in the search, int [S]."""
+        ...
+
+
+B = TypeVar("B", bound=Block)
+
+
+class Epochs(NamedTuple):
+    """What some epochs of one block gave, in the order of `Block.numbers`.
+
+    Attributes
+    ----------
+    curves
+        Training loss, held-out loss, training metric and held-out metric, float [4, R, S, epochs]. NaN where a network
+        diverged.
+    row_loss
+        float [R, S, epochs, h_max], the loss of every held-out row; None where it is not recorded.
+    best_loss, best_epoch
+        [S], of the mean over row sets until now, epochs counted from 1: that of the snapshot that is kept.
+    """
+
+    curves: np.ndarray
+    row_loss: np.ndarray | None
+    best_loss: np.ndarray
+    best_epoch: np.ndarray
+
+
+class Measured(NamedTuple):
+    """Networks applied to the held-out rows of their row sets.
+
+    Attributes
+    ----------
+    places
+        int [S], which of the networks that were asked about.
+    outputs
+        Raw outputs [R, S, h_max, k], or a tree of such.
+    losses
+        float [R, S, h_max].
+    """
+
+    places: np.ndarray
+    outputs: Any
+    losses: np.ndarray
+
+
+class Executor(Protocol[B]):
+    """Trains networks; made by ``executor(job, settings, estimate)``, which only plans."""
+
+    @property
+    def plan(self) -> Plan:
+        """How the job is cut."""
+        ...
+
+    @property
+    def compile_seconds(self) -> float:
+        """Time spent on compilation so far."""
+        ...
+
+    @property
+    def compilations(self) -> int:
+        """Programs compiled for training so far: one at the most, whatever the number of blocks and waves."""
+        ...
+
+    def start(self, strengths: np.ndarray) -> Sequence[B]:
+        """Put strengths at their first weights into blocks."""
+        ...
+
+    def advance(self, blocks: Sequence[B], first: int, count: int) -> tuple[Sequence[B], list[Epochs]]:
+        """Train blocks for `count` epochs from epoch `first` (counted from 0) on; the old blocks are used up."""
+        ...
+
+    def repack(self, blocks: Sequence[B], strengths: np.ndarray) -> Sequence[B]:
+        """Move the strengths that train on into as few blocks as possible."""
+        ...
+
+    def measure(self, variables: Variables) -> Iterator[Measured]:
+        """Apply networks [R, any number, ...] to the held-out rows of their row sets, some at a time."""
+        ...
+
+    def read(self, blocks: Sequence[B], strengths: np.ndarray) -> Variables:
+        """Return the variables of some strengths at their best epochs, a tree of host arrays [R, S, ...]."""
+        ...

@@ -1,0 +1,290 @@
+"""JAX as an executor: the program compiled once for one block shape, and strengths moved in and out of blocks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as Split
+
+from fitwell.engine import noise
+from fitwell.engine.devices import available_devices, compiler_options, measure_speed, training_memory
+from fitwell.engine.executor import Epochs, Job, Measured
+from fitwell.engine.network import PureNetwork, Variables
+from fitwell.engine.optimizers import make_schedule
+from fitwell.engine.plan import Plan, Work, default_batch_size, make_plan
+from fitwell.engine.program import Data, Program, State, Trace, lift
+from fitwell.engine.rows import Rows, make_rows
+from fitwell.engine.settings import Dataset, Settings
+
+STRENGTHS = "strengths"
+"""Name of the axis of devices over which strengths are spread."""
+
+UNEQUAL = 1.25
+"""Row sets take the steps of their own epochs when the largest has this many times the rows of the smallest."""
+
+
+@dataclass(frozen=True, eq=False)
+class JaxBlock:
+    """Some strengths in training together, with all row sets.
+
+    Attributes
+    ----------
+    strengths
+        int [strengths of a block], their numbers in the search; the last block is filled up with repeats.
+    count
+        How many are no repeats.
+    state
+        `State` of arrays [R, strengths of a block, ...] on the devices.
+    values
+        Regularizer's name, `"learning_rate"` and perhaps `"own"` to an array [strengths of a block], or [strengths of a
+        block, L], on the devices.
+    """
+
+    strengths: np.ndarray
+    count: int
+    state: State
+    values: dict[str, jax.Array]
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """See `Block`: repeats are left out."""
+        return self.strengths[: self.count]
+
+
+class JaxExecutor:
+    """The `Executor` of JAX: any network, on any device."""
+
+    def __init__(self, job: Job, settings: Settings, estimate: bool = False) -> None:
+        self.job, self.settings = job, settings
+        self.devices = available_devices(settings.devices)
+        self.program = make_program(job, settings)
+        self.plan = _plan(job, settings, self.program, len(self.devices), estimate)
+        self.compilations = 0
+        self.compile_seconds = 0.0
+        self._advance: Any = None
+
+    def start(self, strengths: np.ndarray) -> list[JaxBlock]:
+        """See `Executor`; the first call compiles."""
+        if self._advance is None:
+            begin = time.perf_counter()
+            self._compile()
+            self.compile_seconds = time.perf_counter() - begin
+        return self._started(strengths)
+
+    def advance(self, blocks: Sequence[JaxBlock], first: int, count: int) -> tuple[list[JaxBlock], list[Epochs]]:
+        """See `Executor`; all blocks are dispatched before the first result is read, so that no device waits."""
+        advanced = [self._dispatch(block, first, count) for block in blocks]
+        return [block for block, _ in advanced], [self._epochs(block, trace, count) for block, trace in advanced]
+
+    def repack(self, blocks: Sequence[JaxBlock], strengths: np.ndarray) -> list[JaxBlock]:
+        """See `Executor`; states pass through the host, where parts of several blocks can be joined."""
+        if len(strengths) == 0:
+            return []
+        places = {int(g): (b, place) for b, block in enumerate(blocks) for place, g in enumerate(block.numbers)}
+        hosts = [jax.tree.map(np.asarray, block.state) for block in blocks]
+
+        def gather(part: np.ndarray) -> State:
+            found = [places[int(g)] for g in part]
+            return jax.tree.map(lambda *leaves: np.stack([leaves[b][:, p] for b, p in found], axis=1), *hosts)
+
+        return [
+            self._block(part, count, jax.device_put(gather(part), self._by_second))
+            for part, count in self._cut(strengths)
+        ]
+
+    def measure(self, variables: Variables) -> Iterator[Measured]:
+        """See `Executor`; as many networks at a time as are in a block."""
+        scale = np.asarray(self.job.dataset.scale, float)[:, None, None]
+        for part, count in self._cut(np.arange(jax.tree.leaves(variables)[0].shape[1])):
+            chosen = jax.tree.map(lambda leaf: leaf[:, part], variables)  # noqa: B023
+            output, loss = self._measuring(jax.device_put(chosen, self._by_second), self._rows, self._data)
+            outputs = jax.tree.map(lambda leaf: np.asarray(leaf)[:, :count], output)  # noqa: B023
+            yield Measured(part[:count], outputs, np.asarray(loss)[:, :count].astype(float) * scale**2)
+
+    def read(self, blocks: Sequence[JaxBlock], strengths: np.ndarray) -> Variables:
+        """See `Executor`."""
+        wanted = {int(g): place for place, g in enumerate(strengths)}
+        found: Any = None
+        for block in blocks:
+            here = [place for place, g in enumerate(block.numbers) if int(g) in wanted]
+            if here:
+                there = [wanted[int(block.numbers[place])] for place in here]
+                best = jax.tree.map(np.asarray, block.state.best)
+                if found is None:
+                    shape = (len(strengths),)
+                    found = jax.tree.map(lambda leaf: np.empty((len(leaf), *shape, *leaf.shape[2:]), leaf.dtype), best)  # noqa: B023
+                for into, leaf in zip(jax.tree.leaves(found), jax.tree.leaves(best), strict=True):
+                    into[:, there] = leaf[:, here]
+        return found
+
+    def _started(self, strengths: np.ndarray) -> list[JaxBlock]:
+        state = self._start(self._rows.id, self._key, self.job.dataset.first)
+        return [self._block(part, count, state) for part, count in self._cut(strengths)]
+
+    def _dispatch(self, block: JaxBlock, first: int, count: int) -> tuple[JaxBlock, Trace]:
+        state, trace = self._advance(
+            block.state, block.values, self._rows, self._data, self._key, np.int32(first), np.int32(count)
+        )
+        return JaxBlock(block.strengths, block.count, state, block.values), trace
+
+    def _epochs(self, block: JaxBlock, trace: Trace, count: int) -> Epochs:
+        """Bring what a call recorded to the host, in the target's own units."""
+        real = slice(block.count)
+        curves = np.array([np.asarray(values, float)[:, real, :count] for values in trace[:4]])
+        curves[:2] *= self._loss_unit  # metrics have no unit
+        row_loss = np.asarray(trace.row_loss, float)[:, real, :count] * self._loss_unit
+        best_loss = np.asarray(block.state.best_loss)[0, real].astype(float) * self._loss_unit
+        best_epoch = np.asarray(block.state.best_epoch)[0, real]
+        return Epochs(curves, row_loss if self.settings.record_rows else None, best_loss, best_epoch)
+
+    def _put_data(self) -> None:
+        """Copy rows and data to every device."""
+        dataset, plan = self.job.dataset, self.plan
+        self._mesh = Mesh(np.array(self.devices[: plan.devices]), (STRENGTHS,), axis_types=(AxisType.Auto,))
+        self._by_strength = NamedSharding(self._mesh, Split(STRENGTHS))
+        self._by_second = NamedSharding(self._mesh, Split(None, STRENGTHS))
+        everywhere = NamedSharding(self._mesh, Split())
+        self._key = jax.device_put(noise.make_key(self.settings.seed), everywhere)
+        self._rows = jax.device_put(make_rows(self.job.row_sets, self.settings.seed), everywhere)
+        # squares of extreme scales leave float32's range, so the device sees losses in units of a typical scale
+        reference = float(np.median(dataset.scale))
+        self._loss_unit = reference**2
+        unit = np.asarray((dataset.scale / reference) ** 2, dataset.dtype)
+        self._data = jax.device_put(Data(dataset.inputs, dataset.targets, unit), everywhere)
+
+    def _compile(self) -> None:
+        self._put_data()
+        mesh, options = self._mesh, compiler_options(self.devices[0])
+        own, dtype = self.job.dataset.own, self.job.dataset.dtype
+        second, first, whole = Split(None, STRENGTHS), Split(STRENGTHS), Split()
+        axes = Data(0, 0, 0) if own else Data(None, None, 0)
+
+        def spread(run: Any, inputs: tuple[Any, ...]) -> Any:
+            # no strength reads another's values, so nothing needs to be checked or sent between devices
+            return jax.shard_map(run, mesh=mesh, in_specs=inputs, out_specs=second, check_vma=False)
+
+        epochs = lift(self.program.epochs, own_data=own)
+        advance = spread(epochs, (second, first, whole, whole, whole, whole, whole))
+        jitted = jax.jit(self._counted(advance), donate_argnums=0, compiler_options=options or None)
+        measure = jax.vmap(jax.vmap(self._measure_one, in_axes=(0, None, None)), in_axes=(0, 0, axes))
+        measuring = jax.jit(spread(measure, (second, whole, whole)), compiler_options=options or None)
+        self._start = jax.jit(
+            jax.vmap(
+                lambda row_set, key, first: self.program.start(key, row_set, dtype, first),
+                in_axes=(0, None, 0),
+            )
+        )
+        block = self._started(np.arange(1))[0]
+        count = np.int32(1)
+        self._advance = jitted.lower(
+            block.state, block.values, self._rows, self._data, self._key, count, count
+        ).compile()
+        if self._rows.held_out.shape[1]:
+            self._measuring = measuring.lower(block.state.best, self._rows, self._data).compile()
+
+    def _counted(self, run: Any) -> Any:
+        """Count tracings: jit traces once for every program it compiles."""
+
+        def traced(*arguments: Any) -> Any:
+            self.compilations += 1
+            return run(*arguments)
+
+        return traced
+
+    def _measure_one(self, variables: Variables, rows: Rows, data: Data) -> tuple[Any, jax.Array]:
+        def predict(index: jax.Array) -> tuple[Any, jax.Array]:
+            inputs, targets = jax.tree.map(lambda leaf: leaf[index][None], (data.inputs, data.targets))
+            outputs = self.program.predict(variables, inputs)
+            return jax.tree.map(lambda leaf: leaf[0], outputs), self.program.loss.per_row(outputs, targets)[0]
+
+        return jax.lax.map(predict, rows.held_out, batch_size=self.program.evaluation_rows)
+
+    def _cut(self, strengths: np.ndarray) -> list[tuple[np.ndarray, int]]:
+        size = self.plan.block_strengths
+        parts = [strengths[i : i + size] for i in range(0, len(strengths), size)]
+        return [(np.pad(part, (0, size - len(part)), mode="edge"), len(part)) for part in parts]
+
+    def _block(self, strengths: np.ndarray, count: int, state: State) -> JaxBlock:
+        chosen = self.job.candidates.take(strengths)
+        values = {**chosen.strengths, "learning_rate": chosen.learning_rate}
+        values |= {} if chosen.own is None else {"own": chosen.own}
+        dtype = self.job.dataset.dtype
+        on_devices = {k: jax.device_put(np.asarray(v, dtype), self._by_strength) for k, v in values.items()}
+        return JaxBlock(strengths, count, self._repeat(state), on_devices)
+
+    def _repeat(self, state: State) -> State:
+        """Give first weights [R, ...] the axis of strengths: all of them start alike."""
+        if state.best_loss.ndim == 2:
+            return state
+        size = self.plan.block_strengths
+        return jax.tree.map(
+            lambda leaf: jax.device_put(
+                np.ascontiguousarray(
+                    np.broadcast_to(np.asarray(leaf)[:, None], (leaf.shape[0], size, *leaf.shape[1:]))
+                ),
+                self._by_second,
+            ),
+            state,
+        )
+
+
+def make_program(job: Job, settings: Settings) -> Program:
+    """Return what is compiled for a job."""
+    most, least = int(np.max(job.row_sets.n_train)), int(np.min(job.row_sets.n_train))
+    batch_size = min(settings.batch_size or default_batch_size(most), most)
+    steps = -(-most // batch_size)
+    return Program(
+        network=job.network,
+        loss=job.loss,
+        optimizer=settings.optimizer,
+        schedule=make_schedule(settings.schedule, (settings.schedule_epochs or settings.epochs) * steps),
+        regularizers=tuple(job.candidates.strengths),
+        batch_size=batch_size,
+        steps=steps,
+        call_epochs=min(settings.call_epochs, settings.epochs),
+        unequal=not settings.equal_steps and most > UNEQUAL * least,
+        record_rows=settings.record_rows,
+    )
+
+
+def _plan(job: Job, settings: Settings, program: Program, devices: int, estimate: bool) -> Plan:
+    return make_plan(
+        row_sets=job.row_sets.count,
+        strengths=job.candidates.count,
+        epochs=settings.epochs,
+        steps=program.steps,
+        batch_size=program.batch_size,
+        devices=devices,
+        work=_work(job.network, job.dataset, program.batch_size, _evaluated(program, job.row_sets.n_held_out)),
+        data_bytes=job.dataset.bytes * (1 + devices),  # the host's, and a copy on each device
+        budget=training_memory(settings.memory),
+        block_strengths=settings.block_strengths,
+        block_networks=settings.block_networks,
+        flops_per_second=measure_speed() if estimate else 0.0,
+        halving=settings.stopping is not None,
+    )
+
+
+def _evaluated(program: Program, n_held_out: np.ndarray) -> int:
+    """Rows whose loss is measured at once."""
+    return min(program.evaluation_rows, 2 * int(np.max(n_held_out)))
+
+
+def _work(network: PureNetwork, dataset: Dataset, batch_size: int, evaluated: int) -> Work:
+    """Read one network's cost off its shapes: nothing is computed."""
+    rows = 1 if dataset.own else 0
+    shapes = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((batch_size, *leaf.shape[rows + 1 :]), leaf.dtype), dataset.inputs
+    )
+    variables = jax.eval_shape(lambda: network.init(noise.make_key(0), dataset.dtype))
+    forward = jax.jit(lambda v, x: network.apply(v, x, None)).lower(variables, shapes)
+    cost: Any = forward.cost_analysis() or {}
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(variables))
+    step_bytes = 2 * cost.get("bytes accessed", 0) * max(1.0, evaluated / (2 * batch_size))
+    return Work(size, int(step_bytes), 3.0 * cost.get("flops", 0.0))

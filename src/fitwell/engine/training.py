@@ -1,0 +1,168 @@
+"""A search while it trains: blocks advance together, what they did is recorded, the hopeless leave. NumPy only."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from fitwell.engine.executor import Block, Epochs, Executor, Job
+from fitwell.engine.histories import Histories
+from fitwell.engine.listening import Listener, Progress
+from fitwell.engine.network import Variables
+from fitwell.engine.settings import Settings
+from fitwell.engine.stopping import still_running
+from fitwell.errors import TrainingError
+
+
+class Training:
+    """The strengths in training, and what has been recorded of them.
+
+    Attributes
+    ----------
+    best
+        Variables of all strengths at their best epochs, a tree of host arrays [R, G, ...]; complete at the end.
+    """
+
+    best: Variables
+
+    def __init__(
+        self,
+        job: Job,
+        executor: Executor[Any],
+        settings: Settings,
+        listener: Listener | None,
+        beside: Callable[[], None] | None,
+    ) -> None:
+        self.executor, self.settings, self.listener, self.beside = executor, settings, listener, beside
+        self.plan = plan = executor.plan
+        self.protected = {0, job.candidates.given}
+        most_held_out = int(job.row_sets.n_held_out.max())
+        self.measures = most_held_out > 0  # a refit holds nothing out, so no loss tells a diverged network
+        shape = (plan.row_sets, plan.strengths, plan.epochs)
+        self.curves = np.full((4, *shape), np.nan)
+        self.row_losses = np.full((*shape, most_held_out), np.nan) if settings.record_rows else None
+        self.best_loss = np.full(plan.strengths, np.inf)
+        self.best_epoch = np.zeros(plan.strengths, int)
+        self.epochs = np.zeros(plan.strengths, int)
+        self.running = np.zeros(plan.strengths, bool)
+        self.halved = np.zeros(plan.strengths, bool)
+
+    def train_wave(self, wave: range) -> None:
+        """Train the strengths of a wave until all have left or the epochs are over."""
+        self.running[wave.start : wave.stop] = True
+        blocks = self.executor.start(np.array(wave))
+        epoch = 0
+        while blocks and epoch < self.plan.epochs:
+            count = min(self.settings.call_epochs, self.plan.epochs - epoch)
+            blocks, done = self.executor.advance(blocks, epoch, count)
+            for block, epochs in zip(blocks, done, strict=True):
+                self._record(block.numbers, epochs, slice(epoch, epoch + count))
+            epoch += count
+            blocks = self._let_go(blocks, wave, epoch - count, epoch)
+            self._report(wave, epoch)
+
+    def histories(self, row_loss: np.ndarray) -> Histories:
+        """Join what was recorded."""
+        return Histories(
+            *self.curves,
+            row_losses=self.row_losses,
+            best_epoch=self.best_epoch,
+            best_loss=self.best_loss,
+            epochs=self.epochs,
+            diverged=self.diverged(),
+            row_loss=row_loss,
+            halved=self.halved,
+        )
+
+    def diverged(self) -> np.ndarray:
+        """Mark the networks whose loss was not finite, bool [R, G]."""
+        trained = np.arange(self.plan.epochs)[None, None, :] < self.epochs[None, :, None]
+        finite = np.isfinite(self.curves[:2]).all(axis=0)
+        if not self.measures:
+            return np.zeros(finite.shape[:2], bool)
+        return np.any(trained & ~finite, axis=2)
+
+    def check_some_trained(self) -> None:
+        """Raise a TrainingError if every strength diverged."""
+        if not np.isinf(self.best_loss).all():
+            return
+        diverged = int(self.diverged().sum())
+        which = f"All {self.plan.networks}" if diverged == self.plan.networks else f"{diverged} of {self.plan.networks}"
+        more = "" if diverged == self.plan.networks else ", of every strength at least one"
+        raise TrainingError(
+            f"{which} networks diverged (their loss was not finite){more}: lower the learning rate, or look for "
+            "extreme values in the target."
+        )
+
+    def _record(self, numbers: np.ndarray, epochs: Epochs, when: slice) -> None:
+        # of a strength that has left, a block that was not packed anew yet trains a copy on: that counts no more
+        still = self.running[numbers]
+        places, strengths = np.flatnonzero(still), numbers[still]
+        self.curves[:, :, strengths, when] = epochs.curves[:, :, places]
+        self.epochs[strengths] = when.stop
+        self.best_loss[strengths] = epochs.best_loss[places]
+        self.best_epoch[strengths] = epochs.best_epoch[places]
+        if self.row_losses is not None and epochs.row_loss is not None:
+            self.row_losses[:, strengths, when] = epochs.row_loss[:, places]
+
+    def _let_go(self, blocks: Sequence[Block], wave: range, before: int, after: int) -> Sequence[Block]:
+        self.best_loss[self.diverged().any(axis=0)] = np.inf
+        staying = self._staying(wave, before, after)
+        self.halved |= self.running & ~staying & self._improving(after)
+        staying &= after < self.plan.epochs
+        self._keep_best(blocks, np.flatnonzero(self.running & ~staying))
+        self.running = staying
+        needed = -(-int(staying.sum()) // self.plan.block_strengths)
+        # packing moves all states, so it pays only where a whole block becomes free
+        return self.executor.repack(blocks, np.flatnonzero(staying)) if needed < len(blocks) else blocks
+
+    def _staying(self, wave: range, before: int, after: int) -> np.ndarray:
+        if self.settings.stopping is None:
+            return self.running & np.isfinite(self.best_loss)
+        here = slice(wave.start, wave.stop)
+        running, best_loss, best_epoch = self.running[here], self.best_loss[here], self.best_epoch[here]
+        staying = np.zeros_like(self.running)
+        protected = tuple(g - wave.start for g in self.protected if g in wave)
+        staying[here] = still_running(
+            self.settings.stopping, running, best_loss, best_epoch, before, after, protected=protected
+        )
+        return staying
+
+    def _improving(self, epoch: int) -> np.ndarray:
+        """Whether a strength might have improved further: it did so within the last `patience` epochs."""
+        patience = self.settings.stopping.patience if self.settings.stopping else 0
+        return np.isfinite(self.best_loss) & (epoch - self.best_epoch < patience)
+
+    def _keep_best(self, blocks: Sequence[Block], leaving: np.ndarray) -> None:
+        if leaving.size == 0:
+            return
+        read = self.executor.read(blocks, leaving)
+        if not hasattr(self, "best"):  # only now are the shapes known
+            self.best = jax.tree.map(
+                lambda leaf: np.zeros((len(leaf), self.plan.strengths, *leaf.shape[2:]), leaf.dtype), read
+            )
+        for kept, leaf in zip(jax.tree.leaves(self.best), jax.tree.leaves(read), strict=True):
+            kept[:, leaving] = leaf
+
+    def _report(self, wave: range, epoch: int) -> None:
+        if self.beside:
+            threading.Thread(target=self.beside, name="beside", daemon=True).start()
+            self.beside = None
+        if not self.listener:
+            return
+        running = int(self.running.sum())
+        waves_done = wave.start + (wave.stop - wave.start) * (epoch / self.plan.epochs if running else 1.0)
+        self.listener.on_progress(
+            Progress(
+                epoch=epoch,
+                epochs=self.plan.epochs,
+                running=running * self.plan.row_sets,
+                networks=self.plan.networks,
+                best_loss=float(self.best_loss.min()),
+                done=waves_done / self.plan.strengths,
+            )
+        )

@@ -1,0 +1,1 @@
+"""What is searched: a table, a Keras model on arrays or on a table, two functions."""

@@ -1,0 +1,164 @@
+"""The built-in dense network on a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fitwell.analysis.scores import score_of
+from fitwell.data.row_sets import RowSets
+from fitwell.engine.devices import check_data
+from fitwell.engine.losses import Loss
+from fitwell.engine.network import DenseNetwork
+from fitwell.engine.settings import Dataset, Settings
+from fitwell.errors import InputError
+from fitwell.keras.backend import import_keras
+from fitwell.keras.towers import build_model, tower
+from fitwell.problems.options import ENSEMBLE_STRENGTHS, Options
+from fitwell.problems.problem import Fitted, Problem
+from fitwell.problems.tables import TableData
+from fitwell.regularization.strengths import Candidates
+from fitwell.results.predictors import TablePredictor
+
+MAX_TOWERS = 100
+"""Networks of an ensemble: more take minutes to save, load and compile."""
+
+
+@dataclass(frozen=True, eq=False)
+class DenseOnTable:
+    """The built-in dense network on a table, as a `Problem`.
+
+    Attributes
+    ----------
+    table
+        The table, read and encoded.
+    hidden
+        Units of the hidden layers.
+    """
+
+    table: TableData
+    hidden: tuple[int, ...]
+
+    may_stay = False  # a table has no network as given that somebody wants to keep
+    joins = True
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """See `Problem`."""
+        return self.table.summary()
+
+    @property
+    def row_sets(self) -> RowSets:
+        """See `Problem`."""
+        return self.table.row_sets
+
+    @property
+    def strata(self) -> np.ndarray | None:
+        """See `Problem`."""
+        return self.table.strata
+
+    @property
+    def network(self) -> DenseNetwork:
+        """See `Problem`."""
+        return DenseNetwork(self.table.layout.width, self.hidden, self.table.outputs)
+
+    @property
+    def loss(self) -> Loss:
+        """See `Problem`."""
+        return self.table.loss
+
+    @property
+    def constant_loss(self) -> float:
+        """See `Problem`."""
+        target = self.table.target
+        if target.task == "regression":
+            return float(np.var(target.values))
+        shares = np.bincount(target.values, minlength=self.table.outputs) / len(target.values)
+        return float(-(shares * np.log(np.where(shares > 0, shares, 1))).sum())
+
+    def check(self, options: Options) -> None:
+        """Refuse an ensemble of too many networks, and encoded inputs that memory does not hold."""
+        sets = self.row_sets
+        towers = ENSEMBLE_STRENGTHS * sets.independent
+        if options.refit == "ensemble" and towers > MAX_TOWERS:
+            raise InputError(
+                f"The ensemble would hold {towers} networks ({ENSEMBLE_STRENGTHS} strengths x {sets.independent} row "
+                f"sets), at most {MAX_TOWERS} are sensible: use fewer folds, or refit='single' (--refit single)."
+            )
+        rows, width = len(self.table.target.values), self.table.layout.width
+        check_data(
+            sets.count * rows * width * 4,  # float32
+            options.memory,
+            what=f"The encoded table ({sets.count} row sets x {rows:,} rows x {width:,} inputs)",
+            remedy="raise it, use fewer folds, or drop columns with many categories",
+        )
+
+    def dataset(self, seed: int, first: int = 0) -> Dataset:
+        """See `Problem`; the network draws its own first weights."""
+        del seed, first
+        return self.table.dataset()
+
+    def candidates(self, options: Options) -> Candidates:
+        """See `Problem`."""
+        return options.candidates(self.network.layers)
+
+    def settings(self, options: Options) -> Settings:
+        """See `Problem`."""
+        return options.settings()
+
+    def on(self, row_sets: RowSets) -> DenseOnTable:
+        """See `Problem`; the encoding is fitted anew on every row set's own training rows."""
+        return replace(self, table=self.table.on(row_sets))
+
+    def larger(self) -> dict[str, Problem]:
+        """See `Problem`."""
+        wider, deeper = tuple(4 * units for units in self.hidden), (max(self.hidden), *self.hidden)
+        return {
+            f"four times the units, {_units(wider)}": replace(self, hidden=wider),
+            f"one more layer, {_units(deeper)}": replace(self, hidden=deeper),
+        }
+
+    def shuffled(self, seed: int) -> DenseOnTable:
+        """See `Problem`."""
+        target = self.table.target
+        values = np.random.default_rng(seed).permutation(target.values)
+        return replace(self, table=replace(self.table, target=replace(target, values=values)))
+
+    def warm_up(self) -> None:
+        """Import Keras, which takes 3 s and is needed for the model at the end."""
+        import_keras()
+
+    def predictions(self, raw: np.ndarray) -> np.ndarray:
+        """See `Problem`: probabilities [n, k], or values [n]."""
+        return raw
+
+    def score(self, predictions: np.ndarray, mean_loss: float) -> dict[str, float]:
+        """See `Problem`."""
+        del mean_loss  # the scores of a table begin with its loss
+        return score_of(self.table.target.task, self.table.target.values, predictions)
+
+    def finish(self, networks: Sequence[Fitted]) -> tuple[TablePredictor, None]:
+        """Join the networks, each behind the encoding of its row set, into one Keras model: their mean."""
+        # row sets of the same rows (several networks on all rows) share one encoding, hence one input of the model
+        encodings = list({id(e): e for e in (self.table.encodings[one.row_set] for one in networks)}.values())
+        places = {id(encoding): place for place, encoding in enumerate(encodings)}
+        towers = [
+            tower(
+                one.variables,
+                encoding=places[id(self.table.encodings[one.row_set])],
+                activation=self.network.activation,
+                regularization=one.regularization,
+                shift=one.shift,
+                scale=one.scale,
+            )
+            for one in networks
+        ]
+        model = build_model(towers, classification=self.table.target.task == "classification")
+        return self.table.predictor(tuple(encodings), model), None
+
+
+def _units(hidden: tuple[int, ...]) -> str:
+    return "-".join(map(str, hidden))

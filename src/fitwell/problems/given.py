@@ -1,0 +1,78 @@
+"""From what a person gives (a table, a model, both) to a problem that can be searched: the one way in."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from fitwell.engine.network import DenseNetwork
+from fitwell.errors import InputError, InputTypeError
+from fitwell.keras.backend import import_keras
+from fitwell.problems.dense import DenseOnTable
+from fitwell.problems.options import Options
+from fitwell.problems.problem import Problem
+from fitwell.problems.tables import read_table
+
+if TYPE_CHECKING:
+    from fitwell.keras.opening import Opened
+
+
+def read_problem(
+    table: Any,
+    target: Any,
+    y: Any,
+    options: Options,
+    *,
+    model: Any,
+    task: str | None,
+    splits: Mapping[str, Any],
+    sample_weight: Any,
+    class_weight: Mapping[int, float] | None,
+    weights: str,
+) -> Problem:
+    """Return what is to be searched; see `fitwell.tune` for the arguments."""
+    opened = opened_model(table)
+    if opened is not None:
+        from fitwell.problems.models import check_model_options, read_model
+
+        check_model_options(options)
+        if task is not None:
+            raise InputError("A Keras model's task is that of its loss: leave out 'task'.")
+        weighing = {"sample_weight": sample_weight, "class_weight": class_weight, "weights": weights}
+        return read_model(opened, target, y, options, splits=splits, **weighing)
+    opened = _check_table_arguments(model, y, sample_weight, class_weight, weights)
+    if opened is None:
+        options.candidates(DenseNetwork.layers_of(options.hidden))  # wrong ones are refused before the table is read
+    read = read_table(table, target, task=task, seed=options.seed, **splits)
+    if opened is None:
+        return DenseOnTable(read, options.hidden)
+    from fitwell.problems.models import check_model_options
+    from fitwell.problems.models_on_tables import open_on_table
+
+    check_model_options(options)
+    return open_on_table(read, opened)
+
+
+def opened_model(value: Any) -> Opened | None:
+    """Return a Keras model opened; None for anything else. A model cannot come without Keras being imported."""
+    if "keras" not in sys.modules:
+        return None
+    from fitwell.keras.opening import Opened
+
+    if isinstance(value, Opened):
+        return value
+    return Opened(value) if isinstance(value, import_keras().Model) else None
+
+
+def _check_table_arguments(model: Any, y: Any, sample_weight: Any, class_weight: Any, weights: str) -> Opened | None:
+    """Refuse with a table what goes with a model and arrays; return the model opened, if there is one."""
+    opened = None
+    if model is not None and (opened := opened_model(model)) is None:
+        raise InputTypeError(f"'model' must be a keras.Model or fitwell.opened(model). Got {type(model).__name__}.")
+    if y is not None or sample_weight is not None or class_weight is not None or weights != "fresh":
+        raise InputError(
+            "'y', 'sample_weight', 'class_weight' and 'weights' go with a Keras model and arrays, as in "
+            "fitwell.tune(model, x, y)."
+        )
+    return opened

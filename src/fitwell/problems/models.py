@@ -1,0 +1,154 @@
+"""Keras models on arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fitwell.data.row_sets import RowSets, folds
+from fitwell.engine.losses import Loss
+from fitwell.engine.settings import Dataset, Settings
+from fitwell.errors import InputError
+from fitwell.keras.closing import close, zeros
+from fitwell.keras.compiled import compiled_scores
+from fitwell.keras.network import KerasNetwork
+from fitwell.keras.opening import Opened
+from fitwell.keras.widening import widen
+from fitwell.problems.model_data import (
+    ModelData,
+    labels_of_loss,
+    make_data,
+    model_candidates,
+    model_settings,
+    read_data,
+)
+from fitwell.problems.options import DEFAULT_HIDDEN, Options
+from fitwell.problems.problem import Fitted, Problem, permuted
+from fitwell.regularization.strengths import Candidates
+from fitwell.results.predictors import ModelPredictor, Predicts
+
+WIDER = 2
+"""How much wider a model is made to see whether it is too small: enough to show, and four times the weights already."""
+
+
+def read_model(
+    opened: Opened, x: Any, y: Any, options: Options, *, splits: Mapping[str, Any], **weighing: Any
+) -> ModelOnArrays:
+    """Read the data of a Keras model and draw its row sets; `weighing` is what `read_data` takes of `fitwell.tune`."""
+    data, summary = read_data(opened, x, y, options, **weighing)
+    labels, task = labels_of_loss(data.targets.values, data.loss)
+    row_sets = folds(labels, task, seed=options.seed, **splits)
+    return ModelOnArrays(data, row_sets, labels if task == "classification" else None, summary)
+
+
+def check_model_options(options: Options) -> None:
+    """Refuse with a Keras model what only the dense network has."""
+    if options.hidden != DEFAULT_HIDDEN:
+        raise InputError("A Keras model has its own layers: leave out 'hidden'.")
+
+
+@dataclass(frozen=True, eq=False)
+class ModelOnArrays:
+    """A Keras model on arrays, as a `Problem`.
+
+    Attributes
+    ----------
+    model
+        The model, opened, with its data.
+    row_sets, strata, summary
+        See `Problem`.
+    """
+
+    model: ModelData
+    row_sets: RowSets
+    strata: np.ndarray | None
+    summary: dict[str, Any]
+
+    may_stay = True
+    joins = False
+    constant_loss = None  # a model may have any loss
+
+    @property
+    def network(self) -> KerasNetwork:
+        """See `Problem`."""
+        return self.model.network
+
+    @property
+    def loss(self) -> Loss:
+        """See `Problem`."""
+        return self.model.loss
+
+    def check(self, options: Options) -> None:
+        """See `Problem`: whatever was read can be finished."""
+
+    def dataset(self, seed: int, first: int = 0) -> Dataset:
+        """See `Problem`; first weights are drawn by Keras's initializers."""
+        return self.model.dataset(self.row_sets, seed, first)
+
+    def candidates(self, options: Options) -> Candidates:
+        """See `Problem`; the model as given is among them."""
+        return model_candidates(self.network, options, self.model.optimizer.learning_rate)
+
+    def settings(self, options: Options) -> Settings:
+        """See `Problem`; the model keeps its optimizer."""
+        return model_settings(self.model, options, self.row_sets)
+
+    def on(self, row_sets: RowSets) -> ModelOnArrays:
+        """See `Problem`."""
+        return replace(self, row_sets=row_sets)
+
+    def larger(self) -> dict[str, Problem]:
+        """See `Problem`; none where a model cannot be widened."""
+        model = self.model
+        wide = widen(model.opened.model, WIDER)
+        if wide is None:
+            return {}
+        opened = replace(model.opened, model=wide)
+        data = make_data(opened, model.inputs, model.targets, own=model.own, weights="fresh")
+        return {"twice the units of every hidden layer": replace(self, model=data)}
+
+    def shuffled(self, seed: int) -> ModelOnArrays:
+        """See `Problem`; weights of rows go with their targets."""
+        return replace(self, model=replace(self.model, targets=permuted(self.model.targets, seed)))
+
+    def warm_up(self) -> None:
+        """See `Problem`: Keras is there already."""
+
+    def predictions(self, raw: Any) -> Any:
+        """See `Problem`: what the model itself gives."""
+        return raw
+
+    def score(self, predictions: Any, mean_loss: float) -> dict[str, float]:
+        """See `Problem`: the mean loss of the rows, and the compiled metrics of their predictions."""
+        return {"loss": mean_loss} | compiled_scores(self.network.copy, self.model.targets, predictions)
+
+    def finish(self, networks: Sequence[Fitted]) -> tuple[Predicts, pl.DataFrame | None]:
+        """Write the one network's weights and strengths into a plain model of the architecture that was given."""
+        (fitted,) = networks
+        return ModelPredictor(self._closed(fitted)), layer_table(self.network, fitted)
+
+    def _closed(self, fitted: Fitted) -> Any:
+        written = None if fitted.as_given else fitted.regularization  # left alone, it keeps its own
+        return close(self.model.opened.model, self.network, fitted.variables, written, self.model.sample)
+
+
+def layer_table(network: KerasNetwork, fitted: Fitted) -> pl.DataFrame:
+    """One row for each place where a strength acts: the network's strengths, and the share of weights exactly zero."""
+    regularization, layers = fitted.regularization, network.layers
+    shares = zeros(network, fitted.variables)
+    places = dict.fromkeys([*layers.kernels, *layers.units])
+    rows = [
+        {
+            "layer": place,
+            **{name: regularization.at(name, place) if place in layers.of(name) else None
+               for name, _ in regularization.items()},
+            "share_of_zeros": shares.get(place),
+        }
+        for place in places
+    ]  # fmt: skip
+    kinds = {"layer": pl.String} | {name: pl.Float64 for name, _ in regularization.items()}
+    return pl.DataFrame(rows, schema=kinds | {"share_of_zeros": pl.Float64})

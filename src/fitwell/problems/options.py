@@ -1,0 +1,134 @@
+"""How a search is to be done, checked before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fitwell.analysis.honest import METHODS
+from fitwell.analysis.selection import RULES
+from fitwell.engine.settings import Settings
+from fitwell.engine.stopping import Stopping
+from fitwell.errors import InputError, InputTypeError
+from fitwell.regularization.grids import DEFAULT_COUNT, DEFAULT_REGULARIZERS, sobol
+from fitwell.regularization.layers import Layers
+from fitwell.regularization.strengths import Candidates, Regularization, Strength, check_strengths, from_settings
+from fitwell.regularization.table import REGULARIZERS
+
+ENSEMBLE_STRENGTHS = 4
+"""Strengths whose fold networks are averaged: the recipe measured on 15 real tables (see the design notes)."""
+
+DEFAULT_HIDDEN = (128, 64)
+"""Units of the hidden layers: wide enough to overfit most tables."""
+
+Strengths = int | Candidates | Sequence[Regularization | Mapping[str, Strength]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a search is done; see `fitwell.tune` for what is not said here.
+
+    Attributes
+    ----------
+    honest
+        None where no score on new rows is asked for: then the losses of single rows are not kept either.
+    to_the_end
+        Whether the network as given trains for all epochs, whatever becomes of it, as a diagnosis wants.
+    """
+
+    hidden: tuple[int, ...] = DEFAULT_HIDDEN
+    strengths: Strengths = DEFAULT_COUNT
+    regularizers: Sequence[str] = DEFAULT_REGULARIZERS
+    depth: str = "constant"
+    learning_rate: float | None = None
+    epochs: int = 150
+    batch_size: int | None = None
+    patience: int = 15
+    schedule: str = "constant"
+    refit: str = "ensemble"
+    rule: str = "1se"
+    honest: str | None = "bbc"
+    refit_seeds: int = 1
+    seed: int = 0
+    memory: int | None = None
+    to_the_end: bool = False
+
+    def __post_init__(self) -> None:
+        _check_options(self)
+        self.settings()  # wrong numbers are refused before anything is read
+
+    @property
+    def stopping(self) -> Stopping:
+        """Who leaves a search when."""
+        return Stopping(patience=self.patience, to_the_end=self.to_the_end)
+
+    def candidates(self, layers: Layers | None = None) -> Candidates:
+        """Return the strengths to search, in a network with these layers."""
+        if isinstance(self.strengths, Candidates):
+            _check_candidates(self.strengths, self.learning_rate)
+            return self.strengths
+        if isinstance(self.strengths, int | np.integer):
+            ranges = {"learning_rate": self.learning_rate, "seed": self.seed, "layers": layers, "depth": self.depth}
+            acting = [name for name in self.regularizers if layers is None or layers.of(name)]
+            return sobol(int(self.strengths), acting, **ranges)
+        if not isinstance(self.strengths, Sequence) or not all(
+            isinstance(item, Mapping | Regularization) for item in self.strengths
+        ):
+            raise InputTypeError(
+                "'strengths' must be a number, Candidates, or a list of settings such as [{'l2': 0.01}]. "
+                f"Got {self.strengths!r}."
+            )
+        return from_settings(self.strengths, self.learning_rate, layers)
+
+    def settings(self) -> Settings:
+        """Return how the search is trained."""
+        return Settings(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            stopping=self.stopping,
+            schedule=self.schedule,
+            seed=self.seed,
+            memory=self.memory,
+        )
+
+
+def _check_candidates(candidates: Candidates, learning_rate: float | None) -> None:
+    if learning_rate is not None:
+        raise InputError("Candidates have their own learning rates: leave out 'learning_rate'.")
+    if any(np.any(values[0] != 0) for values in candidates.strengths.values()):
+        raise InputError("The first candidate must have all strengths 0: the unregularized network is always searched.")
+
+
+def hidden_units(hidden: int | Sequence[int]) -> tuple[int, ...]:
+    """Return the units of the hidden layers, checked."""
+    units = tuple(hidden) if isinstance(hidden, Sequence | np.ndarray) else (hidden,)
+    for number in units:
+        if not isinstance(number, int | np.integer) or number < 1:
+            raise InputError(f"'hidden' must be whole numbers of at least 1, one for each layer. Got {number!r}.")
+    return tuple(int(number) for number in units)
+
+
+def regularizer_list(regularizers: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the names of regularizers; one alone need not stand in a list."""
+    return (regularizers,) if isinstance(regularizers, str) else tuple(regularizers)
+
+
+def _check_options(options: Options) -> None:
+    if not options.regularizers and isinstance(options.strengths, int):
+        raise InputError(f"'regularizers' must name at least one of {', '.join(REGULARIZERS)}. Got none.")
+    for name in options.regularizers:
+        check_strengths(name, [])
+    if options.refit not in ("ensemble", "single"):
+        raise InputError(f"'refit' must be 'ensemble' or 'single'. Got {options.refit!r}.")
+    if options.rule not in RULES:
+        raise InputError(f"'rule' must be '1se', 'min' or 'confidence-set'. Got {options.rule!r}.")
+    if options.honest is not None and options.honest not in METHODS:
+        raise InputError(f"'honest' must be 'bbc', 'nested' or 'bates'. Got {options.honest!r}.")
+    for name in ("epochs", "patience", "refit_seeds", "batch_size"):
+        value = getattr(options, name)
+        if name == "batch_size" and value is None:
+            continue
+        if not isinstance(value, int) or value < 1:
+            raise InputError(f"'{name}' must be a whole number of at least 1. Got {value!r}.")

@@ -1,0 +1,147 @@
+"""What a search trains: a network on rows, with the other row sets, sizes and targets that a study asks for.
+
+A new kind of problem is one class with these methods; the searches and the questions asked of it are there already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+import polars as pl
+
+from fitwell.data.row_sets import RowSets
+from fitwell.engine.losses import Loss
+from fitwell.engine.network import PureNetwork, Variables
+from fitwell.engine.settings import Dataset, Settings
+from fitwell.problems.options import Options
+from fitwell.regularization.strengths import Candidates, Regularization
+from fitwell.results.predictors import Predicts
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """One trained network that is handed over.
+
+    Attributes
+    ----------
+    variables
+        Of this network alone, on the host.
+    row_set
+        Number of the row set that it was trained on.
+    regularization
+        What it was trained with.
+    as_given
+        Whether that is what the network had when it was given.
+    shift, scale
+        Its predictions are ``shift + scale * output``; 0 and 1 for classes.
+    """
+
+    variables: Variables
+    row_set: int
+    regularization: Regularization
+    as_given: bool
+    shift: float
+    scale: float
+
+
+class Problem(Protocol):
+    """A network and rows, ready to train."""
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What was read, as plain types."""
+        ...
+
+    @property
+    def row_sets(self) -> RowSets:
+        """Which rows train and which are held out."""
+        ...
+
+    @property
+    def strata(self) -> np.ndarray | None:
+        """Class of each row [n], None if the target has no classes."""
+        ...
+
+    @property
+    def network(self) -> PureNetwork:
+        """The network as pure functions."""
+        ...
+
+    @property
+    def loss(self) -> Loss:
+        """What is minimised and measured."""
+        ...
+
+    @property
+    def may_stay(self) -> bool:
+        """Whether the network as given is somebody's own, which is left alone if nothing is surely better."""
+        ...
+
+    @property
+    def joins(self) -> bool:
+        """Whether `finish` can join several networks into one model: their mean."""
+        ...
+
+    @property
+    def constant_loss(self) -> float | None:
+        """Mean loss of the best prediction that is the same for all rows, None where that is not known."""
+        ...
+
+    def check(self, options: Options) -> None:
+        """Raise a `FitwellError`, before anything is trained, if the search could not be finished."""
+        ...
+
+    def dataset(self, seed: int, first: int = 0) -> Dataset:
+        """Return the rows of all row sets; where first weights are drawn outside, row sets count from `first` on."""
+        ...
+
+    def candidates(self, options: Options) -> Candidates:
+        """Return the strengths to search."""
+        ...
+
+    def settings(self, options: Options) -> Settings:
+        """Return how to train."""
+        ...
+
+    def on(self, row_sets: RowSets) -> Problem:
+        """Return the same rows in other row sets."""
+        ...
+
+    def larger(self) -> Mapping[str, Problem]:
+        """Return the same rows with larger networks, each by what is larger."""
+        ...
+
+    def shuffled(self, seed: int) -> Problem:
+        """Return the same rows with the targets dealt to them at random: there is nothing to learn."""
+        ...
+
+    def warm_up(self) -> None:
+        """Load what `finish` needs; called in a thread while networks train."""
+        ...
+
+    def predictions(self, raw: Any) -> Any:
+        """Return predictions [n, ...] of the loss as people read them."""
+        ...
+
+    def score(self, predictions: Any, mean_loss: float) -> dict[str, float]:
+        """Score predictions of all rows (NaN where there is none), whose mean loss is known; empty if that says all."""
+        ...
+
+    def finish(self, networks: Sequence[Fitted]) -> tuple[Predicts, pl.DataFrame | None]:
+        """Make what predicts of networks that were trained on these row sets.
+
+        Returns
+        -------
+        The predictor, and a table with one row for each layer where a strength acts, if the layers are somebody's own.
+        """
+        ...
+
+
+def permuted(targets: Any, seed: int) -> Any:
+    """Deal the rows of a tree of arrays [n, ...] anew, all alike."""
+    order = np.random.default_rng(seed).permutation(len(jax.tree.leaves(targets)[0]))
+    return jax.tree.map(lambda leaf: leaf[order], targets)

@@ -1,0 +1,233 @@
+"""A table, understood: columns, target, row sets, and an encoding fitted inside each row set."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from fitwell.data.columns import Column, describe_columns
+from fitwell.data.encoding import Encoding, Layout, fit_encoding, make_layout, stack
+from fitwell.data.raw import RawFeatures, extract
+from fitwell.data.reading import as_frame
+from fitwell.data.row_keys import group_indices, moments_of
+from fitwell.data.row_sets import RowSets, folds
+from fitwell.data.target import Target, read_target, standardise
+from fitwell.engine.losses import CLASSIFICATION, REGRESSION, Loss
+from fitwell.engine.settings import Dataset
+from fitwell.errors import InputError, InputTypeError
+from fitwell.results.predictors import TablePredictor
+
+ARRAY_TARGET = "target"
+"""Name of the target when it is given as an array beside the table."""
+
+
+@dataclass(frozen=True)
+class TableData:
+    """A table, understood: what every later step needs of it. n rows (those whose target is known), d inputs.
+
+    Attributes
+    ----------
+    columns
+        All feature columns with their kinds, those set aside included.
+    target
+        Name, task, classes, values [n].
+    rows_read, rows_without_target
+        Rows of the table, and how many were set aside because their target is missing.
+    layout, raw
+        The inputs of the network, and the features before encoding.
+    row_sets
+        R folds or other splits of the n rows.
+    encodings
+        One for each row set, fitted on its training rows only.
+    """
+
+    columns: tuple[Column, ...]
+    target: Target
+    rows_read: int
+    rows_without_target: int
+    layout: Layout
+    raw: RawFeatures
+    row_sets: RowSets
+    encodings: tuple[Encoding, ...]
+
+    @property
+    def loss(self) -> Loss:
+        """What is minimised."""
+        return CLASSIFICATION if self.target.task == "classification" else REGRESSION
+
+    @property
+    def outputs(self) -> int:
+        """k: classes, or 1."""
+        return len(self.target.classes) or 1
+
+    def dataset(self) -> Dataset:
+        """Encode the rows for every row set."""
+        return make_dataset(self.target, self.raw, self.row_sets, self.encodings)
+
+    def on(self, row_sets: RowSets) -> TableData:
+        """Return the table in other row sets, each encoded by numbers of its own training rows."""
+        # row sets that share one array of training rows (several networks on all rows) share its encoding
+        fitted = {id(rows): fit_encoding(self.layout, self.raw, rows) for rows in row_sets.train}
+        return replace(self, row_sets=row_sets, encodings=tuple(fitted[id(rows)] for rows in row_sets.train))
+
+    @property
+    def strata(self) -> NDArray[Any] | None:
+        """Class of each row [n], None for regression."""
+        return self.target.values if self.target.task == "classification" else None
+
+    def predictor(self, encodings: tuple[Encoding, ...], model: Any, head: str = "probabilities") -> TablePredictor:
+        """Return what predicts new rows with a Keras model that takes these encodings."""
+        target = self.target
+        return TablePredictor(
+            self.columns, encodings, target.name, target.task, target.classes, target.label_type, model, head
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """Say what was read, as plain types."""
+        counts = Counter(column.kind for column in self.columns)
+        summary: dict[str, Any] = {
+            "rows": self.rows_read,
+            "rows_without_target": self.rows_without_target,
+            "columns": dict(counts),
+            "set_aside": {c.name: c.reason for c in self.columns if c.kind == "set aside"},
+            "remarks": {c.name: c.reason for c in self.columns if c.kind != "set aside" and c.reason},
+            "inputs": self.layout.width,
+            "target": self.target.name,
+            "task": self.target.task,
+        }
+        values = self.target.values
+        if self.target.task == "classification":
+            sizes = np.bincount(values, minlength=self.outputs)
+            summary["classes"] = {name: int(size) for name, size in zip(self.target.classes, sizes, strict=True)}
+        else:
+            summary["target_mean"], summary["target_sd"] = float(values.mean()), float(values.std())
+        return summary
+
+
+def read_table(
+    table: Any,
+    target: Any,
+    *,
+    task: str | None = None,
+    cv: Any = 5,
+    repeats: int = 1,
+    groups: str | None = None,
+    time: str | None = None,
+    seed: int = 0,
+) -> TableData:
+    """Read a table and set up its row sets.
+
+    Parameters
+    ----------
+    table
+        A path, a data frame of any library, or an array [n, d].
+    target
+        Name of a column, or an array [n] or [n, 1] or a frame of one column beside the table.
+    task
+        `"classification"` or `"regression"`; None decides by the target.
+    cv, repeats
+        Folds (or a scikit-learn splitter) and how often they are drawn anew.
+    groups, time
+        Name of a column: rows of one group stay together; rows train on earlier rows only. It is no feature then.
+
+    Raises
+    ------
+    InputError, FileError
+        What is wrong with the table, in a sentence.
+    """
+    frame, name = _with_target(as_frame(table), target)
+    read, kept = read_target(frame, name, task)
+    _check_columns(frame, {"groups": groups, "time": time}, name)
+    features = [column for column in frame.columns if column not in (name, groups, time)]
+    if len(kept) < frame.height:
+        _check_rows(frame, kept, features, groups, time)
+    rows = frame[kept.tolist()] if len(kept) < frame.height else frame
+    special = {key: rows[column] if column else None for key, column in {"groups": groups, "time": time}.items()}
+    columns = describe_columns(rows, without=[column for column in frame.columns if column not in features])
+    if all(column.kind == "set aside" for column in columns):
+        raise InputError(f"No column is left to learn from: {_set_aside(columns)}.")
+    raw = extract(rows, columns)
+    layout = make_layout(columns, raw)
+    row_sets = folds(read.values, read.task, cv=cv, repeats=repeats, seed=seed, classes=read.classes, **special)
+    encodings = tuple(fit_encoding(layout, raw, train) for train in row_sets.train)
+    return TableData(columns, read, frame.height, frame.height - len(kept), layout, raw, row_sets, encodings)
+
+
+def make_dataset(target: Target, raw: RawFeatures, row_sets: RowSets, encodings: tuple[Encoding, ...]) -> Dataset:
+    """Encode inputs [R, n, d] and targets [R, n], each row set with the numbers fitted on its own training rows."""
+    inputs = stack(encodings, raw)
+    count = row_sets.count
+    if target.task == "classification":
+        targets = np.broadcast_to(np.asarray(target.values, np.int32), (count, len(target.values)))
+        return Dataset(inputs, np.ascontiguousarray(targets), True, np.zeros(count), np.ones(count))
+    values = np.asarray(target.values, float)
+    moments = np.array([standardise(values, train) for train in row_sets.train])
+    shift, scale = moments[:, 0], moments[:, 1]
+    standardised = (values[None, :] - shift[:, None]) / scale[:, None]
+    return Dataset(inputs, standardised.astype(inputs.dtype), True, shift, scale)
+
+
+def _with_target(frame: pl.DataFrame, target: Any) -> tuple[pl.DataFrame, str]:
+    if isinstance(target, str):
+        return frame, target
+    if target is None:
+        raise InputError(
+            "A target is needed: the name of a column of the table, or an array with a value for each row."
+        )
+    shape = getattr(target, "shape", None)
+    if not hasattr(target, "__len__") or shape == ():
+        found = type(target).__name__
+        raise InputError(f"The target must have one value for each of the {frame.height} rows. Got {found}.")
+    if len(target) != frame.height:
+        raise InputError(
+            f"The target must have one value for each of the {frame.height} rows. Got {len(target)} values."
+        )
+    if isinstance(shape, tuple) and len(shape) > 1:
+        target = _only_column(target, shape)
+    name = ARRAY_TARGET
+    while name in frame.columns:
+        name += "_"
+    column = as_frame({name: target})
+    return frame.with_columns(column[name]), name
+
+
+def _only_column(target: Any, shape: tuple[int, ...]) -> pl.Series:
+    """The values of a target [n, 1], an array or a frame."""
+    if len(shape) != 2 or shape[1] != 1:
+        raise InputError(f"The target must be one column. Got {type(target).__name__} of shape {shape}: choose one.")
+    return as_frame(target).to_series()
+
+
+def _check_columns(frame: pl.DataFrame, wanted: dict[str, Any], target: str) -> None:
+    for argument, column in wanted.items():
+        if column is not None and not isinstance(column, str):
+            raise InputTypeError(f"'{argument}' must be the name of a column. Got {type(column).__name__}.")
+        if column is not None and column not in frame.columns:
+            raise InputError(
+                f"There is no column '{column}' for '{argument}'. The columns are: {', '.join(frame.columns[:20])}."
+            )
+        if column == target:
+            raise InputError(f"The column '{column}' cannot be both the target and the '{argument}'.")
+
+
+def _check_rows(
+    frame: pl.DataFrame, kept: NDArray[np.int64], features: list[str], groups: str | None, time: str | None
+) -> None:
+    """Raise what is wrong with the kept rows, by their numbers in the whole table; the other rows are not looked at."""
+    used = pl.Series(np.isin(np.arange(frame.height), kept))
+    plain = [column for column in frame.columns if frame[column].dtype != pl.Object]  # polars cannot blank the others
+    blanked = frame.select(pl.when(used).then(pl.col(plain)))
+    if groups is not None:
+        group_indices(blanked[groups] if groups in plain else frame[groups], frame.height, used)
+    if time is not None:
+        moments_of(blanked[time] if time in plain else frame[time], frame.height, used)
+    describe_columns(blanked.select(column for column in features if column in plain))
+
+
+def _set_aside(columns: tuple[Column, ...]) -> str:
+    return "; ".join(f"'{column.name}' was set aside ({column.reason})" for column in columns[:10])

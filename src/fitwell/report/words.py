@@ -1,0 +1,185 @@
+"""The sentences of fitwell: from numbers, for the person who reads them. They are made here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from fitwell.analysis.findings import Findings, Memorisation, Noise
+from fitwell.analysis.found import Answer, Search
+from fitwell.analysis.honest import Score
+from fitwell.analysis.statistics import Interval, Test, figures
+from fitwell.analysis.verdict import Help, Reduction
+
+LEAVE_IT_ALONE = (
+    "Leave it alone: no strength is better than the network as given by more than one standard error of the difference."
+)
+
+
+def comparison(search: Search, answer: Answer, score: Score) -> str:
+    """Show the networks that are compared, and what was chosen."""
+    plan = search.plan
+    head = f"{plan.row_sets} row sets x {plan.strengths} strengths = {plan.networks:,} networks; {search.loss_name}"
+    lines = [head, f"{'':<16}{'training':>10}{'held out':>10}{'difference':>12}{'std. error':>12}{'epoch':>7}"]
+    for row in search.comparison(answer.chosen).to_dicts():
+        losses = f"{row['training_loss']:>10.4g}{row['held_out_loss']:>10.4g}{row['difference']:>12.3g}"
+        lines.append(
+            f"{row['network']:<16}{losses}{row['standard_error']:>12.3g}{row['epoch']:>7}  {row['regularization']}"
+        )
+    if search.choice.leave_alone:
+        lines.append(LEAVE_IT_ALONE)
+    lines.append(f"{score}.")
+    return "\n".join(lines)
+
+
+def verdict(found: Findings) -> str:
+    """Say the verdict and its reasons, a line each."""
+    word = found.verdict.word
+    return "\n".join([f"{word[0].upper()}{word[1:]}.", *reasons(found)])
+
+
+def reasons(found: Findings) -> list[str]:
+    """Say the evidence in sentences."""
+    return list(_sentences(found))
+
+
+def _sentences(found: Findings) -> Iterator[str]:
+    evidence, name = found.evidence, found.loss_name
+    yield (
+        f"On its training rows the {name} is {figures(found.as_given.train_loss)}, on held-out rows "
+        f"{figures(found.as_given.held_out_loss)} (gap {_interval(found.as_given.gap, first=True)})."
+    )
+    if found.as_given.turned:
+        what = "turned upwards" if found.verdict.word == "overfits" else "was lowest"
+        yield f"Held-out {name} {what} at epoch {found.as_given.turned} of {found.as_given.epochs}."
+    yield from _cures(found)
+    if evidence.growth is not None:
+        yield _growth(found, evidence.growth)
+    yield from _rows(found)
+    yield from _left_alone(found)
+    if found.noise:
+        yield _noise(found, found.noise)
+    if found.memorisation:
+        yield _memorisation(found, found.memorisation)
+    for name, training in (("null", found.noise), ("memorisation", found.memorisation)):
+        if training is None and name in found.asked:
+            why = "on a shuffled target networks diverged, or memory did not suffice"
+            yield f"What '{name}' asks is not known: {why}."
+
+
+def _cures(found: Findings) -> Iterator[str]:
+    evidence = found.evidence
+    stopping = evidence.earlier
+    if found.verdict.word != "overfits":
+        yield (
+            f"The regularizations and earlier epochs that were tried change the held-out {found.loss_name} by "
+            f"{_change(evidence.search.held_out)}: no evidence that it overfits."
+        )
+        return
+    if stopping.helps:
+        yield f"Stopping at epoch {stopping.epoch} lowers it {_lowers(stopping)}."
+    if found.verdict.cure == "fewer epochs" and not np.isfinite(evidence.beyond.test.high):
+        yield "That is cure enough; whether regularization adds to it is not known, since its networks diverged."
+    elif found.verdict.cure == "fewer epochs":
+        yield f"That is cure enough: regularization changes it by {_change(evidence.beyond)} beyond that."
+    elif evidence.regularization.helps:
+        beyond = f" ({_change(evidence.beyond)} beyond what stopping does)" if stopping.helps else ""
+        yield f"Regularization lowers it {_lowers(evidence.regularization)}{beyond}: {found.chosen}."
+    else:
+        yield f"Regularization or stopping, whichever the other rows choose, lowers it {_lowers(evidence.search)}."
+
+
+def _growth(found: Findings, growth: Help) -> str:
+    if found.verdict.word == "underfits":
+        return (
+            f"A larger, freer or longer trained network lowers it {_lowers(growth)}, and the training loss by "
+            f"{growth.train.share:.0%}: {growth.best}."
+        )
+    changes = f"Larger, freer and longer trained networks change it by {_change(growth.held_out)}"
+    if growth.helps:
+        return f"{changes} ({growth.best}), but not surely the training loss: that is no underfitting."
+    return f"{changes}."
+
+
+def _rows(found: Findings) -> Iterator[str]:
+    curve = found.learning_curve
+    if curve is None:
+        if "learning curve" in found.asked:
+            why = "there are too few rows for a learning curve, or training on fewer of them diverged"
+            yield f"How much more rows would help is not known: {why}."
+        return
+    cured = "With that cure, twice" if found.verdict.word == "overfits" else "Twice"
+    falls = curve.falls
+    known = "" if curve.twice.low > 0 else ", which may be nothing"
+    yield (
+        f"The last doubling of the rows changed it by {_change(falls, level=True)}. "
+        f"{cured} the rows would lower it by about {_interval(curve.twice, labelled=True)}{known}."
+    )
+
+
+def _left_alone(found: Findings) -> Iterator[str]:
+    worth = f"{found.worth:.0%} of the held-out {found.loss_name}"
+    if found.verdict.word in ("fits well", "needs data"):
+        yield (
+            "Leave it alone: no strength is better than the network as given"
+            + (f" by {worth} or more." if found.verdict.word == "fits well" else "; more rows are what would help.")
+        )
+    if found.verdict.word == "undecided":
+        nothing = "Nothing else" if found.evidence.growth and found.evidence.growth.helps else "Nothing"
+        missing = found.verdict.missing
+        what = " or ".join([", ".join(missing[:-1]), missing[-1]] if missing[1:] else missing)
+        yield (
+            f"{nothing} is shown to help, but these rows cannot rule out that {what} would help by more than "
+            f"{worth}. More rows would decide it; so may more folds, or drawing them anew more often."
+        )
+
+
+def _noise(found: Findings, noise: Noise) -> str:
+    constant = (
+        "" if noise.constant is None else f"; the best constant prediction has {figures(noise.constant)} on all rows"
+    )
+    lowest, honest = figures(noise.lowest), figures(noise.honest)
+    alone = ": the difference is what searching alone makes look better" if noise.lowest < noise.honest else ""
+    if lowest == honest:
+        alone = ": searching alone makes nothing look better here"
+    return (
+        f"On a shuffled target, where there is nothing to learn, the lowest {found.loss_name} of the same search is"
+        f" {lowest}, and {honest} on rows that had no part in choosing{alone}{constant}."
+    )
+
+
+def _memorisation(found: Findings, memorisation: Memorisation) -> str:
+    slow, fast = memorisation.half_learned, memorisation.half_learned_of_target
+    reached = f"by epoch {slow}" if slow else f"not within {found.as_given.epochs} epochs"
+    target = f"by epoch {fast}" if fast else f"not within {found.as_given.epochs} epochs"
+    return (
+        f"Of a shuffled target it learns by heart down to a training {found.loss_name} of "
+        f"{figures(memorisation.train_loss, 2)} (chance: {figures(memorisation.chance, 2)}): half of it {reached}, "
+        f"of the true target {target}."
+    )
+
+
+def _interval(found: Test | Interval, *, first: bool = False, labelled: bool = False) -> str:
+    """An estimate with its interval; the first one, and one of another level than the last, says the level."""
+    estimate = found.difference if isinstance(found, Test) else found.estimate
+    level = f"{found.level * 100:.4g}% interval " if first or labelled else ""
+    opening = ", " if first else " ("
+    text = f"{figures(estimate, 2)}{opening}{level}{figures(found.low, 2)} to {figures(found.high, 2)}"
+    return text if first else f"{text})"
+
+
+def _lowers(found: Help) -> str:
+    """To which loss, and by which share of it, with its interval."""
+    share = found.held_out
+    return f"to {figures(found.chosen_loss)}, by {share.share:.0%} ({share.low:.0%} to {share.high:.0%})"
+
+
+def _change(found: Reduction, *, level: bool = False) -> str:
+    """A change of the loss as a share, negative where it falls, with its interval (and the level of that)."""
+    name = f"{found.test.level * 100:.4g}% interval " if level else ""
+    return f"{_percent(-found.share)} ({name}{_percent(-found.high)} to {_percent(-found.low)})"
+
+
+def _percent(share: float) -> str:
+    return f"{share:+.0%}" if abs(share) >= 0.005 else "0%"

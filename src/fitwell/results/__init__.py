@@ -1,0 +1,1 @@
+"""What was found, as numbers; what predicts; and how both are kept in a directory."""

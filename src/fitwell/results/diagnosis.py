@@ -1,0 +1,100 @@
+"""What `diagnose` found: the verdict, its reasons in plain words, and every number behind them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fitwell._version import __version__
+from fitwell.analysis.findings import Findings
+from fitwell.engine.histories import Histories
+from fitwell.engine.plan import Plan
+from fitwell.regularization.strengths import Candidates
+from fitwell.report import words
+from fitwell.results.record import Record, plain_types
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Diagnosis:
+    """A verdict and its evidence; print it for the reasons in words.
+
+    Attributes
+    ----------
+    findings
+        The verdict, its tests and all numbers behind it.
+    candidates, histories, plan
+        The search.
+    record
+        What was read, seed and times.
+    """
+
+    findings: Findings
+    candidates: Candidates
+    histories: Histories
+    plan: Plan
+    record: Record
+
+    @property
+    def verdict(self) -> str:
+        """`"overfits"`, `"underfits"`, `"needs data"`, `"fits well"` or `"undecided"`."""
+        return self.findings.verdict.word
+
+    @property
+    def cure(self) -> str:
+        """`"regularization"`, `"fewer epochs"`, a larger or less regularized network, `"more rows"`, or `""`."""
+        return self.findings.verdict.cure
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Where undecided: what might help by more than is worth acting on, as far as the rows can tell."""
+        return self.findings.verdict.missing
+
+    @property
+    def reasons(self) -> list[str]:
+        """The evidence in sentences."""
+        return words.reasons(self.findings)
+
+    def __str__(self) -> str:
+        return words.verdict(self.findings)
+
+    __repr__ = __str__
+
+    def to_json(self) -> dict[str, Any]:
+        """Verdict, reasons and numbers as plain types."""
+        found = self.findings
+        given, curve = found.as_given, found.learning_curve
+        document = {
+            "fitwell": __version__,
+            "data": self.record.summary,
+            "verdict": self.verdict,
+            "cure": self.cure,
+            "missing": list(self.missing),
+            "reasons": self.reasons,
+            "train_loss": given.train_loss,
+            "held_out_loss": given.held_out_loss,
+            "gap": asdict(given.gap),
+            "evidence": {name: asdict(test) for name, test in vars(found.evidence).items() if test is not None},
+            "epochs": given.epochs,
+            "turned_at_epoch": given.turned,
+            "regularization": {
+                "given": dict(given.regularization.items()),
+                "chosen": dict(found.chosen.items()),
+            },
+            "learning_curve": None
+            if curve is None
+            else {
+                "rows": curve.sizes.tolist(),
+                "held_out_loss": curve.losses.mean(axis=1).tolist(),
+                "half_as_many_rows_cost": asdict(curve.half),
+                "twice_as_many_rows_gain": asdict(curve.twice),
+            },
+            "null": asdict(found.noise) if found.noise else None,
+            "memorisation": asdict(found.memorisation) if found.memorisation else None,
+            "loss": found.loss_name,
+            "level": found.level,
+            "worth": found.worth,
+            "networks": self.plan.networks,
+            "seed": self.record.seed,
+            "seconds": self.record.seconds["total"],
+        }
+        return plain_types(document)

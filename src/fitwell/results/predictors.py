@@ -1,0 +1,154 @@
+"""A fitted table model: encodings and one plain Keras model, kept in a directory and applied to new rows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import polars as pl
+
+from fitwell.data.arrays import read_inputs
+from fitwell.data.columns import Column
+from fitwell.data.encoding import Encoding
+from fitwell.data.raw import RawFeatures, extra_columns, extract
+from fitwell.data.reading import as_frame
+from fitwell.data.target import LabelType, labels_of
+from fitwell.keras.backend import import_keras
+from fitwell.keras.heads import as_probabilities
+
+MODEL_FILE = "model.keras"
+ENCODING_FILE = "encoding.json"
+ROWS_AT_ONCE = 65_536
+"""Rows encoded and predicted at a time, so that memory does not grow with the table."""
+
+FORMAT = 1
+"""Version of `ENCODING_FILE`; raised when an older fitwell could not read it."""
+
+
+class Predicts(Protocol):
+    """What a result predicts with: a table's model, a Keras model, or functions."""
+
+    @property
+    def model(self) -> Any:
+        """The trained model."""
+        ...
+
+    def predict(self, table: Any, /) -> Any:
+        """Predict new rows."""
+        ...
+
+    def write(self, directory: Path, /) -> None:
+        """Write what is needed to predict into an existing directory."""
+        ...
+
+
+@dataclass(frozen=True)
+class TablePredictor:
+    """What is needed to predict, and nothing more.
+
+    Attributes
+    ----------
+    columns
+        The feature columns, those set aside included (new tables may lack these).
+    encodings
+        One for each input of `model`, in order; often they are the folds'.
+    target, task, classes, label_type
+        What is predicted; `classes` are texts, written back as `label_type`.
+    model
+        keras.Model: takes the encoded numbers (a list, if there are several encodings), gives what `head` says.
+    head
+        One of `fitwell.keras.heads.HEADS`: probabilities [n, k] and values [n, 1], unless the model is the user's own.
+    """
+
+    columns: tuple[Column, ...]
+    encodings: tuple[Encoding, ...]
+    target: str
+    task: str
+    classes: tuple[str, ...]
+    label_type: LabelType
+    model: Any
+    head: str = "probabilities"
+
+    def predict_numbers(self, table: Any) -> np.ndarray:
+        """Predict rows of a table (a path, a data frame, an array).
+
+        Returns
+        -------
+        Probabilities [n, k] in the order of `classes`, or values [n].
+        """
+        frame = as_frame(table)
+        raw = extract(frame, self.columns)
+        parts = [slice(start, start + ROWS_AT_ONCE) for start in range(0, max(len(raw.numbers), 1), ROWS_AT_ONCE)]
+        outputs = np.concatenate([self._predict_part(RawFeatures(raw.numbers[p], raw.codes[p])) for p in parts])
+        return as_probabilities(outputs, self.head) if self.task == "classification" else outputs[:, 0]
+
+    def _predict_part(self, raw: RawFeatures) -> np.ndarray:
+        encoded = [encoding.transform(raw) for encoding in self.encodings]
+        # one batch size for all calls: another shape would be compiled anew
+        inputs = encoded if len(encoded) > 1 else encoded[0]
+        return np.asarray(self.model.predict(inputs, verbose=0, batch_size=1024))
+
+    def predict(self, table: Any) -> pl.DataFrame:
+        """Predict rows of a table.
+
+        Returns
+        -------
+        A data frame with one row for each row of the table: the column of the target and, for classes, one column
+        ``probability of <class>`` each.
+
+        Raises
+        ------
+        InputError
+            A column is missing, or a text stands where a number was.
+        """
+        numbers = self.predict_numbers(table)
+        if self.task == "regression":
+            return pl.DataFrame({self.target: numbers.astype(float)})
+        labels = labels_of(numbers.argmax(axis=1), self.classes, self.label_type)
+        probabilities = {f"probability of {name}": numbers[:, i] for i, name in enumerate(self.classes)}
+        return pl.DataFrame({self.target: labels, **probabilities})
+
+    def ignored_columns(self, table: Any) -> tuple[str, ...]:
+        """Name the columns of a table that prediction does not use (the target itself is not named)."""
+        return tuple(name for name in extra_columns(as_frame(table), self.columns) if name != self.target)
+
+    def write(self, directory: Path) -> None:
+        """Write `MODEL_FILE` and `ENCODING_FILE` into an existing directory."""
+        self.model.save(directory / MODEL_FILE)
+        stored = {
+            "format": FORMAT,
+            "target": self.target,
+            "task": self.task,
+            "classes": list(self.classes),
+            "label_type": self.label_type,
+            "head": self.head,
+            "columns": [column.to_json() for column in self.columns],
+            "encodings": [encoding.to_json() for encoding in self.encodings],
+        }
+        (directory / ENCODING_FILE).write_text(json.dumps(stored, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class ModelPredictor:
+    """A trained Keras model that takes the arrays it was tuned on.
+
+    Attributes
+    ----------
+    model
+        keras.Model, plain.
+    """
+
+    model: Any
+
+    def predict(self, inputs: Any) -> Any:
+        """Predict rows: what ``model.predict`` gives for arrays, dicts of arrays or frames."""
+        read = read_inputs(inputs, np.dtype(import_keras().config.floatx()))
+        read = list(read) if isinstance(read, tuple) else read
+        return self.model.predict(read, verbose=0)
+
+    def write(self, directory: Path) -> None:
+        """Write `MODEL_FILE` into an existing directory."""
+        self.model.save(directory / MODEL_FILE)

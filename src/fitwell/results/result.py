@@ -1,0 +1,155 @@
+"""The result of a search: what was found, what it answers, and what predicts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fitwell._version import __version__
+from fitwell.analysis.found import Answer, Search
+from fitwell.analysis.honest import Score
+from fitwell.analysis.selection import Choice
+from fitwell.regularization.strengths import Regularization
+from fitwell.report import words
+from fitwell.results.predictors import Predicts
+from fitwell.results.record import Record, library_versions, plain_types
+from fitwell.results.storage import StoredRun, store_run
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Result:
+    """What `tune` found.
+
+    Attributes
+    ----------
+    search
+        The strengths, their curves and the rules' choices.
+    answer
+        Which networks are handed over, and their cross-validated scores.
+    score
+        Loss on new rows of one network at the strength and epoch that the search chooses, corrected for having chosen
+        them, with its interval; see `fitwell.analysis.honest.Score`. With an ensemble it is that of one network at the
+        minimum, and the mean of several is rarely worse.
+    predictor
+        The fitted model with its encodings.
+    record
+        What was read, seed and times.
+    """
+
+    search: Search
+    answer: Answer
+    score: Score
+    predictor: Predicts
+    record: Record
+
+    @property
+    def model(self) -> Any:
+        """The plain Keras model: takes encoded numbers, loads anywhere without fitwell."""
+        return self.predictor.model
+
+    @property
+    def regularization(self) -> Regularization:
+        """The strengths chosen by the one-standard-error rule (those of the model as given, if it is left alone)."""
+        return self.search.candidates.regularization(self.answer.chosen)
+
+    @property
+    def choice(self) -> Choice:
+        """What each rule chooses; see `fitwell.analysis.selection.Choice`."""
+        return self.search.choice
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """All strengths, best first: mean held-out loss at the best epoch, its standard error, and more."""
+        return self.search.table
+
+    @property
+    def comparison(self) -> pl.DataFrame:
+        """The network as given, unregularized, and chosen, side by side; see `Search.comparison`."""
+        return self.search.comparison(self.answer.chosen)
+
+    @property
+    def scores(self) -> dict[str, dict[str, float]]:
+        """Cross-validated scores of the networks that are compared; see `Answer.scores`."""
+        return self.answer.scores
+
+    @property
+    def layers(self) -> pl.DataFrame | None:
+        """Of a Keras model: the strengths of each layer of `model`; see `Answer.layers`. None for a table."""
+        return self.answer.layers
+
+    def __str__(self) -> str:
+        """The comparison, and what was chosen, as text."""
+        return words.comparison(self.search, self.answer, self.score)
+
+    __repr__ = __str__
+
+    def predict(self, table: Any) -> Any:
+        """Predict new rows; see `TablePredictor.predict` and `ModelPredictor.predict`."""
+        return self.predictor.predict(table)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the curves and the model, as plain types."""
+        search, answer, choice = self.search, self.answer, self.choice
+        document = {
+            "fitwell": __version__,
+            "data": self.record.summary,
+            "plan": {**asdict(search.plan), "networks": search.plan.networks, "blocks": search.plan.blocks},
+            "unregularized": search.unregularized(),
+            "strengths": search.table.to_dicts(),
+            "choice": {
+                "minimum": self._strength(choice.minimum),
+                "one_standard_error": self._strength(choice.one_standard_error),
+                "most_regularized": self._strength(choice.most_regularized),
+                "confidence_set": np.flatnonzero(choice.confidence_set).tolist(),
+                "given": search.candidates.given,
+                "leave_alone": choice.leave_alone,
+            },
+            "layers": None if answer.layers is None else answer.layers.to_dicts(),
+            "refit": answer.refit,
+            "members": list(answer.members),
+            "score": {**asdict(self.score), "loss": self.score.value},
+            "scores": answer.scores,
+            "loss": search.loss_name,
+            "metric": search.metric_name,
+            "diverged_networks": int(search.histories.diverged.sum()),
+            "seed": self.record.seed,
+            "seconds": self.record.seconds,
+            "versions": library_versions(),
+        }
+        return plain_types(document)
+
+    def save(self, directory: str | Path, *, force: bool = False) -> Path:
+        """Write the model, the encoding and the whole search into a new directory, all or nothing.
+
+        Its sub-directory `tfjs` holds the same for TensorFlow.js; if that cannot be, `"tfjs"` in `run.json` says why.
+
+        Parameters
+        ----------
+        directory
+            Must not exist, unless `force` is set and it is an earlier run of fitwell (or empty): then it is replaced.
+
+        Raises
+        ------
+        FileError
+            It exists, or cannot be written.
+        """
+        return self.store(directory, force=force).directory
+
+    def store(self, directory: str | Path, *, force: bool = False) -> StoredRun:
+        """Do what `save` does, and return why the run is not there for TensorFlow.js, if so."""
+        tables = {"strengths": self.table, "histories": self.search.curves()}
+        return store_run(Path(directory), self.predictor, self.to_json(), tables, force=force)
+
+    def _strength(self, index: int) -> dict[str, Any]:
+        search = self.search
+        return {
+            "strength": index,
+            **dict(search.candidates.regularization(index).items()),
+            "learning_rate": float(search.candidates.learning_rate[index]),
+            "epoch": int(search.histories.best_epoch[index]),
+            "held_out_loss": float(search.histories.best_loss[index]),
+        }

@@ -1,0 +1,142 @@
+"""A run in a directory: what `Result.save` writes, and what is loaded to predict."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from fitwell.data.columns import Column
+from fitwell.data.encoding import Encoding
+from fitwell.directories import RUN_FILE, fresh_directory
+from fitwell.errors import FileError
+from fitwell.keras.backend import import_keras
+from fitwell.results.for_tfjs import TFJS, add_tfjs
+from fitwell.results.predictors import ENCODING_FILE, FORMAT, MODEL_FILE, ModelPredictor, Predicts, TablePredictor
+
+STRENGTHS_FILE = "strengths.parquet"
+HISTORIES_FILE = "histories.parquet"
+RUN_FILES = (RUN_FILE, MODEL_FILE, ENCODING_FILE, STRENGTHS_FILE, HISTORIES_FILE, TFJS)
+"""All that is written into a run's directory."""
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run that was saved.
+
+    Attributes
+    ----------
+    directory
+        Where it is.
+    without_tfjs
+        Why it is not there for TensorFlow.js; None if it is.
+    """
+
+    directory: Path
+    without_tfjs: str | None = None
+
+
+def store_run(
+    directory: Path,
+    predictor: Predicts,
+    document: Mapping[str, Any],
+    tables: Mapping[str, pl.DataFrame],
+    *,
+    force: bool,
+) -> StoredRun:
+    """Write a run into a new directory, all or nothing.
+
+    Parameters
+    ----------
+    document
+        The whole search as plain types; `"tfjs"` is added, why that is missing or None.
+    tables
+        `"strengths"` and `"histories"`.
+    force
+        Replace an earlier run.
+    """
+    with fresh_directory(directory, force=force, mark=RUN_FILE, ours=RUN_FILES) as inside:
+        predictor.write(inside)
+        without_tfjs = add_tfjs(predictor, inside)
+        text = json.dumps({**document, "tfjs": without_tfjs}, ensure_ascii=False, indent=1, allow_nan=False)
+        (inside / RUN_FILE).write_text(text, encoding="utf-8")
+        tables["strengths"].write_parquet(inside / STRENGTHS_FILE)
+        tables["histories"].write_parquet(inside / HISTORIES_FILE)
+    return StoredRun(directory, without_tfjs)
+
+
+def load(directory: str | Path) -> TablePredictor:
+    """Load what `Result.save` or ``fitwell tune --out`` wrote, ready to predict.
+
+    Raises
+    ------
+    FileError
+        The directory is not there, is not one of fitwell's, or is damaged.
+    """
+    return _load_table(Path(directory), compiled=False)
+
+
+def load_any(directory: Path) -> TablePredictor | ModelPredictor:
+    """Load a run of a table or of arrays, its model compiled as it came; see `load`."""
+    if (directory / MODEL_FILE).is_file() and not (directory / ENCODING_FILE).is_file():
+        return ModelPredictor(_load_model(directory, compiled=True))
+    return _load_table(directory, compiled=True)
+
+
+def _load_table(directory: Path, *, compiled: bool) -> TablePredictor:
+    stored = _read_encoding(directory)
+    try:
+        columns = tuple(Column.from_json(item) for item in stored["columns"])
+        encodings = tuple(Encoding.from_json(item) for item in stored["encodings"])
+        about = {key: stored[key] for key in ("target", "task", "label_type")}
+        about["head"] = stored.get("head", "probabilities")
+        classes = tuple(stored["classes"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileError(f"'{directory / ENCODING_FILE}' is damaged ({error}): tune again.") from error
+    model = _load_model(directory, compiled=compiled)
+    return TablePredictor(columns=columns, encodings=encodings, classes=classes, model=model, **about)
+
+
+def _read_encoding(directory: Path) -> Mapping[str, Any]:
+    path = directory / ENCODING_FILE
+    if not directory.is_dir():
+        raise FileError(f"There is no directory '{directory}': give the one that `fitwell tune --out` wrote.")
+    if not path.is_file() and (directory / MODEL_FILE).is_file():
+        raise FileError(
+            f"'{directory}' holds a Keras model of arrays, not of a table: load it by "
+            f"keras.saving.load_model('{directory / MODEL_FILE}')."
+        )
+    if not path.is_file() or not (directory / MODEL_FILE).is_file():
+        raise FileError(
+            f"'{directory}' is not a directory of `fitwell tune`: '{ENCODING_FILE}' or '{MODEL_FILE}' is missing."
+        )
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise FileError(f"'{path}' is damaged ({error}): tune again.") from error
+    if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+        found = stored.get("format") if isinstance(stored, dict) else type(stored).__name__
+        raise FileError(
+            f"'{path}' has format {found!r}, and this fitwell reads {FORMAT}: upgrade fitwell or tune again."
+        )
+    return stored
+
+
+def _load_model(directory: Path, *, compiled: bool) -> Any:
+    keras = import_keras()
+    try:
+        with warnings.catch_warnings():  # the optimizer's state is not used, so it may be missing
+            warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
+            return keras.saving.load_model(directory / MODEL_FILE, compile=compiled, safe_mode=True)
+    except Exception as error:  # Keras and h5py raise many kinds for a damaged file
+        raise FileError(f"'{directory / MODEL_FILE}' cannot be loaded ({_first_line(error)}): tune again.") from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

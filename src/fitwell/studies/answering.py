@@ -1,0 +1,138 @@
+"""From a search to its result: which networks are handed over, how they fare, and a loss that holds on new rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from fitwell.analysis.found import Answer, Search
+from fitwell.analysis.selection import Choice, choose
+from fitwell.engine.run import Trained
+from fitwell.problems.options import ENSEMBLE_STRENGTHS
+from fitwell.problems.problem import Fitted
+from fitwell.regularization.strengths import Candidates
+from fitwell.results.record import Record
+from fitwell.results.result import Result
+from fitwell.studies.honesty import honest_score
+from fitwell.studies.refit import refit
+from fitwell.studies.search import Searched
+
+
+def answer(searched: Searched) -> Result:
+    """Choose a strength, hand networks over, and score what was chosen.
+
+    Raises
+    ------
+    TrainingError
+        The refit, or all networks of an inner fold, diverged.
+    """
+    problem, options, trained = searched.problem, searched.options, searched.trained
+    row_sets = problem.row_sets
+    choice = choose(
+        trained.histories,
+        searched.candidates,
+        row_sets.independent,
+        test_to_train=row_sets.test_to_train,
+        keep_given=problem.may_stay,
+    )
+    best = best_strengths(trained) if problem.joins else ()
+    alone = choice.chosen(options.rule)
+    members = best if options.refit == "ensemble" else (alone,)
+    predictor, layers = _hand_over(searched, members)
+    predictions = _held_out(searched, choice, best)
+    found = Search(
+        plan=trained.plan,
+        candidates=searched.candidates,
+        histories=trained.histories,
+        choice=choice,
+        folds=row_sets.independent,
+        loss_name=problem.loss.name,
+        metric_name=problem.loss.metric_name,
+    )
+    answered = Answer(
+        refit=options.refit,
+        members=members,
+        chosen=alone if options.refit == "single" else choice.chosen("1se"),
+        averaged=len(best),
+        scores=_scores(searched, choice, predictions),
+        held_out_predictions=predictions,
+        layers=layers,
+    )
+    score = honest_score(searched, choice)
+    return Result(found, answered, score, predictor, Record(problem.summary, options.seed, searched.seconds))
+
+
+def best_strengths(trained: Trained) -> tuple[int, ...]:
+    """Number the strengths of the ensemble: the best few that did not diverge."""
+    order = trained.histories.order[:ENSEMBLE_STRENGTHS]
+    return tuple(int(g) for g in order if np.isfinite(trained.histories.best_loss[g]))
+
+
+def _hand_over(searched: Searched, members: Sequence[int]) -> tuple[Any, Any]:
+    """Make what predicts: of the networks of the folds, or of networks trained on all rows."""
+    if searched.options.refit == "ensemble":
+        problem, row_sets = searched.problem, range(searched.problem.row_sets.independent)
+        # the row sets of one repeat hold every row out once; those of others would only weigh the model down
+        return problem.finish([_fitted(searched, searched.trained, g, g, r) for g in members for r in row_sets])
+    (g,) = members
+    problem, again = refit(searched, g, searched.options.refit_seeds)
+    return problem.finish([_fitted(searched, again, 0, g, r) for r in range(again.plan.row_sets)])
+
+
+def _fitted(searched: Searched, trained: Trained, place: int, strength: int, row_set: int) -> Fitted:
+    """Take one network out: `place` is the number of its strength there, `strength` that in the search."""
+    candidates = searched.candidates
+    return Fitted(
+        variables=jax.tree.map(lambda leaf: leaf[row_set], trained.variables(place)),
+        row_set=row_set,
+        regularization=candidates.regularization(strength),
+        as_given=strength == candidates.given,
+        shift=float(trained.dataset.shift[row_set]),
+        scale=float(trained.dataset.scale[row_set]),
+    )
+
+
+def compared_strengths(candidates: Candidates, choice: Choice) -> dict[str, int]:
+    """Name the strengths whose predictions are compared."""
+    given = {"as_given": candidates.given} if candidates.given else {}
+    return given | {
+        "unregularized": 0,
+        "minimum": choice.minimum,
+        "one_standard_error": choice.one_standard_error,
+    }
+
+
+def _held_out(searched: Searched, choice: Choice, best: Sequence[int]) -> dict[str, Any]:
+    """Predict every row by networks that did not train on it, for all that is compared.
+
+    Returns
+    -------
+    Trees of arrays [n, ...]; NaN where a strength diverged, and for rows never held out.
+    """
+    problem, trained = searched.problem, searched.trained
+    numbers = compared_strengths(searched.candidates, choice)
+    wanted = sorted(set(numbers.values()))
+    predicted = trained.held_out_predictions(wanted)
+    finite = np.isfinite(trained.histories.best_loss)
+
+    def one(g: int) -> Any:
+        place = wanted.index(g)
+        return jax.tree.map(lambda leaf: leaf[place] if finite[g] else np.full_like(leaf[0], np.nan), predicted)
+
+    found = {name: one(g) for name, g in numbers.items()}
+    if best:
+        found["ensemble"] = trained.held_out_predictions(list(best)).mean(axis=0)
+    return {name: problem.predictions(raw) for name, raw in found.items()}
+
+
+def _scores(searched: Searched, choice: Choice, predictions: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    problem, row_loss = searched.problem, searched.trained.histories.row_loss
+    numbers = compared_strengths(searched.candidates, choice)
+    scores = {
+        name: problem.score(found, float(np.nanmean(row_loss[numbers[name]])) if name in numbers else np.nan)
+        for name, found in predictions.items()
+    }
+    return scores if all(scores.values()) else {}

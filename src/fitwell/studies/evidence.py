@@ -1,0 +1,353 @@
+"""Gather the evidence for a verdict: the search, larger networks, fewer rows, and a target with nothing to learn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from fitwell.analysis.findings import AsGiven, Findings, LearningCurve, Memorisation, Noise
+from fitwell.analysis.learning_curve import fit_power_law
+from fitwell.analysis.selection import choose_by, not_to_be_chosen
+from fitwell.analysis.statistics import corrected_t, cross_fitted
+from fitwell.analysis.verdict import Evidence, Help, Menu, beyond, cure_of, judge, reduction, weigh
+from fitwell.data.resampling import with_fewer_rows
+from fitwell.data.row_sets import RowSets
+from fitwell.engine.histories import Histories
+from fitwell.engine.listening import QUIET, Listener
+from fitwell.engine.settings import Settings
+from fitwell.errors import InputError, TrainingError
+from fitwell.problems.options import Options
+from fitwell.problems.problem import Problem
+from fitwell.regularization.strengths import Candidates
+from fitwell.results.diagnosis import Diagnosis
+from fitwell.results.record import Record
+from fitwell.studies.search import Searched, search, train_networks
+
+_Found = TypeVar("_Found")
+
+SHARES = (0.125, 0.25, 0.5, 1.0)
+"""Of the training rows, in the learning curve: each doubles the one before."""
+
+FEWEST_ROWS = 16
+"""In training, in the learning curve: fewer say nothing about more."""
+
+WEAKER = (0.3, 0.1)
+"""Shares of the network's own regularization that are tried, besides none."""
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What a diagnosis is asked.
+
+    Attributes
+    ----------
+    level
+        Of all intervals.
+    worth
+        Share of the held-out loss below which a difference is not worth acting on.
+    larger, curve
+        Whether to try larger networks, and fewer rows.
+    null, memorisation
+        Whether to run the search, or only the network as given, on a shuffled target.
+    """
+
+    level: float = 0.95
+    worth: float = 0.1
+    larger: bool = True
+    curve: bool = True
+    null: bool = False
+    memorisation: bool = False
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of further trainings that were asked for."""
+        asked = {"learning curve": self.curve, "null": self.null, "memorisation": self.memorisation}
+        return frozenset(name for name, wanted in asked.items() if wanted)
+
+    def __post_init__(self) -> None:
+        for name, least in (("level", 0.5), ("worth", 0)):
+            value = getattr(self, name)
+            if not (isinstance(value, int | float) and least < value < 1):
+                raise InputError(f"'{name}' must lie between {least} and 1. Got {value!r}.")
+
+
+@dataclass(frozen=True)
+class Comparing:
+    """How row sets are compared: n_test / n_train, the folds of one repeat, the level."""
+
+    test_to_train: float
+    folds: int
+    level: float
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """A search whose network as given was trained to its last epoch, and how its losses are compared."""
+
+    candidates: Candidates
+    histories: Histories
+    tests: Comparing
+
+    @property
+    def lowest_train_loss(self) -> np.ndarray:
+        """Lowest mean over row sets of each strength; float [G], infinite where it diverged."""
+        mean = self.histories.train_loss.mean(axis=0)
+        return np.where(np.isfinite(mean), mean, np.inf).min(axis=1)
+
+    @property
+    def train_loss(self) -> np.ndarray:
+        """Of the network as given at its last epoch, [R]."""
+        return self.histories.at_last("train_loss")[:, self.candidates.given]
+
+    @property
+    def held_out_loss(self) -> np.ndarray:
+        """Likewise, [R]."""
+        return self.histories.at_last("held_out_loss")[:, self.candidates.given]
+
+    def menu(self, strengths: Sequence[int]) -> Menu:
+        """Return some strengths as a menu."""
+        found = [str(self.candidates.regularization(g)) for g in strengths]
+        names = tuple("no regularization" if text == "none" else text for text in found)
+        chosen = list(strengths)
+        return Menu(names, self.histories.train_loss[:, chosen], self.histories.held_out_loss[:, chosen])
+
+    def choose(self, rule: str, strengths: Sequence[int]) -> int:
+        """Choose among some strengths at their best epochs."""
+        losses = np.where(np.isfinite(self.histories.best_loss), self.histories.at_best("held_out_loss"), np.inf)
+        among = list(strengths)
+        g = choose_by(
+            rule,
+            losses[:, among],
+            self.candidates.take(among),
+            self.tests.folds,
+            test_to_train=self.tests.test_to_train,
+            unfinished=not_to_be_chosen(self.histories, self.candidates)[among],
+        )
+        return among[g]
+
+    def weigh(self, *menus: Menu) -> Help:
+        """Compare what menus offer with the network as given."""
+        ratio, folds, level = self.tests.test_to_train, self.tests.folds, self.tests.level
+        return weigh(Menu.joined(list(menus)), self.train_loss, self.held_out_loss, ratio, folds, level)
+
+
+def judge_problem(problem: Problem, options: Options, questions: Questions, listener: Listener = QUIET) -> Diagnosis:
+    """Train what the verdict needs and judge; see `fitwell.diagnose`."""
+    tests = _tests(problem.row_sets, questions.level)
+    candidates = with_weaker(problem.candidates(options))
+    if candidates.count == 1:
+        raise InputError("There is no strength to compare the network as given with: raise 'strengths'.")
+    searched = search(problem, options, listener, candidates)
+    found = Compared(candidates, searched.trained.histories, tests)
+    if not np.isfinite(found.histories.best_loss[candidates.given]):
+        raise TrainingError("The network as given diverged (its loss was not finite): lower the learning rate.")
+    return Diagnosis(
+        findings=_findings(searched, found, questions),
+        candidates=candidates,
+        histories=found.histories,
+        plan=searched.trained.plan,
+        record=Record(problem.summary, options.seed, searched.seconds),
+    )
+
+
+def _findings(searched: Searched, found: Compared, questions: Questions) -> Findings:
+    """Gather the evidence, judge it, and run the further trainings that were asked for."""
+    problem, options, settings = searched.problem, searched.options, searched.settings
+    evidence, chosen, curve = gather(problem, found, settings, options, questions)
+    shuffled = problem.shuffled(options.seed) if questions.null or questions.memorisation else None
+    noise = _if_it_trains(null_search, shuffled, found, settings) if shuffled and questions.null else None
+    by_heart = _if_it_trains(memorised, shuffled, found, settings) if shuffled and questions.memorisation else None
+    return Findings(
+        verdict=judge(evidence, worth=questions.worth),
+        evidence=evidence,
+        as_given=_as_given(found),
+        chosen=found.candidates.regularization(chosen),
+        learning_curve=curve,
+        noise=noise,
+        memorisation=by_heart,
+        asked=questions.names,
+        loss_name=problem.loss.name,
+        level=questions.level,
+        worth=questions.worth,
+    )
+
+
+def _as_given(found: Compared) -> AsGiven:
+    train, held_out, given = found.train_loss, found.held_out_loss, found.candidates.given
+    return AsGiven(
+        train_loss=float(train.mean()),
+        held_out_loss=float(held_out.mean()),
+        gap=corrected_t(held_out - train, found.tests.test_to_train, found.tests.level),
+        epochs=int(found.histories.epochs[given]),
+        turned=turning_epoch(found.histories.held_out_loss[:, given].mean(axis=0)),
+        regularization=found.candidates.regularization(given),
+    )
+
+
+def _if_it_trains(test: Callable[..., _Found], *arguments: Any) -> _Found | None:
+    """Return what a further training finds, None where it cannot be had: the verdict stands without it."""
+    try:
+        return test(*arguments)
+    except TrainingError:
+        return None
+
+
+def gather(
+    problem: Problem, found: Compared, settings: Settings, options: Options, questions: Questions
+) -> tuple[Evidence, int, LearningCurve | None]:
+    """Return the evidence, the strength that is the cure (as given, if there is none), and its learning curve.
+
+    Larger networks are trained only where no strength and no earlier epoch helps: one verdict is given, and that of
+    overfitting comes first.
+    """
+    candidates, tests, given = found.candidates, found.tests, found.candidates.given
+    weaker = weaker_than_given(candidates, found.lowest_train_loss)
+    others = [g for g in range(candidates.count) if g != given and not weaker[g]]
+    earlier = found.menu([given])
+    stronger = found.menu(others) if others else earlier  # all that was tried is weaker
+    search, stopped = found.weigh(earlier, stronger), found.weigh(earlier)
+    more = beyond(stronger, earlier, tests.test_to_train, tests.folds, tests.level)
+    growth, chosen = None, given
+    if not search.helps:
+        freer = [found.menu(np.flatnonzero(weaker).tolist())] if weaker.any() else []
+        menus = freer + (larger_menus(problem, candidates, settings) if questions.larger else [])
+        growth = found.weigh(*menus) if menus else None
+    elif cure_of(stopped, more) == "regularization":
+        chosen = found.choose(options.rule, others)
+    curve = _if_it_trains(learning_curve, problem, candidates, chosen, settings, tests) if questions.curve else None
+    evidence = Evidence(
+        search=search,
+        regularization=found.weigh(stronger),
+        earlier=stopped,
+        beyond=more,
+        growth=growth,
+        gain=curve.gain if curve else None,
+        falls=curve.falls if curve else None,
+    )
+    return evidence, chosen, curve
+
+
+def with_weaker(candidates: Candidates) -> Candidates:
+    """Add shares of the network's own regularization, if it has some."""
+    given = candidates.given
+    if not given:
+        return candidates
+
+    def added(values: np.ndarray) -> np.ndarray:
+        return np.concatenate([values, *(share * values[[given]] for share in WEAKER)])
+
+    rates = np.concatenate([candidates.learning_rate, candidates.learning_rate[[given] * len(WEAKER)]])
+    own = None if candidates.own is None else added(candidates.own)
+    strengths = {name: added(values) for name, values in candidates.strengths.items()}
+    return Candidates(strengths, rates, candidates.layers, own, given)
+
+
+def weaker_than_given(candidates: Candidates, train_loss: np.ndarray) -> np.ndarray:
+    """Which candidates have less regularization than the network as given; bool [G].
+
+    Those that have nowhere more of it and somewhere less; and of those with more of one regularizer and less of
+    another, those that reach a lower training loss [G]: regularization is what keeps a network from its training rows.
+    """
+    values = [v.reshape(candidates.count, -1) for v in candidates.strengths.values()]
+    values += [] if candidates.own is None else [candidates.own[:, None]]
+    every = np.concatenate(values, axis=1) if values else np.zeros((candidates.count, 0))
+    less, more = every < every[candidates.given], every > every[candidates.given]
+    mixed = less.any(axis=1) & more.any(axis=1)
+    return (less.any(axis=1) & ~more.any(axis=1)) | (mixed & (train_loss < train_loss[candidates.given]))
+
+
+def larger_menus(problem: Problem, candidates: Candidates, settings: Settings) -> list[Menu]:
+    """Train larger networks, and the same for twice the epochs, each with the regularization as given.
+
+    Those that diverge, or for which memory is too small, are no better network and are left out.
+    """
+    given = candidates.take([candidates.given])
+    longer = replace(settings, epochs=2 * settings.epochs)
+    tries = [(name, larger, settings) for name, larger in problem.larger().items()]
+    menus = []
+    for name, network, how in [*tries, (f"{longer.epochs} epochs instead of {settings.epochs}", problem, longer)]:
+        with suppress(TrainingError):
+            histories = train_networks(network, given, how).histories
+            menus.append(Menu((name,), histories.train_loss, histories.held_out_loss))
+    return menus
+
+
+def learning_curve(
+    problem: Problem, candidates: Candidates, strength: int, settings: Settings, tests: Comparing
+) -> LearningCurve | None:
+    """Train on fewer and fewer rows, all sizes times row sets at once; None where the rows are too few for that.
+
+    Every size takes as many steps as all rows do, and is scored at the epoch that the other row sets choose.
+    """
+    row_sets = problem.row_sets
+    shares = [share for share in SHARES if share * row_sets.n_train.min() >= FEWEST_ROWS]
+    if len(shares) < 3:
+        return None
+    fewer = with_fewer_rows(row_sets, shares, problem.strata, settings.seed)
+    stopping = replace(settings.stopping, to_the_end=False) if settings.stopping else None
+    alike = replace(settings, equal_steps=True, stopping=stopping)
+    histories = train_networks(problem.on(fewer), candidates.take([strength]), alike).histories
+    held_out = histories.held_out_loss[:, 0].reshape(len(shares), row_sets.count, -1)
+    rows = np.arange(row_sets.count)
+    losses = np.array([at_size[rows, cross_fitted(at_size, tests.folds)] for at_size in held_out])
+    if not np.isfinite(losses).all():  # it diverged with fewer rows
+        return None
+    sizes = fewer.n_train.reshape(len(shares), -1).mean(axis=1)
+    law = fit_power_law(sizes, losses, tests.level, test_to_train=tests.test_to_train)
+    half, twice = law.change(sizes[-1] / 2, sizes[-1]), law.change(sizes[-1], 2 * sizes[-1])
+    one_sided = 2 * tests.level - 1  # whether more rows help is asked, not whether they harm
+    falls = reduction(losses[-2], losses[-1], tests.test_to_train, one_sided)
+    return LearningCurve(sizes, losses, law, half, twice, falls)
+
+
+def null_search(shuffled: Problem, found: Compared, settings: Settings) -> Noise:
+    """Run the same search where there is nothing to find."""
+    candidates = found.candidates
+    noise = Compared(candidates, train_networks(shuffled, candidates, settings).histories, found.tests)
+    searched = noise.weigh(noise.menu(range(candidates.count)))
+    return Noise(
+        as_given=float(noise.held_out_loss.mean()),
+        lowest=float(np.nanmin(noise.histories.best_loss)),
+        honest=searched.chosen_loss,
+        found=searched,
+        constant=shuffled.constant_loss,
+    )
+
+
+def memorised(shuffled: Problem, found: Compared, settings: Settings) -> Memorisation:
+    """Train the network as given on a shuffled target: what it learns of that it learns by heart."""
+    given = found.candidates.given
+    histories = train_networks(shuffled, found.candidates.take([given]), settings).histories
+    noise = histories.train_loss[:, 0].mean(axis=0)
+    chance = float(np.nanmin(histories.held_out_loss[:, 0].mean(axis=0)))
+    return Memorisation(
+        chance=chance,
+        train_loss=float(noise[np.isfinite(noise)][-1]),
+        half_learned=_first_below(noise, chance / 2),
+        half_learned_of_target=_first_below(found.histories.train_loss[:, given].mean(axis=0), chance / 2),
+    )
+
+
+def turning_epoch(curve: np.ndarray) -> int | None:
+    """Return the epoch, counted from 1, of a curve's lowest point; None if that is its last."""
+    known = curve[np.isfinite(curve)]
+    lowest = int(np.argmin(known))
+    return lowest + 1 if lowest + 1 < len(known) else None
+
+
+def _first_below(curve: np.ndarray, bar: float) -> int | None:
+    below = np.flatnonzero(curve < bar)
+    return int(below[0]) + 1 if below.size else None
+
+
+def _tests(row_sets: RowSets, level: float) -> Comparing:
+    if row_sets.independent < 3:
+        raise InputError(
+            f"A diagnosis compares row sets, so it needs at least 3 folds. Got {row_sets.independent}: use cv=5."
+        )
+    row_sets.check_apart()
+    return Comparing(row_sets.test_to_train, row_sets.independent, level)

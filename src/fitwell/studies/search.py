@@ -1,0 +1,120 @@
+"""The one road: every row set times every strength of a problem, trained at once.
+
+Whatever is asked of a problem (which strength, does it overfit, what would more rows do) is row sets and strengths
+handed to `train_networks`; `search` is that with the strengths and the care that a whole search takes.
+"""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from fitwell.data.resampling import nested
+from fitwell.data.row_sets import RowSets
+from fitwell.engine.listening import QUIET, Listener
+from fitwell.engine.run import Trained, train_all
+from fitwell.engine.settings import Settings
+from fitwell.problems.options import Options
+from fitwell.problems.problem import Problem
+from fitwell.regularization.strengths import Candidates
+
+MOST_RECORDED = 2**25
+"""Losses of rows that a search keeps (rows x strengths x epochs x repeats), to choose epochs anew in every draw."""
+
+
+@dataclass(frozen=True, eq=False)
+class Searched:
+    """A finished search, to be answered or judged.
+
+    Attributes
+    ----------
+    problem, options, candidates, settings
+        What was searched, how.
+    trained
+        The networks.
+    begun
+        `time.perf_counter` when it began.
+    """
+
+    problem: Problem
+    options: Options
+    candidates: Candidates
+    settings: Settings
+    trained: Trained
+    begun: float
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Time of its parts, and of all until now."""
+        return {**self.trained.seconds, "total": clock.perf_counter() - self.begun}
+
+
+def search(
+    problem: Problem, options: Options, listener: Listener = QUIET, candidates: Candidates | None = None
+) -> Searched:
+    """Train every row set times every strength of a problem.
+
+    Parameters
+    ----------
+    candidates
+        Strengths in the place of those that the problem makes of the options.
+
+    Raises
+    ------
+    FitwellError
+        What was asked cannot be done; nearly all of that is said before anything is trained.
+    """
+    begun = clock.perf_counter()
+    problem.check(options)
+    listener.on_read(problem.summary)
+    candidates = problem.candidates(options) if candidates is None else candidates
+    _check_folds(options, problem.row_sets)
+    settings = _with_records(problem.settings(options), options, problem.row_sets, candidates.count)
+    beside = None if options.to_the_end else problem.warm_up  # a diagnosis finishes nothing
+    trained = train_networks(problem, candidates, settings, listener=listener, beside=beside)
+    return Searched(problem, options, candidates, settings, trained, begun)
+
+
+def train_networks(
+    problem: Problem,
+    candidates: Candidates,
+    settings: Settings,
+    *,
+    first: int = 0,
+    listener: Listener | None = None,
+    beside: Callable[[], None] | None = None,
+) -> Trained:
+    """Train every row set of a problem times every strength; see `fitwell.engine.run.train_all`.
+
+    Parameters
+    ----------
+    first
+        The number from which row sets count where first weights are drawn.
+    listener
+        None for trainings that nobody watches: then the machine's speed is not measured either.
+    """
+    return train_all(
+        problem.network,
+        problem.dataset(settings.seed, first),
+        problem.row_sets,
+        candidates,
+        loss=problem.loss,
+        settings=settings,
+        listener=listener,
+        beside=beside,
+    )
+
+
+def _check_folds(options: Options, row_sets: RowSets) -> None:
+    """Refuse folds that cannot be nested, or have no confidence set, before anything is trained."""
+    if options.honest not in (None, "bbc"):
+        nested(row_sets)
+    if options.rule == "confidence-set":
+        row_sets.check_apart()
+
+
+def _with_records(settings: Settings, options: Options, row_sets: RowSets, strengths: int) -> Settings:
+    """Keep the losses of all rows at all epochs, where a score will ask for them and they are not too many."""
+    size = int(row_sets.n_held_out.sum()) * strengths * settings.epochs
+    return replace(settings, record_rows=options.honest is not None and size <= MOST_RECORDED)

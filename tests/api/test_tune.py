@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from example_tables import QUICK, mixed
+
+from fitwell.api.tune import Listener, Options, tune
+from fitwell.errors import InputError, InputTypeError, TrainingError
+from fitwell.regularization.grids import sobol
+from fitwell.regularization.strengths import Regularization
+
+
+@pytest.fixture(scope="module")
+def regression():
+    return tune(mixed(), "dose", **QUICK)
+
+
+def test_the_unregularized_network_is_always_first(result) -> None:
+    """Number 0 has no regularization, and appears in the table and the scores."""
+    assert result.search.candidates.regularization(0) == Regularization()
+    assert 0 in result.table["strength"].to_list()
+    assert "unregularized" in result.scores
+
+
+def test_the_table_is_sorted_by_held_out_loss(result) -> None:
+    """The first row of the table is the minimum."""
+    losses = result.table["held_out_loss"].to_list()
+    assert losses == sorted(losses)
+    assert result.table["strength"][0] == result.choice.minimum
+
+
+def test_the_ensemble_is_the_mean_of_the_fold_networks(result) -> None:
+    """The Keras model gives the mean probability of 4 strengths x 3 folds, computed here network by network."""
+    import jax
+
+    from fitwell.problems.tables import read_table
+
+    problem = read_table(mixed(), "ill", cv=3)
+    dataset = problem.dataset()
+    from fitwell.engine.network import DenseNetwork, Variables
+    from fitwell.engine.run import train_all
+
+    options = Options(hidden=(8,), strengths=4, epochs=6, refit="ensemble")
+    network = DenseNetwork(problem.layout.width, (8,), 2)
+    trained = train_all(
+        network, dataset, problem.row_sets, options.candidates(), loss=problem.loss, settings=options.settings()
+    )
+    probabilities = []
+    for g in result.answer.members:
+        variables = trained.variables(g)
+        for r in range(3):
+            one = Variables([{k: v[r] for k, v in layer.items()} for layer in variables.trainable], ())
+            probabilities.append(jax.nn.softmax(network.apply(one, dataset.inputs[r])[0]))
+    found = result.predictor.predict_numbers(mixed())
+    np.testing.assert_allclose(found, np.mean(probabilities, axis=0), rtol=1e-4, atol=1e-6)
+    assert len(probabilities) == 12
+
+
+def test_a_seed_repeats_a_run_to_the_bit(result) -> None:
+    """The same seed gives the same curves and predictions bit for bit; another seed does not."""
+    again = tune(mixed(), "ill", **QUICK)
+    np.testing.assert_array_equal(result.search.histories.held_out_loss, again.search.histories.held_out_loss)
+    np.testing.assert_array_equal(result.predictor.predict_numbers(mixed()), again.predictor.predict_numbers(mixed()))
+    other = tune(mixed(), "ill", **QUICK, seed=1)
+    assert not np.array_equal(result.search.histories.held_out_loss, other.search.histories.held_out_loss)
+
+
+def test_cross_validated_scores_never_saw_the_row(result) -> None:
+    """The score's log loss is the mean of the rows' own held-out losses."""
+    row_loss = result.search.histories.row_loss[result.choice.minimum]
+    assert result.scores["minimum"]["log loss"] == pytest.approx(row_loss.mean(), rel=1e-5)
+
+
+def test_regression_predicts_in_the_targets_units(regression) -> None:
+    """Predictions are near the target's mean, and R2 and RMSE are of its own units."""
+    dose = mixed()["dose"].to_numpy()
+    predicted = regression.predict(mixed())["dose"].to_numpy()
+    assert abs(predicted.mean() - dose.mean()) < dose.std()
+    held_out = regression.answer.held_out_predictions["minimum"]
+    assert regression.scores["minimum"]["RMSE"] == pytest.approx(np.sqrt(((held_out - dose) ** 2).mean()))
+    assert regression.search.histories.row_loss[regression.choice.minimum] == pytest.approx(
+        (held_out - dose) ** 2, rel=1e-4
+    )
+
+
+def test_a_single_refit_is_one_network_on_all_rows() -> None:
+    """refit='single' has one tower, at the chosen strength, and averages several seeds if asked."""
+    one = tune(mixed(), "ill", **QUICK, refit="single", rule="min")
+    assert one.answer.members == (one.choice.minimum,)
+    assert len(one.predictor.encodings) == 1
+    assert sum(layer.name.endswith("dense_0") for layer in one.model.layers) == 1
+    three = tune(mixed(), "ill", **QUICK, refit="single", refit_seeds=3)
+    assert sum(layer.name.endswith("dense_0") for layer in three.model.layers) == 3
+
+
+def test_time_takes_a_single_refit() -> None:
+    """With a time column every fold trains on earlier rows, and the model is trained on all of them."""
+    result = tune(mixed(), "ill", **QUICK, time="visit")
+    assert result.answer.refit == "single"
+    never = np.isnan(result.answer.held_out_predictions["minimum"]).all(axis=1)
+    assert 0 < never.sum() < 90
+
+
+def test_given_strengths_are_searched() -> None:
+    """An explicit list is searched as it is, behind no regularization at all."""
+    result = tune(mixed(), "ill", strengths=[{"l2": 0.01}, Regularization(dropout=0.4)], epochs=3, hidden=(8,), cv=3)
+    assert [str(result.search.candidates.regularization(g)) for g in range(3)] == ["none", "l2 = 0.01", "dropout = 0.4"]
+
+
+def test_targets_of_extreme_size() -> None:
+    """A target in units of 1e20 or 1e-20 gives the same choice, and losses in its own units."""
+    results = []
+    for unit in (1.0, 1e20, 1e-20):
+        frame = mixed().with_columns(pl.col("dose") * unit)
+        results.append(tune(frame, "dose", **QUICK))
+        loss = results[-1].search.histories.best_loss / unit**2
+        np.testing.assert_allclose(loss, results[0].search.histories.best_loss, rtol=1e-3)
+        assert results[-1].choice.minimum == results[0].choice.minimum
+
+
+def test_a_refit_follows_the_searchs_schedule() -> None:
+    """With a cosine schedule the single refit stops on the search's curve: it differs from a constant rate."""
+    options = {**QUICK, "refit": "single", "rule": "min", "strengths": [{"l2": 0.01}], "learning_rate": 0.01}
+    predictions = [
+        tune(mixed(), "ill", **options, schedule=schedule).predictor.predict_numbers(mixed())
+        for schedule in ("constant", "cosine")
+    ]
+    assert not np.allclose(*predictions)
+
+
+def test_an_ensemble_of_repeats_takes_one_repeat() -> None:
+    """Repeated folds are searched together, and the model holds the networks of the first repeat only."""
+    result = tune(mixed(), "ill", **QUICK, repeats=2)
+    assert result.search.plan.row_sets == 6
+    assert result.search.folds == 3
+    assert len(result.predictor.encodings) == 3
+
+
+def test_the_listener_hears_in_order() -> None:
+    """What was read comes first, then the plan, then progress up to the end."""
+    heard: list[str] = []
+    done: list[float] = []
+    listener = Listener(
+        on_read=lambda summary: heard.append("read"),
+        on_plan=lambda plan: heard.append("plan"),
+        on_progress=lambda progress: (heard.append("progress"), done.append(progress.done)),
+    )
+    tune(mixed(), "ill", **QUICK, listener=listener)
+    assert heard[:3] == ["read", "plan", "progress"]
+    assert done[-1] == 1.0
+    assert done == sorted(done)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"refit": "double"}, "'refit' must be 'ensemble' or 'single'. Got 'double'"),
+        ({"rule": "best"}, "'rule' must be"),
+        ({"epochs": 0}, "'epochs' must be a whole number of at least 1. Got 0"),
+        ({"patience": 0}, "'patience' must"),
+        ({"hidden": (8, 0)}, "'hidden' must be whole numbers of at least 1"),
+        ({"strengths": 0}, "number of strengths must be at least 1"),
+        ({"strengths": [{"dropout": 1.2}]}, r"'dropout' strength must lie in \[0, 1\). Got 1.2"),
+        ({"strengths": [{"l3": 1.0}]}, "no regularizer 'l3'"),
+        ({"regularizers": ["l3"]}, "no regularizer 'l3'"),
+        ({"learning_rate": -1.0}, "learning rate must be finite and above 0"),
+        ({"schedule": "linear"}, "'constant' or 'cosine'"),
+        ({"seed": -1}, "'seed' must lie in"),
+        ({"batch_size": 0}, "'batch_size' must be a whole number of at least 1"),
+        ({"batch_size": 2.5}, "'batch_size' must be a whole number of at least 1"),
+        ({"strengths": [{"l2": "much"}]}, "Got much"),
+        ({"strengths": sobol(4), "learning_rate": 0.1}, "leave out 'learning_rate'"),
+        ({"strengths": sobol(4).take([1, 2])}, "first candidate must have all strengths 0"),
+        ({"cv": 30, "repeats": 1}, "The ensemble would hold 120 networks"),
+        ({"task": "ranking"}, "task"),
+    ],
+)
+def test_wrong_arguments(options: dict, sentence: str) -> None:
+    """Each wrong argument gets its sentence."""
+    with pytest.raises(InputError, match=sentence):
+        tune(mixed(), "ill", **{**QUICK, **options})
+
+
+@pytest.mark.parametrize("strengths", [[0.1, 0.2], "32", {"l2": [0.1]}])
+def test_strengths_of_a_wrong_type(strengths) -> None:
+    """Strengths that are neither a number nor settings are refused with what was given."""
+    with pytest.raises(InputTypeError, match="'strengths' must be a number, Candidates, or a list of settings"):
+        tune(mixed(), "ill", **{**QUICK, "strengths": strengths})
+
+
+@pytest.mark.parametrize(("memory", "sentence"), [(0, "encoded table"), (100_000, "smallest block")])
+def test_too_little_memory(memory: int, sentence: str) -> None:
+    """A budget that the table or the smallest block does not fit is refused with both numbers."""
+    with pytest.raises(TrainingError, match=f"{sentence}.*memory budget is 0 MiB"):
+        tune(mixed(), "ill", **QUICK, memory=memory)
+
+
+def test_everything_diverged() -> None:
+    """When no network survives, the error says so once."""
+    with pytest.raises(TrainingError, match="All 12 networks diverged"):
+        tune(mixed(), "dose", **QUICK, learning_rate=1e30)

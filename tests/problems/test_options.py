@@ -1,0 +1,45 @@
+"""The options of a search: what is said once, and who leaves when."""
+
+from __future__ import annotations
+
+import pytest
+
+from fitwell.engine.stopping import Stopping
+from fitwell.errors import InputError
+from fitwell.problems.options import Options, hidden_units, regularizer_list
+
+
+def test_the_network_as_given_trains_to_the_end() -> None:
+    """Only the rules of stopping change when a diagnosis asks for all epochs."""
+    assert Options(patience=7).stopping == Stopping(patience=7)
+    assert Options(patience=7, to_the_end=True).stopping == Stopping(patience=7, to_the_end=True)
+    assert Options(patience=7, to_the_end=True).settings().stopping == Stopping(patience=7, to_the_end=True)
+
+
+def test_one_regularizer_need_not_stand_in_a_list() -> None:
+    """A single name and a list of it are the same."""
+    assert regularizer_list("l2") == regularizer_list(["l2"]) == ("l2",)
+
+
+@pytest.mark.parametrize("hidden", [0, -3, 1.5, "8", [8, 0], [8, None]])
+def test_hidden_layers_that_are_none(hidden: object) -> None:
+    """Units must be whole numbers of at least 1."""
+    with pytest.raises(InputError, match="'hidden' must be whole numbers of at least 1"):
+        hidden_units(hidden)  # type: ignore[arg-type]
+    assert hidden_units(8) == (8,)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"refit": "both"}, "'refit' must be 'ensemble' or 'single'. Got 'both'"),
+        ({"refit": None}, "'refit' must be 'ensemble' or 'single'. Got None"),
+        ({"regularizers": ()}, "'regularizers' must name at least one of"),
+        ({"batch_size": 0}, "'batch_size' must be a whole number of at least 1. Got 0"),
+        ({"seed": -1}, "'seed' must lie in"),
+    ],
+)
+def test_options_that_are_refused(options: dict[str, object], message: str) -> None:
+    """What cannot be is refused by name, before anything is read."""
+    with pytest.raises(InputError, match=message):
+        Options(**options)  # type: ignore[arg-type]

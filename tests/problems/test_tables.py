@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from example_tables import mixed
+
+from fitwell.data.row_sets import on_all_rows
+from fitwell.errors import InputError, InputTypeError
+from fitwell.problems.tables import read_table
+
+
+def test_a_table_is_understood() -> None:
+    """Kinds, classes, rows without a target and the encoded width are what the table holds."""
+    frame = mixed(60).with_columns(pl.Series("ill", [None, *mixed(60)["ill"].to_list()[1:]]))
+    problem = read_table(frame, "ill", cv=3)
+    summary = problem.summary()
+    assert summary["rows"] == 60
+    assert summary["rows_without_target"] == 1
+    assert summary["columns"] == {"numeric": 2, "categorical": 1, "boolean": 1, "date": 1}
+    assert sum(summary["classes"].values()) == 59
+    assert problem.dataset().inputs.shape == (3, 59, summary["inputs"])
+    assert problem.outputs == 2
+
+
+def test_each_row_set_has_its_own_encoding() -> None:
+    """Changing the rows that a row set holds out changes other row sets' inputs only."""
+    frame = mixed(60)
+    problem = read_table(frame, "ill", cv=3)
+    held_out = problem.row_sets.held_out[0]
+    doses = frame["dose"].to_numpy().copy()
+    doses[held_out] *= 100
+    changed = read_table(frame.with_columns(pl.Series("dose", doses)), "ill", cv=3)
+    train = problem.row_sets.train[0]
+    before, after = problem.dataset().inputs, changed.dataset().inputs
+    np.testing.assert_array_equal(before[0][train], after[0][train])
+    assert not np.array_equal(before[1][train], after[1][train])
+
+
+def test_regression_targets_are_standardised_inside_the_row_set() -> None:
+    """On its own training rows every row set's target has mean 0 and standard deviation 1; shift and scale undo it."""
+    problem = read_table(mixed(60), "dose", cv=3)
+    dataset = problem.dataset()
+    for r, train in enumerate(problem.row_sets.train):
+        assert abs(dataset.targets[r][train].mean()) < 1e-6
+        assert abs(dataset.targets[r][train].std() - 1) < 1e-6
+        back = dataset.shift[r] + dataset.scale[r] * dataset.targets[r]
+        np.testing.assert_allclose(back, problem.target.values, rtol=1e-5)
+
+
+def test_a_refit_uses_every_row() -> None:
+    """On row sets that train on all rows there is one encoding, however many networks take it."""
+    whole = read_table(mixed(60), "ill", cv=3).on(on_all_rows(60, 2))
+    assert [len(rows) for rows in whole.row_sets.train] == [60, 60]
+    assert whole.encodings[0] is whole.encodings[1]
+    assert whole.dataset().inputs.shape[:2] == (2, 60)
+
+
+def test_groups_and_time_are_no_features() -> None:
+    """The columns that make the row sets are not learned from."""
+    filled = mixed(60).with_columns(pl.col("city").fill_null("elsewhere"))
+    by_group = read_table(filled, "ill", cv=3, groups="city")
+    by_time = read_table(mixed(60), "ill", cv=3, time="visit")
+    assert "city" not in [column.name for column in by_group.columns]
+    assert "visit" not in [column.name for column in by_time.columns]
+
+
+def test_arrays_are_tables_too() -> None:
+    """An array with a target array beside it gives the same problem as the named columns."""
+    frame = mixed(60).select("dose", "smoker", "ill")
+    named = read_table(frame, "ill", cv=3).dataset()
+    array = frame.select("dose", pl.col("smoker").cast(pl.Float64)).to_numpy()
+    plain = read_table(array, frame["ill"].to_numpy(), cv=3).dataset()
+    np.testing.assert_array_equal(named.inputs, plain.inputs)
+    np.testing.assert_array_equal(named.targets, plain.targets)
+
+
+COLUMN = mixed(60).select("ill")
+ONE_COLUMN = {
+    "array": COLUMN.to_numpy(),
+    "polars": COLUMN,
+    "pandas": pd.DataFrame({"ill": COLUMN["ill"].to_list()}),
+    "arrow": COLUMN.to_arrow(),
+}
+
+
+@pytest.mark.parametrize("target", ONE_COLUMN.values(), ids=ONE_COLUMN)
+def test_a_target_of_one_column(target: object) -> None:
+    """A frame of one column or an array [n, 1] is the target that its values are."""
+    frame = mixed(60)
+    problem = read_table(frame.drop("ill"), target, cv=3)
+    expected = read_table(frame, "ill", cv=3).target
+    assert problem.target.classes == expected.classes
+    np.testing.assert_array_equal(problem.target.values, expected.values)
+
+
+def unlabelled(bad: dict[int, dict[str, object]]) -> pl.DataFrame:
+    """40 rows, the first 10 and every third without a target, with some values (by row, from 0) exchanged."""
+    records = [
+        {"x": 0.1 * i, "text": f"{i}.5", "g": f"group {i % 6}", "t": float(i), "y": 0.3 * i + i % 4 if i % 3 else None}
+        for i in range(40)
+    ]
+    for i, record in enumerate(records):
+        record.update({"y": None} if i < 10 else {})
+        record.update(bad.get(i, {}))
+    return pl.DataFrame(records, infer_schema_length=None, strict=False)
+
+
+BAD_ROWS = {
+    "number": ({30: {"y": 1.5, "x": float("inf")}}, {}, "Column 'x' holds an infinite value in data row 31:"),
+    "text": ({31: {"text": "inf"}}, {}, "Column 'text' holds an infinite value in data row 32:"),
+    "group": ({31: {"g": None}, 34: {"g": None}}, {"groups": "g"}, "has 2 missing values, first in data row 32:"),
+    "no time": ({10: {"t": None}}, {"time": "t"}, "has 1 missing values, first in data row 11:"),
+    "infinite time": ({31: {"t": float("inf")}}, {"time": "t"}, "infinite value in data row 32:"),
+}
+
+
+@pytest.mark.parametrize(("bad", "options", "sentence"), BAD_ROWS.values(), ids=BAD_ROWS)
+def test_rows_are_numbered_as_in_the_table(bad: dict, options: dict, sentence: str) -> None:
+    """Rows without a target are not trained on, but they count where a message names a row."""
+    with pytest.raises(InputError, match=sentence):
+        read_table(unlabelled(bad), "y", cv=3, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"groups": "g"}, {"time": "t"}], ids=str)
+def test_rows_without_a_target_may_hold_anything(options: dict) -> None:
+    """What rows without a target hold changes nothing and is no error."""
+    bad = {"x": float("inf"), "text": "inf", "g": None, "t": None}
+    clean = read_table(unlabelled({}), "y", cv=3, **options)
+    dirty = read_table(unlabelled({0: bad, 5: bad, 30: bad}), "y", cv=3, **options)
+    assert clean.columns == dirty.columns
+    np.testing.assert_array_equal(clean.dataset().inputs, dirty.dataset().inputs)
+
+
+@pytest.mark.parametrize("argument", ["groups", "time"])
+def test_groups_and_time_are_names(argument: str) -> None:
+    """Values where the name of a column is expected are an error of type."""
+    options: dict[str, Any] = {argument: np.arange(60)}
+    with pytest.raises(InputTypeError, match=rf"'{argument}' must be the name of a column\. Got ndarray\."):
+        read_table(mixed(60), "ill", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"target": None}, "A target is needed"),
+        ({"target": np.zeros(7)}, "one value for each of the 60 rows. Got 7 values"),
+        ({"target": 3}, "Got int"),
+        ({"target": np.array(3)}, "Got ndarray"),
+        ({"target": np.zeros((60, 2))}, r"must be one column. Got ndarray of shape \(60, 2\)"),
+        ({"target": np.zeros((60, 1, 1))}, r"must be one column. Got ndarray of shape \(60, 1, 1\)"),
+        ({"target": mixed(60)}, r"must be one column. Got DataFrame of shape \(60, 6\)"),
+        ({"target": "ill", "groups": "town"}, "no column 'town' for 'groups'"),
+        ({"target": "ill", "time": "ill"}, "cannot be both"),
+    ],
+)
+def test_wrong_arguments(options: dict, sentence: str) -> None:
+    """Each wrong argument gets its sentence."""
+    with pytest.raises(InputError, match=sentence):
+        read_table(mixed(60), **options)
+
+
+def test_nothing_to_learn_from() -> None:
+    """A table whose columns are all set aside is refused, with the reasons."""
+    frame = pl.DataFrame({"constant": [1.0] * 20, "y": ["a", "b"] * 10})
+    with pytest.raises(InputError, match=r"No column is left to learn from.*'constant'"):
+        read_table(frame, "y", cv=3)
