@@ -287,7 +287,6 @@ def test_rows_of_a_group_are_no_news(seed: int) -> None:
     once = bbc(losses[::2]).standard_error
     assert bbc(losses, groups=np.arange(120) // 2).standard_error == pytest.approx(once, rel=0.02)
     assert bbc(losses).standard_error < 0.75 * once
-    assert np.isnan(bbc(losses, score=lambda rows, j: 1.0).standard_error)  # no mean of losses
 
 
 def test_a_draw_of_every_row_does_not_count(seed: int) -> None:
@@ -300,6 +299,14 @@ def test_a_draw_of_every_row_does_not_count(seed: int) -> None:
     assert (result.interval.estimate, result.interval.low, result.interval.high) == pytest.approx((mean, low, high))
 
 
+def test_draws_of_every_row_only() -> None:
+    """If no draw leaves a row to score, nothing is known but the uncorrected loss."""
+    seed = next(s for s in range(99) if len(set(np.random.default_rng(s).integers(2, size=2).tolist())) == 2)
+    result = bbc(np.array([[1.0], [2.0]]), draws=1, seed=seed)
+    assert np.isnan([result.interval.estimate, result.standard_error]).all()
+    assert (result.interval.low, result.interval.high, result.naive) == (-np.inf, np.inf, 1.5)
+
+
 def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """Less memory, the same draws."""
     losses = np.random.default_rng(seed).normal(size=(30, 5))
@@ -310,35 +317,19 @@ def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch, seed: int) -> Non
     assert in_chunks.chosen_counts.tolist() == whole.chosen_counts.tolist()
 
 
-def test_a_score_and_a_choice_of_ones_own(seed: int) -> None:
-    """Functions that compute the mean and the lowest mean give the default's numbers, with rows as in the losses."""
+def test_a_choice_of_ones_own(seed: int) -> None:
+    """A function that takes the lowest mean gives the default's numbers, with rows as in the losses."""
     losses = np.random.default_rng(seed).normal(size=(30, 4))
     losses[[3, 17]] = np.nan
     groups = np.arange(30) // 2
     default = bbc(losses, draws=100, groups=groups)
-    own = bbc(
-        losses,
-        draws=100,
-        groups=groups,
-        score=lambda rows, j: float(losses[rows, j].mean()),
-        choose=lambda rows: int(losses[rows].mean(axis=0).argmin()),
-    )
+    own = bbc(losses, draws=100, groups=groups, choose=lambda rows: int(losses[rows].mean(axis=0).argmin()))
     assert own.naive == pytest.approx(default.naive)
     assert vars(own.interval) == pytest.approx(vars(default.interval))
     assert own.chosen_counts.tolist() == default.chosen_counts.tolist()
     always = bbc(losses, draws=100, choose=lambda rows: 2)
     assert always.chosen_counts.tolist() == [0, 0, 100, 0]
     assert always.naive == pytest.approx(np.nanmean(losses[:, 2]))
-
-
-def test_scores_that_do_not_exist_do_not_count(seed: int) -> None:
-    """A score may be NaN on some rows (one class only); if it always is, nothing is known."""
-    losses = np.random.default_rng(seed).normal(size=(20, 2))
-    some = bbc(losses, draws=50, score=lambda rows, j: float(losses[rows, j].mean()) if 0 in rows else np.nan)
-    assert np.isfinite(some.interval.estimate)
-    none = bbc(losses, draws=50, score=lambda rows, j: np.nan)
-    assert np.isnan(none.interval.estimate)
-    assert (none.interval.low, none.interval.high) == (-np.inf, np.inf)
 
 
 def test_rows_never_held_out_and_candidates_that_diverged(seed: int) -> None:

@@ -100,7 +100,7 @@ class Corrected:
     standard_error
         Of the mean, by rows: each has the mean of its losses over the draws that it had no part in, and the standard
         error is that of a mean of these (by groups, if rows are drawn by them). It averages over what the draws chose,
-        which the interval does not. NaN for a score that is no mean of losses.
+        which the interval does not.
     """
 
     naive: float
@@ -206,14 +206,13 @@ def confidence_set(losses: np.ndarray, test_to_train: float, folds: int, level: 
 def bbc(
     losses: np.ndarray,
     *,
-    score: Callable[[np.ndarray, int], float] | None = None,
     draws: int = 1000,
     level: float = 0.9,
     seed: int = 0,
     groups: np.ndarray | None = None,
     choose: Callable[[np.ndarray], int] | None = None,
 ) -> Corrected:
-    """Correct a score for having chosen by it: bootstrap bias corrected cross-validation, without training.
+    """Correct a mean loss for having chosen by it: bootstrap bias corrected cross-validation, without training.
 
     Tsamardinos, Greasidou and Borboudakis (2018, doi 10.1007/s10994-018-5714-4): in each draw, rows are drawn with
     replacement, a candidate is chosen by them and scored on the rows not drawn. The mean of the scores is the estimate:
@@ -243,13 +242,11 @@ def bbc(
     losses
         float [n, J], held-out loss of each row. Rows that are NaN for all candidates were never held out and are left
         out. A candidate with any other value that is not finite is never chosen.
-    score
-        Function of rows int [m] and a candidate, whose value is the score; by default the mean loss. Rows are numbered
-        as in `losses`. Draws with a score that is not finite do not count.
     groups
         int [n], rows of one group are drawn together.
     choose
         Function of drawn rows int [n], with repetitions, that chooses a candidate; by default the lowest mean loss.
+        Rows are numbered as in `losses`.
     """
     _check_level(level)
     if draws < 1:
@@ -262,19 +259,16 @@ def bbc(
         counts, left = counts[left.any(axis=1)], left[left.any(axis=1)]  # a draw of every row leaves none to score
         best = table.lowest(counts) if choose is None else np.array([choose(table.members(c)) for c in counts], int)
         chosen.append(best)
-        if score is None:
-            scores.append(table.mean(left, best))
-            spread.add(left, best)
-        else:
-            scores.append(np.array([score(table.members(c), int(j)) for c, j in zip(left, best, strict=True)], float))
+        scores.append(table.mean(left, best))
+        spread.add(left, best)
         share = left.mean(axis=1)
         shrink.append(np.sqrt(share / (1 - share)))
     every = np.ones((1, len(table.sizes)), int)
     best = int(table.lowest(every)[0]) if choose is None else choose(table.members(every[0]))
-    naive = float(table.mean(every > 0, np.array([best]))[0]) if score is None else score(table.members(every[0]), best)
+    naive = float(table.mean(every > 0, np.array([best]))[0])
     counted = np.bincount(np.concatenate(chosen), minlength=table.candidates)
     interval = _shrunken(np.concatenate(scores), np.concatenate(shrink), level)
-    return Corrected(float(naive), interval, counted, spread.standard_error if score is None else np.nan)
+    return Corrected(naive, interval, counted, spread.standard_error)
 
 
 def nested(losses: np.ndarray, *, level: float = 0.9, groups: np.ndarray | None = None) -> Interval:
@@ -399,8 +393,8 @@ class _Rows:
         return (taken * self.sums[place]).sum(axis=1) / (taken @ self.sizes)
 
     def members(self, counts: np.ndarray) -> np.ndarray:
-        """Rows of groups taken `counts` times, int or bool [groups]."""
-        return np.repeat(self.rows, counts.astype(int)[self.unit])
+        """Rows of groups taken `counts` times, int [groups]."""
+        return np.repeat(self.rows, counts[self.unit])
 
 
 @dataclass(frozen=True)
@@ -439,9 +433,10 @@ def _error_of_mean(values: np.ndarray, groups: np.ndarray | None) -> float:
 
 def _error_by_groups(sums: np.ndarray, sizes: np.ndarray) -> float:
     """Return the standard error of the mean over rows, from sums and sizes of groups; NaN of fewer than two."""
-    count, deviations = len(sizes), sums - sizes * (sums.sum() / sizes.sum())
+    count = len(sizes)
     if count < 2:
         return np.nan
+    deviations = sums - sizes * (sums.sum() / sizes.sum())
     return float(np.sqrt(count / (count - 1) * (deviations**2).sum()) / sizes.sum())
 
 
