@@ -16,7 +16,7 @@ from sklearn.model_selection import KFold, ShuffleSplit
 
 import keras
 from fitwell import diagnose
-from fitwell.analysis.statistics import Interval, figures
+from fitwell.analysis.intervals import Interval, figures
 from fitwell.analysis.verdict import VERDICTS, Reduction
 from fitwell.diagnosis import Diagnosis, LearningCurve
 from fitwell.errors import FileError, InputError, TrainingError

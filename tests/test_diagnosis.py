@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fitwell.analysis.intervals import corrected_t
 from fitwell.analysis.learning_curve import fit_power_law
-from fitwell.analysis.statistics import corrected_t
 from fitwell.analysis.verdict import Evidence, Menu, Reduction, beyond, judge, reduction, weigh
 from fitwell.diagnosis import Diagnosis, LearningCurve, Memorisation, Noise
 from fitwell.engine.histories import Histories

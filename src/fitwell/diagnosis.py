@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from fitwell._version import __version__
+from fitwell.analysis.intervals import Interval, Test, figures
 from fitwell.analysis.learning_curve import PowerLaw
-from fitwell.analysis.statistics import Interval, Test, figures
 from fitwell.analysis.verdict import Evidence, Help, Reduction
 from fitwell.engine.histories import Histories
 from fitwell.engine.plan import Plan

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fitwell.analysis import selection, statistics
+from fitwell.analysis import selection
 from fitwell.analysis.honest import bbc_score, for_positive
+from fitwell.analysis.nested import nested_interval
 from fitwell.analysis.selection import choose, choose_by
 from fitwell.data.resampling import nested
 from fitwell.engine.histories import Histories
@@ -89,7 +90,7 @@ def test_nested_is_a_plain_loop(dense: DenseOnTable, search: Any, trained: Histo
     """The score is the mean of losses of rows whose fold had no part in choosing; with the leak it is lower."""
     found = score(dense, search, honest="nested")
     losses = outer_losses(dense, trained).mean(axis=0)
-    expected = for_positive(statistics.nested(losses, level=LEVEL), losses)
+    expected = for_positive(nested_interval(losses, level=LEVEL), losses)
     numbers = [(i.estimate, i.low, i.high) for i in (found.interval, expected)]
     assert numbers[0] == pytest.approx(numbers[1], rel=1e-6)
     assert found.method == "nested"

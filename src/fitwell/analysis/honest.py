@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from fitwell.analysis.statistics import Interval, bbc, figures
+from fitwell.analysis.bootstrap import bbc
+from fitwell.analysis.intervals import Interval, figures
 
 METHODS = ("bbc", "nested", "bates")
 
@@ -83,7 +84,7 @@ def bbc_score(
     groups: np.ndarray | None = None,
     choose: Callable[[np.ndarray], int] | None = None,
 ) -> Score:
-    """Correct the mean loss of the choice on a surface [n, J] for having been chosen; see `statistics.bbc`.
+    """Correct the mean loss of the choice on a surface [n, J] for having been chosen; see `bootstrap.bbc`.
 
     The interval is by the standard error over rows of their losses by choices that they had no part in. Rows are not
     independent, though: of two rows in different folds each trained the network that scores the other. For that
@@ -101,7 +102,7 @@ def bbc_score(
     test_to_train
         Held-out rows of a row set by its training rows.
     level, groups, choose
-        See `statistics.bbc`.
+        See `bootstrap.bbc`.
     """
     corrected = bbc(surface, level=level, groups=groups, choose=choose)
     estimate, error = corrected.interval.estimate, corrected.standard_error * np.sqrt(1 + SHARED * test_to_train)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-from fitwell.analysis.statistics import Interval
+from fitwell.analysis.intervals import Interval, check_level, check_ratio
 from fitwell.errors import InputError
 
 RATES = (0.05, 2.0)
@@ -60,7 +60,7 @@ class PowerLaw:
         if count < 2:
             return Interval(estimate, -np.inf, np.inf, self.level)
         variance = (count - 1) / count * ((without - without.mean()) ** 2).sum()
-        error = np.sqrt((1 + count * self.test_to_train) * variance)  # as in `statistics.corrected_t`: 1 / R + ratio
+        error = np.sqrt((1 + count * self.test_to_train) * variance)  # as in `intervals.corrected_t`: 1 / R + ratio
         half = float(stdtrit(count - 1, (1 + self.level) / 2) * error)
         centre = float(number(self.signed))
         return Interval(estimate, min(estimate, centre - half), max(estimate, centre + half), self.level)
@@ -80,7 +80,7 @@ def fit_power_law(sizes: np.ndarray, losses: np.ndarray, level: float = 0.9, *, 
     losses
         float [S, R], held-out losses of R row sets, the same ones at each size.
     test_to_train
-        Held-out rows of a row set divided by its training rows, as in `statistics.corrected_t`: widens intervals
+        Held-out rows of a row set divided by its training rows, as in `intervals.corrected_t`: widens intervals
         because row sets share rows. Of repeated folds it has to be given.
 
     Notes
@@ -181,7 +181,5 @@ def _check(sizes: np.ndarray, losses: np.ndarray, level: float, test_to_train: f
         raise InputError("'sizes' must have at least two different numbers of rows, all positive.")
     if not np.isfinite(losses).all():
         raise InputError("'losses' must be finite: leave out the row sets that are not.")
-    if not 0 < level < 1:
-        raise InputError(f"'level' must lie between 0 and 1. Got {level!r}.")
-    if not 0 <= test_to_train < np.inf:
-        raise InputError(f"'test_to_train' must be a ratio of at least 0. Got {test_to_train!r}.")
+    check_level(level)
+    check_ratio(test_to_train)

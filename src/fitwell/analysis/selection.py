@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fitwell.analysis.statistics import confidence_set
+from fitwell.analysis.comparisons import confidence_set
 from fitwell.engine.histories import Histories
 from fitwell.regularization.grids import position
 from fitwell.regularization.strengths import Candidates
@@ -37,7 +37,7 @@ class Choice:
     standard_error
         float [G], standard error over row sets of the paired difference to `minimum`.
     confidence_set
-        bool [G], strengths that are not significantly worse than the best (`statistics.confidence_set`, 90%); only the
+        bool [G], strengths that are not significantly worse than the best (`comparisons.confidence_set`, 90%); only the
         minimum where there are not enough row sets to say.
     most_regularized
         Number of the most regularized strength of the confidence set; like `one_standard_error` it is never weaker than

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fitwell.analysis.statistics import Interval, Test, corrected_t, cross_fitted
+from fitwell.analysis.comparisons import cross_fitted
+from fitwell.analysis.intervals import Interval, Test, corrected_t
 
 VERDICTS = ("overfits", "underfits", "needs data", "fits well", "undecided")
 
@@ -185,7 +186,7 @@ def weigh(
     train_loss, held_out_loss
         float [R], of the network as given.
     test_to_train, folds, level
-        See `statistics.corrected_t` and `statistics.cross_fitted`.
+        See `intervals.corrected_t` and `comparisons.cross_fitted`.
     """
     row_sets, epochs = len(held_out_loss), menu.held_out_loss.shape[2]
     losses, chosen, best = _cross_fitted_losses(menu.held_out_loss, folds)

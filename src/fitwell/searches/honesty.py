@@ -8,8 +8,8 @@ from functools import partial
 
 import numpy as np
 
-from fitwell.analysis import statistics
 from fitwell.analysis.honest import Score, bbc_score, for_positive, row_surface, rule_on_rows
+from fitwell.analysis.nested import bates_interval, nested_interval
 from fitwell.analysis.selection import Choice, choose_by, not_to_be_chosen
 from fitwell.data.resampling import inner_number, nested
 from fitwell.data.row_sets import RowSets
@@ -141,9 +141,9 @@ def _nested(
     known = ~np.isnan(outer).any(axis=0)
     groups = None if row_sets.groups is None else row_sets.groups[known]
     if method == "nested":
-        interval = statistics.nested(outer[:, known].mean(axis=0), level=LEVEL, groups=groups)
+        interval = nested_interval(outer[:, known].mean(axis=0), level=LEVEL, groups=groups)
     else:
-        interval = statistics.bates(inner[:, :, known], outer[:, known], fold[:, known], level=LEVEL, groups=groups)
+        interval = bates_interval(inner[:, :, known], outer[:, known], fold[:, known], level=LEVEL, groups=groups)
     return Score(problem.loss_name, method, np.nan, for_positive(interval, outer))
 
 
