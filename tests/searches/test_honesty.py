@@ -18,7 +18,7 @@ from fitwell.analysis import selection
 from fitwell.analysis.honest import bbc_score, for_positive
 from fitwell.analysis.nested import nested_interval
 from fitwell.analysis.selection import choose, choose_by
-from fitwell.data.resampling import nested
+from fitwell.data.resampling import nested_folds
 from fitwell.engine.histories import Histories
 from fitwell.errors import InputError
 from fitwell.regularization.strengths import Candidates
@@ -50,7 +50,7 @@ def search(dense: DenseOnTable) -> tuple[Histories, Candidates]:
 def inner_search(dense: DenseOnTable, candidates: Candidates) -> Histories:
     """The inner and outer row sets of all folds, trained to the last epoch."""
     alone = replace(dense.settings(OPTIONS), stopping=None, record_rows=True)
-    return dense.on(nested(dense.row_sets)).train(candidates, alone).histories
+    return dense.on(nested_folds(dense.row_sets)).train(candidates, alone).histories
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def outer_losses(dense: DenseOnTable, histories: Histories, *, leak: bool = Fals
 
     Row sets are found by their rows, not by their numbers. With a leak the rows that are scored choose, too.
     """
-    sets, n = nested(dense.row_sets), dense.row_sets.n_rows
+    sets, n = nested_folds(dense.row_sets), dense.row_sets.n_rows
     found = np.full((REPEATS, n), np.nan)
     for repeat, k in product(range(REPEATS), range(FOLDS)):
         mine = range(repeat * FOLDS**2, (repeat + 1) * FOLDS**2)
@@ -100,7 +100,7 @@ def test_nested_is_a_plain_loop(dense: DenseOnTable, search: Any, trained: Histo
 
 def test_the_outer_networks_are_those_of_the_table(dense: DenseOnTable, trained: Histories) -> None:
     """Each outer row set has the losses of a network trained on that fold's training rows alone, encoded by them."""
-    sets = nested(dense.row_sets)
+    sets = nested_folds(dense.row_sets)
     on_inner = dense.on(sets)
     for r in (0, FOLDS, FOLDS + 1):
         one = on_inner.table.encodings[r]

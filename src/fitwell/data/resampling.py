@@ -36,7 +36,7 @@ def with_fewer_rows(row_sets: RowSets, shares: Sequence[float], strata: np.ndarr
     return RowSets(train, held_out, row_sets.n_rows, row_sets.count, row_sets.groups)
 
 
-def nested(row_sets: RowSets) -> RowSets:
+def nested_folds(row_sets: RowSets) -> RowSets:
     """Each fold, and all other folds inside its training rows, for every repeat.
 
     Returns
@@ -75,7 +75,7 @@ def _check_folds(row_sets: RowSets, repeat: range) -> None:
 
 
 def inner_number(folds: int, outer: int, held_out: int) -> int:
-    """Return the place in a repeat of `nested` of the row set without the folds `outer` and `held_out` in training."""
+    """Return where a repeat of `nested_folds` has the row set without the folds `outer` and `held_out` in training."""
     return folds + outer * (folds - 1) + held_out - (held_out > outer)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from fitwell.analysis.honest import Score, bbc_score, for_positive, row_surface, rule_on_rows
 from fitwell.analysis.nested import bates_interval, nested_interval
 from fitwell.analysis.selection import Choice, choose_by, not_to_be_chosen
-from fitwell.data.resampling import inner_number, nested
+from fitwell.data.resampling import inner_number, nested_folds
 from fitwell.data.row_sets import RowSets
 from fitwell.engine.histories import Histories
 from fitwell.engine.settings import Settings
@@ -30,7 +30,7 @@ MOST_RECORDED = 2**25
 def check_honest(options: Options, row_sets: RowSets) -> None:
     """Refuse folds that cannot be nested, or have no confidence set, before anything is trained."""
     if options.honest != "bbc":
-        nested(row_sets)
+        nested_folds(row_sets)
     if options.rule == "confidence-set":
         row_sets.check_apart()
 
@@ -107,7 +107,7 @@ def _nested(
     method: str, rule: str, problem: Problem, candidates: Candidates, settings: Settings, *, keep_given: bool
 ) -> Score:
     folds = problem.row_sets.independent
-    row_sets = nested(problem.row_sets)
+    row_sets = nested_folds(problem.row_sets)
     alone = replace(settings, stopping=None, record_rows=True)
     histories = problem.on(row_sets).train(candidates, alone).histories
     surface = histories.held_out_loss
