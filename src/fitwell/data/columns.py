@@ -13,9 +13,9 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from fitwell.data.canonical import canonical_text, plain_text
 from fitwell.data.dates import AMBIGUOUS, ISO, as_moments, find_date_format, has_time_of_day
 from fitwell.data.numeric import as_numbers, is_number_like, parse_numbers
-from fitwell.data.text import canonical_text, plain_text
 
 Kind = Literal["numeric", "boolean", "categorical", "date", "set aside"]
 

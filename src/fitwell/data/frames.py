@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from fitwell.data.canonical import canonical_text
 from fitwell.data.delimited import refuse_duplicates
-from fitwell.data.text import canonical_text
 from fitwell.errors import InputError, InputTypeError
 
 ACCEPTED = (

@@ -12,10 +12,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from fitwell.data.canonical import canonical_text
 from fitwell.data.columns import Column
 from fitwell.data.dates import as_moments, date_numbers, date_parts
 from fitwell.data.numeric import as_numbers
-from fitwell.data.text import canonical_text
 from fitwell.errors import InputError
 
 
