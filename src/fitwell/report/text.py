@@ -15,7 +15,7 @@ from fitwell.engine.plan import Plan
 from fitwell.results import LEAVE_IT_ALONE, Result
 
 HEADINGS = {"weight_dropout": "weight dropout", "share_of_zeros": "weights at zero"}
-METHODS = {
+METHOD_WORDS = {
     "bbc": "corrected for having chosen (BBC-CV)",
     "nested": "nested cross-validation",
     "bates": "nested cross-validation, interval of Bates, Hastie and Tibshirani",
@@ -98,7 +98,7 @@ def scores(result: Result) -> list[RenderableType]:
     return [
         table,
         Text("These scores are optimistic: the same rows chose the epochs and the strengths."),
-        Text(f"Honest    {result.score}, of {of}; {METHODS[result.score.method]}"),
+        Text(f"Honest    {result.score}, of {of}; {METHOD_WORDS[result.score.method]}"),
     ]
 
 
