@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fitwell.data.resampling import inner_number, nested_folds, with_fewer_rows
-from fitwell.data.row_sets import Rows, RowSets, folds
+from fitwell.data.row_sets import RowNumbers, RowSets, folds
 from fitwell.errors import InputError
 
 SHARES = (0.125, 0.25, 0.5, 1.0)
@@ -20,7 +20,7 @@ CLASSES = np.array([0] * 60 + [1] * 25 + [2] * 11)[np.random.default_rng(3).perm
 SETS = folds(CLASSES, "classification", cv=4, repeats=2, seed=1)
 
 
-def ints(*values: int) -> Rows:
+def ints(*values: int) -> RowNumbers:
     """Row numbers."""
     return np.array(values, np.int32)
 

@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from fitwell.data.batches import read_batches
 from fitwell.data.parts import (
-    Leaf,
+    NamedArray,
     Tree,
     as_finite,
     check_rows,
@@ -130,7 +130,7 @@ def read_inputs(x: Any, dtype: DTypeLike = np.float32) -> Any:
     return map_leaves(lambda leaf: finish_input(leaf, floats), parts["x"])
 
 
-def _sample_weights(leaf: Leaf, floats: np.dtype[Any]) -> NDArray[Any]:
+def _sample_weights(leaf: NamedArray, floats: np.dtype[Any]) -> NDArray[Any]:
     """Weights [n] from [n] or [n, 1]."""
     shape = leaf.values.shape
     if len(shape) > 2 or shape[1:] not in ((), (1,)):

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from fitwell.data.parts import (
-    ACCEPTED,
-    Leaf,
+    ARRAYS_ACCEPTED,
+    NamedArray,
     Tree,
     check_rows,
     is_array_like,
@@ -84,7 +84,7 @@ def _iterate(x: Any) -> Iterable[Any]:
         return iter(x)
     except TypeError:
         raise InputTypeError(
-            f"x must be {ACCEPTED}, with y beside it, or batches (x, y). Got {type(x).__name__}."
+            f"x must be {ARRAYS_ACCEPTED}, with y beside it, or batches (x, y). Got {type(x).__name__}."
         ) from None
 
 
@@ -136,12 +136,12 @@ def _read_batch(batch: Any, number: int, floats: np.dtype[Any]) -> Tree:
     return parts
 
 
-def _copy(leaf: Leaf) -> Leaf:
+def _copy(leaf: NamedArray) -> NamedArray:
     """Its own memory, for a generator may fill the same arrays again for its next batch."""
     return replace(leaf, values=np.array(leaf.values))
 
 
-def _check_like_first(first: dict[str, Leaf], leaves: dict[str, Leaf], number: int) -> None:
+def _check_like_first(first: dict[str, NamedArray], leaves: dict[str, NamedArray], number: int) -> None:
     if first.keys() != leaves.keys():
         raise InputError(
             f"All batches must hold the same arrays, but batch 0 holds {shown(first)} and batch {number} "
@@ -160,5 +160,5 @@ def _check_like_first(first: dict[str, Leaf], leaves: dict[str, Leaf], number: i
             )
 
 
-def _join(leaves: list[Leaf]) -> Leaf:
+def _join(leaves: list[NamedArray]) -> NamedArray:
     return replace(leaves[0], values=np.concatenate([leaf.values for leaf in leaves]))

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from fitwell.errors import InputError, InputTypeError
 
-ACCEPTED = "an array, a data frame, a series, a list of numbers, or a tuple, list or dict of these"
+ARRAYS_ACCEPTED = "an array, a data frame, a series, a list of numbers, or a tuple, list or dict of these"
 TABLE_MODE = "encode it as numbers, or use a table: fitwell.tune(table, target)"
 KINDS = {"U": "text", "S": "text", "T": "text", "M": "dates", "m": "durations", "c": "complex numbers", "V": "records"}
 INT32 = np.iinfo(np.int32)
 NAMES_SHOWN = 5
 
-# A tree is a `Leaf`, a tuple of trees or a dict of trees; Python has no short type for it.
+# A tree is a `NamedArray`, a tuple of trees or a dict of trees; Python has no short type for it.
 Tree = Any
 
 
@@ -44,7 +44,7 @@ def leaves_of(tree: Tree) -> Iterator[Any]:
 
 
 @dataclass(frozen=True, eq=False)
-class Leaf:
+class NamedArray:
     """One array of a part.
 
     Attributes
@@ -89,11 +89,11 @@ def is_single(value: Any) -> bool:
     return not any(hasattr(value, name) for name in ("__len__", "__array__", "__jax_array__", "numpy"))
 
 
-def _read_leaf(name: str, value: Any, floats: np.dtype[Any]) -> Leaf:
+def _read_leaf(name: str, value: Any, floats: np.dtype[Any]) -> NamedArray:
     import narwhals as nw
 
     if isinstance(value, np.ndarray):
-        return Leaf(name, _as_numbers(name, _unmask(value), floats))
+        return NamedArray(name, _as_numbers(name, _unmask(value), floats))
     try:
         table = nw.from_native(value, allow_series=True, pass_through=True)
     except nw.exceptions.DuplicateError as error:
@@ -104,8 +104,8 @@ def _read_leaf(name: str, value: Any, floats: np.dtype[Any]) -> Leaf:
     if isinstance(table, nw.DataFrame):
         return _read_frame(name, table, floats)
     if isinstance(table, nw.Series):
-        return Leaf(name, _read_column(name, table, floats))
-    return Leaf(name, _as_numbers(name, _to_numpy(name, value), floats))
+        return NamedArray(name, _read_column(name, table, floats))
+    return NamedArray(name, _as_numbers(name, _to_numpy(name, value), floats))
 
 
 def _unmask(values: NDArray[Any]) -> NDArray[Any]:
@@ -122,7 +122,7 @@ def _to_numpy(name: str, value: Any) -> NDArray[Any]:
         raise InputTypeError(f"{name} must be dense. Got a sparse {type(value).__name__}: give its toarray().")
     if not is_array_like(value):
         raise InputTypeError(
-            f"{name} must be {ACCEPTED}. Got {type(value).__name__}; batches are given as x alone, without y."
+            f"{name} must be {ARRAYS_ACCEPTED}. Got {type(value).__name__}; batches are given as x alone, without y."
         )
     try:
         return np.asarray(_source(value))
@@ -179,7 +179,7 @@ def read_parts(x: Any, y: Any, sample_weight: Any, floats: np.dtype[Any]) -> Tre
     if sample_weight is None:
         return parts
     weights = read_tree("sample_weight", sample_weight, floats)
-    if not isinstance(weights, Leaf):
+    if not isinstance(weights, NamedArray):
         raise InputTypeError(
             f"sample_weight must be one array with a weight for each row, whatever y is. "
             f"Got a {type(sample_weight).__name__} of {len(weights)} arrays."
@@ -187,7 +187,7 @@ def read_parts(x: Any, y: Any, sample_weight: Any, floats: np.dtype[Any]) -> Tre
     return {**parts, "sample_weight": weights}
 
 
-def _read_frame(name: str, frame: Any, floats: np.dtype[Any]) -> Leaf:
+def _read_frame(name: str, frame: Any, floats: np.dtype[Any]) -> NamedArray:
     names = tuple(str(column.name) for column in frame.iter_columns())
     if not names:
         raise InputError(f"{name} has no columns: at least one is needed.")
@@ -197,7 +197,7 @@ def _read_frame(name: str, frame: Any, floats: np.dtype[Any]) -> Leaf:
     ]
     if any(column.dtype.kind == "f" for column in columns):
         columns = [column.astype(floats, copy=False) for column in columns]
-    return Leaf(name, np.stack(columns, axis=1), names)
+    return NamedArray(name, np.stack(columns, axis=1), names)
 
 
 def _read_column(name: str, column: Any, floats: np.dtype[Any]) -> NDArray[Any]:
@@ -227,19 +227,19 @@ def check_rows(parts: Tree) -> None:
             )
 
 
-def finish_input(leaf: Leaf, floats: np.dtype[Any]) -> NDArray[Any]:
+def finish_input(leaf: NamedArray, floats: np.dtype[Any]) -> NDArray[Any]:
     """Give an input its final type: whole numbers int32, all else floats without gaps."""
     if leaf.values.dtype.kind in "iu" and not leaf.columns:
         return _as_int32(leaf)
     return as_finite(leaf, floats)
 
 
-def finish_target(leaf: Leaf, floats: np.dtype[Any]) -> NDArray[Any]:
+def finish_target(leaf: NamedArray, floats: np.dtype[Any]) -> NDArray[Any]:
     """Give a target its final type: whole numbers and flags int32, all else floats without gaps."""
     return _as_int32(leaf) if leaf.values.dtype.kind in "biu" else as_finite(leaf, floats)
 
 
-def _as_int32(leaf: Leaf) -> NDArray[np.int32]:
+def _as_int32(leaf: NamedArray) -> NDArray[np.int32]:
     values = leaf.values
     if not np.can_cast(values.dtype, np.int32):
         wrong = (values < INT32.min) | (values > INT32.max)
@@ -251,7 +251,7 @@ def _as_int32(leaf: Leaf) -> NDArray[np.int32]:
     return values.astype(np.int32, copy=False)
 
 
-def as_finite(leaf: Leaf, floats: np.dtype[Any]) -> NDArray[Any]:
+def as_finite(leaf: NamedArray, floats: np.dtype[Any]) -> NDArray[Any]:
     """Return floats, or raise where the first gap is."""
     values = leaf.values.astype(floats, copy=False)
     wrong = ~np.isfinite(values)
@@ -264,7 +264,7 @@ def as_finite(leaf: Leaf, floats: np.dtype[Any]) -> NDArray[Any]:
     return values
 
 
-def place_of(leaf: Leaf, wrong: NDArray[np.bool_]) -> str:
+def place_of(leaf: NamedArray, wrong: NDArray[np.bool_]) -> str:
     """Where the first True of `wrong` [n, ...] is."""
     first = np.unravel_index(int(wrong.argmax()), wrong.shape)
     column = f", column {leaf.column(int(first[1]))}" if len(first) == 2 else ""

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from fitwell.data.row_keys import group_indices, moments_of
 from fitwell.errors import InputError, InputTypeError
 
-Rows = NDArray[np.int32]
+RowNumbers = NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +36,8 @@ class RowSets:
         Rows of one group belong together: what is drawn from them is drawn by groups. None: each row stands alone.
     """
 
-    train: tuple[Rows, ...]
-    held_out: tuple[Rows, ...]
+    train: tuple[RowNumbers, ...]
+    held_out: tuple[RowNumbers, ...]
     n_rows: int
     folds_per_repeat: int = 0
     groups: NDArray[Any] | None = None
@@ -90,12 +90,12 @@ class RowSets:
                 "number of folds, KFold or RepeatedKFold."
             )
 
-    def padded(self) -> tuple[Rows, Rows, Rows, Rows]:
+    def padded(self) -> tuple[RowNumbers, RowNumbers, RowNumbers, RowNumbers]:
         """Train [R, m_max], n_train [R], held_out [R, h_max], n_held_out [R]; row 0 fills what is over."""
         return _pad(self.train), self.n_train, _pad(self.held_out), self.n_held_out
 
 
-def _check_rows(number: int, train: Rows, held_out: Rows, n_rows: int) -> None:
+def _check_rows(number: int, train: RowNumbers, held_out: RowNumbers, n_rows: int) -> None:
     if train.size == 0:
         raise InputError(f"Row set {number} has no training rows.")
     used = np.concatenate([train, held_out])
@@ -107,7 +107,7 @@ def _check_rows(number: int, train: Rows, held_out: Rows, n_rows: int) -> None:
         raise InputError(f"Row set {number} has {both.size} rows that both train and are held out, first {both[0]}.")
 
 
-def _pad(rows: tuple[Rows, ...]) -> Rows:
+def _pad(rows: tuple[RowNumbers, ...]) -> RowNumbers:
     padded = np.zeros((len(rows), max(map(len, rows))), np.int32)
     for place, values in zip(padded, rows, strict=True):
         place[: len(values)] = values
@@ -134,7 +134,7 @@ def from_splitter(splitter: Any, n: int, *, target: Any = None, groups: Any = No
     return RowSets(train, held_out, n, _length_of_repeat(held_out))
 
 
-def _length_of_repeat(held_out: Sequence[Rows]) -> int:
+def _length_of_repeat(held_out: Sequence[RowNumbers]) -> int:
     """Return after how many row sets the same rows are held out again, as `RepeatedKFold` does; 0 if they are not."""
     seen, folds = np.zeros(0, np.int32), 0
     while folds < len(held_out) and not np.isin(held_out[folds], seen).any():
@@ -156,7 +156,7 @@ def _as_pairs(splits: Any) -> list[Any]:
     return pairs
 
 
-def _as_rows(rows: ArrayLike, n: int) -> Rows:
+def _as_rows(rows: ArrayLike, n: int) -> RowNumbers:
     array = np.asarray(rows)
     if array.dtype == np.bool_ and array.shape == (n,):
         array = np.flatnonzero(array)

@@ -22,7 +22,7 @@ LabelType = Literal["str", "int", "bool", "float"]
 MAX_INTEGER_CLASSES = 20
 ROWS_PER_CLASS = 20  # integers with fewer rows per distinct value than this are a quantity
 TASKS = ("classification", "regression")
-NAMES_SHOWN = 10
+CHOICES_SHOWN = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ def _find(frame: pl.DataFrame, name: str) -> pl.Series:
     if name in frame.columns:
         return frame[name]
     close = difflib.get_close_matches(name, frame.columns, n=1)
-    shown = ", ".join(map(repr, frame.columns[:NAMES_SHOWN])) + (", ..." if frame.width > NAMES_SHOWN else "")
+    shown = ", ".join(map(repr, frame.columns[:CHOICES_SHOWN])) + (", ..." if frame.width > CHOICES_SHOWN else "")
     hint = f"Did you mean {close[0]!r}?" if close else f"The columns are {shown}."
     raise InputError(f"The table has no column named {name!r} to predict. {hint}")
 
@@ -172,7 +172,7 @@ def class_indices(labels: pl.Series, classes: Sequence[str]) -> NDArray[np.int32
     if row is not None:
         raise InputError(
             f"Column {labels.name!r} holds the class {str(labels[row])!r} in data row {row + 1}, unknown in "
-            f"training: the classes are {', '.join(map(repr, classes[:NAMES_SHOWN]))}."
+            f"training: the classes are {', '.join(map(repr, classes[:CHOICES_SHOWN]))}."
         )
     return text.replace_strict(places, default=-1, return_dtype=pl.Int32).to_numpy().astype(np.int32)
 
