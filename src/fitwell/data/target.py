@@ -22,7 +22,7 @@ LabelType = Literal["str", "int", "bool", "float"]
 MAX_INTEGER_CLASSES = 20
 ROWS_PER_CLASS = 20  # integers with fewer rows per distinct value than this are a quantity
 TASKS = ("classification", "regression")
-CHOICES_SHOWN = 10
+COLUMNS_SHOWN = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ def _find(frame: pl.DataFrame, name: str) -> pl.Series:
     if name in frame.columns:
         return frame[name]
     close = difflib.get_close_matches(name, frame.columns, n=1)
-    shown = ", ".join(map(repr, frame.columns[:CHOICES_SHOWN])) + (", ..." if frame.width > CHOICES_SHOWN else "")
+    shown = ", ".join(map(repr, frame.columns[:COLUMNS_SHOWN])) + (", ..." if frame.width > COLUMNS_SHOWN else "")
     hint = f"Did you mean {close[0]!r}?" if close else f"The columns are {shown}."
     raise InputError(f"The table has no column named {name!r} to predict. {hint}")
 
@@ -124,7 +124,7 @@ def _read_classes(values: pl.Series) -> tuple[Target, NDArray[np.int64]]:
     _refuse_constant(values.name, labels)
     classes = tuple(sorted(labels, key=_class_order))
     label_type = label_type_of(values.dtype)
-    return Target("classification", values.name, classes, class_indices(present, classes), label_type), rows
+    return Target("classification", values.name, classes, _class_indices(present, classes), label_type), rows
 
 
 def _distinct_labels(present: pl.Series) -> list[str]:
@@ -160,21 +160,10 @@ def label_type_of(dtype: pl.DataType) -> LabelType:
     return "float" if is_number_like(dtype) else "str"
 
 
-def class_indices(labels: pl.Series, classes: Sequence[str]) -> NDArray[np.int32]:
-    """The index of each label [n], compared as canonical text; -1 where it is missing.
-
-    For labels of other rows than the target was read from; a label that is not among `classes` is refused.
-    """
-    text = canonical_text(labels)
+def _class_indices(present: pl.Series, classes: Sequence[str]) -> NDArray[np.int32]:
+    """The index of each label [n], compared as canonical text."""
     places = {canonical_value(label): index for index, label in enumerate(classes)}
-    unknown = (~text.is_in(list(places))).fill_null(False)
-    row = unknown.arg_max() if unknown.any() else None
-    if row is not None:
-        raise InputError(
-            f"Column {labels.name!r} holds the class {str(labels[row])!r} in data row {row + 1}, unknown in "
-            f"training: the classes are {', '.join(map(repr, classes[:CHOICES_SHOWN]))}."
-        )
-    return text.replace_strict(places, default=-1, return_dtype=pl.Int32).to_numpy().astype(np.int32)
+    return canonical_text(present).replace_strict(places, return_dtype=pl.Int32).to_numpy().astype(np.int32)
 
 
 def labels_of(indices: ArrayLike, classes: Sequence[str], label_type: LabelType) -> NDArray[Any]:
