@@ -13,7 +13,7 @@ import numpy as np
 from fitwell.analysis.intervals import Interval, check_level, error_by_groups
 from fitwell.errors import InputError
 
-_BYTES = 64_000_000  # what the arrays of one chunk of bootstrap draws may take together
+_BYTES = 64_000_000  # what the arrays of one chunk of draws may take together; the draws are the same whatever it is
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,7 @@ def bbc(
         chosen.append(best)
         scores.append(table.mean(left, best))
         spread.add(left, best)
+        # a score of m of the n rows varies otherwise than a mean over all n: see the docstring
         share = left.mean(axis=1)
         shrink.append(np.sqrt(share / (1 - share)))
     every = np.ones((1, len(table.sizes)), int)
@@ -139,17 +140,20 @@ class _GroupedLosses:
             raise InputError(f"A bootstrap needs at least two rows or groups that were held out. Got {len(sizes)}.")
         if not len(usable):
             raise InputError("No candidate has a finite loss on every row that was held out.")
+        # reduceat sums runs, so the rows of a group must stand together
         order = np.argsort(unit, kind="stable")
         sums = np.add.reduceat(losses[np.ix_(rows[order], usable)], np.cumsum(sizes) - sizes, axis=0)
         return _GroupedLosses(rows, unit, sizes, np.ascontiguousarray(sums.T), usable, losses.shape[1])
 
     def lowest(self, counts: np.ndarray) -> np.ndarray:
         """Candidate of the lowest mean over groups taken `counts` times [draws, groups] -> int [draws]."""
+        # no division: within a draw all candidates have the same rows, so sums rank as means do
         return self.usable[(counts.astype(float) @ self.sums.T).argmin(axis=1)]
 
     def mean(self, taken: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         """Mean loss over the taken groups, bool [draws, groups], of each draw's candidate."""
         place = np.searchsorted(self.usable, chosen)
+        # a number above all others is placed one past the end
         if (self.usable[np.minimum(place, len(self.usable) - 1)] != chosen).any():
             raise InputError("'choose' must return a candidate whose losses are finite.")
         return (taken * self.sums[place]).sum(axis=1) / (taken @ self.sizes)
@@ -191,6 +195,7 @@ def _bootstrap(rng: np.random.Generator, draws: int, table: _GroupedLosses) -> I
     chunk = max(1, _BYTES // (48 * size + 16 * len(table.usable)))  # six arrays [chunk, size] of eight bytes
     for start in range(0, draws, chunk):
         rows = min(chunk, draws - start)
+        # every draw counts into bins of its own, so that one bincount serves the whole chunk
         drawn = rng.integers(size, size=(rows, size)) + size * np.arange(rows)[:, None]
         yield np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size)
 
@@ -198,6 +203,7 @@ def _bootstrap(rng: np.random.Generator, draws: int, table: _GroupedLosses) -> I
 def _shrunken(scores: np.ndarray, shrink: np.ndarray, level: float) -> Interval:
     """Mean of the finite scores, and quantiles of their shrunken deviations from it."""
     finite = np.isfinite(scores)
+    # every draw may have taken every row, if there are two or three
     if not finite.any():
         return Interval(np.nan, -np.inf, np.inf, level)
     mean = float(scores[finite].mean())

@@ -60,15 +60,18 @@ def confidence_set(losses: np.ndarray, test_to_train: float, folds: int, level: 
     usable = np.all(np.isfinite(losses), axis=0)
     if not usable.any():
         return usable
+    # a candidate that diverged in one row set is no reference in the others either
     comparable = np.where(usable, losses, np.inf)
     reference = comparable[np.arange(len(losses)), cross_fitted(comparable, folds)]
     worse = [corrected_t(losses[:, j] - reference, test_to_train, level).p_greater for j in np.flatnonzero(usable)]
     kept = np.zeros(len(usable), bool)
     kept[usable] = np.array(worse) > 1 - level
+    # its own test may reject it too, and a set of the best without the lowest mean would be absurd
     kept[comparable.mean(axis=0).argmin()] = True
     return kept
 
 
 def _finite_or_infinite(losses: np.ndarray) -> np.ndarray:
     losses = np.asarray(losses, float)
+    # minus infinity too: what diverged must never be the lowest
     return np.where(np.isfinite(losses), losses, np.inf)

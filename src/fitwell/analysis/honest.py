@@ -66,6 +66,7 @@ def row_surface(row_losses: np.ndarray, held_out: Sequence[np.ndarray], rows: in
     float64 [n, J], the mean over repeats, NaN for rows never held out; one column for each strength and epoch that was
     trained, strengths outside.
     """
+    # the first held-out row tells: behind the last one is padding, which is NaN in any case
     trained = np.isfinite(row_losses[:, :, :, 0]).all(axis=0)
     total, counts = np.zeros((rows, int(trained.sum()))), np.zeros(rows)
     for r, mine in enumerate(held_out):
@@ -123,6 +124,7 @@ def for_positive(interval: Interval, losses: np.ndarray) -> Interval:
     finite = losses[np.isfinite(losses)]
     if not interval.estimate > 0 or (finite < 0).any():
         return interval
+    # the error of a logarithm is, to first order, the error divided by the value
     factor = float(np.exp((interval.high - interval.estimate) / interval.estimate))
     return Interval(interval.estimate, interval.estimate / factor, interval.estimate * factor, interval.level)
 
@@ -145,6 +147,7 @@ def rule_on_rows(
 
     def choose(rows: np.ndarray) -> int:
         dealt = [row_loss[rows[fold[rows] == k]] for k in range(len(held_out))]
+        # a draw may leave out a fold of few rows, whose mean would be NaN
         return rule(np.array([part.mean(axis=0) for part in dealt if len(part)]))
 
     return choose

@@ -21,10 +21,12 @@ def figures(value: float, digits: int = 3) -> str:
     >>> figures(4783.2), figures(-0.02345, 2), figures(0.0), figures(12.0)
     ('4,780', '-0.023', '0', '12')
     """
+    # outside this range a person counts zeros, and an exponent is easier to read
     if not np.isfinite(value) or value == 0 or not 1e-4 <= abs(value) < 1e9:
         return f"{value:.{digits}g}"
     decimals = digits - 1 - int(np.floor(np.log10(abs(value))))
     text = f"{round(value, decimals):,.{max(decimals, 0)}f}"
+    # only behind a point: the zeros of 1,200 are its size
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
@@ -112,6 +114,7 @@ def corrected_t(differences: np.ndarray, test_to_train: float, level: float = 0.
         return Test(known, np.nan, degrees, -np.inf, np.inf, level, 1.0, 1.0)
     mean = float(differences.mean())
     error = float(np.sqrt((1 / len(differences) + test_to_train) * differences.var(ddof=1)))
+    # differences that are all the same are certain, on the side of their sign; all zero they say nothing
     statistic = mean / error if error > 0 else np.inf * mean if mean else 0.0
     greater, farther = float(stdtr(degrees, -statistic)), float(2 * stdtr(degrees, -abs(statistic)))
     half = float(stdtrit(degrees, (1 + level) / 2)) * error
@@ -131,6 +134,7 @@ def error_by_groups(sums: np.ndarray, sizes: np.ndarray) -> float:
     count = len(sizes)
     if count < 2:
         return np.nan
+    # a mean over rows is a ratio of two sums over groups; to first order its error is that of these deviations
     deviations = sums - sizes * (sums.sum() / sizes.sum())
     return float(np.sqrt(count / (count - 1) * (deviations**2).sum()) / sizes.sum())
 
@@ -149,6 +153,7 @@ def check_ratio(test_to_train: float) -> None:
 
 def _plain(value: float, width: float) -> str:
     """Write a number with as many decimals as two digits of the interval's width have."""
+    # a point, or a width beyond all reason, says nothing about digits
     if not (0 < width < np.inf and np.isfinite(value)) or not 1e-6 < width < 1e6:
         return figures(value)
     decimals = max(0, 1 - int(np.floor(np.log10(width))))

@@ -104,8 +104,10 @@ def fit_power_law(sizes: np.ndarray, losses: np.ndarray, level: float = 0.9, *, 
     _check(sizes, losses, level, test_to_train)
     fixed = len(np.unique(sizes)) < 3
     count = losses.shape[1]
+    # a loss that never is negative cannot fall below 0 with more rows; another has no such floor
     fit = _Fit(sizes, _weights(losses), 0.0 if losses.min() >= 0 else -np.inf, fixed)
     mean = losses.mean(axis=1)
+    # the scale may be negative here, unlike in the law itself: see `PowerLaw._interval`
     without = [fit.law(np.delete(losses, r, axis=1).mean(axis=1)) for r in range(count)] if count > 1 else []
     limit, scale, rate = fit.law(mean, lowest_scale=0.0)
     left_out = np.array(without).reshape(-1, 3)
@@ -150,6 +152,7 @@ class _Fit:
         With two parameters, a bound that the free solution breaks is met by one of the two solutions on a bound.
         """
         x, w = (self.sizes / self.sizes.max()) ** -rates[:, None], self.weights
+        # means, because the weights add up to 1
         x_mean, y_mean = x @ w, mean @ w
         scale = ((x - x_mean[:, None]) * (mean - y_mean)) @ w / ((x - x_mean[:, None]) ** 2 @ w)
         scales = [scale, (x * (mean - self.lowest_limit)) @ w / (x**2 @ w)] if self.lowest_limit == 0 else [scale]
@@ -170,6 +173,7 @@ def _weights(losses: np.ndarray) -> np.ndarray:
     count = losses.shape[1]
     variances = losses.var(axis=1, ddof=1) / count if count > 1 else np.zeros(len(losses))
     floored = np.maximum(variances, variances.mean() / 2)
+    # sizes without any noise give nothing to weigh by, and count alike
     weights = 1 / floored if floored.min() > 0 else np.ones(len(losses))
     return weights / weights.sum()
 
