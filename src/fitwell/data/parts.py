@@ -18,7 +18,9 @@ from fitwell.errors import InputError, InputTypeError
 ARRAYS_ACCEPTED = "an array, a data frame, a series, a list of numbers, or a tuple, list or dict of these"
 TABLE_MODE = "encode it as numbers, or use a table: fitwell.tune(table, target)"
 KINDS = {"U": "text", "S": "text", "T": "text", "M": "dates", "m": "durations", "c": "complex numbers", "V": "records"}
+# JAX has no wider integers unless its 64-bit mode is on
 INT32 = np.iinfo(np.int32)
+# of arrays or classes, so that a message stays a sentence
 NAMES_SHOWN = 5
 
 # A tree is a `NamedArray`, a tuple of trees or a dict of trees; Python has no short type for it.
@@ -72,6 +74,7 @@ def read_tree(name: str, value: Any, floats: np.dtype[Any]) -> Tree:
         if not value or not all(isinstance(key, str) for key in value):
             raise InputTypeError(f"{name} must name its arrays by text. Got a dict with the keys {list(value)[:5]!r}.")
         return {key: read_tree(f"{name}[{key!r}]", item, floats) for key, item in value.items()}
+    # a list of arrays is several arrays, a list of numbers one
     if isinstance(value, list | tuple) and not is_nested_list(value):
         return tuple(read_tree(f"{name}[{index}]", item, floats) for index, item in enumerate(value))
     return _read_leaf(name, value, floats)
@@ -99,6 +102,7 @@ def _read_leaf(name: str, value: Any, floats: np.dtype[Any]) -> NamedArray:
     except nw.exceptions.DuplicateError as error:
         twice = str(error).partition("\n")[2].strip("- ")
         raise InputError(f"{name} must have columns of different names, but has {twice}: rename them.") from None
+    # a lazy frame has no rows until it is asked for them
     if isinstance(table, nw.LazyFrame):
         table = table.collect(backend="polars")
     if isinstance(table, nw.DataFrame):
@@ -118,6 +122,7 @@ def _unmask(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _to_numpy(name: str, value: Any) -> NDArray[Any]:
+    # np.asarray would make one object of a sparse matrix, not its numbers
     if hasattr(value, "toarray"):
         raise InputTypeError(f"{name} must be dense. Got a sparse {type(value).__name__}: give its toarray().")
     if not is_array_like(value):
@@ -127,6 +132,7 @@ def _to_numpy(name: str, value: Any) -> NDArray[Any]:
     try:
         return np.asarray(_source(value))
     except (ValueError, TypeError, RuntimeError) as error:
+        # NumPy has no error of its own for rows of unequal length
         if "inhomogeneous" in str(error):
             raise InputError(f"{name} must have rows of one length, but they differ: pad them to one length.") from None
         raise InputError(
@@ -195,6 +201,7 @@ def _read_frame(name: str, frame: Any, floats: np.dtype[Any]) -> NamedArray:
         _read_column(f"Column {label!r} of {name}", column, floats)
         for label, column in zip(names, frame.iter_columns(), strict=True)
     ]
+    # before they are stacked: integers beside float32 would make float64 of all
     if any(column.dtype.kind == "f" for column in columns):
         columns = [column.astype(floats, copy=False) for column in columns]
     return NamedArray(name, np.stack(columns, axis=1), names)
@@ -210,6 +217,7 @@ def _read_column(name: str, column: Any, floats: np.dtype[Any]) -> NDArray[Any]:
     if not dtype.is_numeric() and dtype not in (pl.Boolean, pl.Null):
         text = dtype in (pl.String, pl.Categorical, pl.Enum)
         raise _wrong_kind(name, "text" if text else "dates" if dtype.is_temporal() else f"{dtype} values")
+    # integers have no NaN, so a column with gaps is read as floats
     if series.null_count() or dtype.is_decimal():
         series = series.cast(pl.Float64).fill_null(np.nan)
     return _as_numbers(name, series.to_numpy(), floats)
@@ -229,6 +237,7 @@ def check_rows(parts: Tree) -> None:
 
 def finish_input(leaf: NamedArray, floats: np.dtype[Any]) -> NDArray[Any]:
     """Give an input its final type: whole numbers int32, all else floats without gaps."""
+    # whole numbers of a frame are quantities; those of an array may be codes for an embedding
     if leaf.values.dtype.kind in "iu" and not leaf.columns:
         return _as_int32(leaf)
     return as_finite(leaf, floats)

@@ -19,9 +19,11 @@ from fitwell.errors import InputError
 Task = Literal["classification", "regression"]
 LabelType = Literal["str", "int", "bool", "float"]
 
+# whole numbers with more distinct values are ages, counts or prices
 MAX_INTEGER_CLASSES = 20
 ROWS_PER_CLASS = 20  # integers with fewer rows per distinct value than this are a quantity
 TASKS = ("classification", "regression")
+# in a message, so that it stays readable
 COLUMNS_SHOWN = 10
 
 
@@ -92,6 +94,7 @@ def _is_quantity(values: pl.Series) -> bool:
     numbers = as_numbers(values)
     numbers = numbers[~np.isnan(numbers)]
     distinct = len(np.unique(numbers))
+    # two values are classes even in a table of ten rows
     few = distinct <= min(MAX_INTEGER_CLASSES, max(2, len(numbers) / ROWS_PER_CLASS))
     return not (few and np.array_equal(numbers, np.round(numbers)))
 
@@ -137,6 +140,7 @@ def _distinct_labels(present: pl.Series) -> list[str]:
 
 def _class_order(label: str) -> tuple[bool, float, str]:
     try:
+        # numbers by value and before text, so that "10" follows "9"
         return (False, float(label), label)
     except ValueError:
         return (True, 0.0, label)
@@ -168,8 +172,10 @@ def _class_indices(present: pl.Series, classes: Sequence[str]) -> NDArray[np.int
 
 def labels_of(indices: ArrayLike, classes: Sequence[str], label_type: LabelType) -> NDArray[Any]:
     """The labels [n] of class indices, in the type that the table had them in."""
+    # the type of the table's own labels, so that predictions can be compared with it
     casts = {"str": str, "int": int, "float": float, "bool": lambda label: label == "true"}
     labels = [casts[label_type](label) for label in classes]
+    # beyond int64 NumPy may round them to floats
     exact = object if label_type == "int" and any(abs(label) >= 2**63 for label in labels) else None
     return np.array(labels, dtype=exact)[np.asarray(indices)]
 
