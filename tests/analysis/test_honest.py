@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy.special import ndtri
 
+from fitwell.analysis.bootstrap import bbc
 from fitwell.analysis.honest import bbc_score, for_positive, row_surface, rule_on_rows
-from fitwell.analysis.statistics import Interval, bbc
+from fitwell.analysis.intervals import Interval
 
 HELD_OUT = tuple(np.array(rows) for rows in ([0, 3, 5], [1, 4], [2, 0, 1], [4, 3]))
 """Two repeats of two folds; row 6 is never held out, rows 2 and 5 once."""

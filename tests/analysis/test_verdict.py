@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import t
 
-from fitwell.analysis.statistics import Interval, Test, corrected_t
+from fitwell.analysis.intervals import Interval, Test, corrected_t
 from fitwell.analysis.verdict import (
     VERDICTS,
     Evidence,

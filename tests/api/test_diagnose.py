@@ -17,7 +17,7 @@ from sklearn.model_selection import KFold, ShuffleSplit
 import keras
 from fitwell import diagnose
 from fitwell.analysis.findings import LearningCurve
-from fitwell.analysis.statistics import Interval, figures
+from fitwell.analysis.intervals import Interval, figures
 from fitwell.analysis.verdict import VERDICTS, Reduction
 from fitwell.errors import FileError, InputError, TrainingError
 from fitwell.regularization.strengths import Regularization

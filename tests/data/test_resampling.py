@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fitwell.data.resampling import inner_number, nested, with_fewer_rows
-from fitwell.data.row_sets import Rows, RowSets, folds
+from fitwell.data.resampling import inner_number, nested_folds, with_fewer_rows
+from fitwell.data.row_sets import RowNumbers, RowSets, folds
 from fitwell.errors import InputError
 
 SHARES = (0.125, 0.25, 0.5, 1.0)
@@ -20,7 +20,7 @@ CLASSES = np.array([0] * 60 + [1] * 25 + [2] * 11)[np.random.default_rng(3).perm
 SETS = folds(CLASSES, "classification", cv=4, repeats=2, seed=1)
 
 
-def ints(*values: int) -> Rows:
+def ints(*values: int) -> RowNumbers:
     """Row numbers."""
     return np.array(values, np.int32)
 
@@ -101,7 +101,7 @@ def test_groups_are_drawn_whole() -> None:
         assert np.sum((sizes > 0) & (sizes < 5)) <= 1
     alone = with_fewer_rows(replace(made, groups=None), [0.5], None, 0)
     assert np.sum(np.bincount(groups[alone.train[0]]) % 5 > 0) > 1
-    assert nested(made).groups is made.groups
+    assert nested_folds(made).groups is made.groups
 
 
 def test_the_seed_says_which_rows() -> None:
@@ -127,7 +127,7 @@ def repeated_folds(draw: st.DrawFn) -> RowSets:
 @given(repeated_folds())
 def test_nested_by_its_definition(sets: RowSets) -> None:
     """Outer folds are as given; inner row set (k, j) holds out fold j and trains on all rows but folds j and k."""
-    made, count = nested(sets), sets.independent
+    made, count = nested_folds(sets), sets.independent
     assert (made.count, made.independent) == (sets.count * count, count * count)
     for repeat in range(sets.count // count):
         first, place = repeat * count * count, 0
@@ -149,7 +149,7 @@ def test_nested_by_its_definition(sets: RowSets) -> None:
 @given(repeated_folds())
 def test_no_inner_row_set_sees_its_outer_fold(sets: RowSets) -> None:
     """No row of fold k or j trains in (k, j); with k and j exchanged (the break) the held-out rows are others."""
-    made, count = nested(sets), sets.independent
+    made, count = nested_folds(sets), sets.independent
     for repeat in range(sets.count // count):
         for k, j in np.ndindex(count, count):
             if k == j:
@@ -189,4 +189,4 @@ def test_row_sets_that_are_no_folds(make: Callable[[], RowSets]) -> None:
     """Row sets whose training rows are not exactly the other folds get one sentence, not wrong numbers."""
     sets = make()
     with pytest.raises(InputError, match="needs at least 3 folds, each of which holds out other rows"):
-        nested(sets)
+        nested_folds(sets)

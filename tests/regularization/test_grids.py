@@ -1,4 +1,4 @@
-"""Grids: the Sobol sequence, products, one at a time, and the place of a strength in its range."""
+"""Grids: the Sobol sequence, and the place of a strength in its range."""
 
 from __future__ import annotations
 
@@ -13,22 +13,14 @@ from fitwell.regularization.grids import (
     DEFAULT_REGULARIZERS,
     LEARNING_RATES,
     ZERO_SHARE,
-    one_at_a_time,
     position,
-    product,
     sobol,
 )
 from fitwell.regularization.layers import SHAPES, STEEPNESS, Layers
-from fitwell.regularization.strengths import DEFAULT_LEARNING_RATE, Candidates, Regularization
+from fitwell.regularization.strengths import DEFAULT_LEARNING_RATE, Regularization
 from fitwell.regularization.table import REGULARIZERS
 
 NAMES = st.lists(st.sampled_from(list(REGULARIZERS)), unique=True, max_size=4)
-VALUES = st.lists(st.sampled_from([0.0, 0.001, 0.1, 0.9]), min_size=1, max_size=4, unique=True)
-
-
-def all_settings(candidates: Candidates) -> list[Regularization]:
-    """Every candidate as a setting."""
-    return [candidates.regularization(index) for index in range(candidates.count)]
 
 
 @given(st.integers(1, 40), NAMES, st.integers(0, 1000))
@@ -91,37 +83,13 @@ def test_a_learning_rate_can_be_fixed() -> None:
 
 
 def test_bad_arguments_are_refused() -> None:
-    """No candidates, unknown names and impossible strengths are refused in a sentence."""
+    """No candidates, unknown names and impossible learning rates are refused in a sentence."""
     with pytest.raises(InputError, match=r"must be at least 1\. Got 0"):
         sobol(0)
     with pytest.raises(InputError, match="no regularizer 'l3'"):
         sobol(8, ["l3"])
-    with pytest.raises(InputError, match=r"'dropout' strength must lie in \[0, 1\)"):
-        product({"dropout": [0.5, 1.5]})
-    with pytest.raises(InputError, match="no regularizer 'l3'"):
-        one_at_a_time({"l3": [0.5]})
     with pytest.raises(InputError, match="learning rate"):
         sobol(8, learning_rate=-1)
-
-
-@given(st.dictionaries(st.sampled_from(list(REGULARIZERS)), VALUES, min_size=1))
-def test_product_is_complete(grid: dict[str, list[float]]) -> None:
-    """Every combination is there once, all-zero first whether it was asked for or not."""
-    settings = all_settings(product(grid))
-    combinations = int(np.prod([len(values) for values in grid.values()]))
-    has_zero = all(0.0 in values for values in grid.values())
-    assert len(settings) == len(set(settings)) == combinations + (not has_zero)
-    assert settings[0] == Regularization()
-    for setting in settings[1:]:
-        assert all(getattr(setting, name) in values for name, values in grid.items())
-
-
-@given(st.dictionaries(st.sampled_from(list(REGULARIZERS)), VALUES, min_size=1))
-def test_one_at_a_time_varies_one(grid: dict[str, list[float]]) -> None:
-    """Every strength of every regularizer is there alone, the others off, and all-zero first."""
-    settings = all_settings(one_at_a_time(grid))
-    expected = [Regularization(**{name: value}) for name in grid for value in grid[name] if value > 0]
-    assert settings == [Regularization(), *expected]
 
 
 @pytest.mark.parametrize("name", REGULARIZERS)

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from fitwell.data.reading import read_file
+from fitwell.data.table_files import read_file
 from fitwell.errors import FileError
 from fitwell.report.files import WRITERS, check_table_file, write_table
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from fitwell.analysis.findings import AsGiven, Findings, LearningCurve, Memorisation, Noise
+from fitwell.analysis.intervals import corrected_t
 from fitwell.analysis.learning_curve import fit_power_law
-from fitwell.analysis.statistics import corrected_t
 from fitwell.analysis.verdict import Evidence, Menu, Reduction, beyond, judge, reduction, weigh
 from fitwell.engine.histories import Histories
 from fitwell.engine.plan import Plan

@@ -15,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fitwell.analysis import selection, statistics
+from fitwell.analysis import selection
 from fitwell.analysis.honest import bbc_score, for_positive
+from fitwell.analysis.nested import nested_interval
 from fitwell.analysis.selection import choose, choose_by
 from fitwell.api.tune import tune
-from fitwell.data.resampling import nested
+from fitwell.data.resampling import nested_folds
 from fitwell.engine.histories import Histories
 from fitwell.engine.listening import Listener
 from fitwell.errors import InputError
@@ -54,7 +55,7 @@ def search(dense: DenseOnTable) -> tuple[Histories, Candidates]:
 def inner_search(dense: DenseOnTable, candidates: Candidates) -> Histories:
     """The inner and outer row sets of all folds, trained to the last epoch."""
     alone = replace(dense.settings(OPTIONS), stopping=None, record_rows=True)
-    return train_networks(dense.on(nested(dense.row_sets)), candidates, alone).histories
+    return train_networks(dense.on(nested_folds(dense.row_sets)), candidates, alone).histories
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +90,7 @@ def outer_losses(dense: DenseOnTable, histories: Histories, *, leak: bool = Fals
 
     Row sets are found by their rows, not by their numbers. With a leak the rows that are scored choose, too.
     """
-    sets, n = nested(dense.row_sets), dense.row_sets.n_rows
+    sets, n = nested_folds(dense.row_sets), dense.row_sets.n_rows
     found = np.full((REPEATS, n), np.nan)
     for repeat, k in product(range(REPEATS), range(FOLDS)):
         mine = range(repeat * FOLDS**2, (repeat + 1) * FOLDS**2)
@@ -108,7 +109,7 @@ def test_nested_is_a_plain_loop(dense: DenseOnTable, search: Any, trained: Histo
     """The score is the mean of losses of rows whose fold had no part in choosing; with the leak it is lower."""
     found = score(dense, search, honest="nested")
     losses = outer_losses(dense, trained).mean(axis=0)
-    expected = for_positive(statistics.nested(losses, level=LEVEL), losses)
+    expected = for_positive(nested_interval(losses, level=LEVEL), losses)
     numbers = [(i.estimate, i.low, i.high) for i in (found.interval, expected)]
     assert numbers[0] == pytest.approx(numbers[1], rel=1e-6)
     assert found.method == "nested"
@@ -118,7 +119,7 @@ def test_nested_is_a_plain_loop(dense: DenseOnTable, search: Any, trained: Histo
 
 def test_the_outer_networks_are_those_of_the_table(dense: DenseOnTable, trained: Histories) -> None:
     """Each outer row set has the losses of a network trained on that fold's training rows alone, encoded by them."""
-    sets = nested(dense.row_sets)
+    sets = nested_folds(dense.row_sets)
     on_inner = dense.on(sets)
     for r in (0, FOLDS, FOLDS + 1):
         one = on_inner.table.encodings[r]

@@ -20,7 +20,7 @@ from fitwell.data.columns import Column, describe_columns
 from fitwell.data.dates import DATE_FORMATS, ISO, TIME_FORMATS
 from fitwell.data.encoding import Encoding, fit_encoding, make_layout
 from fitwell.data.raw import extract
-from fitwell.data.reading import as_frame
+from fitwell.data.table_files import as_frame
 from fitwell.data.target import labels_of
 from fitwell.errors import InputError
 from fitwell.keras.heads import as_probabilities

@@ -1,1 +1,1 @@
-"""What histories say: choosing a strength, scores of predictions. NumPy (and scikit-learn's scores) only."""
+"""What histories say: intervals, choosing a strength, scores of predictions. NumPy, SciPy, scikit-learn's scores."""

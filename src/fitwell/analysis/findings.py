@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fitwell.analysis.intervals import Interval, Test
 from fitwell.analysis.learning_curve import PowerLaw
-from fitwell.analysis.statistics import Interval, Test
 from fitwell.analysis.verdict import Evidence, Help, Reduction, Verdict
 from fitwell.regularization.strengths import Regularization
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from fitwell.analysis.statistics import Interval, bbc, figures
+from fitwell.analysis.bootstrap import bbc
+from fitwell.analysis.intervals import Interval, figures
 
 METHODS = ("bbc", "nested", "bates")
 
@@ -65,6 +66,7 @@ def row_surface(row_losses: np.ndarray, held_out: Sequence[np.ndarray], rows: in
     float64 [n, J], the mean over repeats, NaN for rows never held out; one column for each strength and epoch that was
     trained, strengths outside.
     """
+    # the first held-out row tells: behind the last one is padding, which is NaN in any case
     trained = np.isfinite(row_losses[:, :, :, 0]).all(axis=0)
     total, counts = np.zeros((rows, int(trained.sum()))), np.zeros(rows)
     for r, mine in enumerate(held_out):
@@ -83,7 +85,7 @@ def bbc_score(
     groups: np.ndarray | None = None,
     choose: Callable[[np.ndarray], int] | None = None,
 ) -> Score:
-    """Correct the mean loss of the choice on a surface [n, J] for having been chosen; see `statistics.bbc`.
+    """Correct the mean loss of the choice on a surface [n, J] for having been chosen; see `bootstrap.bbc`.
 
     The interval is by the standard error over rows of their losses by choices that they had no part in. Rows are not
     independent, though: of two rows in different folds each trained the network that scores the other. For that
@@ -101,7 +103,7 @@ def bbc_score(
     test_to_train
         Held-out rows of a row set by its training rows.
     level, groups, choose
-        See `statistics.bbc`.
+        See `bootstrap.bbc`.
     """
     corrected = bbc(surface, level=level, groups=groups, choose=choose)
     estimate, error = corrected.interval.estimate, corrected.standard_error * np.sqrt(1 + SHARED * test_to_train)
@@ -122,6 +124,7 @@ def for_positive(interval: Interval, losses: np.ndarray) -> Interval:
     finite = losses[np.isfinite(losses)]
     if not interval.estimate > 0 or (finite < 0).any():
         return interval
+    # the error of a logarithm is, to first order, the error divided by the value
     factor = float(np.exp((interval.high - interval.estimate) / interval.estimate))
     return Interval(interval.estimate, interval.estimate / factor, interval.estimate * factor, interval.level)
 
@@ -144,6 +147,7 @@ def rule_on_rows(
 
     def choose(rows: np.ndarray) -> int:
         dealt = [row_loss[rows[fold[rows] == k]] for k in range(len(held_out))]
+        # a draw may leave out a fold of few rows, whose mean would be NaN
         return rule(np.array([part.mean(axis=0) for part in dealt if len(part)]))
 
     return choose

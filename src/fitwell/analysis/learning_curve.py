@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-from fitwell.analysis.statistics import Interval
+from fitwell.analysis.intervals import Interval, check_level, check_ratio
 from fitwell.errors import InputError
 
 RATES = (0.05, 2.0)
@@ -60,7 +60,7 @@ class PowerLaw:
         if count < 2:
             return Interval(estimate, -np.inf, np.inf, self.level)
         variance = (count - 1) / count * ((without - without.mean()) ** 2).sum()
-        error = np.sqrt((1 + count * self.test_to_train) * variance)  # as in `statistics.corrected_t`: 1 / R + ratio
+        error = np.sqrt((1 + count * self.test_to_train) * variance)  # as in `intervals.corrected_t`: 1 / R + ratio
         half = float(stdtrit(count - 1, (1 + self.level) / 2) * error)
         centre = float(number(self.signed))
         return Interval(estimate, min(estimate, centre - half), max(estimate, centre + half), self.level)
@@ -80,7 +80,7 @@ def fit_power_law(sizes: np.ndarray, losses: np.ndarray, level: float = 0.9, *, 
     losses
         float [S, R], held-out losses of R row sets, the same ones at each size.
     test_to_train
-        Held-out rows of a row set divided by its training rows, as in `statistics.corrected_t`: widens intervals
+        Held-out rows of a row set divided by its training rows, as in `intervals.corrected_t`: widens intervals
         because row sets share rows. Of repeated folds it has to be given.
 
     Notes
@@ -104,8 +104,10 @@ def fit_power_law(sizes: np.ndarray, losses: np.ndarray, level: float = 0.9, *, 
     _check(sizes, losses, level, test_to_train)
     fixed = len(np.unique(sizes)) < 3
     count = losses.shape[1]
+    # a loss that never is negative cannot fall below 0 with more rows; another has no such floor
     fit = _Fit(sizes, _weights(losses), 0.0 if losses.min() >= 0 else -np.inf, fixed)
     mean = losses.mean(axis=1)
+    # the scale may be negative here, unlike in the law itself: see `PowerLaw._interval`
     without = [fit.law(np.delete(losses, r, axis=1).mean(axis=1)) for r in range(count)] if count > 1 else []
     limit, scale, rate = fit.law(mean, lowest_scale=0.0)
     left_out = np.array(without).reshape(-1, 3)
@@ -150,6 +152,7 @@ class _Fit:
         With two parameters, a bound that the free solution breaks is met by one of the two solutions on a bound.
         """
         x, w = (self.sizes / self.sizes.max()) ** -rates[:, None], self.weights
+        # means, because the weights add up to 1
         x_mean, y_mean = x @ w, mean @ w
         scale = ((x - x_mean[:, None]) * (mean - y_mean)) @ w / ((x - x_mean[:, None]) ** 2 @ w)
         scales = [scale, (x * (mean - self.lowest_limit)) @ w / (x**2 @ w)] if self.lowest_limit == 0 else [scale]
@@ -170,6 +173,7 @@ def _weights(losses: np.ndarray) -> np.ndarray:
     count = losses.shape[1]
     variances = losses.var(axis=1, ddof=1) / count if count > 1 else np.zeros(len(losses))
     floored = np.maximum(variances, variances.mean() / 2)
+    # sizes without any noise give nothing to weigh by, and count alike
     weights = 1 / floored if floored.min() > 0 else np.ones(len(losses))
     return weights / weights.sum()
 
@@ -181,7 +185,5 @@ def _check(sizes: np.ndarray, losses: np.ndarray, level: float, test_to_train: f
         raise InputError("'sizes' must have at least two different numbers of rows, all positive.")
     if not np.isfinite(losses).all():
         raise InputError("'losses' must be finite: leave out the row sets that are not.")
-    if not 0 < level < 1:
-        raise InputError(f"'level' must lie between 0 and 1. Got {level!r}.")
-    if not 0 <= test_to_train < np.inf:
-        raise InputError(f"'test_to_train' must be a ratio of at least 0. Got {test_to_train!r}.")
+    check_level(level)
+    check_ratio(test_to_train)

@@ -31,6 +31,7 @@ def _classification(targets: np.ndarray, probabilities: np.ndarray) -> dict[str,
 
     right = probabilities[np.arange(len(targets)), targets]
     scores = {
+        # a probability that was rounded to 0 must not make the mean of all rows infinite
         "log loss": float(-np.log(np.maximum(right, np.finfo(float).tiny)).mean()),
         "accuracy": float((probabilities.argmax(axis=1) == targets).mean()),
     }
@@ -44,6 +45,7 @@ def _regression(targets: np.ndarray, values: np.ndarray) -> dict[str, float]:
     spread = ((targets - targets.mean()) ** 2).sum()
     return {
         "RMSE": float(np.sqrt((errors**2).mean())),
+        # targets that are all the same leave no spread to explain
         "R2": float(1 - (errors**2).sum() / spread) if spread > 0 else float("nan"),
         "mean absolute error": float(np.abs(errors).mean()),
     }

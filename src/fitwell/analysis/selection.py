@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fitwell.analysis.statistics import confidence_set
+from fitwell.analysis.comparisons import confidence_set
 from fitwell.engine.histories import Histories
 from fitwell.regularization.grids import position
 from fitwell.regularization.strengths import Candidates
@@ -37,7 +37,7 @@ class Choice:
     standard_error
         float [G], standard error over row sets of the paired difference to `minimum`.
     confidence_set
-        bool [G], strengths that are not significantly worse than the best (`statistics.confidence_set`, 90%); only the
+        bool [G], strengths that are not significantly worse than the best (`comparisons.confidence_set`, 90%); only the
         minimum where there are not enough row sets to say.
     most_regularized
         Number of the most regularized strength of the confidence set; like `one_standard_error` it is never weaker than
@@ -86,6 +86,7 @@ def choose(
     """
     losses = histories.at_best("held_out_loss")
     usable = np.isfinite(histories.best_loss)
+    # a strength that diverged in one row set ranks last, however good it was in the others
     losses = np.where(usable, losses, np.inf)
     unfinished = not_to_be_chosen(histories, candidates)
     choice = choose_among(losses, candidates.strengths, folds=folds, test_to_train=test_to_train, unfinished=unfinished)
@@ -103,6 +104,7 @@ def not_to_be_chosen(histories: Histories, candidates: Candidates) -> np.ndarray
 
 def _may_stay(losses: np.ndarray, given: int, minimum: int, error: np.ndarray) -> bool:
     mean = losses.mean(axis=0)
+    # one row set has no standard error: then only a network that is as good as the minimum may stay
     return bool(mean[given] <= mean[minimum] + np.nan_to_num(error[given]))
 
 
@@ -127,6 +129,7 @@ def choose_by(
         return candidates.given
     if rule == "min":
         return minimum
+    # a NaN error (one row set, or a strength that diverged) meets no bar
     meets = mean <= mean[minimum] + error if rule == "1se" else _confidence_set(losses, minimum, folds, test_to_train)
     unfinished = np.zeros(len(mean), bool) if unfinished is None else unfinished
     return most_regularized(candidates.strengths, mean, minimum, meets, unfinished)
@@ -181,6 +184,7 @@ def most_regularized(
     """Return the strength of the largest `amount` that meets a bar with all between it and the minimum; see there."""
     values = np.array([row for name in strengths for row in np.atleast_2d(strengths[name].T)]).reshape(-1, len(mean))
     finished = [int(j) for j in np.flatnonzero(~unfinished) if j != minimum]
+    # what left early might still have fallen, so it stands in nobody's way
     reachable = [minimum, *(j for j in finished if _all_between(values, minimum, j, meets | unfinished))]
     amounts = amount(strengths, len(mean))
     return max(reachable, key=lambda j: (amounts[j], -mean[j]))
@@ -188,8 +192,10 @@ def most_regularized(
 
 def _confidence_set(losses: np.ndarray, minimum: int, folds: int | None, test_to_train: float | None) -> np.ndarray:
     repeat = folds or len(losses)
+    # row sets of a splitter of one's own may be no whole repeats: nothing to choose by
     if repeat < 2 or len(losses) % repeat:
         return np.arange(losses.shape[1]) == minimum
+    # of K folds one is held out and K - 1 train
     ratio = 1 / (repeat - 1) if test_to_train is None else test_to_train
     return confidence_set(losses, ratio, repeat, CONFIDENCE)
 
@@ -197,6 +203,7 @@ def _confidence_set(losses: np.ndarray, minimum: int, folds: int | None, test_to
 def paired_standard_error(losses: np.ndarray, reference: int, folds: int | None = None) -> np.ndarray:
     """Standard error over row sets of the difference to column `reference`, [G]; NaN with a single row set."""
     with np.errstate(invalid="ignore"):
+        # strengths that diverged are infinite, and infinity less infinity is NaN
         return standard_error(losses - losses[:, [reference]], folds)
 
 

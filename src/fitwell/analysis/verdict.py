@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fitwell.analysis.statistics import Interval, Test, corrected_t, cross_fitted
+from fitwell.analysis.comparisons import cross_fitted
+from fitwell.analysis.intervals import Interval, Test, corrected_t
 
 VERDICTS = ("overfits", "underfits", "needs data", "fits well", "undecided")
 
@@ -38,6 +39,7 @@ class Menu:
         epochs = max(menu.held_out_loss.shape[2] for menu in menus)
 
         def side_by_side(curves: list[np.ndarray]) -> np.ndarray:
+            # NaN is what was not trained: it is never chosen
             wide = [np.pad(c, ((0, 0), (0, 0), (0, epochs - c.shape[2])), constant_values=np.nan) for c in curves]
             return np.concatenate(wide, axis=1)
 
@@ -90,9 +92,11 @@ def reduction(before: np.ndarray, after: np.ndarray, test_to_train: float, level
     single row sets' ratios would weigh the row sets alike in which hardly a row is hard.
     """
     first, second = float(before.mean()), float(after.mean())
+    # a ratio of losses means something only where zero is the best that can be
     if first > 0 and second > 0 and (before >= 0).all() and (after >= 0).all():
         values = np.log(first / second) + before / first - after / second
         return Reduction(corrected_t(values, test_to_train, level), True)
+    # of a first loss of 0 there is no share: then the difference itself is told
     return Reduction(corrected_t((before - after) / (abs(first) or 1.0), test_to_train, level), False)
 
 
@@ -185,12 +189,13 @@ def weigh(
     train_loss, held_out_loss
         float [R], of the network as given.
     test_to_train, folds, level
-        See `statistics.corrected_t` and `statistics.cross_fitted`.
+        See `intervals.corrected_t` and `comparisons.cross_fitted`.
     """
     row_sets, epochs = len(held_out_loss), menu.held_out_loss.shape[2]
     losses, chosen, best = _cross_fitted_losses(menu.held_out_loss, folds)
     train = menu.train_loss.reshape(row_sets, -1)[np.arange(row_sets), chosen]
     held_out = reduction(held_out_loss, losses, test_to_train, level)
+    # every row set kept the network as given: all differences are 0
     if np.array_equal(losses, held_out_loss):
         held_out = _at_most(held_out, menu, held_out_loss, test_to_train)
     return Help(
@@ -240,6 +245,7 @@ def judge(evidence: Evidence, *, worth: float) -> Verdict:
     growth, gain = evidence.growth, evidence.gain
     if evidence.search.helps:
         return Verdict("overfits", cure_of(evidence.earlier, evidence.beyond))
+    # more room must lower the training loss too, else it helped by something other than fitting better
     if growth is not None and growth.helps and growth.train.low > 0:
         return Verdict("underfits", growth.best)
     if gain is not None and evidence.falls is not None and evidence.falls.low > 0 and gain.estimate > worth:
@@ -247,6 +253,7 @@ def judge(evidence: Evidence, *, worth: float) -> Verdict:
     highest = {"a regularization or an earlier epoch": evidence.search.held_out.high}
     highest |= {} if growth is None else {"a larger network": growth.held_out.high}
     highest["twice as many rows"] = np.inf if gain is None else gain.high
+    # `not <=`, so that NaN counts as not known
     missing = tuple(name for name, high in highest.items() if not high <= worth)
     return Verdict("undecided", "", missing) if missing else Verdict("fits well", "")
 

@@ -239,7 +239,7 @@ def predict(
     quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
 ) -> None:
     """Predict the rows of a table with a saved run."""
-    from fitwell.data.reading import as_frame
+    from fitwell.data.table_files import as_frame
     from fitwell.report.files import check_table_file, write_table
     from fitwell.results.storage import load
 
@@ -302,7 +302,7 @@ def _tune(
     options: dict[str, Any],
     model: Path | None = None,
 ) -> None:
-    from fitwell.data.reading import as_frame
+    from fitwell.data.table_files import as_frame
     from fitwell.directories import check_directory
     from fitwell.keras.backend import check_backend
 
@@ -330,7 +330,7 @@ def _tune(
 
 
 def _diagnose(data: Path, target: str, model: Path | None, as_json: bool, options: dict[str, Any]) -> None:
-    from fitwell.data.reading import as_frame
+    from fitwell.data.table_files import as_frame
     from fitwell.keras.backend import check_backend
 
     check_backend()

@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from fitwell.data.batches import read_batches
 from fitwell.data.parts import (
-    Leaf,
+    NamedArray,
     Tree,
     as_finite,
     check_rows,
@@ -111,6 +111,7 @@ def read_arrays(
     else:
         parts = read_parts(x, y, sample_weight, floats)
         check_rows(parts)
+    # any leaf will do, for by now all have as many rows
     if not len(next(leaves_of(parts)).values):
         raise InputError("x has no rows: check the filter or file that it came from.")
     targets = map_leaves(lambda leaf: finish_target(leaf, floats), parts["y"])
@@ -130,7 +131,7 @@ def read_inputs(x: Any, dtype: DTypeLike = np.float32) -> Any:
     return map_leaves(lambda leaf: finish_input(leaf, floats), parts["x"])
 
 
-def _sample_weights(leaf: Leaf, floats: np.dtype[Any]) -> NDArray[Any]:
+def _sample_weights(leaf: NamedArray, floats: np.dtype[Any]) -> NDArray[Any]:
     """Weights [n] from [n] or [n, 1]."""
     shape = leaf.values.shape
     if len(shape) > 2 or shape[1:] not in ((), (1,)):
@@ -149,6 +150,7 @@ def _class_weights(class_weight: Any, targets: Tree) -> NDArray[np.float64]:
     """The weight of each row's class [n]."""
     _check_class_weight(class_weight)
     classes = _classes_of(targets)
+    # a misspelt class would otherwise weigh nothing, without a word
     absent = [key for key in class_weight if not (classes == key).any()]
     if absent:
         raise InputError(
@@ -170,6 +172,7 @@ def _check_class_weight(class_weight: Any) -> None:
             f"Got {type(class_weight).__name__}."
         )
     for key, weight in class_weight.items():
+        # True is an int to Python, and would be class 1
         if isinstance(key, bool) or not isinstance(key, int | np.integer):
             raise InputTypeError(f"class_weight must have class indices as keys, such as 0 and 1. Got {key!r}.")
         if isinstance(weight, bool) or not isinstance(weight, int | float | np.integer | np.floating):
@@ -182,7 +185,9 @@ def _classes_of(targets: Tree) -> NDArray[Any]:
     """The class index of each row [n], from indices [n] or [n, 1] or from one-hot rows [n, k]."""
     if not isinstance(targets, np.ndarray):
         raise InputError("class_weight needs y to be one array: with several targets, give a sample_weight.")
+    # [n, 1] is a column of indices, never one-hot rows of a single class
     single = targets.ndim == 1 or targets.shape[1:] == (1,)
+    # class indices may have been read as floats
     if single and (np.round(targets) == targets).all():
         return targets.reshape(-1)
     if (

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from fitwell.data.parts import (
-    ACCEPTED,
-    Leaf,
+    ARRAYS_ACCEPTED,
+    NamedArray,
     Tree,
     check_rows,
     is_array_like,
@@ -36,9 +36,11 @@ def read_batches(x: Any, sample_weight: Any, floats: np.dtype[Any], most_bytes: 
     for number, batch in enumerate(batches):
         parts = _read_batch(batch, number, floats)
         first = parts if first is None else first
+        # by name, for the dicts of two batches may list their arrays in different orders
         found.append({leaf.name: _copy(leaf) for leaf in leaves_of(parts)})
         _check_like_first(found[0], found[-1], number)
         size += sum(leaf.values.nbytes for leaf in found[-1].values())
+        # asked while reading, before memory is full
         if most_bytes is not None and size > most_bytes:
             raise InputError(
                 f"x holds more than {most_bytes:,} bytes in its first {number + 1} batches: it may never end "
@@ -63,6 +65,7 @@ def _batches_of(x: Any) -> Iterable[Any]:
             f"y is missing, and x is a {type(x).__name__} rather than batches (x, y): "
             f"give the targets as y, or name the target column of a table: fitwell.tune(table, target)."
         )
+    # so says a Keras PyDataset that never ends; other objects have no such attribute
     if getattr(x, "num_batches", 0) is None:
         raise InputError(f"x is an endless {type(x).__name__}: give it a number of batches.")
     return _iterate(x)
@@ -73,6 +76,7 @@ def _is_part(x: Any) -> bool:
 
     if isinstance(x, Mapping) or is_array_like(x) or hasattr(x, "toarray"):
         return True
+    # narwhals hands back what it does not know
     return nw.from_native(x, allow_series=True, pass_through=True) is not x
 
 
@@ -84,7 +88,7 @@ def _iterate(x: Any) -> Iterable[Any]:
         return iter(x)
     except TypeError:
         raise InputTypeError(
-            f"x must be {ACCEPTED}, with y beside it, or batches (x, y). Got {type(x).__name__}."
+            f"x must be {ARRAYS_ACCEPTED}, with y beside it, or batches (x, y). Got {type(x).__name__}."
         ) from None
 
 
@@ -108,6 +112,7 @@ def _equally_long(items: Iterable[Any]) -> bool:
     """Whether all arrays inside have as many rows (True too if that cannot be told)."""
     lengths: set[int] = set()
     for leaf in leaves_of(map_leaves(_as_tree, tuple(items))):
+        # -1: a leaf without a length tells nothing
         lengths.add(len(leaf) if hasattr(leaf, "__len__") else -1)
     return len(lengths - {-1}) < 2
 
@@ -132,16 +137,17 @@ def _read_batch(batch: Any, number: int, floats: np.dtype[Any]) -> Tree:
         parts = read_parts(batch[0], batch[1], batch[2] if len(batch) == 3 else None, floats)
         check_rows(parts)
     except FitwellError as error:
+        # of the same type, so that callers catch what they would without batches
         raise type(error)(f"In batch {number} (counted from 0): {error}") from None
     return parts
 
 
-def _copy(leaf: Leaf) -> Leaf:
+def _copy(leaf: NamedArray) -> NamedArray:
     """Its own memory, for a generator may fill the same arrays again for its next batch."""
     return replace(leaf, values=np.array(leaf.values))
 
 
-def _check_like_first(first: dict[str, Leaf], leaves: dict[str, Leaf], number: int) -> None:
+def _check_like_first(first: dict[str, NamedArray], leaves: dict[str, NamedArray], number: int) -> None:
     if first.keys() != leaves.keys():
         raise InputError(
             f"All batches must hold the same arrays, but batch 0 holds {shown(first)} and batch {number} "
@@ -160,5 +166,5 @@ def _check_like_first(first: dict[str, Leaf], leaves: dict[str, Leaf], number: i
             )
 
 
-def _join(leaves: list[Leaf]) -> Leaf:
+def _join(leaves: list[NamedArray]) -> NamedArray:
     return replace(leaves[0], values=np.concatenate([leaf.values for leaf in leaves]))

@@ -13,18 +13,21 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from fitwell.data.canonical import canonical_text, plain_text
 from fitwell.data.dates import AMBIGUOUS, ISO, as_moments, find_date_format, has_time_of_day
 from fitwell.data.numeric import as_numbers, is_number_like, parse_numbers
-from fitwell.data.text import canonical_text, plain_text
 
 Kind = Literal["numeric", "boolean", "categorical", "date", "set aside"]
 
+# inputs for one column; more would widen the first layer for levels that few rows have
 MAX_LEVELS = 100
 DISTINCT_SHARE = 0.9  # text with more distinct values than this share of its rows names the row
 FREE_TEXT_WORDS = 3.0  # mean words per value above which mostly distinct text is prose
+# of the rows; text of many words with fewer distinct values may be standard answers, and stays a category
 FREE_TEXT_SHARE = 0.5
 FEW_DISTINCT = 10  # so few distinct values are always categories
 
+# last words of names, and whole names, of columns that only say which row it is
 ID_WORDS = frozenset({"id", "ids", "idx", "uuid", "guid"})
 ID_NAMES = frozenset({"index", "key", "no", "nr", "row", "row no", "row nr", "row number", "rownames", "unnamed 0"})
 
@@ -83,6 +86,7 @@ def _describe(values: pl.Series, *, may_number: bool) -> Column:
     if describe is None:
         return Column(values.name, "set aside", f"values of type {values.dtype} are not understood")
     column = describe(values)
+    # with gaps even one value tells something: whether it is there
     if not column.has_missing and present.n_unique() == 1:
         return Column(values.name, "set aside", "only one value")
     reason = _numbering_reason(values, may_number=may_number)
@@ -155,6 +159,7 @@ def _describe_categories(values: pl.Series) -> Column:
     text = canonical_text(values)
     counts = text.drop_nulls().value_counts()
     label = text.name
+    # ties by name: which levels are kept must not depend on the order of the rows
     ranked = counts.sort(["count", label], descending=[True, False])[label].to_list()
     reason = ""
     if len(ranked) > MAX_LEVELS:
@@ -165,6 +170,7 @@ def _describe_categories(values: pl.Series) -> Column:
 
 def _numbering_reason(values: pl.Series, *, may_number: bool) -> str:
     """Why an integer column only numbers the rows, or nothing."""
+    # a gap or a repeat, and it names no row
     if not values.dtype.is_integer() or values.has_nulls() or values.n_unique() < len(values):
         return ""
     if is_id_name(values.name):

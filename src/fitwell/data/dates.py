@@ -34,8 +34,10 @@ DATE_FORMATS = (
 YEAR = re.compile(r"\d{4}")  # in every format: chrono would read "20" as the year 20
 TIME_FORMATS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f", " %I:%M %p", " %I:%M:%S %p")
 
+# any day would do, for inputs are scaled; it is fixed so that new rows count from the same
 EPOCH = datetime(2000, 1, 1)
 MICROSECONDS_PER_DAY = 86_400_000_000
+# of the mean year: 31 December ends up beside 1 January in all of them
 DAYS_PER_YEAR = 365.25
 DAYS_PER_WEEK = 7
 DATE_PARTS = ("days", "sin of day of year", "cos of day of year", "sin of weekday", "cos of weekday")
@@ -51,6 +53,7 @@ def find_date_format(text: pl.Series) -> str | None:
     if present.is_empty() or not YEAR.search(present[0]):
         return None
     formats = [ISO, *(date + time for date in DATE_FORMATS for time in TIME_FORMATS)]
+    # one value rules out most formats, and costs nothing
     formats = [format for format in formats if _reads_all(present.head(1), format)]
     formats = [format for format in formats if _reads_all(present, format)]
     if not formats:
@@ -88,6 +91,7 @@ def _parse_iso(text: pl.Series) -> pl.Series:
     if hours.null_count() == len(hours):
         return moment.alias(text.name)
     sign = pl.Series(np.where(hours.str.starts_with("-").fill_null(False), -1, 1))
+    # the sign is taken from the text, because the hours of -00:30 have none
     ahead = sign * (hours.cast(pl.Int64).abs() * 60 + minutes.cast(pl.Int64)) * 60_000_000
     return (moment - ahead.fill_null(0).cast(pl.Duration("us"))).alias(text.name)
 
@@ -104,6 +108,7 @@ def as_moments(values: pl.Series, format: str = ISO) -> pl.Series:
     if values.dtype not in (pl.String, pl.Categorical, pl.Enum):
         raise InputError(f"Column {values.name!r} must hold dates, as in training; it holds {values.dtype} values.")
     text = values.cast(pl.String).str.strip_chars()
+    # new rows may come in ISO, from a database or JSON, whatever the training file was written in
     moments = parse_dates(text, format).fill_null(parse_dates(text, ISO))
     failed = moments.is_null() & (text != "").fill_null(False)
     row = failed.arg_max() if failed.any() else None

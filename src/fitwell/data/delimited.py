@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from fitwell.data.canonical import MISSING_MARKS
 from fitwell.data.dates import ISO, has_time_of_day, is_iso, parse_dates
-from fitwell.data.text import MISSING_MARKS
 from fitwell.errors import FileError, InputError
 
 SEPARATORS = ",;\t"

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from fitwell.data.canonical import canonical_text
 from fitwell.data.delimited import refuse_duplicates
-from fitwell.data.text import canonical_text
 from fitwell.errors import InputError, InputTypeError
 
-ACCEPTED = (
+TABLES_ACCEPTED = (
     "a file path, a dataframe (pandas, polars, pyarrow, ...), a 2-D NumPy array, a dict of columns or a list of records"
 )
 
@@ -77,7 +77,7 @@ def _from_dataframe(table: Any) -> pl.DataFrame:
     try:
         native = nw.from_native(table)
     except TypeError:
-        raise InputTypeError(f"The table must be {ACCEPTED}. Got {type(table).__name__}.") from None
+        raise InputTypeError(f"The table must be {TABLES_ACCEPTED}. Got {type(table).__name__}.") from None
     frame = native.collect(backend="polars") if isinstance(native, nw.LazyFrame) else native
     return pl.DataFrame([_from_column(column) for column in frame.iter_columns()])
 

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fitwell.data.text import MISSING_MARKS, plain_text
+from fitwell.data.canonical import MISSING_MARKS, plain_text
 from fitwell.errors import InputError
 
 MICROSECONDS = 1e6  # in a second

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 
 from fitwell.errors import InputError, InputTypeError
 
-ACCEPTED = "an array, a data frame, a series, a list of numbers, or a tuple, list or dict of these"
+ARRAYS_ACCEPTED = "an array, a data frame, a series, a list of numbers, or a tuple, list or dict of these"
 TABLE_MODE = "encode it as numbers, or use a table: fitwell.tune(table, target)"
 KINDS = {"U": "text", "S": "text", "T": "text", "M": "dates", "m": "durations", "c": "complex numbers", "V": "records"}
+# JAX has no wider integers unless its 64-bit mode is on
 INT32 = np.iinfo(np.int32)
+# of arrays or classes, so that a message stays a sentence
 NAMES_SHOWN = 5
 
-# A tree is a `Leaf`, a tuple of trees or a dict of trees; Python has no short type for it.
+# A tree is a `NamedArray`, a tuple of trees or a dict of trees; Python has no short type for it.
 Tree = Any
 
 
@@ -44,7 +46,7 @@ def leaves_of(tree: Tree) -> Iterator[Any]:
 
 
 @dataclass(frozen=True, eq=False)
-class Leaf:
+class NamedArray:
     """One array of a part.
 
     Attributes
@@ -72,6 +74,7 @@ def read_tree(name: str, value: Any, floats: np.dtype[Any]) -> Tree:
         if not value or not all(isinstance(key, str) for key in value):
             raise InputTypeError(f"{name} must name its arrays by text. Got a dict with the keys {list(value)[:5]!r}.")
         return {key: read_tree(f"{name}[{key!r}]", item, floats) for key, item in value.items()}
+    # a list of arrays is several arrays, a list of numbers one
     if isinstance(value, list | tuple) and not is_nested_list(value):
         return tuple(read_tree(f"{name}[{index}]", item, floats) for index, item in enumerate(value))
     return _read_leaf(name, value, floats)
@@ -89,23 +92,24 @@ def is_single(value: Any) -> bool:
     return not any(hasattr(value, name) for name in ("__len__", "__array__", "__jax_array__", "numpy"))
 
 
-def _read_leaf(name: str, value: Any, floats: np.dtype[Any]) -> Leaf:
+def _read_leaf(name: str, value: Any, floats: np.dtype[Any]) -> NamedArray:
     import narwhals as nw
 
     if isinstance(value, np.ndarray):
-        return Leaf(name, _as_numbers(name, _unmask(value), floats))
+        return NamedArray(name, _as_numbers(name, _unmask(value), floats))
     try:
         table = nw.from_native(value, allow_series=True, pass_through=True)
     except nw.exceptions.DuplicateError as error:
         twice = str(error).partition("\n")[2].strip("- ")
         raise InputError(f"{name} must have columns of different names, but has {twice}: rename them.") from None
+    # a lazy frame has no rows until it is asked for them
     if isinstance(table, nw.LazyFrame):
         table = table.collect(backend="polars")
     if isinstance(table, nw.DataFrame):
         return _read_frame(name, table, floats)
     if isinstance(table, nw.Series):
-        return Leaf(name, _read_column(name, table, floats))
-    return Leaf(name, _as_numbers(name, _to_numpy(name, value), floats))
+        return NamedArray(name, _read_column(name, table, floats))
+    return NamedArray(name, _as_numbers(name, _to_numpy(name, value), floats))
 
 
 def _unmask(values: NDArray[Any]) -> NDArray[Any]:
@@ -118,15 +122,17 @@ def _unmask(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _to_numpy(name: str, value: Any) -> NDArray[Any]:
+    # np.asarray would make one object of a sparse matrix, not its numbers
     if hasattr(value, "toarray"):
         raise InputTypeError(f"{name} must be dense. Got a sparse {type(value).__name__}: give its toarray().")
     if not is_array_like(value):
         raise InputTypeError(
-            f"{name} must be {ACCEPTED}. Got {type(value).__name__}; batches are given as x alone, without y."
+            f"{name} must be {ARRAYS_ACCEPTED}. Got {type(value).__name__}; batches are given as x alone, without y."
         )
     try:
         return np.asarray(_source(value))
     except (ValueError, TypeError, RuntimeError) as error:
+        # NumPy has no error of its own for rows of unequal length
         if "inhomogeneous" in str(error):
             raise InputError(f"{name} must have rows of one length, but they differ: pad them to one length.") from None
         raise InputError(
@@ -179,7 +185,7 @@ def read_parts(x: Any, y: Any, sample_weight: Any, floats: np.dtype[Any]) -> Tre
     if sample_weight is None:
         return parts
     weights = read_tree("sample_weight", sample_weight, floats)
-    if not isinstance(weights, Leaf):
+    if not isinstance(weights, NamedArray):
         raise InputTypeError(
             f"sample_weight must be one array with a weight for each row, whatever y is. "
             f"Got a {type(sample_weight).__name__} of {len(weights)} arrays."
@@ -187,7 +193,7 @@ def read_parts(x: Any, y: Any, sample_weight: Any, floats: np.dtype[Any]) -> Tre
     return {**parts, "sample_weight": weights}
 
 
-def _read_frame(name: str, frame: Any, floats: np.dtype[Any]) -> Leaf:
+def _read_frame(name: str, frame: Any, floats: np.dtype[Any]) -> NamedArray:
     names = tuple(str(column.name) for column in frame.iter_columns())
     if not names:
         raise InputError(f"{name} has no columns: at least one is needed.")
@@ -195,9 +201,10 @@ def _read_frame(name: str, frame: Any, floats: np.dtype[Any]) -> Leaf:
         _read_column(f"Column {label!r} of {name}", column, floats)
         for label, column in zip(names, frame.iter_columns(), strict=True)
     ]
+    # before they are stacked: integers beside float32 would make float64 of all
     if any(column.dtype.kind == "f" for column in columns):
         columns = [column.astype(floats, copy=False) for column in columns]
-    return Leaf(name, np.stack(columns, axis=1), names)
+    return NamedArray(name, np.stack(columns, axis=1), names)
 
 
 def _read_column(name: str, column: Any, floats: np.dtype[Any]) -> NDArray[Any]:
@@ -210,6 +217,7 @@ def _read_column(name: str, column: Any, floats: np.dtype[Any]) -> NDArray[Any]:
     if not dtype.is_numeric() and dtype not in (pl.Boolean, pl.Null):
         text = dtype in (pl.String, pl.Categorical, pl.Enum)
         raise _wrong_kind(name, "text" if text else "dates" if dtype.is_temporal() else f"{dtype} values")
+    # integers have no NaN, so a column with gaps is read as floats
     if series.null_count() or dtype.is_decimal():
         series = series.cast(pl.Float64).fill_null(np.nan)
     return _as_numbers(name, series.to_numpy(), floats)
@@ -227,19 +235,20 @@ def check_rows(parts: Tree) -> None:
             )
 
 
-def finish_input(leaf: Leaf, floats: np.dtype[Any]) -> NDArray[Any]:
+def finish_input(leaf: NamedArray, floats: np.dtype[Any]) -> NDArray[Any]:
     """Give an input its final type: whole numbers int32, all else floats without gaps."""
+    # whole numbers of a frame are quantities; those of an array may be codes for an embedding
     if leaf.values.dtype.kind in "iu" and not leaf.columns:
         return _as_int32(leaf)
     return as_finite(leaf, floats)
 
 
-def finish_target(leaf: Leaf, floats: np.dtype[Any]) -> NDArray[Any]:
+def finish_target(leaf: NamedArray, floats: np.dtype[Any]) -> NDArray[Any]:
     """Give a target its final type: whole numbers and flags int32, all else floats without gaps."""
     return _as_int32(leaf) if leaf.values.dtype.kind in "biu" else as_finite(leaf, floats)
 
 
-def _as_int32(leaf: Leaf) -> NDArray[np.int32]:
+def _as_int32(leaf: NamedArray) -> NDArray[np.int32]:
     values = leaf.values
     if not np.can_cast(values.dtype, np.int32):
         wrong = (values < INT32.min) | (values > INT32.max)
@@ -251,7 +260,7 @@ def _as_int32(leaf: Leaf) -> NDArray[np.int32]:
     return values.astype(np.int32, copy=False)
 
 
-def as_finite(leaf: Leaf, floats: np.dtype[Any]) -> NDArray[Any]:
+def as_finite(leaf: NamedArray, floats: np.dtype[Any]) -> NDArray[Any]:
     """Return floats, or raise where the first gap is."""
     values = leaf.values.astype(floats, copy=False)
     wrong = ~np.isfinite(values)
@@ -264,7 +273,7 @@ def as_finite(leaf: Leaf, floats: np.dtype[Any]) -> NDArray[Any]:
     return values
 
 
-def place_of(leaf: Leaf, wrong: NDArray[np.bool_]) -> str:
+def place_of(leaf: NamedArray, wrong: NDArray[np.bool_]) -> str:
     """Where the first True of `wrong` [n, ...] is."""
     first = np.unravel_index(int(wrong.argmax()), wrong.shape)
     column = f", column {leaf.column(int(first[1]))}" if len(first) == 2 else ""

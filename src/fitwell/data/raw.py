@@ -12,10 +12,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from fitwell.data.canonical import canonical_text
 from fitwell.data.columns import Column
 from fitwell.data.dates import as_moments, date_numbers, date_parts
 from fitwell.data.numeric import as_numbers
-from fitwell.data.text import canonical_text
 from fitwell.errors import InputError
 
 
@@ -50,6 +50,7 @@ def extract(frame: pl.DataFrame, columns: Sequence[Column]) -> RawFeatures:
     numbers = [_numbers(frame[column.name], column) for column in used if column.kind != "categorical"]
     codes = [_codes(frame[column.name], column) for column in used if column.kind == "categorical"]
     return RawFeatures(
+        # the empty block is there because concatenate refuses to join nothing
         numbers=np.concatenate([np.empty((len(frame), 0)), *numbers], axis=1),
         codes=np.stack(codes, axis=1) if codes else np.empty((len(frame), 0), np.int32),
     )
@@ -85,6 +86,7 @@ def _numbers(values: pl.Series, column: Column) -> NDArray[np.float64]:
 def _booleans(values: pl.Series) -> NDArray[np.float64]:
     """0, 1 or NaN from booleans, from the numbers 0 and 1, or from the texts true and false."""
     text = canonical_text(values) if values.dtype != pl.Null else values.cast(pl.String)
+    # other tools write flags as 0 and 1
     known = {"false": 0.0, "0": 0.0, "true": 1.0, "1": 1.0}
     numbers = text.replace_strict(known, default=None, return_dtype=pl.Float64)
     failed = numbers.is_null() & text.is_not_null()
@@ -102,5 +104,7 @@ def _codes(values: pl.Series, column: Column) -> NDArray[np.int32]:
     missing = len(column.levels)
     text = canonical_text(values)
     places = {level: code for code, level in enumerate(column.levels)}
+    # a level that training did not have counts as "other"
     codes = text.replace_strict(places, default=missing + 1, return_dtype=pl.Int32)
+    # last, because the default above was given to missing values too
     return codes.set(text.is_null(), missing).to_numpy().astype(np.int32)

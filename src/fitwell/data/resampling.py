@@ -28,15 +28,17 @@ def with_fewer_rows(row_sets: RowSets, shares: Sequence[float], strata: np.ndarr
     len(shares) x R row sets: all of the first share, then all of the second, and so on.
     """
     ordered = [
+        # a stream for each row set: what one draws does not depend on how many there are
         _ordered(train, strata, row_sets.groups, np.random.default_rng([seed, r]))
         for r, train in enumerate(row_sets.train)
     ]
+    # at least one row, however small the share
     train = tuple(rows[: max(1, round(share * len(rows)))] for share in shares for rows in ordered)
     held_out = row_sets.held_out * len(shares)
     return RowSets(train, held_out, row_sets.n_rows, row_sets.count, row_sets.groups)
 
 
-def nested(row_sets: RowSets) -> RowSets:
+def nested_folds(row_sets: RowSets) -> RowSets:
     """Each fold, and all other folds inside its training rows, for every repeat.
 
     Returns
@@ -75,7 +77,8 @@ def _check_folds(row_sets: RowSets, repeat: range) -> None:
 
 
 def inner_number(folds: int, outer: int, held_out: int) -> int:
-    """Return the place in a repeat of `nested` of the row set without the folds `outer` and `held_out` in training."""
+    """Return where a repeat of `nested_folds` has the row set without the folds `outer` and `held_out` in training."""
+    # the outer ones come first; fold `outer` itself is no inner one, so those after it move up
     return folds + outer * (folds - 1) + held_out - (held_out > outer)
 
 
@@ -85,6 +88,7 @@ def _ordered(
     """Shuffle rows: group by group, or so that every beginning has all classes in their shares."""
     shuffled = generator.permutation(rows)
     if groups is not None:
+        # groups come in random order; the stable sort leaves the rows of each shuffled
         place = generator.permutation(groups.max() + 1)[groups[shuffled]]
         return shuffled[np.argsort(place, kind="stable")]
     if strata is None:
@@ -92,5 +96,6 @@ def _ordered(
     place = np.zeros(len(rows))
     for label in np.unique(strata[shuffled]):
         mine = np.flatnonzero(strata[shuffled] == label)
+        # each class is spread evenly over [0, 1), from a random start: every beginning has all in their shares
         place[mine] = (np.arange(len(mine)) + generator.uniform()) / len(mine)
     return shuffled[np.argsort(place, kind="stable")]

@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from fitwell.data.canonical import canonical_text
 from fitwell.data.dates import AMBIGUOUS, ISO, as_moments, find_date_format
 from fitwell.data.frames import as_series
 from fitwell.data.numeric import as_numbers, is_number_like, parse_numbers
-from fitwell.data.text import canonical_text
 from fitwell.errors import InputError
 
 
@@ -19,6 +19,7 @@ def group_indices(groups: Any, n: int, used: pl.Series | None = None) -> NDArray
     """The group of each row [n] as an integer; none may be missing in the rows that are `used` (all if None)."""
     text = canonical_text(_full_column("groups", groups, n))
     _refuse_missing("groups", text.is_null(), used)
+    # missing only in rows that nobody uses, and NumPy cannot sort None among text
     return np.unique(text.fill_null("").to_numpy(), return_inverse=True)[1]
 
 
@@ -28,9 +29,11 @@ def moments_of(time: Any, n: int, used: pl.Series | None = None) -> NDArray[np.f
     None may be missing in the rows that are `used` (all if None); elsewhere a missing one is NaN.
     """
     values = _full_column("time", time, n)
+    # numbers before dates: years sort as they are
     if values.dtype == pl.String and not parse_numbers(values)[1].any():
         values = parse_numbers(values)[0]
     if not is_number_like(values.dtype) and values.dtype != pl.Null:
+        # microseconds; only their order counts
         values = as_moments(values, _date_format(values)).cast(pl.Int64)
     numbers = as_numbers(values.alias("time"))
     _refuse_missing("time", pl.Series(np.isnan(numbers)), used)

@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from fitwell.data.row_keys import group_indices, moments_of
 from fitwell.errors import InputError, InputTypeError
 
-Rows = NDArray[np.int32]
+# 32 bits, as JAX indexes
+RowNumbers = NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +37,8 @@ class RowSets:
         Rows of one group belong together: what is drawn from them is drawn by groups. None: each row stands alone.
     """
 
-    train: tuple[Rows, ...]
-    held_out: tuple[Rows, ...]
+    train: tuple[RowNumbers, ...]
+    held_out: tuple[RowNumbers, ...]
     n_rows: int
     folds_per_repeat: int = 0
     groups: NDArray[Any] | None = None
@@ -90,12 +91,12 @@ class RowSets:
                 "number of folds, KFold or RepeatedKFold."
             )
 
-    def padded(self) -> tuple[Rows, Rows, Rows, Rows]:
+    def padded(self) -> tuple[RowNumbers, RowNumbers, RowNumbers, RowNumbers]:
         """Train [R, m_max], n_train [R], held_out [R, h_max], n_held_out [R]; row 0 fills what is over."""
         return _pad(self.train), self.n_train, _pad(self.held_out), self.n_held_out
 
 
-def _check_rows(number: int, train: Rows, held_out: Rows, n_rows: int) -> None:
+def _check_rows(number: int, train: RowNumbers, held_out: RowNumbers, n_rows: int) -> None:
     if train.size == 0:
         raise InputError(f"Row set {number} has no training rows.")
     used = np.concatenate([train, held_out])
@@ -107,7 +108,7 @@ def _check_rows(number: int, train: Rows, held_out: Rows, n_rows: int) -> None:
         raise InputError(f"Row set {number} has {both.size} rows that both train and are held out, first {both[0]}.")
 
 
-def _pad(rows: tuple[Rows, ...]) -> Rows:
+def _pad(rows: tuple[RowNumbers, ...]) -> RowNumbers:
     padded = np.zeros((len(rows), max(map(len, rows))), np.int32)
     for place, values in zip(padded, rows, strict=True):
         place[: len(values)] = values
@@ -122,8 +123,10 @@ def on_all_rows(n: int, count: int = 1) -> RowSets:
 
 def from_splitter(splitter: Any, n: int, *, target: Any = None, groups: Any = None) -> RowSets:
     """Row sets from a scikit-learn splitter, or from pairs (train, held-out) of row numbers or masks."""
+    # text has a `split` too
     if hasattr(splitter, "split") and not isinstance(splitter, str):
         try:
+            # splitters look at how many rows there are, not at what they hold
             pairs = list(splitter.split(np.zeros((n, 1)), target, groups))
         except ValueError as error:
             raise InputError(f"The splitter {splitter!r} cannot split this table: {error}") from None
@@ -134,8 +137,9 @@ def from_splitter(splitter: Any, n: int, *, target: Any = None, groups: Any = No
     return RowSets(train, held_out, n, _length_of_repeat(held_out))
 
 
-def _length_of_repeat(held_out: Sequence[Rows]) -> int:
+def _length_of_repeat(held_out: Sequence[RowNumbers]) -> int:
     """Return after how many row sets the same rows are held out again, as `RepeatedKFold` does; 0 if they are not."""
+    # the first repeat ends where a row is held out again; all others must then be as long and hold out the same
     seen, folds = np.zeros(0, np.int32), 0
     while folds < len(held_out) and not np.isin(held_out[folds], seen).any():
         seen, folds = np.concatenate([seen, held_out[folds]]), folds + 1
@@ -156,7 +160,7 @@ def _as_pairs(splits: Any) -> list[Any]:
     return pairs
 
 
-def _as_rows(rows: ArrayLike, n: int) -> Rows:
+def _as_rows(rows: ArrayLike, n: int) -> RowNumbers:
     array = np.asarray(rows)
     if array.dtype == np.bool_ and array.shape == (n,):
         array = np.flatnonzero(array)
@@ -187,6 +191,7 @@ def folds(
     _check_held_out(row_sets)
     if task == "classification":
         _check_training_classes(row_sets, target_values, classes)
+    # repeats hold the same rows out again, and must not count as more data
     return replace(row_sets, folds_per_repeat=int(cv)) if repeats > 1 else row_sets
 
 
@@ -219,6 +224,7 @@ def _folds(
 
 
 def _is_count(value: Any) -> bool:
+    # True is an int to Python, and would be one fold
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
@@ -250,6 +256,7 @@ def _group_folds(target: NDArray[Any], groups: NDArray[Any], splitters: Sequence
         len(target),
         groups=groups,
     )
+    # scikit-learn may leave folds by groups and classes empty, without a word
     if not joined.n_held_out.all():
         raise InputError(f"{count} groups cannot be dealt to {cv} folds without an empty one: use fewer folds.")
     return joined
@@ -259,6 +266,7 @@ def _group_splitters(task: str, cv: int, repeats: int, seed: int) -> list[Any]:
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
     kind = StratifiedGroupKFold if task == "classification" else GroupKFold
+    # a seed for each repeat: with the same one all would be the same
     return [kind(n_splits=cv, shuffle=True, random_state=seed + repeat) for repeat in range(repeats)]
 
 
@@ -273,6 +281,7 @@ def _time_folds(moments: NDArray[np.float64], cv: int, repeats: int) -> RowSets:
             f"The time column has {len(distinct)} different times, but {cv} folds need at least {cv + 1}: "
             f"use fewer folds."
         )
+    # stable, so that rows of one moment keep their order on every machine
     order = np.argsort(moments, kind="stable")
     pairs = TimeSeriesSplit(n_splits=cv).split(distinct)
     # Whole moments are dealt, so that no moment both trains and is held out.

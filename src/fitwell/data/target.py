@@ -11,18 +11,20 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from fitwell.data.canonical import canonical_text, canonical_value, plain_text
 from fitwell.data.encoding import moments
 from fitwell.data.numeric import as_numbers, is_number_like, parse_numbers
-from fitwell.data.text import canonical_text, canonical_value, plain_text
 from fitwell.errors import InputError
 
 Task = Literal["classification", "regression"]
 LabelType = Literal["str", "int", "bool", "float"]
 
+# whole numbers with more distinct values are ages, counts or prices
 MAX_INTEGER_CLASSES = 20
 ROWS_PER_CLASS = 20  # integers with fewer rows per distinct value than this are a quantity
 TASKS = ("classification", "regression")
-NAMES_SHOWN = 10
+# in a message, so that it stays readable
+COLUMNS_SHOWN = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +67,7 @@ def _find(frame: pl.DataFrame, name: str) -> pl.Series:
     if name in frame.columns:
         return frame[name]
     close = difflib.get_close_matches(name, frame.columns, n=1)
-    shown = ", ".join(map(repr, frame.columns[:NAMES_SHOWN])) + (", ..." if frame.width > NAMES_SHOWN else "")
+    shown = ", ".join(map(repr, frame.columns[:COLUMNS_SHOWN])) + (", ..." if frame.width > COLUMNS_SHOWN else "")
     hint = f"Did you mean {close[0]!r}?" if close else f"The columns are {shown}."
     raise InputError(f"The table has no column named {name!r} to predict. {hint}")
 
@@ -92,6 +94,7 @@ def _is_quantity(values: pl.Series) -> bool:
     numbers = as_numbers(values)
     numbers = numbers[~np.isnan(numbers)]
     distinct = len(np.unique(numbers))
+    # two values are classes even in a table of ten rows
     few = distinct <= min(MAX_INTEGER_CLASSES, max(2, len(numbers) / ROWS_PER_CLASS))
     return not (few and np.array_equal(numbers, np.round(numbers)))
 
@@ -124,7 +127,7 @@ def _read_classes(values: pl.Series) -> tuple[Target, NDArray[np.int64]]:
     _refuse_constant(values.name, labels)
     classes = tuple(sorted(labels, key=_class_order))
     label_type = label_type_of(values.dtype)
-    return Target("classification", values.name, classes, class_indices(present, classes), label_type), rows
+    return Target("classification", values.name, classes, _class_indices(present, classes), label_type), rows
 
 
 def _distinct_labels(present: pl.Series) -> list[str]:
@@ -137,6 +140,7 @@ def _distinct_labels(present: pl.Series) -> list[str]:
 
 def _class_order(label: str) -> tuple[bool, float, str]:
     try:
+        # numbers by value and before text, so that "10" follows "9"
         return (False, float(label), label)
     except ValueError:
         return (True, 0.0, label)
@@ -160,27 +164,18 @@ def label_type_of(dtype: pl.DataType) -> LabelType:
     return "float" if is_number_like(dtype) else "str"
 
 
-def class_indices(labels: pl.Series, classes: Sequence[str]) -> NDArray[np.int32]:
-    """The index of each label [n], compared as canonical text; -1 where it is missing.
-
-    For labels of other rows than the target was read from; a label that is not among `classes` is refused.
-    """
-    text = canonical_text(labels)
+def _class_indices(present: pl.Series, classes: Sequence[str]) -> NDArray[np.int32]:
+    """The index of each label [n], compared as canonical text."""
     places = {canonical_value(label): index for index, label in enumerate(classes)}
-    unknown = (~text.is_in(list(places))).fill_null(False)
-    row = unknown.arg_max() if unknown.any() else None
-    if row is not None:
-        raise InputError(
-            f"Column {labels.name!r} holds the class {str(labels[row])!r} in data row {row + 1}, unknown in "
-            f"training: the classes are {', '.join(map(repr, classes[:NAMES_SHOWN]))}."
-        )
-    return text.replace_strict(places, default=-1, return_dtype=pl.Int32).to_numpy().astype(np.int32)
+    return canonical_text(present).replace_strict(places, return_dtype=pl.Int32).to_numpy().astype(np.int32)
 
 
 def labels_of(indices: ArrayLike, classes: Sequence[str], label_type: LabelType) -> NDArray[Any]:
     """The labels [n] of class indices, in the type that the table had them in."""
+    # the type of the table's own labels, so that predictions can be compared with it
     casts = {"str": str, "int": int, "float": float, "bool": lambda label: label == "true"}
     labels = [casts[label_type](label) for label in classes]
+    # beyond int64 NumPy may round them to floats
     exact = object if label_type == "int" and any(abs(label) >= 2**63 for label in labels) else None
     return np.array(labels, dtype=exact)[np.asarray(indices)]
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from fitwell.data.columns import Column, describe_columns
 from fitwell.data.encoding import Encoding, Layout, fit_encoding, make_layout, stack
 from fitwell.data.raw import RawFeatures, extract
-from fitwell.data.reading import as_frame
 from fitwell.data.row_keys import group_indices, moments_of
 from fitwell.data.row_sets import RowSets, folds
+from fitwell.data.table_files import as_frame
 from fitwell.data.target import Target, read_target, standardise
 from fitwell.engine.losses import CLASSIFICATION, REGRESSION, Loss
 from fitwell.engine.settings import Dataset

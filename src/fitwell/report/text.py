@@ -17,7 +17,7 @@ from fitwell.engine.plan import Plan
 from fitwell.report.words import LEAVE_IT_ALONE, verdict
 
 HEADINGS = {"weight_dropout": "weight dropout", "share_of_zeros": "weights at zero"}
-METHODS = {
+METHOD_WORDS = {
     "bbc": "corrected for having chosen (BBC-CV)",
     "nested": "nested cross-validation",
     "bates": "nested cross-validation, interval of Bates, Hastie and Tibshirani",
@@ -100,7 +100,7 @@ def scores(answer: Answer, score: Score) -> list[RenderableType]:
     return [
         table,
         Text("These scores are optimistic: the same rows chose the epochs and the strengths."),
-        Text(f"Honest    {score}, of {of}; {METHODS[score.method]}"),
+        Text(f"Honest    {score}, of {of}; {METHOD_WORDS[score.method]}"),
     ]
 
 

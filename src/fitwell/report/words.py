@@ -9,7 +9,7 @@ import numpy as np
 from fitwell.analysis.findings import Findings, Memorisation, Noise
 from fitwell.analysis.found import Answer, Search
 from fitwell.analysis.honest import Score
-from fitwell.analysis.statistics import Interval, Test, figures
+from fitwell.analysis.intervals import Interval, Test, figures
 from fitwell.analysis.verdict import Help, Reduction
 
 LEAVE_IT_ALONE = (

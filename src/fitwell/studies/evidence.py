@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fitwell.analysis.comparisons import cross_fitted
 from fitwell.analysis.findings import AsGiven, Findings, LearningCurve, Memorisation, Noise
+from fitwell.analysis.intervals import corrected_t
 from fitwell.analysis.learning_curve import fit_power_law
 from fitwell.analysis.selection import choose_by, not_to_be_chosen
-from fitwell.analysis.statistics import corrected_t, cross_fitted
 from fitwell.analysis.verdict import Evidence, Help, Menu, beyond, cure_of, judge, reduction, weigh
 from fitwell.data.resampling import with_fewer_rows
 from fitwell.data.row_sets import RowSets

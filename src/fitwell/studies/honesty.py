@@ -8,10 +8,10 @@ from functools import partial
 
 import numpy as np
 
-from fitwell.analysis import statistics
 from fitwell.analysis.honest import Score, bbc_score, for_positive, row_surface, rule_on_rows
+from fitwell.analysis.nested import bates_interval, nested_interval
 from fitwell.analysis.selection import Choice, choose_by, not_to_be_chosen
-from fitwell.data.resampling import inner_number, nested
+from fitwell.data.resampling import inner_number, nested_folds
 from fitwell.engine.histories import Histories
 from fitwell.engine.settings import Settings
 from fitwell.errors import TrainingError
@@ -77,7 +77,7 @@ def _nested(
     method: str, rule: str, problem: Problem, candidates: Candidates, settings: Settings, *, keep_given: bool
 ) -> Score:
     folds = problem.row_sets.independent
-    row_sets = nested(problem.row_sets)
+    row_sets = nested_folds(problem.row_sets)
     alone = replace(settings, stopping=None, record_rows=True)
     histories = train_networks(problem.on(row_sets), candidates, alone).histories
     surface = histories.held_out_loss
@@ -111,9 +111,9 @@ def _nested(
     known = ~np.isnan(outer).any(axis=0)
     groups = None if row_sets.groups is None else row_sets.groups[known]
     if method == "nested":
-        interval = statistics.nested(outer[:, known].mean(axis=0), level=LEVEL, groups=groups)
+        interval = nested_interval(outer[:, known].mean(axis=0), level=LEVEL, groups=groups)
     else:
-        interval = statistics.bates(inner[:, :, known], outer[:, known], fold[:, known], level=LEVEL, groups=groups)
+        interval = bates_interval(inner[:, :, known], outer[:, known], fold[:, known], level=LEVEL, groups=groups)
     return Score(problem.loss.name, method, np.nan, for_positive(interval, outer))
 
 

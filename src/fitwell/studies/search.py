@@ -10,7 +10,7 @@ import time as clock
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from fitwell.data.resampling import nested
+from fitwell.data.resampling import nested_folds
 from fitwell.data.row_sets import RowSets
 from fitwell.engine.listening import QUIET, Listener
 from fitwell.engine.run import Trained, train_all
@@ -109,7 +109,7 @@ def train_networks(
 def _check_folds(options: Options, row_sets: RowSets) -> None:
     """Refuse folds that cannot be nested, or have no confidence set, before anything is trained."""
     if options.honest not in (None, "bbc"):
-        nested(row_sets)
+        nested_folds(row_sets)
     if options.rule == "confidence-set":
         row_sets.check_apart()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from fitwell.data.reading import as_frame, read_file
+from fitwell.data.table_files import as_frame, read_file
 from fitwell.errors import FileError, FitwellError, InputError
 
 FRAME = pl.DataFrame({"a": [1, 2], "b": ["x", None]})

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fitwell.data.text import canonical_text, canonical_value, plain_text
+from fitwell.data.canonical import canonical_text, canonical_value, plain_text
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import re
 
 import polars as pl
 
+# what R, Python, databases and people write for nothing; a longer list would swallow real categories
 MISSING_MARKS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
@@ -24,6 +25,7 @@ def canonical_text(values: pl.Series) -> pl.Series:
     distinct = text.drop_nulls().unique()
     if distinct.is_empty():
         return text
+    # Python sees the distinct values only, for it is slow and values repeat
     canonical = pl.Series([canonical_value(value) for value in distinct], dtype=pl.String)
     return text.replace_strict(distinct, canonical, default=None, return_dtype=pl.String)
 

@@ -17,8 +17,10 @@ from fitwell.data.frames import tidy, to_polars
 from fitwell.errors import FileError
 
 TAB_SUFFIXES = (".tsv", ".tab")
+# .json too, for many files of one record a line are called so; a single document is refused with a hint
 LINES_SUFFIXES = (".jsonl", ".ndjson", ".json")
 ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
+# listed only to be refused in a sentence of their own
 SPREADSHEET_SUFFIXES = (".xlsx", ".xls", ".ods")
 
 
@@ -82,6 +84,7 @@ def _read_content(content: bytes, suffix: str, name: str) -> pl.DataFrame:
 def _read_binary(content: bytes, name: str, format: str, read: Callable[[io.BytesIO], pl.DataFrame]) -> pl.DataFrame:
     try:
         return read(io.BytesIO(content))
+    # a damaged file can make polars panic, and that is not even an `Exception`
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         reason = str(error).strip().partition("\n")[0][:200]
         raise FileError(
@@ -100,6 +103,7 @@ def _read_arrow(stream: io.BytesIO) -> pl.DataFrame:
 def _read_lines(content: bytes, name: str) -> pl.DataFrame:
     lines = _decode_lines(content, name)
     try:
+        # types from all lines, because a field may be empty for thousands of them
         return pl.read_ndjson("\n".join(lines).encode(), infer_schema_length=None)
     except pl.exceptions.PolarsError as error:
         reason = str(error).strip().partition("\n")[0][:200]
@@ -111,6 +115,7 @@ def _decode_lines(content: bytes, name: str) -> list[str]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = decode(content, name)  # raises, and says where and how to convert
+    # not `splitlines`, which also cuts at marks that JSON text may hold, such as U+2028
     numbered = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
     for number, line in numbered:
         if not _is_record(line):
