@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fitwell.keras.backend import import_keras, is_keras_own
+from fitwell.keras.internals import inner_layers
 from fitwell.keras.rebuilding import Graph, Layer, from_config, is_graph
 
 REGULARIZERS = {
@@ -113,7 +114,7 @@ def parts(layer: Layer) -> Iterator[Layer]:
             return
         seen.add(id(inner))
         yield inner
-        for deeper in inner._flatten_layers(include_self=False, recursive=False):  # Keras has no public name for it
+        for deeper in inner_layers(inner):
             yield from visit(deeper)
 
     yield from visit(layer)

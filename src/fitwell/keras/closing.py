@@ -15,6 +15,7 @@ from fitwell.keras.anatomy import REGULARIZERS, is_dropout, kind, parts, walk
 from fitwell.keras.backend import import_keras, is_keras_own
 from fitwell.keras.compiled import compile_arguments
 from fitwell.keras.files import carry_metadata
+from fitwell.keras.internals import all_layers
 from fitwell.keras.network import KerasNetwork, build_subclassed, finalize, plain
 from fitwell.keras.rebuilding import Layer, is_graph, rebuild
 from fitwell.regularization.strengths import Regularization
@@ -75,7 +76,7 @@ class _Writer:
         self.network, self.regularization = network, regularization
         self.rates = {id(p.layer): regularization.at("dropout", p.place) for p in network.places}
         self.added = {id(p.layer) for p in network.places if p.rate is None}
-        self.taken = {layer.name for layer in network.original._flatten_layers()}  # inner ones too
+        self.taken = {layer.name for layer in all_layers(network.original)}
         self.penalties: dict[int, dict[str, Any]] = {}
         for kernel in network.kernels:
             argument = next(a for layer in parts(kernel.layer) if (a := _argument(layer, kernel.variable)))
