@@ -11,6 +11,7 @@ from typing import Any
 from fitwell.errors import FileError
 from fitwell.keras.backend import import_keras
 from fitwell.keras.files import METADATA
+from fitwell.keras.internals import operation_of
 from fitwell.tfjs.document import metadata_in, read_document
 from fitwell.tfjs.reading import from_tfjs
 from fitwell.tfjs.reading.names import KERAS_NAMES
@@ -102,7 +103,7 @@ def _by_keras_names(found: Any, names: Mapping[str, str]) -> Any:
 
 def _check_losses(path: Path, model: Any, loss: Any) -> None:
     """Refuse losses for outputs that are not there, which Keras says only in training."""
-    names = [tensor._keras_history.operation.name for tensor in model.outputs]
+    names = [operation_of(tensor).name for tensor in model.outputs]
     if (isinstance(loss, list) and len(loss) != len(names)) or (isinstance(loss, dict) and set(loss) - set(names)):
         raise FileError(
             f"The training settings of '{path}' do not fit its model: its outputs are {', '.join(names)}, and the "

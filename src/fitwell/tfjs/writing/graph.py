@@ -11,6 +11,8 @@ import numpy as np
 
 from fitwell.errors import InputError
 from fitwell.keras.backend import import_keras
+from fitwell.keras.internals import graph_of_sequential, nodes_behind, operation_of
+from fitwell.keras.rebuilding import is_graph
 from fitwell.tfjs.graph import Graph
 from fitwell.tfjs.writing import operations, plain
 from fitwell.tfjs.writing.layers import REFUSED, UNKNOWN, WRITERS
@@ -80,7 +82,7 @@ class _Walker:
         """Write the whole model."""
         function = _function_of(self.model)
         for tensor in function.inputs:
-            name = tensor._keras_history.operation.name
+            name = operation_of(tensor).name
             if len(tensor.shape) < 2:
                 raise InputError(
                     f"The input '{name}' has the shape {tuple(tensor.shape)}, and TensorFlow.js predicts only from "
@@ -209,12 +211,13 @@ def _function_of(model: Any) -> Any:
     if not isinstance(model, keras.Model):
         raise InputError(f"A Keras model is needed to write a TensorFlow.js model. Got {kind}.")
     if isinstance(model, keras.Sequential):
-        if getattr(model, "_functional", None) is None:
+        function = graph_of_sequential(model)
+        if function is None:
             raise InputError(f"The model '{model.name}' is not built: add an Input, or call it once on data.")
         if type(model).call is not keras.Sequential.call:
             raise InputError(_OWN.format(name=model.name, kind=kind))
-        return model._functional
-    if not hasattr(model, "_nodes_by_depth") or not type(model).call.__module__.startswith("keras."):
+        return function
+    if not is_graph(model) or not type(model).call.__module__.startswith("keras."):
         raise InputError(_OWN.format(name=model.name, kind=kind))
     return model
 
@@ -294,7 +297,7 @@ def _input_dtype(tensor: Any) -> str:
     if tensor.dtype == "string":
         raise InputError(f"The input '{tensor.name}' holds strings, which TensorFlow.js's layers do not take.")
     whole = str(tensor.dtype).startswith(("int", "uint"))
-    users = {type(node.operation).__name__ for node in tensor._keras_history.operation._outbound_nodes}
+    users = {type(node.operation).__name__ for node in nodes_behind(operation_of(tensor))}
     return "int32" if whole and users <= {"Embedding", "NotEqual"} and users else "float32"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fitwell.keras.backend import import_keras
+from fitwell.keras.internals import kind_of_operation
 from fitwell.tfjs.writing import activations
 from fitwell.tfjs.writing.plain import along_last, resolved
 from fitwell.tfjs.writing.sheet import Call, Value, product
@@ -203,8 +204,4 @@ OPERATIONS: dict[str, Writer] = {
 
 def writer_of(operation: Any) -> Writer | None:
     """Return the writer of an operation of Keras's own."""
-    made = type(operation)
-    package, _, module = made.__module__.rpartition(".")
-    if not package.startswith("keras.src."):
-        return None
-    return OPERATIONS.get(f"{module}.{made.__name__}")
+    return OPERATIONS.get(kind_of_operation(operation) or "")
