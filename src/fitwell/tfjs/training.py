@@ -8,6 +8,7 @@ from typing import Any
 from fitwell.errors import FileError
 from fitwell.keras.backend import has_default_settings, import_keras
 from fitwell.keras.heads import from_logits, loss_name
+from fitwell.keras.internals import given_to_compile
 from fitwell.tfjs.metrics import output_keys, read_metrics, written_metrics
 from fitwell.tfjs.optimizers import OTHER_STEPS, read_optimizer, takes_other_steps, written_optimizer
 from fitwell.tfjs.spelling import snake
@@ -67,8 +68,7 @@ def training_config(model: Any, outputs: Sequence[str]) -> tuple[dict[str, Any] 
     """
     if not getattr(model, "compiled", False):
         return None, ()
-    config = getattr(model, "_compile_config", None)
-    config = config.config if config is not None else {}
+    config = given_to_compile(model)
     why = _why_not(model, config)
     optimizer = None if why else written_optimizer(model.optimizer)
     if why is None and optimizer is None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from fitwell.errors import FileError, FitwellError
 from fitwell.keras.backend import import_keras
+from fitwell.keras.internals import forget_unbuilt_variables
 from fitwell.tfjs.graph import Graph, Layer, Tensor
 from fitwell.tfjs.reading.layers import Made
 from fitwell.tfjs.reading.masks import KEEPING, MERGES, RECURRENT, Masks, check_none_lingers
@@ -162,7 +163,7 @@ class _Builder:
                 first.build(inputs[0].shape)
             give(first, self.stored.of(layer.name, made, [tuple(variable.shape) for variable in first.weights]))
         finally:
-            _forget_unbuilt()
+            forget_unbuilt_variables()
 
     def _check_size(self, layer: Layer, outputs: Any) -> Any:
         for output in outputs if isinstance(outputs, list | tuple) else [outputs]:
@@ -262,10 +263,3 @@ class _Builder:
     def _check_output(self, tensor: Tensor) -> None:
         if tensor not in self.tensors and Tensor(tensor.layer, tensor.call) in self.tensors:
             raise FileError(f"The layer '{tensor.layer}' has no output number {tensor.output}.")
-
-
-def _forget_unbuilt() -> None:
-    """Drop variables that were announced and have no values: Keras would make them at the end of another scope."""
-    from keras.src.backend.common import global_state
-
-    global_state.set_global_attribute("uninitialized_variables", [])

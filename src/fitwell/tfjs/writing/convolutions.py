@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fitwell.keras.internals import transposed_padding
 from fitwell.tfjs.writing import activations
 from fitwell.tfjs.writing.fields import tell_left_out, weight_fields
 from fitwell.tfjs.writing.plain import check_quantized
@@ -258,7 +259,5 @@ def _kept(
     size: int, wide: int, kernel: int, stride: int, step: int, padding: str, more: int | None
 ) -> tuple[int, int]:  # fmt: skip
     """Return how much Keras cuts on the left, and the size that it makes."""
-    from keras.src.backend.common.backend_utils import compute_conv_transpose_padding_args_for_jax as paddings
-
-    [(left, right)] = paddings((1, size, 1), (kernel, 1, 1), stride, padding, more, step)
+    left, right = transposed_padding(kernel, stride, step, padding, more)
     return wide - 1 - left, (size - 1) * stride + 1 + left + right - wide + 1
