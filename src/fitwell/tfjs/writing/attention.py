@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fitwell.keras.internals import has_gate, projections, sliding_window_of
 from fitwell.tfjs.writing import activations
 from fitwell.tfjs.writing.fields import regularizer, tell_left_out, weight_fields
 from fitwell.tfjs.writing.plain import check_quantized
@@ -93,10 +94,9 @@ def _weighted(call: Call, scores: Value, value: Value, part: str, dropout: float
 def multi_head_attention(call: Call, _: list[Value]) -> Value:
     """Write a `MultiHeadAttention` of sequences."""
     layer = call.layer
-    if layer._sliding_window is not None or layer._attention_axes not in (None, (1,), [1]):
+    if sliding_window_of(layer) is not None or layer.attention_axes not in (None, (1,), [1]):
         call.refuse("attention_axes and sliding windows are not offered; use the whole sequence.")
-    return _heads(call, layer._num_heads, layer._num_heads, layer._inverse_sqrt_key_dim, layer._dropout,
-                  layer._use_gate)  # fmt: skip
+    return _heads(call, layer.num_heads, layer.num_heads, layer.key_dim, layer.dropout, has_gate(layer))
 
 
 def grouped_query_attention(call: Call, _: list[Value]) -> Value:
@@ -104,12 +104,11 @@ def grouped_query_attention(call: Call, _: list[Value]) -> Value:
     layer = call.layer
     if layer.sliding_window is not None:
         call.refuse("sliding windows are not offered; use the whole sequence.")
-    return _heads(call, layer.num_query_heads, layer.num_key_value_heads, layer._inverse_sqrt_head_dim, layer.dropout,
-                  layer.use_gate)  # fmt: skip
+    return _heads(call, layer.num_query_heads, layer.num_key_value_heads, layer.head_dim, layer.dropout, layer.use_gate)
 
 
-def _heads(call: Call, heads: int, shared: int, scale: float, dropout: float, gate: bool) -> Value:
-    layer, arguments = call.layer, call.arguments
+def _heads(call: Call, heads: int, shared: int, width: int, dropout: float, gate: bool) -> Value:
+    arguments, dense = call.arguments, projections(call.layer)
     _check_arguments(call)
     if gate:
         call.refuse("use_gate is not offered; leave it out.")
@@ -120,26 +119,25 @@ def _heads(call: Call, heads: int, shared: int, scale: float, dropout: float, ga
     if any(len(one.shape) != 3 for one in (query, value, key)):
         call.refuse("only inputs [rows, steps, features] are offered; reshape them before it.")
     call.note("each head is written as layers of its own.")
-    keys = [_projection(call, layer._key_dense, key, head, "key") for head in range(shared)]
-    values = [_projection(call, layer._value_dense, value, head, "value") for head in range(shared)]
+    scale = 1 / math.sqrt(width)
+    keys = [_projection(call, dense.key, key, head, "key") for head in range(shared)]
+    values = [_projection(call, dense.value, value, head, "value") for head in range(shared)]
     made = []
     for head in range(heads):
         part, other = f"head_{head}_", head * shared // heads
-        own = _projection(call, layer._query_dense, query, head, "query")
+        own = _projection(call, dense.query, query, head, "query")
         scores = _scores(call, own, keys[other], scale, part)
         if arguments.get("use_causal_mask"):
             scores = _causal(call, scores, f"{part}causal")
         made.append(_weighted(call, scores, values[other], part, dropout))
-    last = layer._output_dense
-    kernel = as_float32(last.kernel)
+    kernel = as_float32(dense.output.kernel)
     if kernel.ndim != 3:
         call.refuse("an output_shape of several sizes is not offered; reshape behind it.")
     whole = kernel.reshape(-1, kernel.shape[-1])
-    width = whole.shape[0]
     joined = made[0] if len(made) == 1 else call.add(
-        "Concatenate", made, "heads", axis=2, shape=(*made[0].shape[:2], width)
+        "Concatenate", made, "heads", axis=2, shape=(*made[0].shape[:2], whole.shape[0])
     )  # fmt: skip
-    return call.dense(joined, whole, last.bias, "", **_dense_fields(call, last))
+    return call.dense(joined, whole, dense.output.bias, "", **_dense_fields(call, dense.output))
 
 
 def _projection(call: Call, dense: Any, value: Value, head: int, part: str) -> Value:
