@@ -10,7 +10,7 @@ from fitwell.keras.backend import has_default_settings, import_keras
 from fitwell.keras.heads import from_logits, loss_name
 from fitwell.keras.internals import given_to_compile
 from fitwell.tfjs.metrics import output_keys, read_metrics, written_metrics
-from fitwell.tfjs.optimizers import OTHER_STEPS, read_optimizer, takes_other_steps, written_optimizer
+from fitwell.tfjs.optimizer_config import OTHER_STEPS, read_optimizer, takes_other_steps, written_optimizer
 from fitwell.tfjs.spelling import snake
 
 LOSSES = (

@@ -13,7 +13,7 @@ from tfjs_training import IN_NODE, STEPS, TRAIN, losses_in_keras, made, saved, t
 
 import keras
 from fitwell.tfjs.loading import read
-from fitwell.tfjs.optimizers import OPTIMIZERS
+from fitwell.tfjs.optimizer_config import OPTIMIZERS
 
 ONES: dict[str, Callable[[], Any]] = {
     "SGD": lambda: keras.optimizers.SGD(0.05),
