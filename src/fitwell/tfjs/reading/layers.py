@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from fitwell.keras.backend import import_keras
-from fitwell.tfjs.reading.settings import STRETCH, TANH_GELU, Settings
+from fitwell.tfjs.reading.layer_settings import STRETCH, TANH_GELU, Settings
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from fitwell.tfjs.reading.layer_settings import Settings
 from fitwell.tfjs.reading.layers import Made
-from fitwell.tfjs.reading.settings import Settings
 
 MOST_NAMES = 5
 

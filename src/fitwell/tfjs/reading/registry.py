@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fitwell.keras.backend import import_keras
 from fitwell.tfjs.reading import images, layers, recurrent
+from fitwell.tfjs.reading.layer_settings import Settings
 from fitwell.tfjs.reading.layers import Made, Reader
-from fitwell.tfjs.reading.settings import Settings
 
 
 def time_distributed(settings: Settings, name: str) -> Made:

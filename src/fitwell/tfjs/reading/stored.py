@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from fitwell.errors import FileError
+from fitwell.tfjs.reading.layer_settings import STRETCH
 from fitwell.tfjs.reading.layers import Made
-from fitwell.tfjs.reading.settings import STRETCH
 
 
 class Stored:
