@@ -14,7 +14,7 @@ from fitwell.keras.files import METADATA
 from fitwell.keras.internals import operation_of
 from fitwell.tfjs.document import metadata_in, read_document
 from fitwell.tfjs.reading import from_tfjs
-from fitwell.tfjs.reading.names import KERAS_NAMES
+from fitwell.tfjs.reading.keras_names import KERAS_NAMES
 from fitwell.tfjs.training import compile_arguments
 
 

@@ -16,7 +16,7 @@ from fitwell.keras.files import METADATA
 from fitwell.keras.probing import probes
 from fitwell.tfjs.document import read_document, write_document
 from fitwell.tfjs.reading import from_tfjs
-from fitwell.tfjs.reading.names import KERAS_NAMES
+from fitwell.tfjs.reading.keras_names import KERAS_NAMES
 from fitwell.tfjs.schema import ASSETS, MODULE, SCHEMA_FILE
 from fitwell.tfjs.training import training_config
 from fitwell.tfjs.writing import to_tfjs
