@@ -12,7 +12,7 @@ import numpy as np
 
 from fitwell.errors import InputError
 from fitwell.tfjs.graph import Graph, Layer, Tensor
-from fitwell.tfjs.writing.names import Names
+from fitwell.tfjs.writing.tfjs_names import Names
 
 Shape = tuple[int | None, ...]
 
