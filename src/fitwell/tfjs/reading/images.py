@@ -9,7 +9,7 @@ import numpy as np
 
 from fitwell.keras.backend import import_keras
 from fitwell.tfjs.reading.layer_settings import Settings
-from fitwell.tfjs.reading.layers import Made, Reader, about, keras_layers, with_activation
+from fitwell.tfjs.reading.read_layers import Made, Reader, about, keras_layers, with_activation
 
 MOST_PLACES = 2**24
 """Numbers in a matrix that interpolates."""

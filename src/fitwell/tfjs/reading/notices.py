@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fitwell.tfjs.reading.layer_settings import Settings
-from fitwell.tfjs.reading.layers import Made
+from fitwell.tfjs.reading.read_layers import Made
 
 MOST_NAMES = 5
 

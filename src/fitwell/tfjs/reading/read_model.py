@@ -16,9 +16,9 @@ from fitwell.keras.internals import forget_unbuilt_variables
 from fitwell.tfjs.graph import Graph, Layer, Tensor
 from fitwell.tfjs.reading.keras_names import given_back, safe_names
 from fitwell.tfjs.reading.layer_settings import Settings
-from fitwell.tfjs.reading.layers import Made
 from fitwell.tfjs.reading.masks import KEEPING, MERGES, RECURRENT, Masks, check_none_lingers
 from fitwell.tfjs.reading.notices import Notices
+from fitwell.tfjs.reading.read_layers import Made
 from fitwell.tfjs.reading.registry import READERS, REFUSED
 from fitwell.tfjs.reading.stored import Stored, give
 from fitwell.tfjs.topology import MOST_NUMBERS

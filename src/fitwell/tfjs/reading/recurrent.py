@@ -7,7 +7,7 @@ from typing import Any
 
 from fitwell.keras.backend import import_keras
 from fitwell.tfjs.reading.layer_settings import STRETCH, Settings
-from fitwell.tfjs.reading.layers import Made, Reader, about
+from fitwell.tfjs.reading.read_layers import Made, Reader, about
 
 GATES = {"SimpleRNN": 1, "LSTM": 4, "GRU": 3}
 STRETCHED = {"LSTM": ((0, 2), (3, 4)), "GRU": ((0, 2),), "SimpleRNN": ()}

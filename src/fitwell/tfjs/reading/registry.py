@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from fitwell.keras.backend import import_keras
-from fitwell.tfjs.reading import images, layers, recurrent
+from fitwell.tfjs.reading import images, read_layers, recurrent
 from fitwell.tfjs.reading.layer_settings import Settings
-from fitwell.tfjs.reading.layers import Made, Reader
+from fitwell.tfjs.reading.read_layers import Made, Reader
 
 
 def time_distributed(settings: Settings, name: str) -> Made:
@@ -24,19 +24,19 @@ def time_distributed(settings: Settings, name: str) -> Made:
 
 
 READERS: dict[str, Reader] = {
-    "Dense": layers.dense,
-    "Activation": layers.activation,
-    "Dropout": layers.dropout,
-    "SpatialDropout1D": layers.simple("SpatialDropout1D", rate="share"),
-    "GaussianDropout": layers.simple("GaussianDropout", rate="share"),
-    "GaussianNoise": layers.simple("GaussianNoise", stddev="number"),
-    "AlphaDropout": layers.simple("AlphaDropout", rate="share"),
-    "Flatten": layers.flatten,
-    "Reshape": layers.reshape,
-    "Permute": layers.simple("Permute", dims="wholes"),
-    "RepeatVector": layers.simple("RepeatVector", n="whole"),
-    "Masking": layers.masking,
-    "Embedding": layers.embedding,
+    "Dense": read_layers.dense,
+    "Activation": read_layers.activation,
+    "Dropout": read_layers.dropout,
+    "SpatialDropout1D": read_layers.simple("SpatialDropout1D", rate="share"),
+    "GaussianDropout": read_layers.simple("GaussianDropout", rate="share"),
+    "GaussianNoise": read_layers.simple("GaussianNoise", stddev="number"),
+    "AlphaDropout": read_layers.simple("AlphaDropout", rate="share"),
+    "Flatten": read_layers.flatten,
+    "Reshape": read_layers.reshape,
+    "Permute": read_layers.simple("Permute", dims="wholes"),
+    "RepeatVector": read_layers.simple("RepeatVector", n="whole"),
+    "Masking": read_layers.masking,
+    "Embedding": read_layers.embedding,
     "Conv1D": images.convolution("Conv1D", 1),
     "Conv2D": images.convolution("Conv2D", 2, channels_first=True),
     "Conv3D": images.convolution("Conv3D", 3),
@@ -51,17 +51,17 @@ READERS: dict[str, Reader] = {
        for kind in ("Max", "Average") for rank in (1, 2, 3)},
     **{f"Global{kind}Pooling{rank}D": images.global_pooling(f"Global{kind}Pooling{rank}D", rank)
        for kind in ("Max", "Average") for rank in (1, 2)},
-    "BatchNormalization": layers.batch_normalization,
-    "LayerNormalization": layers.layer_normalization,
-    "ReLU": layers.relu,
-    "LeakyReLU": layers.leaky_relu,
-    "PReLU": layers.prelu,
-    "ELU": layers.elu,
-    "ThresholdedReLU": layers.thresholded_relu,
-    "Softmax": layers.softmax,
-    **{name: layers.merge(name) for name in ("Add", "Average", "Multiply", "Maximum", "Minimum")},
-    "Concatenate": layers.concatenate,
-    "Dot": layers.dot,
+    "BatchNormalization": read_layers.batch_normalization,
+    "LayerNormalization": read_layers.layer_normalization,
+    "ReLU": read_layers.relu,
+    "LeakyReLU": read_layers.leaky_relu,
+    "PReLU": read_layers.prelu,
+    "ELU": read_layers.elu,
+    "ThresholdedReLU": read_layers.thresholded_relu,
+    "Softmax": read_layers.softmax,
+    **{name: read_layers.merge(name) for name in ("Add", "Average", "Multiply", "Maximum", "Minimum")},
+    "Concatenate": read_layers.concatenate,
+    "Dot": read_layers.dot,
     "SimpleRNN": recurrent.recurrent("SimpleRNN"),
     "LSTM": recurrent.recurrent("LSTM"),
     "GRU": recurrent.recurrent("GRU"),
@@ -69,7 +69,7 @@ READERS: dict[str, Reader] = {
     "ConvLSTM2D": recurrent.conv_lstm,
     "Bidirectional": recurrent.bidirectional,
     "TimeDistributed": time_distributed,
-    "Rescaling": layers.rescaling,
+    "Rescaling": read_layers.rescaling,
 }  # fmt: skip
 """Readers by the names that TensorFlow.js registers."""
 

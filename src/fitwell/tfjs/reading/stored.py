@@ -9,7 +9,7 @@ import numpy as np
 
 from fitwell.errors import FileError
 from fitwell.tfjs.reading.layer_settings import STRETCH
-from fitwell.tfjs.reading.layers import Made
+from fitwell.tfjs.reading.read_layers import Made
 
 
 class Stored:
