@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fitwell.keras.backend import import_keras
-from fitwell.tfjs.reading import images, read_layers, recurrent
+from fitwell.tfjs.reading import images, read_layers, read_recurrent
 from fitwell.tfjs.reading.layer_settings import Settings
 from fitwell.tfjs.reading.read_layers import Made, Reader
 
@@ -62,12 +62,12 @@ READERS: dict[str, Reader] = {
     **{name: read_layers.merge(name) for name in ("Add", "Average", "Multiply", "Maximum", "Minimum")},
     "Concatenate": read_layers.concatenate,
     "Dot": read_layers.dot,
-    "SimpleRNN": recurrent.recurrent("SimpleRNN"),
-    "LSTM": recurrent.recurrent("LSTM"),
-    "GRU": recurrent.recurrent("GRU"),
-    "RNN": recurrent.rnn,
-    "ConvLSTM2D": recurrent.conv_lstm,
-    "Bidirectional": recurrent.bidirectional,
+    "SimpleRNN": read_recurrent.recurrent("SimpleRNN"),
+    "LSTM": read_recurrent.recurrent("LSTM"),
+    "GRU": read_recurrent.recurrent("GRU"),
+    "RNN": read_recurrent.rnn,
+    "ConvLSTM2D": read_recurrent.conv_lstm,
+    "Bidirectional": read_recurrent.bidirectional,
     "TimeDistributed": time_distributed,
     "Rescaling": read_layers.rescaling,
 }  # fmt: skip
