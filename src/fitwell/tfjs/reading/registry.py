@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fitwell.keras.backend import import_keras
-from fitwell.tfjs.reading import images, read_layers, read_recurrent
+from fitwell.tfjs.reading import read_images, read_layers, read_recurrent
 from fitwell.tfjs.reading.layer_settings import Settings
 from fitwell.tfjs.reading.read_layers import Made, Reader
 
@@ -37,19 +37,19 @@ READERS: dict[str, Reader] = {
     "RepeatVector": read_layers.simple("RepeatVector", n="whole"),
     "Masking": read_layers.masking,
     "Embedding": read_layers.embedding,
-    "Conv1D": images.convolution("Conv1D", 1),
-    "Conv2D": images.convolution("Conv2D", 2, channels_first=True),
-    "Conv3D": images.convolution("Conv3D", 3),
-    "Conv2DTranspose": images.convolution("Conv2DTranspose", 2, dilated=False),
-    "Conv3DTranspose": images.convolution("Conv3DTranspose", 3, dilated=False),
-    "SeparableConv2D": images.convolution("SeparableConv2D", 2, "depthwise_kernel", "pointwise_kernel"),
-    "DepthwiseConv2D": images.convolution("DepthwiseConv2D", 2, "depthwise_kernel", dilated=False),
-    "Cropping2D": images.cropping,
-    "ZeroPadding2D": images.zero_padding,
-    "UpSampling2D": images.up_sampling,
-    **{f"{kind}Pooling{rank}D": images.pooling(f"{kind}Pooling{rank}D", rank)
+    "Conv1D": read_images.convolution("Conv1D", 1),
+    "Conv2D": read_images.convolution("Conv2D", 2, channels_first=True),
+    "Conv3D": read_images.convolution("Conv3D", 3),
+    "Conv2DTranspose": read_images.convolution("Conv2DTranspose", 2, dilated=False),
+    "Conv3DTranspose": read_images.convolution("Conv3DTranspose", 3, dilated=False),
+    "SeparableConv2D": read_images.convolution("SeparableConv2D", 2, "depthwise_kernel", "pointwise_kernel"),
+    "DepthwiseConv2D": read_images.convolution("DepthwiseConv2D", 2, "depthwise_kernel", dilated=False),
+    "Cropping2D": read_images.cropping,
+    "ZeroPadding2D": read_images.zero_padding,
+    "UpSampling2D": read_images.up_sampling,
+    **{f"{kind}Pooling{rank}D": read_images.pooling(f"{kind}Pooling{rank}D", rank)
        for kind in ("Max", "Average") for rank in (1, 2, 3)},
-    **{f"Global{kind}Pooling{rank}D": images.global_pooling(f"Global{kind}Pooling{rank}D", rank)
+    **{f"Global{kind}Pooling{rank}D": read_images.global_pooling(f"Global{kind}Pooling{rank}D", rank)
        for kind in ("Max", "Average") for rank in (1, 2)},
     "BatchNormalization": read_layers.batch_normalization,
     "LayerNormalization": read_layers.layer_normalization,
