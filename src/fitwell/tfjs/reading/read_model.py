@@ -19,7 +19,7 @@ from fitwell.tfjs.reading.layer_settings import Settings
 from fitwell.tfjs.reading.masks import KEEPING, MERGES, RECURRENT, Masks, check_none_lingers
 from fitwell.tfjs.reading.notices import Notices
 from fitwell.tfjs.reading.read_layers import Made
-from fitwell.tfjs.reading.registry import READERS, REFUSED
+from fitwell.tfjs.reading.readers import READERS, REFUSED
 from fitwell.tfjs.reading.stored import Stored, give
 from fitwell.tfjs.topology import MOST_NUMBERS
 
