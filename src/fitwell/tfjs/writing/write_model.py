@@ -15,10 +15,10 @@ from fitwell.keras.internals import graph_of_sequential, nodes_behind, operation
 from fitwell.keras.rebuilding import is_graph
 from fitwell.tfjs.graph import Graph
 from fitwell.tfjs.writing import operations, plain
-from fitwell.tfjs.writing.layers import REFUSED, UNKNOWN, WRITERS
 from fitwell.tfjs.writing.nodes import MASKS, arguments_of, data_of, in_order, mask_name, masks_of
 from fitwell.tfjs.writing.sheet import Call, Shape, Sheet, Value, mask_made_by
 from fitwell.tfjs.writing.tfjs_names import safe
+from fitwell.tfjs.writing.writers import REFUSED, UNKNOWN, WRITERS
 
 
 @dataclass(frozen=True)
