@@ -12,8 +12,8 @@ import numpy as np
 from fitwell.keras.internals import has_gate, projections, sliding_window_of
 from fitwell.tfjs.writing import activations
 from fitwell.tfjs.writing.fields import regularizer, tell_left_out, weight_fields
-from fitwell.tfjs.writing.plain import check_quantized
 from fitwell.tfjs.writing.sheet import Call, Value, as_float32, product
+from fitwell.tfjs.writing.write_layers import check_quantized
 
 FAR = -1e9
 """Added to the scores of places that must not be seen: their softmax is then exactly zero."""

@@ -10,9 +10,9 @@ import numpy as np
 from fitwell.keras.internals import transposed_padding
 from fitwell.tfjs.writing import activations
 from fitwell.tfjs.writing.fields import tell_left_out, weight_fields
-from fitwell.tfjs.writing.plain import check_quantized
 from fitwell.tfjs.writing.sheet import Call, Value, as_float32
 from fitwell.tfjs.writing.spatial import LAST, as_line, as_plane, channels_last, effective, length, pad, spread
+from fitwell.tfjs.writing.write_layers import check_quantized
 
 
 def convolution(call: Call, inputs: list[Value]) -> Value:

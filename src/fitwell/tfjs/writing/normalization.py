@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from fitwell.tfjs.writing.fields import tell_left_out, weight_fields
-from fitwell.tfjs.writing.plain import along_last, plain
 from fitwell.tfjs.writing.sheet import Call, Value, as_float32, numbers, product
+from fitwell.tfjs.writing.write_layers import along_last, plain
 
 CONSTANT = "its weights are written as constants, which TensorFlow.js does not train."
 

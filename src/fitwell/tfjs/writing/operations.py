@@ -10,8 +10,8 @@ import numpy as np
 from fitwell.keras.backend import import_keras
 from fitwell.keras.internals import kind_of_operation
 from fitwell.tfjs.writing import activations
-from fitwell.tfjs.writing.plain import along_last, resolved
 from fitwell.tfjs.writing.sheet import Call, Value, product
+from fitwell.tfjs.writing.write_layers import along_last, resolved
 
 Writer = Callable[[Call, list[Value]], Value]
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from fitwell.keras.backend import import_keras
-from fitwell.tfjs.writing.plain import plain
 from fitwell.tfjs.writing.sheet import Call, Value, product
 from fitwell.tfjs.writing.spatial import (
     LAST,
@@ -19,6 +18,7 @@ from fitwell.tfjs.writing.spatial import (
     pad,
     volume,
 )
+from fitwell.tfjs.writing.write_layers import plain
 
 Writer = Callable[[Call, list[Value]], Value]
 

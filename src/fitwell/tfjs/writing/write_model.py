@@ -14,7 +14,7 @@ from fitwell.keras.backend import import_keras
 from fitwell.keras.internals import graph_of_sequential, nodes_behind, operation_of
 from fitwell.keras.rebuilding import is_graph
 from fitwell.tfjs.graph import Graph
-from fitwell.tfjs.writing import operations, plain
+from fitwell.tfjs.writing import operations, write_layers
 from fitwell.tfjs.writing.nodes import MASKS, arguments_of, data_of, in_order, mask_name, masks_of
 from fitwell.tfjs.writing.sheet import Call, Shape, Sheet, Value, mask_made_by
 from fitwell.tfjs.writing.tfjs_names import safe
@@ -256,7 +256,7 @@ def _fitwell() -> dict[type, Any]:
     """Return the writers of fitwell's layers: at inference they are Keras's."""
     from fitwell.keras import layers
 
-    return {layers.Dense: plain.dense, layers.Dropout: plain.fixed_dropout}
+    return {layers.Dense: write_layers.dense, layers.Dropout: write_layers.fixed_dropout}
 
 
 def _bound(node: Any, values: dict[int, Value]) -> dict[str, Any]:

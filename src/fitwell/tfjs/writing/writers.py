@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from fitwell.tfjs.writing import activations, attention, convolutions, normalization, plain, pooling, recurrent
+from fitwell.tfjs.writing import activations, attention, convolutions, normalization, pooling, recurrent, write_layers
 from fitwell.tfjs.writing.sheet import Call, Value
 
 AUGMENTATION = "it changes data in training only"
@@ -51,21 +51,21 @@ AUGMENTATIONS = (
 """Layers that return their input outside of training (those that do not at inference are not here)."""
 
 WRITERS: dict[str, Callable[[Call, list[Value]], Any]] = {
-    "Dense": plain.dense,
-    "Activation": plain.activation,
-    "Dropout": plain.fixed_dropout,
-    "GaussianDropout": plain.simple("GaussianDropout", rate="rate"),
-    "GaussianNoise": plain.simple("GaussianNoise", stddev="stddev"),
-    "AlphaDropout": plain.alpha_dropout,
-    "SpatialDropout1D": plain.simple("SpatialDropout1D", rate="rate"),
-    "SpatialDropout2D": plain.left_out("TensorFlow.js has none, and it does nothing at inference"),
-    "SpatialDropout3D": plain.left_out("TensorFlow.js has none, and it does nothing at inference"),
+    "Dense": write_layers.dense,
+    "Activation": write_layers.activation,
+    "Dropout": write_layers.fixed_dropout,
+    "GaussianDropout": write_layers.simple("GaussianDropout", rate="rate"),
+    "GaussianNoise": write_layers.simple("GaussianNoise", stddev="stddev"),
+    "AlphaDropout": write_layers.alpha_dropout,
+    "SpatialDropout1D": write_layers.simple("SpatialDropout1D", rate="rate"),
+    "SpatialDropout2D": write_layers.left_out("TensorFlow.js has none, and it does nothing at inference"),
+    "SpatialDropout3D": write_layers.left_out("TensorFlow.js has none, and it does nothing at inference"),
     "BatchNormalization": normalization.batch_normalization,
     "LayerNormalization": normalization.layer_normalization,
     "GroupNormalization": normalization.group_normalization,
     "RMSNormalization": normalization.rms_normalization,
     "UnitNormalization": normalization.unit_normalization,
-    "Embedding": plain.embedding,
+    "Embedding": write_layers.embedding,
     "Masking": masking,
     "Conv1D": convolutions.convolution,
     "Conv2D": convolutions.convolution,
@@ -88,9 +88,9 @@ WRITERS: dict[str, Callable[[Call, list[Value]], Any]] = {
     "UpSampling3D": pooling.up_sampling_3d,
     "Resizing": pooling.resizing,
     "CenterCrop": pooling.center_crop,
-    "Flatten": plain.flatten,
-    "Reshape": plain.reshape,
-    "Permute": plain.simple("Permute", dims="dims"),
+    "Flatten": write_layers.flatten,
+    "Reshape": write_layers.reshape,
+    "Permute": write_layers.simple("Permute", dims="dims"),
     "RepeatVector": repeat_vector,
     "SimpleRNN": recurrent.recurrent("SimpleRNN"),
     "LSTM": recurrent.recurrent("LSTM"),
@@ -99,15 +99,15 @@ WRITERS: dict[str, Callable[[Call, list[Value]], Any]] = {
     "ConvLSTM2D": recurrent.conv_lstm,
     "Bidirectional": recurrent.bidirectional,
     "TimeDistributed": recurrent.time_distributed,
-    "ReLU": plain.relu,
+    "ReLU": write_layers.relu,
     "LeakyReLU": leaky_relu,
-    "PReLU": plain.prelu,
+    "PReLU": write_layers.prelu,
     "ELU": elu,
-    "Softmax": plain.softmax,
-    **{name: plain.merge(name) for name in ("Add", "Average", "Multiply", "Maximum", "Minimum")},
-    "Subtract": plain.subtract,
-    "Concatenate": plain.concatenate,
-    "Dot": plain.dot,
+    "Softmax": write_layers.softmax,
+    **{name: write_layers.merge(name) for name in ("Add", "Average", "Multiply", "Maximum", "Minimum")},
+    "Subtract": write_layers.subtract,
+    "Concatenate": write_layers.concatenate,
+    "Dot": write_layers.dot,
     "Rescaling": normalization.rescaling,
     "Normalization": normalization.normalization,
     "Attention": attention.attention,
@@ -115,12 +115,12 @@ WRITERS: dict[str, Callable[[Call, list[Value]], Any]] = {
     "MultiHeadAttention": attention.multi_head_attention,
     "GroupQueryAttention": attention.grouped_query_attention,
     "EinsumDense": attention.einsum_dense,
-    "Discretization": plain.discretization,
-    "CategoryEncoding": plain.category_encoding,
+    "Discretization": write_layers.discretization,
+    "CategoryEncoding": write_layers.category_encoding,
     "SpectralNormalization": spectral_normalization,
-    "Identity": plain.left_out(NOTHING),
-    "ActivityRegularization": plain.left_out("TensorFlow.js cannot call a layer with an activity regularizer"),
-    **{name: plain.left_out(AUGMENTATION) for name in AUGMENTATIONS},
+    "Identity": write_layers.left_out(NOTHING),
+    "ActivityRegularization": write_layers.left_out("TensorFlow.js cannot call a layer with an activity regularizer"),
+    **{name: write_layers.left_out(AUGMENTATION) for name in AUGMENTATIONS},
 }  # fmt: skip
 """Writers by the names of `keras.layers`; ``writer(call, inputs)`` returns the output, or a list of them."""
 
