@@ -6,7 +6,15 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from fitwell.tfjs.writing import activations, attention, convolutions, normalization, pooling, recurrent, write_layers
+from fitwell.tfjs.writing import (
+    activations,
+    attention,
+    convolutions,
+    normalization,
+    pooling,
+    write_layers,
+    write_recurrent,
+)
 from fitwell.tfjs.writing.sheet import Call, Value
 
 AUGMENTATION = "it changes data in training only"
@@ -92,13 +100,13 @@ WRITERS: dict[str, Callable[[Call, list[Value]], Any]] = {
     "Reshape": write_layers.reshape,
     "Permute": write_layers.simple("Permute", dims="dims"),
     "RepeatVector": repeat_vector,
-    "SimpleRNN": recurrent.recurrent("SimpleRNN"),
-    "LSTM": recurrent.recurrent("LSTM"),
-    "GRU": recurrent.recurrent("GRU"),
-    "RNN": recurrent.rnn,
-    "ConvLSTM2D": recurrent.conv_lstm,
-    "Bidirectional": recurrent.bidirectional,
-    "TimeDistributed": recurrent.time_distributed,
+    "SimpleRNN": write_recurrent.recurrent("SimpleRNN"),
+    "LSTM": write_recurrent.recurrent("LSTM"),
+    "GRU": write_recurrent.recurrent("GRU"),
+    "RNN": write_recurrent.rnn,
+    "ConvLSTM2D": write_recurrent.conv_lstm,
+    "Bidirectional": write_recurrent.bidirectional,
+    "TimeDistributed": write_recurrent.time_distributed,
     "ReLU": write_layers.relu,
     "LeakyReLU": leaky_relu,
     "PReLU": write_layers.prelu,
@@ -127,8 +135,8 @@ WRITERS: dict[str, Callable[[Call, list[Value]], Any]] = {
 TEXT = "TensorFlow.js's layers take no strings: look words up in JavaScript, and write the model from their numbers on."
 
 REFUSED: dict[str, str] = {
-    "GRU with reset_after=True": recurrent.RESET_AFTER,
-    "Layers with stateful=True": "Recurrent " + recurrent.STATEFUL,
+    "GRU with reset_after=True": write_recurrent.RESET_AFTER,
+    "Layers with stateful=True": "Recurrent " + write_recurrent.STATEFUL,
     "Lambda": "It holds Python code, which TensorFlow.js cannot run; use layers or keras.ops for the same.",
     "TorchModuleWrapper": "It holds a module of another library; build the model of Keras's layers.",
     "JaxLayer": "It holds Python code, which TensorFlow.js cannot run; build the model of Keras's layers.",
