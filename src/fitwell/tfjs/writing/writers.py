@@ -8,11 +8,11 @@ from typing import Any
 
 from fitwell.tfjs.writing import (
     activations,
-    pooling,
     write_attention,
     write_convolutions,
     write_layers,
     write_normalization,
+    write_pooling,
     write_recurrent,
 )
 from fitwell.tfjs.writing.sheet import Call, Value
@@ -85,17 +85,17 @@ WRITERS: dict[str, Callable[[Call, list[Value]], Any]] = {
     "DepthwiseConv2D": write_convolutions.depthwise,
     "SeparableConv1D": write_convolutions.separable,
     "SeparableConv2D": write_convolutions.separable,
-    **{f"{kind}Pooling{rank}D": pooling.pooling(f"{kind}Pooling{rank}D")
+    **{f"{kind}Pooling{rank}D": write_pooling.pooling(f"{kind}Pooling{rank}D")
        for kind in ("Max", "Average") for rank in (1, 2, 3)},
-    **{f"Global{kind}Pooling{rank}D": pooling.global_pooling(kind, rank)
+    **{f"Global{kind}Pooling{rank}D": write_pooling.global_pooling(kind, rank)
        for kind in ("Max", "Average") for rank in (1, 2, 3)},
-    **{f"ZeroPadding{rank}D": pooling.resize_sides("padding", 1) for rank in (1, 2, 3)},
-    **{f"Cropping{rank}D": pooling.resize_sides("cropping", -1) for rank in (1, 2, 3)},
-    "UpSampling1D": pooling.up_sampling_1d,
-    "UpSampling2D": pooling.up_sampling_2d,
-    "UpSampling3D": pooling.up_sampling_3d,
-    "Resizing": pooling.resizing,
-    "CenterCrop": pooling.center_crop,
+    **{f"ZeroPadding{rank}D": write_pooling.resize_sides("padding", 1) for rank in (1, 2, 3)},
+    **{f"Cropping{rank}D": write_pooling.resize_sides("cropping", -1) for rank in (1, 2, 3)},
+    "UpSampling1D": write_pooling.up_sampling_1d,
+    "UpSampling2D": write_pooling.up_sampling_2d,
+    "UpSampling3D": write_pooling.up_sampling_3d,
+    "Resizing": write_pooling.resizing,
+    "CenterCrop": write_pooling.center_crop,
     "Flatten": write_layers.flatten,
     "Reshape": write_layers.reshape,
     "Permute": write_layers.simple("Permute", dims="dims"),
