@@ -14,7 +14,7 @@ from fitwell.keras.backend import import_keras
 from fitwell.keras.internals import graph_of_sequential, nodes_behind, operation_of
 from fitwell.keras.rebuilding import is_graph
 from fitwell.tfjs.graph import Graph
-from fitwell.tfjs.writing import operations, write_layers
+from fitwell.tfjs.writing import write_layers, write_operations
 from fitwell.tfjs.writing.nodes import MASKS, arguments_of, data_of, in_order, mask_name, masks_of
 from fitwell.tfjs.writing.sheet import Call, Shape, Sheet, Value, mask_made_by
 from fitwell.tfjs.writing.tfjs_names import safe
@@ -242,7 +242,7 @@ def _writer(call: Call) -> Any:
     if name in REFUSED:
         call.refuse(REFUSED[name])
     if not isinstance(layer, keras.layers.Layer):
-        writer = operations.writer_of(layer)
+        writer = write_operations.writer_of(layer)
         if writer is not None:
             return writer
         call.refuse("no layers of TensorFlow.js can express this operation; use layers, or arithmetic with numbers.")
