@@ -14,7 +14,7 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 
 from fitwell.errors import FileError, InputError
-from fitwell.tfjs.graph import Graph
+from fitwell.tfjs.graph import TfjsGraph
 from fitwell.tfjs.topology import GRAPH_MODEL, parse_topology, write_topology
 from fitwell.tfjs.weights import Loss, read_weights, write_weights
 
@@ -58,7 +58,7 @@ class Document:
         What a person should know.
     """
 
-    graph: Graph
+    graph: TfjsGraph
     weights: dict[str, np.ndarray]
     training: dict[str, Any] | None
     metadata: dict[str, Any] | None
@@ -166,7 +166,7 @@ def _seen(path: Path) -> dict[str, Any]:
 
 def write_document(
     directory: Path,
-    graph: Graph,
+    graph: TfjsGraph,
     weights: Mapping[str, np.ndarray],
     *,
     training: Mapping[str, Any] | None = None,

@@ -13,7 +13,7 @@ from fitwell.errors import InputError
 from fitwell.keras.backend import import_keras
 from fitwell.keras.internals import graph_of_sequential, nodes_behind, operation_of
 from fitwell.keras.rebuilding import is_graph
-from fitwell.tfjs.graph import Graph
+from fitwell.tfjs.graph import TfjsGraph
 from fitwell.tfjs.writing import write_layers, write_operations
 from fitwell.tfjs.writing.nodes import MASKS, arguments_of, data_of, in_order, mask_name, masks_of
 from fitwell.tfjs.writing.sheet import Call, Shape, Sheet, Value, mask_made_by
@@ -37,7 +37,7 @@ class Written:
         What was left out or is written another way.
     """
 
-    graph: Graph
+    graph: TfjsGraph
     weights: dict[str, np.ndarray]
     names: dict[str, str]
     notices: tuple[str, ...]

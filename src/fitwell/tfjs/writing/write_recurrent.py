@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fitwell.keras.backend import import_keras, is_keras_own
-from fitwell.tfjs.graph import Tensor
+from fitwell.tfjs.graph import TfjsTensor
 from fitwell.tfjs.writing import activations
 from fitwell.tfjs.writing.fields import weight_fields
 from fitwell.tfjs.writing.sheet import Call, Sheet, Value, as_float32
@@ -169,7 +169,7 @@ def bidirectional(call: Call, inputs: list[Value]) -> Any:
 def time_distributed(call: Call, inputs: list[Value]) -> Value:
     """Write a `TimeDistributed` as one around each of the layers that the inner one is written as."""
     layer, value = call.layer.layer, inputs[0]
-    step = Value(Tensor("step"), (value.shape[0], *value.shape[2:]))
+    step = Value(TfjsTensor("step"), (value.shape[0], *value.shape[2:]))
     sheet = Sheet(keep_masks=False)
     shapes = [layer.compute_output_shape(step.shape)]
     [last] = call.write(sheet, layer, [step], {}, shapes)
@@ -179,7 +179,7 @@ def time_distributed(call: Call, inputs: list[Value]) -> Value:
         call.read_mask(value)
         call.refuse_mask(value)
     chain = list(sheet.written.values())
-    tensors = [step.tensor, *(Tensor(one.name) for one in chain)]
+    tensors = [step.tensor, *(TfjsTensor(one.name) for one in chain)]
     if [one.calls for one in chain] != [[(tensor,)] for tensor in tensors[:-1]] or last.tensor != tensors[-1]:
         call.refuse(f"its layer '{layer.name}' is several layers in TensorFlow.js that are no chain; use it outside.")
     for number, one in enumerate(chain):
