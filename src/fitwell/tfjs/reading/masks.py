@@ -18,7 +18,7 @@ KEEPING = RECURRENT | {
 }  # fmt: skip
 """Classes that take a mask in both. Before all others it is taken away, since those of Keras would use it."""
 
-Call = tuple[str, int]
+CallKey = tuple[str, int]
 """A layer's name and the number of a call."""
 
 
@@ -32,8 +32,8 @@ class Masks:
 
     def __init__(self, graph: TfjsGraph) -> None:
         self.graph = graph
-        self.masked: set[Call] = set()
-        self.unmasked: set[Call] = set()
+        self.masked: set[CallKey] = set()
+        self.unmasked: set[CallKey] = set()
         self._of: dict[TfjsTensor, TfjsTensor] = {}
 
     def dropped(self) -> bool:
@@ -73,14 +73,14 @@ class Masks:
         elif any_mask and layer.class_name in KEEPING and _hands_on(layer) and sources[0] is not None:
             self._of[TfjsTensor(layer.name, number)] = sources[0]
 
-    def behind(self, call: Call) -> set[Call]:
+    def behind(self, call: CallKey) -> set[CallKey]:
         """Return all calls that take what a call gives, by whatever way."""
-        takers: dict[Call, list[Call]] = defaultdict(list)
+        takers: dict[CallKey, list[CallKey]] = defaultdict(list)
         for layer in self.graph.layers:
             for number, tensors in enumerate(layer.calls):
                 for tensor in tensors:
                     takers[tensor.layer, tensor.call].append((layer.name, number))
-        found: set[Call] = set()
+        found: set[CallKey] = set()
         waiting = [call]
         while waiting:
             new = [taker for taker in takers[waiting.pop()] if taker not in found]

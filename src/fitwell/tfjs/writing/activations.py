@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fitwell.keras.backend import import_keras
-from fitwell.tfjs.writing.sheet import Call, Value
+from fitwell.tfjs.writing.sheet import LayerCall, Value
 
 NAMES = {
     "elu": "elu", "gelu": "gelu", "linear": "linear", "log_softmax": "log_softmax", "mish": "mish", "relu": "relu",
@@ -30,7 +30,7 @@ INEXPRESSIBLE = {
 """Functions of `keras.activations` that no layers of TensorFlow.js can express, and why."""
 
 
-def written(call: Call, activation: Any, make: Callable[[str], Value], part: str = "activation") -> Value:
+def written(call: LayerCall, activation: Any, make: Callable[[str], Value], part: str = "activation") -> Value:
     """Return a layer's output behind its activation.
 
     Parameters
@@ -71,7 +71,7 @@ def keras_name(activation: Any) -> str | None:
     return name if name and getattr(known, name, None) is activation else None
 
 
-def apply(call: Call, activation: Any, value: Value, part: str = "activation") -> Value:
+def apply(call: LayerCall, activation: Any, value: Value, part: str = "activation") -> Value:
     """Write an activation as layers of its own."""
     name = keras_name(activation)
     if activation is None:
@@ -90,35 +90,35 @@ def apply(call: Call, activation: Any, value: Value, part: str = "activation") -
     )
 
 
-def clip(call: Call, value: Value, scale: float, offset: float, top: float, part: str) -> Value:
+def clip(call: LayerCall, value: Value, scale: float, offset: float, top: float, part: str) -> Value:
     """Write ``clip(value * scale + offset, 0, top)``."""
     moved = call.rescale(value, scale, offset, f"{part}_move")
     return call.add("ReLU", moved, f"{part}_clip", max_value=top)
 
 
-def negative(call: Call, value: Value, part: str) -> Value:
+def negative(call: LayerCall, value: Value, part: str) -> Value:
     """Write ``-value``."""
     return call.rescale(value, -1, 0, part)
 
 
-def leaky(call: Call, value: Value, part: str, slope: float = 0.2) -> Value:
+def leaky(call: LayerCall, value: Value, part: str, slope: float = 0.2) -> Value:
     """Write a leaky ReLU."""
     return call.add("LeakyReLU", value, part, alpha=float(slope))
 
 
-def hard_sigmoid(call: Call, value: Value, part: str) -> Value:
+def hard_sigmoid(call: LayerCall, value: Value, part: str) -> Value:
     """Write Keras's hard sigmoid: TensorFlow.js's has the slope 1/5 instead of 1/6."""
     return call.activate(call.rescale(value, 5 / 6, 0, f"{part}_slope"), "hard_sigmoid", part)
 
 
-def gelu_tanh(call: Call, value: Value, part: str) -> Value:
+def gelu_tanh(call: LayerCall, value: Value, part: str) -> Value:
     """Write the approximate GELU, ``x * sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3))``."""
     cube = call.rescale(call.merge("Multiply", [value] * 3, f"{part}_cube"), 0.044715, 0, f"{part}_cubic")
     inner = call.rescale(call.merge("Add", [value, cube], f"{part}_sum"), 2 * math.sqrt(2 / math.pi), 0, f"{part}_in")
     return call.merge("Multiply", [value, call.activate(inner, "sigmoid", f"{part}_gate")], part)
 
 
-def relu(call: Call, value: Value, part: str, slope: float, top: float | None, threshold: float) -> Value:
+def relu(call: LayerCall, value: Value, part: str, slope: float, top: float | None, threshold: float) -> Value:
     """Write any ReLU of Keras: a slope below the threshold, a largest value, a threshold."""
     if threshold == 0 and slope == 0:
         return call.add("ReLU", value, part, max_value=None if top is None else float(top))
@@ -135,7 +135,7 @@ def relu(call: Call, value: Value, part: str, slope: float, top: float | None, t
     return call.merge("Add", [upper, call.rescale(below, -slope, 0, f"{part}_slope")], part)
 
 
-def elu(call: Call, value: Value, part: str, alpha: float) -> Value:
+def elu(call: LayerCall, value: Value, part: str, alpha: float) -> Value:
     """Write an ELU: ``relu(x) + alpha * elu(min(x, 0))``."""
     if alpha == 1:
         return call.add("ELU", value, part, alpha=1.0)
@@ -145,26 +145,26 @@ def elu(call: Call, value: Value, part: str, alpha: float) -> Value:
     return call.merge("Add", [upper, call.rescale(curve, alpha, 0, f"{part}_alpha")], part)
 
 
-def _hard_silu(call: Call, value: Value, part: str) -> Value:
+def _hard_silu(call: LayerCall, value: Value, part: str) -> Value:
     return call.merge("Multiply", [value, hard_sigmoid(call, value, f"{part}_gate")], part)
 
 
-def _hard_tanh(call: Call, value: Value, part: str) -> Value:
+def _hard_tanh(call: LayerCall, value: Value, part: str) -> Value:
     return call.rescale(clip(call, value, 1, 1, 2, part), 1, -1, part)
 
 
-def _log_sigmoid(call: Call, value: Value, part: str) -> Value:
+def _log_sigmoid(call: LayerCall, value: Value, part: str) -> Value:
     turned = call.activate(negative(call, value, f"{part}_turn"), "softplus", f"{part}_softplus")
     return negative(call, turned, part)
 
 
-def _tanh_shrink(call: Call, value: Value, part: str) -> Value:
+def _tanh_shrink(call: LayerCall, value: Value, part: str) -> Value:
     return call.merge(
         "Add", [value, negative(call, call.activate(value, "tanh", f"{part}_tanh"), f"{part}_turn")], part
     )
 
 
-def _shrink(call: Call, value: Value, part: str, *, hard: bool) -> Value:
+def _shrink(call: LayerCall, value: Value, part: str, *, hard: bool) -> Value:
     """Write ``above(x) - above(-x)`` with what lies above 0.5, for a hard shrink unmoved."""
 
     def above(sign: float, side: str) -> Value:
@@ -178,18 +178,18 @@ def _shrink(call: Call, value: Value, part: str, *, hard: bool) -> Value:
     return call.merge("Add", [above(1, "right"), negative(call, above(-1, "left"), f"{part}_turn")], part)
 
 
-def _sparse_sigmoid(call: Call, value: Value, part: str) -> Value:
+def _sparse_sigmoid(call: LayerCall, value: Value, part: str) -> Value:
     return clip(call, value, 0.5, 0.5, 1, part)
 
 
-def _sparse_plus(call: Call, value: Value, part: str) -> Value:
+def _sparse_plus(call: LayerCall, value: Value, part: str) -> Value:
     half = clip(call, value, 0.5, 0.5, 1, f"{part}_half")
     square = call.merge("Multiply", [half, half], f"{part}_square")
     beyond = call.add("ReLU", call.rescale(value, 1, -1, f"{part}_beyond_move"), f"{part}_beyond", max_value=None)
     return call.merge("Add", [square, beyond], part)
 
 
-RECIPES: dict[str | None, Callable[[Call, Value, str], Value]] = {
+RECIPES: dict[str | None, Callable[[LayerCall, Value, str], Value]] = {
     "celu": lambda call, value, part: call.activate(value, "elu", part),
     "hard_shrink": functools.partial(_shrink, hard=True),
     "hard_sigmoid": hard_sigmoid,

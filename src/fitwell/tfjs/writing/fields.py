@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fitwell.keras.backend import import_keras, is_keras_own
-from fitwell.tfjs.writing.sheet import Call
+from fitwell.tfjs.writing.sheet import LayerCall
 
 VARIANCE_SCALING = {"VarianceScaling", "GlorotUniform", "GlorotNormal", "HeUniform", "HeNormal", "LecunUniform",
                     "LecunNormal"}  # fmt: skip
@@ -22,7 +22,7 @@ DISTRIBUTIONS = {"uniform": "uniform", "truncated_normal": "normal"}
 """What Keras calls truncated_normal is TensorFlow.js's normal; its untruncated one is not offered there."""
 
 
-def weight_fields(call: Call, *weights: str, of: Any = None) -> dict[str, Any]:
+def weight_fields(call: LayerCall, *weights: str, of: Any = None) -> dict[str, Any]:
     """Return regularizers and initializers of weights, and tell what is left out."""
     layer = call.layer if of is None else of
     fields: dict[str, Any] = {}
@@ -35,7 +35,7 @@ def weight_fields(call: Call, *weights: str, of: Any = None) -> dict[str, Any]:
     return fields
 
 
-def tell_left_out(call: Call, layer: Any) -> None:
+def tell_left_out(call: LayerCall, layer: Any) -> None:
     """Tell of constraints and activity regularizers."""
     held = [name for name in vars(layer) if name.endswith("_constraint") and getattr(layer, name) is not None]
     if held:
@@ -44,7 +44,7 @@ def tell_left_out(call: Call, layer: Any) -> None:
         call.note("its activity regularizer is left out, since TensorFlow.js cannot call a layer that has one.")
 
 
-def regularizer(call: Call, given: Any) -> dict[str, Any] | None:
+def regularizer(call: LayerCall, given: Any) -> dict[str, Any] | None:
     """Return an L1L2 with both keys, the only class that TensorFlow.js has."""
     if given is None:
         return None

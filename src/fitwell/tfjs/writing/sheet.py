@@ -158,7 +158,7 @@ def mask_made_by(class_name: str, config: dict[str, Any], value: Value) -> tuple
     return ("NotEqual", value.tensor, 0.0)
 
 
-class Call:
+class LayerCall:
     """The call of one Keras layer: what its writer writes with.
 
     Attributes

@@ -9,15 +9,15 @@ import numpy as np
 
 from fitwell.tfjs.writing import activations
 from fitwell.tfjs.writing.fields import tell_left_out, weight_fields
-from fitwell.tfjs.writing.sheet import Call, Value, product
+from fitwell.tfjs.writing.sheet import LayerCall, Value, product
 
-Writer = Callable[[Call, list[Value]], Any]
+Writer = Callable[[LayerCall, list[Value]], Any]
 
 
 def simple(class_name: str, **fields: str) -> Writer:
     """Return the writer of a layer without weights: `fields` name attributes of the Keras layer."""
 
-    def write(call: Call, inputs: list[Value]) -> Value:
+    def write(call: LayerCall, inputs: list[Value]) -> Value:
         config = {key: plain(getattr(call.layer, attribute)) for key, attribute in fields.items()}
         return call.add(class_name, inputs, **config)
 
@@ -34,7 +34,7 @@ def plain(value: Any) -> Any:
 def left_out(reason: str) -> Writer:
     """Return the writer of a layer that does nothing at inference."""
 
-    def write(call: Call, inputs: list[Value]) -> Value:
+    def write(call: LayerCall, inputs: list[Value]) -> Value:
         tell_left_out(call, call.layer)
         call.note(f"it is left out: {reason}.")
         return inputs[0]
@@ -42,7 +42,7 @@ def left_out(reason: str) -> Writer:
     return write
 
 
-def dense(call: Call, inputs: list[Value]) -> Value:
+def dense(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Dense` layer."""
     layer = call.layer
     check_quantized(call)
@@ -55,7 +55,7 @@ def dense(call: Call, inputs: list[Value]) -> Value:
     )
 
 
-def check_quantized(call: Call) -> None:
+def check_quantized(call: LayerCall) -> None:
     """Refuse a quantized layer, and tell that LoRA's matrices are merged."""
     if getattr(call.layer, "quantization_mode", None) is not None:
         call.refuse("it is quantized; write the model as it was before quantize().")
@@ -63,7 +63,7 @@ def check_quantized(call: Call) -> None:
         call.note("its LoRA matrices are merged into its kernel.")
 
 
-def fixed_dropout(call: Call, inputs: list[Value]) -> Value:
+def fixed_dropout(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Dropout` of Keras or of fitwell."""
     layer = call.layer
     shape = getattr(layer, "noise_shape", None)
@@ -71,13 +71,13 @@ def fixed_dropout(call: Call, inputs: list[Value]) -> Value:
     return call.add("Dropout", inputs, noise_shape=plain(shape), **config)
 
 
-def alpha_dropout(call: Call, inputs: list[Value]) -> Value:
+def alpha_dropout(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `AlphaDropout`, which TensorFlow.js gets wrong in training."""
     call.note("TensorFlow.js's AlphaDropout shifts the mean when it trains; at inference it does nothing.")
     return call.add("AlphaDropout", inputs, rate=float(call.layer.rate))
 
 
-def embedding(call: Call, inputs: list[Value]) -> Value:
+def embedding(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `Embedding`."""
     layer = call.layer
     check_quantized(call)
@@ -89,27 +89,27 @@ def embedding(call: Call, inputs: list[Value]) -> Value:
     return call.add("Embedding", inputs, shape=shape, weights={"embeddings": layer.embeddings}, **fields)
 
 
-def activation(call: Call, inputs: list[Value]) -> Value:
+def activation(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `Activation`."""
     tell_left_out(call, call.layer)
     return activations.apply(call, call.layer.activation, inputs[0], "")
 
 
-def relu(call: Call, inputs: list[Value]) -> Value:
+def relu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `ReLU`."""
     layer = call.layer
     top = None if layer.max_value is None else float(layer.max_value)
     return activations.relu(call, inputs[0], "", float(layer.negative_slope), top, float(layer.threshold))
 
 
-def prelu(call: Call, inputs: list[Value]) -> Value:
+def prelu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `PReLU`."""
     layer = call.layer
     fields = weight_fields(call, "alpha")
     return call.add("PReLU", inputs, weights={"alpha": layer.alpha}, shared_axes=plain(layer.shared_axes), **fields)
 
 
-def softmax(call: Call, inputs: list[Value]) -> Value:
+def softmax(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Softmax` over one axis: as an `Activation`, since TensorFlow.js's layer reads masks of others."""
     call.refuse_mask(*inputs)
     if call.arguments.get("mask") is not None:
@@ -122,7 +122,7 @@ def softmax(call: Call, inputs: list[Value]) -> Value:
     return along_last(call, inputs[0], axis, lambda value: call.activate(value, "softmax", ""))
 
 
-def along_last(call: Call, value: Value, axis: int, write: Callable[[Value], Value]) -> Value:
+def along_last(call: LayerCall, value: Value, axis: int, write: Callable[[Value], Value]) -> Value:
     """Write something that works along the last axis for another one."""
     rank = len(value.shape)
     axis %= rank
@@ -133,7 +133,7 @@ def along_last(call: Call, value: Value, axis: int, write: Callable[[Value], Val
     return call.permute(write(call.permute(value, order, "to_last")), back, "from_last")
 
 
-def flatten(call: Call, inputs: list[Value]) -> Value:
+def flatten(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Flatten`; TensorFlow.js refuses one on rows that are flat."""
     value = inputs[0]
     if len(value.shape) == 2:
@@ -148,12 +148,12 @@ def flatten(call: Call, inputs: list[Value]) -> Value:
     return call.add("Flatten", value, shape=(value.shape[0], size))
 
 
-def reshape(call: Call, inputs: list[Value]) -> Value:
+def reshape(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Reshape` with its sizes resolved."""
     return call.add("Reshape", inputs, target_shape=resolved(call, inputs[0]))
 
 
-def resolved(call: Call, value: Value) -> list[int | None]:
+def resolved(call: LayerCall, value: Value) -> list[int | None]:
     """Return the sizes that Keras computes for the output, of which one may be None."""
     sizes = [plain(size) for size in call.shapes[0][1:]]
     unknown = [place for place, size in enumerate(sizes) if size is None]
@@ -169,18 +169,18 @@ def resolved(call: Call, value: Value) -> list[int | None]:
 def merge(class_name: str) -> Writer:
     """Return the writer of a merge: like Keras, TensorFlow.js adds missing axes behind the batch."""
 
-    def write(call: Call, inputs: list[Value]) -> Value:
+    def write(call: LayerCall, inputs: list[Value]) -> Value:
         return inputs[0] if len(inputs) == 1 else call.add(class_name, inputs)
 
     return write
 
 
-def subtract(call: Call, inputs: list[Value]) -> Value:
+def subtract(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Subtract` of two."""
     return call.merge("Add", [inputs[0], activations.negative(call, inputs[1], "turn")], "")
 
 
-def concatenate(call: Call, inputs: list[Value]) -> Value:
+def concatenate(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Concatenate`."""
     axis = call.layer.axis % len(inputs[0].shape)
     if axis == 0:
@@ -188,7 +188,7 @@ def concatenate(call: Call, inputs: list[Value]) -> Value:
     return inputs[0] if len(inputs) == 1 else call.add("Concatenate", inputs, axis=axis)
 
 
-def dot(call: Call, inputs: list[Value]) -> Value:
+def dot(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Dot`, which TensorFlow.js has for ranks up to 3."""
     if any(len(value.shape) > 3 for value in inputs):
         call.refuse("TensorFlow.js's Dot takes inputs of rank 2 or 3; reshape them before it.")
@@ -198,14 +198,14 @@ def dot(call: Call, inputs: list[Value]) -> Value:
     return call.add("Dot", inputs, axes=pair, normalize=bool(call.layer.normalize))
 
 
-def category_encoding(call: Call, inputs: list[Value]) -> Value:
+def category_encoding(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `CategoryEncoding`."""
     if call.arguments.get("count_weights") is not None:
         call.refuse("count_weights are not offered; leave them out.")
     return _encoded(call, inputs[0], int(call.layer.num_tokens), call.layer.output_mode)
 
 
-def _encoded(call: Call, value: Value, tokens: int, mode: str) -> Value:
+def _encoded(call: LayerCall, value: Value, tokens: int, mode: str) -> Value:
     """Write categories as rows of the identity, one or the sum or the largest of several."""
     if len(value.shape) == 1:  # one number a row
         value = call.reshape(value, [1], "row")
@@ -227,7 +227,7 @@ def _encoded(call: Call, value: Value, tokens: int, mode: str) -> Value:
     return call.reshape(counts, [tokens], "")
 
 
-def discretization(call: Call, inputs: list[Value]) -> Value:
+def discretization(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Discretization` as the sum of one steep step for each boundary."""
     layer, value = call.layer, inputs[0]
     if layer.bin_boundaries is None:

@@ -16,7 +16,7 @@ from fitwell.keras.rebuilding import is_graph
 from fitwell.tfjs.graph import TfjsGraph
 from fitwell.tfjs.writing import write_layers, write_operations
 from fitwell.tfjs.writing.nodes import MASKS, arguments_of, data_of, in_order, mask_name, masks_of
-from fitwell.tfjs.writing.sheet import Call, Shape, Sheet, Value, mask_made_by
+from fitwell.tfjs.writing.sheet import LayerCall, Shape, Sheet, Value, mask_made_by
 from fitwell.tfjs.writing.tfjs_names import safe
 from fitwell.tfjs.writing.writers import REFUSED, UNKNOWN, WRITERS
 
@@ -151,7 +151,7 @@ class _Walker:
     ) -> list[Value]:
         if _is_model(layer):
             return _Inner(self, sheet).run(layer, inputs)
-        call = Call(sheet, layer, arguments, shapes, self._layer)
+        call = LayerCall(sheet, layer, arguments, shapes, self._layer)
         written = _writer(call)(call, inputs)
         outputs = [written] if isinstance(written, Value) else list(written)
         mask = _keras_mask(layer, inputs)
@@ -232,7 +232,7 @@ def _is_model(layer: Any) -> bool:
     return isinstance(layer, import_keras().Model)
 
 
-def _writer(call: Call) -> Any:
+def _writer(call: LayerCall) -> Any:
     """Return the writer of a layer or an operation."""
     layer, made = call.layer, type(call.layer)
     keras = import_keras()

@@ -10,10 +10,10 @@ import numpy as np
 from fitwell.keras.backend import import_keras
 from fitwell.keras.internals import kind_of_operation
 from fitwell.tfjs.writing import activations
-from fitwell.tfjs.writing.sheet import Call, Value, product
+from fitwell.tfjs.writing.sheet import LayerCall, Value, product
 from fitwell.tfjs.writing.write_layers import along_last, resolved
 
-Writer = Callable[[Call, list[Value]], Value]
+Writer = Callable[[LayerCall, list[Value]], Value]
 
 ACTIVATIONS = {
     "Relu": "relu", "Relu6": "relu6", "Sigmoid": "sigmoid", "Softplus": "softplus", "Softsign": "softsign",
@@ -24,7 +24,7 @@ ACTIVATIONS = {
 """Classes of operations without arguments, and the activations that they are."""
 
 
-def _operands(call: Call) -> tuple[Any, Any]:
+def _operands(call: LayerCall) -> tuple[Any, Any]:
     names = ("x1", "x2")
     first, second = (_operand(call, call.arguments[name]) for name in names)
     if isinstance(first, Value) and isinstance(second, Value) and len(first.shape) != len(second.shape):
@@ -32,7 +32,7 @@ def _operands(call: Call) -> tuple[Any, Any]:
     return first, second
 
 
-def _operand(call: Call, given: Any) -> Any:
+def _operand(call: LayerCall, given: Any) -> Any:
     """Return a tensor, or a number or array that broadcasts along the axes behind the batch."""
     if isinstance(given, Value):
         return given
@@ -45,14 +45,14 @@ def _operand(call: Call, given: Any) -> Any:
     return array
 
 
-def _fits(call: Call, value: Value, array: Any) -> None:
+def _fits(call: LayerCall, value: Value, array: Any) -> None:
     """Check that an array does not widen the tensor, as TensorFlow.js would not expect."""
     shape = np.shape(array)
     if any(size not in (1, known) for size, known in zip(shape[::-1], value.shape[::-1], strict=False)):
         call.refuse("an array that widens the tensor is not offered; use a layer that repeats it.")
 
 
-def add(call: Call, _: list[Value]) -> Value:
+def add(call: LayerCall, _: list[Value]) -> Value:
     """Write a sum."""
     first, second = _operands(call)
     if isinstance(first, Value) and isinstance(second, Value):
@@ -62,7 +62,7 @@ def add(call: Call, _: list[Value]) -> Value:
     return call.rescale(value, 1, array, "")
 
 
-def subtract(call: Call, _: list[Value]) -> Value:
+def subtract(call: LayerCall, _: list[Value]) -> Value:
     """Write a difference."""
     first, second = _operands(call)
     if isinstance(first, Value) and isinstance(second, Value):
@@ -74,7 +74,7 @@ def subtract(call: Call, _: list[Value]) -> Value:
     return call.rescale(second, -1, first, "")
 
 
-def multiply(call: Call, _: list[Value]) -> Value:
+def multiply(call: LayerCall, _: list[Value]) -> Value:
     """Write a product."""
     first, second = _operands(call)
     if isinstance(first, Value) and isinstance(second, Value):
@@ -84,7 +84,7 @@ def multiply(call: Call, _: list[Value]) -> Value:
     return call.rescale(value, array, 0, "")
 
 
-def divide(call: Call, _: list[Value]) -> Value:
+def divide(call: LayerCall, _: list[Value]) -> Value:
     """Write a quotient by numbers."""
     first, second = _operands(call)
     if isinstance(second, Value):
@@ -96,7 +96,7 @@ def divide(call: Call, _: list[Value]) -> Value:
 def extreme(class_name: str) -> Writer:
     """Return the writer of a maximum or minimum of two tensors, or of a tensor and a number."""
 
-    def write(call: Call, _: list[Value]) -> Value:
+    def write(call: LayerCall, _: list[Value]) -> Value:
         first, second = _operands(call)
         if isinstance(first, Value) and isinstance(second, Value):
             return call.add(class_name, [first, second], shape=call.shapes[0])
@@ -110,17 +110,17 @@ def extreme(class_name: str) -> Writer:
     return write
 
 
-def square(call: Call, inputs: list[Value]) -> Value:
+def square(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a square."""
     return call.merge("Multiply", [inputs[0], inputs[0]], "")
 
 
-def negative(call: Call, inputs: list[Value]) -> Value:
+def negative(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a change of sign."""
     return activations.negative(call, inputs[0], "")
 
 
-def absolute(call: Call, inputs: list[Value]) -> Value:
+def absolute(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an absolute value, the larger of x and -x."""
     return call.merge("Maximum", [inputs[0], activations.negative(call, inputs[0], "turn")], "")
 
@@ -130,7 +130,7 @@ def activation(name: str) -> Writer:
     return lambda call, inputs: activations.apply(call, getattr(import_keras().activations, name), inputs[0], "")
 
 
-def gelu(call: Call, inputs: list[Value]) -> Value:
+def gelu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a GELU, exact or approximate."""
     if call.layer.approximate:
         return activations.gelu_tanh(call, inputs[0], "")
@@ -140,7 +140,7 @@ def gelu(call: Call, inputs: list[Value]) -> Value:
 def softmax(name: str) -> Writer:
     """Return the writer of a softmax or its logarithm along an axis."""
 
-    def write(call: Call, inputs: list[Value]) -> Value:
+    def write(call: LayerCall, inputs: list[Value]) -> Value:
         if call.layer.axis is None:
             call.refuse("axis=None joins all rows of a batch; give the axis.")
         return along_last(call, inputs[0], call.layer.axis, lambda value: call.activate(value, name, ""))
@@ -148,24 +148,24 @@ def softmax(name: str) -> Writer:
     return write
 
 
-def leaky_relu(call: Call, inputs: list[Value]) -> Value:
+def leaky_relu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a leaky ReLU."""
     return activations.leaky(call, inputs[0], "", float(call.layer.negative_slope))
 
 
-def elu(call: Call, inputs: list[Value]) -> Value:
+def elu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an ELU."""
     return activations.elu(call, inputs[0], "", float(call.layer.alpha))
 
 
-def relu(call: Call, inputs: list[Value]) -> Value:
+def relu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write `keras.activations.relu` with its arguments."""
     made = call.layer
     top = None if made.max_value is None else float(made.max_value)
     return activations.relu(call, inputs[0], "", float(made.negative_slope), top, float(made.threshold))
 
 
-def concatenate(call: Call, inputs: list[Value]) -> Value:
+def concatenate(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a concatenation."""
     axis = (call.layer.axis or 0) % len(inputs[0].shape)
     if axis == 0 or len(inputs) == 1:
@@ -173,7 +173,7 @@ def concatenate(call: Call, inputs: list[Value]) -> Value:
     return call.add("Concatenate", inputs, axis=axis)
 
 
-def reshape(call: Call, inputs: list[Value]) -> Value:
+def reshape(call: LayerCall, inputs: list[Value]) -> Value:
     """Write another shape of the same rows."""
     before, after = inputs[0].shape, call.shapes[0]
     if before[0] != after[0] or product(after[1:]) not in (None, product(before[1:])):
@@ -181,7 +181,7 @@ def reshape(call: Call, inputs: list[Value]) -> Value:
     return call.reshape(inputs[0], resolved(call, inputs[0]), "")
 
 
-def transpose(call: Call, inputs: list[Value]) -> Value:
+def transpose(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an order of the axes."""
     axes: Sequence[int] = call.layer.axes or ()
     if not axes or axes[0] != 0:

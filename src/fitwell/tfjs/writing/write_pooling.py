@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fitwell.keras.backend import import_keras
-from fitwell.tfjs.writing.sheet import Call, Value, product
+from fitwell.tfjs.writing.sheet import LayerCall, Value, product
 from fitwell.tfjs.writing.spatial import (
     LAST,
     along_axes,
@@ -20,13 +20,13 @@ from fitwell.tfjs.writing.spatial import (
 )
 from fitwell.tfjs.writing.write_layers import plain
 
-Writer = Callable[[Call, list[Value]], Value]
+Writer = Callable[[LayerCall, list[Value]], Value]
 
 
 def pooling(class_name: str) -> Writer:
     """Return the writer of a pooling over windows."""
 
-    def write(call: Call, value: Value) -> Value:
+    def write(call: LayerCall, value: Value) -> Value:
         layer = call.layer
         windows = zip(value.shape[1:-1], layer.pool_size, layer.strides, strict=True)
         sizes = [length(n, k, s, layer.padding) for n, k, s in windows]
@@ -40,7 +40,7 @@ def pooling(class_name: str) -> Writer:
 def global_pooling(kind: str, rank: int) -> Writer:
     """Return the writer of a pooling over all places; of a volume as over one line of them."""
 
-    def write(call: Call, inputs: list[Value]) -> Value:
+    def write(call: LayerCall, inputs: list[Value]) -> Value:
         layer, value = call.layer, inputs[0]
         call.refuse_mask(value)
         first = layer.data_format != LAST
@@ -61,7 +61,7 @@ def global_pooling(kind: str, rank: int) -> Writer:
 def resize_sides(key: str, sign: int) -> Writer:
     """Return the writer of a zero padding (`sign` 1) or cropping (-1) of any rank."""
 
-    def write(call: Call, value: Value) -> Value:
+    def write(call: LayerCall, value: Value) -> Value:
         given = plain(getattr(call.layer, key))
         sides = [[sign * side for side in pair] for pair in (given if isinstance(given[0], list) else [given])]
         if len(sides) == 1:
@@ -78,7 +78,7 @@ def resize_sides(key: str, sign: int) -> Writer:
     return lambda call, inputs: channels_last(call, inputs[0], lambda value: write(call, value))
 
 
-def center_crop(call: Call, inputs: list[Value]) -> Value:
+def center_crop(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `CenterCrop` of larger images; TensorFlow.js's own cannot be called."""
 
     def write(value: Value) -> Value:
@@ -93,21 +93,21 @@ def center_crop(call: Call, inputs: list[Value]) -> Value:
     return channels_last(call, inputs[0], write)
 
 
-def _repeat(call: Call, value: Value, size: list[int], part: str) -> Value:
+def _repeat(call: LayerCall, value: Value, size: list[int], part: str) -> Value:
     grown = [None if n is None else n * s for n, s in zip(value.shape[1:3], size, strict=True)]
     shape = (value.shape[0], *grown, value.shape[3])
     config = {"size": size, "data_format": LAST, "interpolation": "nearest"}
     return call.add("UpSampling2D", value, part, shape=shape, **config)
 
 
-def up_sampling_1d(call: Call, inputs: list[Value]) -> Value:
+def up_sampling_1d(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `UpSampling1D`."""
     size = call.layer.size
     size = int(size[0] if isinstance(size, tuple | list) else size)
     return as_line(call, _repeat(call, as_plane(call, inputs[0]), [size, 1], ""))
 
 
-def up_sampling_2d(call: Call, inputs: list[Value]) -> Value:
+def up_sampling_2d(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `UpSampling2D`: TensorFlow.js interpolates without half-pixel centres, so that matrices do it."""
     layer = call.layer
     keras = import_keras()
@@ -127,7 +127,7 @@ def up_sampling_2d(call: Call, inputs: list[Value]) -> Value:
     return channels_last(call, inputs[0], write)
 
 
-def up_sampling_3d(call: Call, inputs: list[Value]) -> Value:
+def up_sampling_3d(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `UpSampling3D`."""
     a, b, c = plain(call.layer.size)
     steps = [[a, b], [1, c]]
@@ -142,7 +142,7 @@ def up_sampling_3d(call: Call, inputs: list[Value]) -> Value:
     return channels_last(call, inputs[0], write)
 
 
-def resizing(call: Call, inputs: list[Value]) -> Value:
+def resizing(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Resizing` as fixed matrices; TensorFlow.js's own cannot be called."""
     layer = call.layer
     keras = import_keras()

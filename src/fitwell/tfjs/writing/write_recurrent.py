@@ -11,7 +11,7 @@ from fitwell.keras.backend import import_keras, is_keras_own
 from fitwell.tfjs.graph import TfjsTensor
 from fitwell.tfjs.writing import activations
 from fitwell.tfjs.writing.fields import weight_fields
-from fitwell.tfjs.writing.sheet import Call, Sheet, Value, as_float32
+from fitwell.tfjs.writing.sheet import LayerCall, Sheet, Value, as_float32
 from fitwell.tfjs.writing.spatial import LAST
 
 GATES = {"SimpleRNN": (1, ()), "LSTM": (4, (0, 1, 3)), "GRU": (3, (0, 1)), "ConvLSTM2D": (4, (0, 1, 3))}
@@ -27,10 +27,10 @@ RESET_AFTER = (
 STATEFUL = "stateful layers keep what they saw between calls; write the model with stateful=False."
 
 
-def recurrent(kind: str) -> Callable[[Call, list[Value]], Any]:
+def recurrent(kind: str) -> Callable[[LayerCall, list[Value]], Any]:
     """Return the writer of a recurrent layer with a cell of a kind."""
 
-    def write(call: Call, inputs: list[Value]) -> Any:
+    def write(call: LayerCall, inputs: list[Value]) -> Any:
         layer = call.layer
         config, weights = settings(call, layer.cell, kind)
         return _call(call, kind, inputs, layer, config, weights)
@@ -38,7 +38,7 @@ def recurrent(kind: str) -> Callable[[Call, list[Value]], Any]:
     return write
 
 
-def conv_lstm(call: Call, inputs: list[Value]) -> Any:
+def conv_lstm(call: LayerCall, inputs: list[Value]) -> Any:
     """Write a `ConvLSTM2D`."""
     layer, cell = call.layer, call.layer.cell
     if cell.data_format != LAST:
@@ -51,7 +51,7 @@ def conv_lstm(call: Call, inputs: list[Value]) -> Any:
     return _call(call, "ConvLSTM2D", inputs, layer, config, weights)
 
 
-def rnn(call: Call, inputs: list[Value]) -> Any:
+def rnn(call: LayerCall, inputs: list[Value]) -> Any:
     """Write an `RNN` over one of Keras's cells or a stack of them."""
     layer, keras = call.layer, import_keras()
     stacked = type(layer.cell) is keras.layers.StackedRNNCells
@@ -76,7 +76,7 @@ def rnn(call: Call, inputs: list[Value]) -> Any:
 CELLS = {"SimpleRNNCell": "SimpleRNN", "LSTMCell": "LSTM", "GRUCell": "GRU"}
 
 
-def settings(call: Call, cell: Any, kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def settings(call: LayerCall, cell: Any, kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the configuration of a cell and its weights, scaled where an activation means something else."""
     if kind == "GRU" and cell.reset_after:
         call.refuse(RESET_AFTER)
@@ -99,7 +99,7 @@ def settings(call: Call, cell: Any, kind: str) -> tuple[dict[str, Any], dict[str
     return config, weights
 
 
-def _activation(call: Call, activation: Any, weights: dict[str, np.ndarray], parts: int, columns: Any) -> str:
+def _activation(call: LayerCall, activation: Any, weights: dict[str, np.ndarray], parts: int, columns: Any) -> str:
     """Return TensorFlow.js's name of an activation inside a cell; scales the columns that it sees, if it has to."""
     name = activations.own_name(activation)
     if name is not None:
@@ -116,7 +116,7 @@ def _activation(call: Call, activation: Any, weights: dict[str, np.ndarray], par
     return "hard_sigmoid"
 
 
-def _flags(call: Call, layer: Any, inputs: list[Value]) -> dict[str, Any]:
+def _flags(call: LayerCall, layer: Any, inputs: list[Value]) -> dict[str, Any]:
     """Return the fields of the loop over steps, and check the masks that it reads."""
     if layer.stateful:
         call.refuse(STATEFUL)
@@ -131,7 +131,7 @@ def _flags(call: Call, layer: Any, inputs: list[Value]) -> dict[str, Any]:
 
 
 def _call(
-    call: Call, class_name: str, inputs: list[Value], layer: Any, config: dict[str, Any], weights: dict[str, Any]
+    call: LayerCall, class_name: str, inputs: list[Value], layer: Any, config: dict[str, Any], weights: dict[str, Any]
 ) -> Any:
     flags = _flags(call, layer, inputs)
     outputs = call.add_many(
@@ -140,7 +140,7 @@ def _call(
     return outputs
 
 
-def bidirectional(call: Call, inputs: list[Value]) -> Any:
+def bidirectional(call: LayerCall, inputs: list[Value]) -> Any:
     """Write a `Bidirectional` around one of Keras's recurrent layers; the two ways are alike but for their weights."""
     layer = call.layer
     forward, backward = layer.forward_layer, layer.backward_layer
@@ -166,7 +166,7 @@ def bidirectional(call: Call, inputs: list[Value]) -> Any:
     )  # fmt: skip
 
 
-def time_distributed(call: Call, inputs: list[Value]) -> Value:
+def time_distributed(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `TimeDistributed` as one around each of the layers that the inner one is written as."""
     layer, value = call.layer.layer, inputs[0]
     step = Value(TfjsTensor("step"), (value.shape[0], *value.shape[2:]))

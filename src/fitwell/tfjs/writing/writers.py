@@ -15,28 +15,28 @@ from fitwell.tfjs.writing import (
     write_pooling,
     write_recurrent,
 )
-from fitwell.tfjs.writing.sheet import Call, Value
+from fitwell.tfjs.writing.sheet import LayerCall, Value
 
 AUGMENTATION = "it changes data in training only"
 NOTHING = "it does nothing at inference"
 
 
-def leaky_relu(call: Call, inputs: list[Value]) -> Value:
+def leaky_relu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `LeakyReLU`."""
     return activations.leaky(call, inputs[0], "", float(call.layer.negative_slope))
 
 
-def elu(call: Call, inputs: list[Value]) -> Value:
+def elu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `ELU`."""
     return activations.elu(call, inputs[0], "", float(call.layer.alpha))
 
 
-def repeat_vector(call: Call, inputs: list[Value]) -> Value:
+def repeat_vector(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `RepeatVector`."""
     return call.add("RepeatVector", inputs, n=int(call.layer.n))
 
 
-def masking(call: Call, inputs: list[Value]) -> Value:
+def masking(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Masking`."""
     value = float(call.layer.mask_value)
     if not math.isfinite(value):
@@ -44,7 +44,7 @@ def masking(call: Call, inputs: list[Value]) -> Value:
     return call.add("Masking", inputs, mask_value=value)
 
 
-def spectral_normalization(call: Call, inputs: list[Value]) -> Any:
+def spectral_normalization(call: LayerCall, inputs: list[Value]) -> Any:
     """Write the layer in a `SpectralNormalization`, whose kernel is kept normalised."""
     call.note("it is left out: its layer's kernel is written as it was normalised last.")
     return call.write(call.sheet, call.layer.layer, inputs, {}, call.shapes)
@@ -58,7 +58,7 @@ AUGMENTATIONS = (
 )  # fmt: skip
 """Layers that return their input outside of training (those that do not at inference are not here)."""
 
-WRITERS: dict[str, Callable[[Call, list[Value]], Any]] = {
+WRITERS: dict[str, Callable[[LayerCall, list[Value]], Any]] = {
     "Dense": write_layers.dense,
     "Activation": write_layers.activation,
     "Dropout": write_layers.fixed_dropout,
