@@ -15,7 +15,7 @@ from fitwell.keras.backend import import_keras
 from fitwell.keras.internals import forget_unbuilt_variables
 from fitwell.tfjs.graph import TfjsGraph, TfjsLayer, TfjsTensor
 from fitwell.tfjs.reading.keras_names import given_back, safe_names
-from fitwell.tfjs.reading.layer_settings import Settings
+from fitwell.tfjs.reading.layer_settings import LayerSettings
 from fitwell.tfjs.reading.masks import KEEPING, MERGES, RECURRENT, Masks, check_none_lingers
 from fitwell.tfjs.reading.notices import Notices
 from fitwell.tfjs.reading.read_layers import Made
@@ -136,7 +136,7 @@ class _Builder:
             raise FileError(
                 f"The layer '{layer.name}' has the class {kind[:100]!r}, which TensorFlow.js does not have."
             )
-        settings = Settings(layer.name, kind, layer.config, lambda weight: self.stored.shape(layer.name, weight))
+        settings = LayerSettings(layer.name, kind, layer.config, lambda weight: self.stored.shape(layer.name, weight))
         if settings.has("activity_regularizer"):
             raise settings.refuse("has an activity regularizer, with which TensorFlow.js calls no layer: leave it out.")
         made = READERS[kind](settings, self.names[layer.name])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fitwell.keras.backend import import_keras
 from fitwell.tfjs.reading import read_images, read_layers, read_recurrent
-from fitwell.tfjs.reading.layer_settings import Settings
+from fitwell.tfjs.reading.layer_settings import LayerSettings
 from fitwell.tfjs.reading.read_layers import Made, Reader
 
 
-def time_distributed(settings: Settings, name: str) -> Made:
+def time_distributed(settings: LayerSettings, name: str) -> Made:
     """Read a `TimeDistributed` layer."""
     class_name, config = settings.nested("layer")
     if class_name not in READERS or class_name in ("TimeDistributed", "Bidirectional"):

@@ -10,7 +10,7 @@ from typing import Any
 from fitwell.keras.backend import import_keras
 from fitwell.tfjs.writing.sheet import LayerCall, Value
 
-NAMES = {
+TFJS_ACTIVATIONS = {
     "elu": "elu", "gelu": "gelu", "linear": "linear", "log_softmax": "log_softmax", "mish": "mish", "relu": "relu",
     "relu6": "relu6", "selu": "selu", "sigmoid": "sigmoid", "silu": "swish", "softmax": "softmax",
     "softplus": "softplus", "softsign": "softsign", "tanh": "tanh",
@@ -53,7 +53,7 @@ def split(activation: Any, *, moved: bool) -> tuple[Any, Any]:
     `moved` around the layer.
     """
     name = keras_name(activation)
-    by_number = activation is None or (name in NAMES and name not in ALONG_AXES) or name in RECIPES
+    by_number = activation is None or (name in TFJS_ACTIVATIONS and name not in ALONG_AXES) or name in RECIPES
     return (activation, None) if by_number or not moved else (None, activation)
 
 
@@ -61,7 +61,7 @@ def own_name(activation: Any) -> str | None:
     """Return TensorFlow.js's name of an activation, None where it has none."""
     if activation is None:
         return "linear"
-    return NAMES.get(keras_name(activation) or "")
+    return TFJS_ACTIVATIONS.get(keras_name(activation) or "")
 
 
 def keras_name(activation: Any) -> str | None:
@@ -76,8 +76,8 @@ def apply(call: LayerCall, activation: Any, value: Value, part: str = "activatio
     name = keras_name(activation)
     if activation is None:
         return value
-    if name in NAMES:
-        return call.activate(value, NAMES[name], part)
+    if name in TFJS_ACTIVATIONS:
+        return call.activate(value, TFJS_ACTIVATIONS[name], part)
     if name in RECIPES:
         return RECIPES[name](call, value, part)
     if name in INEXPRESSIBLE:

@@ -9,7 +9,7 @@ from fitwell.tfjs.writing.sheet import LayerCall
 
 VARIANCE_SCALING = {"VarianceScaling", "GlorotUniform", "GlorotNormal", "HeUniform", "HeNormal", "LecunUniform",
                     "LecunNormal"}  # fmt: skip
-INITIALIZERS = {
+TFJS_INITIALIZERS = {
     "Zeros": (), "Ones": (), "Constant": ("value",), "RandomUniform": ("minval", "maxval"),
     "RandomNormal": ("mean", "stddev"), "TruncatedNormal": ("mean", "stddev"), "Identity": ("gain",),
 }  # fmt: skip
@@ -68,9 +68,9 @@ def initializer(given: Any) -> dict[str, Any] | None:
             return None
         fields = {"scale": float(given.scale), "mode": given.mode, "distribution": distribution, "seed": None}
         return {"class_name": "VarianceScaling", "config": fields}
-    if name not in INITIALIZERS:
+    if name not in TFJS_INITIALIZERS:
         return None
-    fields = {key: config[key] for key in INITIALIZERS[name]}
+    fields = {key: config[key] for key in TFJS_INITIALIZERS[name]}
     if not all(isinstance(value, int | float) for value in fields.values()):
         return None
     return {"class_name": name, "config": fields}

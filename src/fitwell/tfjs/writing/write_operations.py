@@ -15,13 +15,13 @@ from fitwell.tfjs.writing.write_layers import along_last, resolved
 
 Writer = Callable[[LayerCall, list[Value]], Value]
 
-ACTIVATIONS = {
+ACTIVATION_OPERATIONS = {
     "Relu": "relu", "Relu6": "relu6", "Sigmoid": "sigmoid", "Softplus": "softplus", "Softsign": "softsign",
     "Silu": "silu", "LogSigmoid": "log_sigmoid", "Selu": "selu", "HardSigmoid": "hard_sigmoid",
     "HardSilu": "hard_silu", "HardTanh": "hard_tanh", "TanhShrink": "tanh_shrink", "SparsePlus": "sparse_plus",
-    "SparseSigmoid": "sparse_sigmoid", "Tanh": "tanh", "Mish": "mish",
+    "SparseSigmoid": "sparse_sigmoid",
 }  # fmt: skip
-"""Classes of operations without arguments, and the activations that they are."""
+"""Classes of operations of `keras.ops.nn` without arguments, and the activations that they are."""
 
 
 def _operands(call: LayerCall) -> tuple[Any, Any]:
@@ -197,7 +197,7 @@ OPERATIONS: dict[str, Writer] = {
     "numpy.Tanh": activation("tanh"), "nn.Gelu": gelu, "nn.Softmax": softmax("softmax"),
     "nn.LogSoftmax": softmax("log_softmax"), "nn.LeakyRelu": leaky_relu, "nn.Elu": elu, "activations.ReLU": relu,
     "activations.Mish": activation("mish"),
-    **{f"nn.{name}": activation(function) for name, function in ACTIVATIONS.items() if name not in ("Mish", "Tanh")},
+    **{f"nn.{name}": activation(function) for name, function in ACTIVATION_OPERATIONS.items()},
 }  # fmt: skip
 """By module and class of the operation."""
 
