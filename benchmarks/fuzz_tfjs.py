@@ -419,11 +419,11 @@ def _check(document: Document) -> None:
 
 def _build(document: Document) -> None:
     from fitwell.tfjs.reading import from_tfjs  # Keras takes seconds to start
-    from fitwell.tfjs.training import compile_arguments
+    from fitwell.tfjs.training import read_training_config
 
     from_tfjs(document.graph, document.weights)
     if document.training is not None:
-        compile_arguments(document.training)
+        read_training_config(document.training)
 
 
 def _on_disk(made: Damaged, directory: Path) -> Document:

@@ -13,7 +13,7 @@ from tfjs_node import Node
 import keras
 from fitwell.tfjs.loading import read
 from fitwell.tfjs.saving import write
-from fitwell.tfjs.training import training_config
+from fitwell.tfjs.training import written_training_config
 
 
 def test_metrics(tmp_path: Path, node: Node) -> None:
@@ -26,7 +26,7 @@ def test_metrics(tmp_path: Path, node: Node) -> None:
     assert found == ["loss", "acc", "mae"]
     misleading = [keras.metrics.MeanAbsoluteError(name="accuracy"), keras.metrics.BinaryAccuracy(threshold=0.9)]
     model.compile("adam", "binary_crossentropy", metrics=[*misleading, keras.metrics.MeanSquaredError(name="x")])
-    config, notices = training_config(model, ["dense"])
+    config, notices = written_training_config(model, ["dense"])
     assert config is not None
     assert config["metrics"] == ["mae", "mse"]
     assert notices == ("Without the metrics binary_accuracy, which a TensorFlow.js model cannot keep.",)

@@ -15,7 +15,7 @@ from fitwell.keras.internals import operation_of
 from fitwell.tfjs.document import metadata_in, read_document
 from fitwell.tfjs.reading import from_tfjs
 from fitwell.tfjs.reading.keras_names import KERAS_NAMES
-from fitwell.tfjs.training import compile_arguments
+from fitwell.tfjs.training import read_training_config
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def read(path: Path) -> Loaded:
     notices = (*document.notices, *built.notices)
     model = built.model
     if document.training is not None:
-        arguments, more = compile_arguments(document.training, len(model.outputs))
+        arguments, more = read_training_config(document.training, len(model.outputs))
         notices += more
         arguments |= {key: _by_keras_names(arguments[key], built.names) for key in ("loss", "metrics")}
         _check_losses(path, model, arguments["loss"])

@@ -18,7 +18,7 @@ from fitwell.tfjs.document import read_document, write_document
 from fitwell.tfjs.reading import from_tfjs
 from fitwell.tfjs.reading.keras_names import KERAS_NAMES
 from fitwell.tfjs.schema import ASSETS, MODULE, SCHEMA_FILE
-from fitwell.tfjs.training import training_config
+from fitwell.tfjs.training import written_training_config
 from fitwell.tfjs.writing import to_tfjs
 
 MODEL_FILE = "model.json"
@@ -106,7 +106,7 @@ def write(
     if quantize is not None and quantize not in QUANTIZED:
         raise InputError(f"'quantize' must be one of {', '.join(QUANTIZED)}. Got {quantize!r}.")
     written = to_tfjs(model)
-    training, untold = training_config(model, [tensor.layer for tensor in written.graph.outputs])
+    training, untold = written_training_config(model, [tensor.layer for tensor in written.graph.outputs])
     kept = dict(metadata or getattr(model, METADATA, {}) or {})
     if written.names:
         kept[KERAS_NAMES] = dict(written.names)
