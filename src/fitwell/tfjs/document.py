@@ -16,9 +16,9 @@ import numpy as np
 from fitwell.errors import FileError, InputError
 from fitwell.tfjs.graph import TfjsGraph
 from fitwell.tfjs.topology import GRAPH_MODEL, parse_topology, write_topology
-from fitwell.tfjs.weights import Loss, read_weights, write_weights
+from fitwell.tfjs.weights import QuantizationLoss, read_weights, write_weights
 
-MODEL_FILE = "model.json"
+MODEL_JSON = "model.json"
 MOST_TEXT = 64 * 2**20
 """Bytes of a model.json."""
 
@@ -172,7 +172,7 @@ def write_document(
     training: Mapping[str, Any] | None = None,
     metadata: Mapping[str, Any] | None = None,
     quantize: str | None = None,
-) -> list[Loss]:
+) -> list[QuantizationLoss]:
     """Write model.json and weight files into an existing directory; return what quantization took.
 
     Raises
@@ -195,7 +195,7 @@ def write_document(
         text = json.dumps(document, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"The model's settings or its 'metadata' are no JSON ({error}).") from error
-    (directory / MODEL_FILE).write_text(text, encoding="ascii")
+    (directory / MODEL_JSON).write_text(text, encoding="ascii")
     return losses
 
 
