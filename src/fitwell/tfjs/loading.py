@@ -12,7 +12,7 @@ from fitwell.errors import FileError
 from fitwell.keras.backend import import_keras
 from fitwell.keras.files import METADATA
 from fitwell.keras.internals import operation_of
-from fitwell.tfjs.document import metadata_in, read_document
+from fitwell.tfjs.document import MODEL_JSON, metadata_in, read_document
 from fitwell.tfjs.reading import from_tfjs
 from fitwell.tfjs.reading.keras_names import KERAS_NAMES
 from fitwell.tfjs.training import read_training_config
@@ -70,7 +70,7 @@ def load(path: str | Path) -> Any:
 
 def read(path: Path) -> Loaded:
     """Load a model, and what a person should know; see `load`."""
-    document = read_document(path / "model.json" if path.is_dir() else path)
+    document = read_document(path / MODEL_JSON if path.is_dir() else path)
     metadata = dict(document.metadata or {})
     built = from_tfjs(document.graph, document.weights, metadata.pop(KERAS_NAMES, None))
     notices = (*document.notices, *built.notices)
