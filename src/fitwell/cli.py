@@ -401,10 +401,10 @@ def _model(path: Path) -> Any:
 
         return load_compiled(path)
     from fitwell.engine.devices import available_devices
-    from fitwell.tfjs.loading import read, with_training
+    from fitwell.tfjs.loading import load_with_notices, with_training
 
     available_devices()  # their number must be chosen before Keras starts JAX
-    loaded = read(path)
+    loaded = load_with_notices(path)
     model, notice = with_training(loaded.model)
     for line in (*loaded.notices, *([notice] if notice else [])):
         typer.echo(line, err=True)

@@ -13,7 +13,7 @@ from tfjs_training import IN_NODE, STEPS, TRAIN, losses_in_keras, made, saved, t
 import keras
 from fitwell.errors import FileError
 from fitwell.tfjs.document import write_document
-from fitwell.tfjs.loading import read
+from fitwell.tfjs.loading import load_with_notices
 from fitwell.tfjs.training import SIGNS, TFJS_LOSSES, TO_KERAS, read_training_config, written_training_config
 from fitwell.tfjs.writing import to_tfjs
 
@@ -57,7 +57,7 @@ def test_a_model_compiled_in_node_goes_on_in_keras(optimizer: str, loss: str, no
         IN_NODE, optimizer=optimizer, loss=loss, units=units, activation=activation, folder=tmp_path / "m",
         x=x, y=y, steps=STEPS,
     )  # fmt: skip
-    loaded = read(tmp_path / "m" / "model.json")
+    loaded = load_with_notices(tmp_path / "m" / "model.json")
     assert loaded.model.compiled
     assert any("optimizer" in notice for notice in loaded.notices)  # its state stays behind
     np.testing.assert_allclose(losses_in_keras(loaded.model, x, y), expected, rtol=2e-4)
@@ -147,4 +147,4 @@ def test_settings_that_do_not_fit_the_model(tmp_path: Path) -> None:
     training = {"loss": {"nowhere": "mean_squared_error"}, "optimizer_config": {"class_name": "SGD", "config": {}}}
     write_document(tmp_path, written.graph, written.weights, training=training)
     with pytest.raises(FileError, match="training settings"):
-        read(tmp_path / "model.json")
+        load_with_notices(tmp_path / "model.json")

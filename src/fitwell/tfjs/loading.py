@@ -62,13 +62,13 @@ def load(path: str | Path) -> Any:
     >>> fitwell.tfjs.load(directory + "/model.json").count_params()
     8
     """
-    found = read(Path(path))
+    found = load_with_notices(Path(path))
     for notice in found.notices:
         warnings.warn(notice, UserWarning, stacklevel=2)
     return found.model
 
 
-def read(path: Path) -> Loaded:
+def load_with_notices(path: Path) -> Loaded:
     """Load a model, and what a person should know; see `load`."""
     document = read_document(path / MODEL_JSON if path.is_dir() else path)
     metadata = dict(document.metadata or {})
