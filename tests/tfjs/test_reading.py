@@ -20,7 +20,7 @@ import keras
 from fitwell.errors import FileError
 from fitwell.tfjs.document import read_document
 from fitwell.tfjs.graph import TfjsGraph, TfjsLayer, TfjsTensor
-from fitwell.tfjs.reading import READERS, REFUSED, Read, from_tfjs
+from fitwell.tfjs.reading import LAYER_READERS, NOT_READ, Read, from_tfjs
 from fitwell.tfjs.writing import to_tfjs
 from keras import layers
 
@@ -412,13 +412,13 @@ def test_a_hostile_layer(what: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("class_name", REFUSED)
+@pytest.mark.parametrize("class_name", NOT_READ)
 def test_a_class_that_is_refused(class_name: str) -> None:
     """The sentence says why."""
     with pytest.raises(FileError, match=r"'a' .* is not read\. ") as caught:
         from_tfjs(chain((class_name, {})), {})
-    assert REFUSED[class_name] in str(caught.value)
-    assert class_name not in READERS
+    assert NOT_READ[class_name] in str(caught.value)
+    assert class_name not in LAYER_READERS
 
 
 def test_calls_that_lead_nowhere() -> None:

@@ -20,7 +20,7 @@ import keras
 from fitwell.errors import InputError
 from fitwell.tfjs.document import write_document
 from fitwell.tfjs.graph import TfjsGraph, TfjsLayer, TfjsTensor
-from fitwell.tfjs.writing import REFUSED, WRITERS, Written, to_tfjs
+from fitwell.tfjs.writing import LAYER_WRITERS, NOT_WRITTEN, Written, to_tfjs
 from fitwell.tfjs.writing.sheet import as_float32
 from keras import layers
 
@@ -98,10 +98,10 @@ def test_every_case_predicts_the_same_in_tensorflow_js(group: int, node: Node, w
 
 
 def test_every_layer_that_is_claimed_has_a_case() -> None:
-    assert {key.split(":")[0] for key in CASES} >= WRITERS.keys()
-    assert not REFUSED.keys() & WRITERS.keys()
-    assert all(hasattr(layers, name) for name in WRITERS)
-    assert all(hasattr(layers, name) for name in REFUSED if " " not in name)
+    assert {key.split(":")[0] for key in CASES} >= LAYER_WRITERS.keys()
+    assert not NOT_WRITTEN.keys() & LAYER_WRITERS.keys()
+    assert all(hasattr(layers, name) for name in LAYER_WRITERS)
+    assert all(hasattr(layers, name) for name in NOT_WRITTEN if " " not in name)
 
 
 def changed(graph: TfjsGraph, change: Any) -> TfjsGraph:

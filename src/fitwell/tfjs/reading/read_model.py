@@ -19,7 +19,7 @@ from fitwell.tfjs.reading.layer_settings import LayerSettings
 from fitwell.tfjs.reading.masks import KEEPING, MERGES, RECURRENT, Masks, check_none_lingers
 from fitwell.tfjs.reading.notices import Notices
 from fitwell.tfjs.reading.read_layers import Made
-from fitwell.tfjs.reading.readers import READERS, REFUSED
+from fitwell.tfjs.reading.readers import LAYER_READERS, NOT_READ
 from fitwell.tfjs.reading.stored import Stored, give
 from fitwell.tfjs.topology import MOST_NUMBERS
 
@@ -130,16 +130,16 @@ class _Builder:
 
     def _make(self, layer: TfjsLayer, inputs: list[Any]) -> Made:
         kind = layer.class_name
-        if kind in REFUSED:
-            raise FileError(f"{_described(layer)} is not read. {REFUSED[kind]}")
-        if kind not in READERS:
+        if kind in NOT_READ:
+            raise FileError(f"{_described(layer)} is not read. {NOT_READ[kind]}")
+        if kind not in LAYER_READERS:
             raise FileError(
                 f"The layer '{layer.name}' has the class {kind[:100]!r}, which TensorFlow.js does not have."
             )
         settings = LayerSettings(layer.name, kind, layer.config, lambda weight: self.stored.shape(layer.name, weight))
         if settings.has("activity_regularizer"):
             raise settings.refuse("has an activity regularizer, with which TensorFlow.js calls no layer: leave it out.")
-        made = READERS[kind](settings, self.names[layer.name])
+        made = LAYER_READERS[kind](settings, self.names[layer.name])
         self._name_apart(made)
         if made.weights:
             self._give_weights(layer, made, inputs)

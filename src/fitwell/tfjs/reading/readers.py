@@ -11,10 +11,10 @@ from fitwell.tfjs.reading.read_layers import Made, Reader
 def time_distributed(settings: LayerSettings, name: str) -> Made:
     """Read a `TimeDistributed` layer."""
     class_name, config = settings.nested("layer")
-    if class_name not in READERS or class_name in ("TimeDistributed", "Bidirectional"):
+    if class_name not in LAYER_READERS or class_name in ("TimeDistributed", "Bidirectional"):
         raise settings.refuse(f"wraps a {class_name[:50]!r}, which is not read there.")
     inner = str(config.get("name", class_name.lower()))[:200].replace("/", "_")
-    one = READERS[class_name](settings.inside(class_name, config), inner)
+    one = LAYER_READERS[class_name](settings.inside(class_name, config), inner)
     keras = import_keras()
     if not all(isinstance(part, keras.layers.Layer) for part in one.parts):
         raise settings.refuse(f"wraps a {class_name}, which Keras has no layer for: use it without TimeDistributed.")
@@ -23,7 +23,7 @@ def time_distributed(settings: LayerSettings, name: str) -> Made:
     return Made(tuple(wrapped), one.weights, one.stretched, one.notices)
 
 
-READERS: dict[str, Reader] = {
+LAYER_READERS: dict[str, Reader] = {
     "Dense": read_layers.dense,
     "Activation": read_layers.activation,
     "Dropout": read_layers.dropout,
@@ -73,7 +73,7 @@ READERS: dict[str, Reader] = {
 }  # fmt: skip
 """Readers by the names that TensorFlow.js registers."""
 
-REFUSED: dict[str, str] = {
+NOT_READ: dict[str, str] = {
     "Resizing": "TensorFlow.js's own does not run in a model; resize before it, or use UpSampling2D.",
     "CenterCrop": "TensorFlow.js's own does not run in a model; use Cropping2D.",
     "CategoryEncoding": "TensorFlow.js's own does not run in a model; use an Embedding.",

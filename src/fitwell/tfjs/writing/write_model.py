@@ -18,7 +18,7 @@ from fitwell.tfjs.writing import write_layers, write_operations
 from fitwell.tfjs.writing.nodes import MASKS, arguments_of, data_of, in_order, mask_name, masks_of
 from fitwell.tfjs.writing.sheet import LayerCall, Shape, Sheet, Value, mask_made_by
 from fitwell.tfjs.writing.tfjs_names import safe
-from fitwell.tfjs.writing.writers import REFUSED, UNKNOWN, WRITERS
+from fitwell.tfjs.writing.writers import LAYER_WRITERS, NOT_WRITTEN, UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -236,11 +236,11 @@ def _writer(call: LayerCall) -> Any:
     """Return the writer of a layer or an operation."""
     layer, made = call.layer, type(call.layer)
     keras = import_keras()
-    name = next((one for one in (*WRITERS, *REFUSED) if getattr(keras.layers, one, None) is made), None)
-    if name in WRITERS:
-        return WRITERS[name]
-    if name in REFUSED:
-        call.refuse(REFUSED[name])
+    name = next((one for one in (*LAYER_WRITERS, *NOT_WRITTEN) if getattr(keras.layers, one, None) is made), None)
+    if name in LAYER_WRITERS:
+        return LAYER_WRITERS[name]
+    if name in NOT_WRITTEN:
+        call.refuse(NOT_WRITTEN[name])
     if not isinstance(layer, keras.layers.Layer):
         writer = write_operations.writer_of(layer)
         if writer is not None:

@@ -58,7 +58,7 @@ AUGMENTATIONS = (
 )  # fmt: skip
 """Layers that return their input outside of training (those that do not at inference are not here)."""
 
-WRITERS: dict[str, Callable[[LayerCall, list[Value]], Any]] = {
+LAYER_WRITERS: dict[str, Callable[[LayerCall, list[Value]], Any]] = {
     "Dense": write_layers.dense,
     "Activation": write_layers.activation,
     "Dropout": write_layers.fixed_dropout,
@@ -134,7 +134,7 @@ WRITERS: dict[str, Callable[[LayerCall, list[Value]], Any]] = {
 
 TEXT = "TensorFlow.js's layers take no strings: look words up in JavaScript, and write the model from their numbers on."
 
-REFUSED: dict[str, str] = {
+NOT_WRITTEN: dict[str, str] = {
     "GRU with reset_after=True": write_recurrent.RESET_AFTER,
     "Layers with stateful=True": "Recurrent " + write_recurrent.STATEFUL,
     "Lambda": "It holds Python code, which TensorFlow.js cannot run; use layers or keras.ops for the same.",
