@@ -9,7 +9,7 @@ from fitwell.keras.backend import import_keras
 from fitwell.tfjs.reading.layer_settings import STRETCH, LayerSettings
 from fitwell.tfjs.reading.read_layers import Made, Reader, about
 
-GATES = {"SimpleRNN": 1, "LSTM": 4, "GRU": 3}
+CELL_KINDS = ("SimpleRNN", "LSTM", "GRU")
 STRETCHED = {"LSTM": ((0, 2), (3, 4)), "GRU": ((0, 2),), "SimpleRNN": ()}
 """Places of the gates that the recurrent activation acts on: i, f and o of i, f, c, o; z and r of z, r, h."""
 
@@ -80,7 +80,7 @@ def recurrent(kind: str) -> Reader:
 def _cell(settings: LayerSettings, found: tuple[str, Mapping[str, Any]]) -> tuple[str, Any, dict[str, Any]]:
     class_name, config = found
     kind = class_name.removesuffix("Cell")
-    if kind not in GATES or not class_name.endswith("Cell"):
+    if kind not in CELL_KINDS or not class_name.endswith("Cell"):
         raise settings.refuse(f"holds the cell {class_name[:50]!r}, and only SimpleRNN, LSTM and GRU cells are read.")
     options = _options(settings.inside(class_name, config), kind)
     return kind, getattr(import_keras().layers, class_name)(**options), options
@@ -127,7 +127,7 @@ def conv_lstm(settings: LayerSettings, name: str) -> Made:
 def bidirectional(settings: LayerSettings, name: str) -> Made:
     """Read a `Bidirectional` layer: both directions have the settings of the one that the file holds."""
     class_name, config = settings.nested("layer")
-    if class_name not in GATES:
+    if class_name not in CELL_KINDS:
         raise settings.refuse(f"wraps a {class_name[:50]!r}, and only SimpleRNN, LSTM and GRU are read.")
     inner = str(config.get("name", class_name.lower()))[:200].removeprefix("forward_")
     safe = inner.replace("/", "_")
