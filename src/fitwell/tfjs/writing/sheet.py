@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -263,6 +263,10 @@ class LayerCall:
     def merge(self, class_name: str, values: Sequence[Value], part: str) -> Value:
         """Write a merge of equal shapes."""
         return self.add(class_name, values, part)
+
+
+Writer = Callable[[LayerCall, list[Value]], Any]
+"""``writer(call, inputs)`` writes a layer or an operation, and returns its output or a list of them."""
 
 
 def product(sizes: Sequence[int | None]) -> int | None:

@@ -9,9 +9,7 @@ import numpy as np
 
 from fitwell.tfjs.writing import activations
 from fitwell.tfjs.writing.fields import tell_left_out, weight_fields
-from fitwell.tfjs.writing.sheet import LayerCall, Value, product
-
-Writer = Callable[[LayerCall, list[Value]], Any]
+from fitwell.tfjs.writing.sheet import LayerCall, Value, Writer, product
 
 
 def simple(class_name: str, **fields: str) -> Writer:

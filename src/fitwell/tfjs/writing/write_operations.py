@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,8 @@ import numpy as np
 from fitwell.keras.backend import import_keras
 from fitwell.keras.internals import kind_of_operation
 from fitwell.tfjs.writing import activations
-from fitwell.tfjs.writing.sheet import LayerCall, Value, product
+from fitwell.tfjs.writing.sheet import LayerCall, Value, Writer, product
 from fitwell.tfjs.writing.write_layers import along_last, resolved
-
-Writer = Callable[[LayerCall, list[Value]], Value]
 
 ACTIVATION_OPERATIONS = {
     "Relu": "relu", "Relu6": "relu6", "Sigmoid": "sigmoid", "Softplus": "softplus", "Softsign": "softsign",

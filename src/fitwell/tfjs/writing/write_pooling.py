@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from fitwell.keras.backend import import_keras
-from fitwell.tfjs.writing.sheet import LayerCall, Value, product
+from fitwell.tfjs.writing.sheet import LayerCall, Value, Writer, product
 from fitwell.tfjs.writing.spatial import (
     LAST,
     along_axes,
@@ -19,8 +18,6 @@ from fitwell.tfjs.writing.spatial import (
     volume,
 )
 from fitwell.tfjs.writing.write_layers import plain
-
-Writer = Callable[[LayerCall, list[Value]], Value]
 
 
 def pooling(class_name: str) -> Writer:

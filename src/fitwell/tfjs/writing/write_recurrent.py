@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from fitwell.keras.backend import import_keras, is_keras_own
 from fitwell.tfjs.graph import TfjsTensor
 from fitwell.tfjs.writing import activations
 from fitwell.tfjs.writing.fields import weight_fields
-from fitwell.tfjs.writing.sheet import LayerCall, Sheet, Value, as_float32
+from fitwell.tfjs.writing.sheet import LayerCall, Sheet, Value, Writer, as_float32
 from fitwell.tfjs.writing.spatial import LAST
 
 GATES = {"SimpleRNN": (1, ()), "LSTM": (4, (0, 1, 3)), "GRU": (3, (0, 1)), "ConvLSTM2D": (4, (0, 1, 3))}
@@ -27,7 +26,7 @@ RESET_AFTER = (
 STATEFUL = "stateful layers keep what they saw between calls; write the model with stateful=False."
 
 
-def recurrent(kind: str) -> Callable[[LayerCall, list[Value]], Any]:
+def recurrent(kind: str) -> Writer:
     """Return the writer of a recurrent layer with a cell of a kind."""
 
     def write(call: LayerCall, inputs: list[Value]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from fitwell.tfjs.writing import (
@@ -15,7 +14,7 @@ from fitwell.tfjs.writing import (
     write_pooling,
     write_recurrent,
 )
-from fitwell.tfjs.writing.sheet import LayerCall, Value
+from fitwell.tfjs.writing.sheet import LayerCall, Value, Writer
 
 AUGMENTATION = "it changes data in training only"
 NOTHING = "it does nothing at inference"
@@ -58,7 +57,7 @@ AUGMENTATIONS = (
 )  # fmt: skip
 """Layers that return their input outside of training (those that do not at inference are not here)."""
 
-LAYER_WRITERS: dict[str, Callable[[LayerCall, list[Value]], Any]] = {
+LAYER_WRITERS: dict[str, Writer] = {
     "Dense": write_layers.dense,
     "Activation": write_layers.activation,
     "Dropout": write_layers.fixed_dropout,
@@ -130,7 +129,7 @@ LAYER_WRITERS: dict[str, Callable[[LayerCall, list[Value]], Any]] = {
     "ActivityRegularization": write_layers.left_out("TensorFlow.js cannot call a layer with an activity regularizer"),
     **{name: write_layers.left_out(AUGMENTATION) for name in AUGMENTATIONS},
 }  # fmt: skip
-"""Writers by the names of `keras.layers`; ``writer(call, inputs)`` returns the output, or a list of them."""
+"""Writers by the names of `keras.layers`."""
 
 TEXT = "TensorFlow.js's layers take no strings: look words up in JavaScript, and write the model from their numbers on."
 
