@@ -15,7 +15,7 @@ MOST_PLACES = 2**24
 """Numbers in a matrix that interpolates."""
 
 
-def convolution(
+def convolution_reader(
     keras_name: str, rank: int, *weights: str, dilated: bool = True, channels_first: bool = False
 ) -> Reader:
     """Return a reader of a convolution with these kernels and a bias."""
@@ -57,7 +57,7 @@ def _multiplier(settings: LayerSettings) -> int:
     return shape[-1] if settings.class_name == "SeparableConv2D" and shape and shape[-1] else 1
 
 
-def pooling(keras_name: str, rank: int) -> Reader:
+def pooling_reader(keras_name: str, rank: int) -> Reader:
     """Return a reader of a pooling layer; without strides they are the windows' sizes."""
 
     def read(settings: LayerSettings, name: str) -> Made:
@@ -71,7 +71,7 @@ def pooling(keras_name: str, rank: int) -> Reader:
     return read
 
 
-def global_pooling(keras_name: str, rank: int) -> Reader:
+def global_pooling_reader(keras_name: str, rank: int) -> Reader:
     """Return a reader of a global pooling layer."""
 
     def read(settings: LayerSettings, name: str) -> Made:
@@ -81,19 +81,19 @@ def global_pooling(keras_name: str, rank: int) -> Reader:
     return read
 
 
-def zero_padding(settings: LayerSettings, name: str) -> Made:
+def read_zero_padding(settings: LayerSettings, name: str) -> Made:
     """Read a `ZeroPadding2D`."""
     data_format = settings.data_format(first=True)
     return Made((keras_layers().ZeroPadding2D(settings.sides("padding"), data_format=data_format, name=name),))
 
 
-def cropping(settings: LayerSettings, name: str) -> Made:
+def read_cropping(settings: LayerSettings, name: str) -> Made:
     """Read a `Cropping2D`."""
     data_format = settings.data_format(first=True)
     return Made((keras_layers().Cropping2D(settings.sides("cropping"), data_format=data_format, name=name),))
 
 
-def up_sampling(settings: LayerSettings, name: str) -> Made:
+def read_up_sampling(settings: LayerSettings, name: str) -> Made:
     """Read an `UpSampling2D`; bilinearly it takes other places than Keras's, so that becomes a product."""
     size = settings.lengths("size", 2, 2)
     if settings.choice("interpolation", ("nearest", "bilinear"), "nearest") == "nearest":

@@ -66,7 +66,7 @@ def _run(settings: LayerSettings) -> dict[str, Any]:
     return {name: settings.flag(name, False) for name in flags}
 
 
-def recurrent(kind: str) -> Reader:
+def recurrent_reader(kind: str) -> Reader:
     """Return a reader of `SimpleRNN`, `LSTM` or `GRU`."""
 
     def read(settings: LayerSettings, name: str) -> Made:
@@ -86,7 +86,7 @@ def _cell(settings: LayerSettings, found: tuple[str, Mapping[str, Any]]) -> tupl
     return kind, getattr(import_keras().layers, class_name)(**options), options
 
 
-def rnn(settings: LayerSettings, name: str) -> Made:
+def read_rnn(settings: LayerSettings, name: str) -> Made:
     """Read an `RNN` of a cell or of a stack of cells."""
     class_name, config = settings.nested("cell")
     stacked = class_name == "StackedRNNCells"
@@ -102,7 +102,7 @@ def rnn(settings: LayerSettings, name: str) -> Made:
     return Made((layers.RNN(cell, **_run(settings), name=name),), weights, stretched)
 
 
-def conv_lstm(settings: LayerSettings, name: str) -> Made:
+def read_conv_lstm(settings: LayerSettings, name: str) -> Made:
     """Read a `ConvLSTM2D`."""
     options: dict[str, Any] = {
         "data_format": settings.data_format(),
@@ -124,18 +124,18 @@ def conv_lstm(settings: LayerSettings, name: str) -> Made:
     return Made((made,), _weights(options), stretched)
 
 
-def bidirectional(settings: LayerSettings, name: str) -> Made:
+def read_bidirectional(settings: LayerSettings, name: str) -> Made:
     """Read a `Bidirectional` layer: both directions have the settings of the one that the file holds."""
     class_name, config = settings.nested("layer")
     if class_name not in CELL_KINDS:
         raise settings.refuse(f"wraps a {class_name[:50]!r}, and only SimpleRNN, LSTM and GRU are read.")
     inner = str(config.get("name", class_name.lower()))[:200].removeprefix("forward_")
     safe = inner.replace("/", "_")
-    one = recurrent(class_name)(settings.inside(class_name, config), safe)
+    one = recurrent_reader(class_name)(settings.inside(class_name, config), safe)
     against = None  # Keras makes it of the first, except where that itself runs backwards
     if config.get("go_backwards"):
         forward = LayerSettings(settings.layer, class_name, {**config, "go_backwards": False})
-        against = recurrent(class_name)(forward, safe)
+        against = recurrent_reader(class_name)(forward, safe)
     merge = None
     if not settings.is_null("merge_mode"):
         merge = settings.choice("merge_mode", ("concat", "sum", "mul", "ave"), "concat")
