@@ -269,7 +269,7 @@ Writer = Callable[[LayerCall, list[Value]], Any]
 """``writer(call, inputs)`` writes a layer or an operation, and returns its output or a list of them."""
 
 
-def product(sizes: Sequence[int | None]) -> int | None:
+def total_size(sizes: Sequence[int | None]) -> int | None:
     """Return the product, None where a size is unknown."""
     return None if None in sizes else math.prod(size for size in sizes if size is not None)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fitwell.keras.backend import import_keras
-from fitwell.tfjs.writing.sheet import LayerCall, Value, product
+from fitwell.tfjs.writing.sheet import LayerCall, Value, total_size
 
 LAST = "channels_last"
 
@@ -70,8 +70,8 @@ def volume(
     `step(image, n, part)` writes the n-th step: n = 0 for the axes a and b, 1 for c (the second axis of its image).
     """
     _, a, b, c, channels = value.shape
-    first = step(call.reshape(value, [a, b, product([c, channels])], "front"), 0, "front_step")
-    rows = product(first.shape[1:3])
+    first = step(call.reshape(value, [a, b, total_size([c, channels])], "front"), 0, "front_step")
+    rows = total_size(first.shape[1:3])
     second = step(call.reshape(first, [rows, c, channels], "back"), 1, "back_step")
     return call.reshape(second, [first.shape[1], first.shape[2], sizes(c, 2), channels], "volume")
 

@@ -12,7 +12,7 @@ import numpy as np
 from fitwell.keras.internals import has_gate, projections, sliding_window_of
 from fitwell.tfjs.writing import activations
 from fitwell.tfjs.writing.fields import regularizer, tell_left_out, weight_fields
-from fitwell.tfjs.writing.sheet import LayerCall, Value, as_float32, product
+from fitwell.tfjs.writing.sheet import LayerCall, Value, as_float32, total_size
 from fitwell.tfjs.writing.write_layers import check_quantized
 
 FAR = -1e9
@@ -175,7 +175,7 @@ def einsum_dense(call: LayerCall, inputs: list[Value]) -> Value:
         )
     kernel = as_float32(layer.kernel)
     ends = value.shape[len(rest) :]
-    flat = call.reshape(value, [*value.shape[1 : len(rest)], product(ends)], "flat")
+    flat = call.reshape(value, [*value.shape[1 : len(rest)], total_size(ends)], "flat")
     sizes = kernel.shape[count:]
     units = math.prod(sizes)
     bias = None
@@ -191,7 +191,7 @@ def einsum_dense(call: LayerCall, inputs: list[Value]) -> Value:
     matrix = kernel.reshape(-1, units)
     inner, outer = activations.split(layer.activation, moved=len(sizes) != 1)
     made = activations.written(call, inner, lambda name: call.dense(flat, matrix, bias, "", activation=name, **fields))
-    return activations.apply(call, outer, call.reshape(made, [*value.shape[1 : len(rest)], *sizes], "shape"))
+    return activations.add_activation(call, outer, call.reshape(made, [*value.shape[1 : len(rest)], *sizes], "shape"))
 
 
 def _equation(equation: str, rank: int) -> tuple[str, str, str]:

@@ -20,7 +20,7 @@ def convolution(call: LayerCall, inputs: list[Value]) -> Value:
     check_quantized(call)
     inner, outer = activations.split(call.layer.activation, moved=call.layer.data_format != LAST)
     made = channels_last(call, inputs[0], lambda value: _convolution(call, value, inner))
-    return activations.apply(call, outer, made)
+    return activations.add_activation(call, outer, made)
 
 
 def _convolution(call: LayerCall, value: Value, activation: Any) -> Value:
@@ -98,7 +98,7 @@ def _on_planes(call: LayerCall, value: Value, write: Callable[[LayerCall, Value,
             return write(call, value, inner)
         return as_line(call, write(call, as_plane(call, value), inner))
 
-    return activations.apply(call, outer, channels_last(call, value, turned))
+    return activations.add_activation(call, outer, channels_last(call, value, turned))
 
 
 def _flat(layer: Any, sizes: Sequence[int], *, fill: int = 1) -> list[int]:
@@ -209,7 +209,7 @@ def _transposed(call: LayerCall, value: Value, activation: Any) -> Value:
     if layer.use_bias:
         call.note("its bias is written as a constant, which TensorFlow.js does not train.")
         cut = call.rescale(cut, 1, as_float32(layer.bias), "bias")
-    return activations.apply(call, activation, cut)
+    return activations.add_activation(call, activation, cut)
 
 
 def _at_least(call: LayerCall, kernel: np.ndarray) -> np.ndarray:

@@ -9,23 +9,23 @@ import numpy as np
 
 from fitwell.tfjs.writing import activations
 from fitwell.tfjs.writing.fields import tell_left_out, weight_fields
-from fitwell.tfjs.writing.sheet import LayerCall, Value, Writer, product
+from fitwell.tfjs.writing.sheet import LayerCall, Value, Writer, total_size
 
 
 def simple(class_name: str, **fields: str) -> Writer:
     """Return the writer of a layer without weights: `fields` name attributes of the Keras layer."""
 
     def write(call: LayerCall, inputs: list[Value]) -> Value:
-        config = {key: plain(getattr(call.layer, attribute)) for key, attribute in fields.items()}
+        config = {key: as_json(getattr(call.layer, attribute)) for key, attribute in fields.items()}
         return call.add(class_name, inputs, **config)
 
     return write
 
 
-def plain(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """Return a value of a configuration as JSON has it."""
     if isinstance(value, tuple | list):
-        return [plain(item) for item in value]
+        return [as_json(item) for item in value]
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -66,7 +66,7 @@ def fixed_dropout(call: LayerCall, inputs: list[Value]) -> Value:
     layer = call.layer
     shape = getattr(layer, "noise_shape", None)
     config = {"rate": float(layer.rate.numpy() if hasattr(layer.rate, "numpy") else layer.rate), "seed": None}
-    return call.add("Dropout", inputs, noise_shape=plain(shape), **config)
+    return call.add("Dropout", inputs, noise_shape=as_json(shape), **config)
 
 
 def alpha_dropout(call: LayerCall, inputs: list[Value]) -> Value:
@@ -90,21 +90,21 @@ def embedding(call: LayerCall, inputs: list[Value]) -> Value:
 def activation(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `Activation`."""
     tell_left_out(call, call.layer)
-    return activations.apply(call, call.layer.activation, inputs[0], "")
+    return activations.add_activation(call, call.layer.activation, inputs[0], "")
 
 
 def relu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `ReLU`."""
     layer = call.layer
     top = None if layer.max_value is None else float(layer.max_value)
-    return activations.relu(call, inputs[0], "", float(layer.negative_slope), top, float(layer.threshold))
+    return activations.add_relu(call, inputs[0], "", float(layer.negative_slope), top, float(layer.threshold))
 
 
 def prelu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `PReLU`."""
     layer = call.layer
     fields = weight_fields(call, "alpha")
-    return call.add("PReLU", inputs, weights={"alpha": layer.alpha}, shared_axes=plain(layer.shared_axes), **fields)
+    return call.add("PReLU", inputs, weights={"alpha": layer.alpha}, shared_axes=as_json(layer.shared_axes), **fields)
 
 
 def softmax(call: LayerCall, inputs: list[Value]) -> Value:
@@ -140,7 +140,7 @@ def flatten(call: LayerCall, inputs: list[Value]) -> Value:
         return call.reshape(value, [1], "")
     if call.layer.data_format == "channels_first":
         value = call.permute(value, [*range(2, len(value.shape)), 1], "to_last")
-    size = product(value.shape[1:])
+    size = total_size(value.shape[1:])
     if size is None:
         call.refuse("TensorFlow.js flattens only known sizes; give all sizes to the model's Input.")
     return call.add("Flatten", value, shape=(value.shape[0], size))
@@ -153,9 +153,9 @@ def reshape(call: LayerCall, inputs: list[Value]) -> Value:
 
 def resolved(call: LayerCall, value: Value) -> list[int | None]:
     """Return the sizes that Keras computes for the output, of which one may be None."""
-    sizes = [plain(size) for size in call.shapes[0][1:]]
+    sizes = [as_json(size) for size in call.shapes[0][1:]]
     unknown = [place for place, size in enumerate(sizes) if size is None]
-    whole = product(value.shape[1:])
+    whole = total_size(value.shape[1:])
     if len(unknown) == 1 and whole is not None:
         known = [size for size in sizes if size is not None]
         sizes[unknown[0]] = whole // int(np.prod(known))
@@ -175,7 +175,7 @@ def merge(class_name: str) -> Writer:
 
 def subtract(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Subtract` of two."""
-    return call.merge("Add", [inputs[0], activations.negative(call, inputs[1], "turn")], "")
+    return call.merge("Add", [inputs[0], activations.add_negative(call, inputs[1], "turn")], "")
 
 
 def concatenate(call: LayerCall, inputs: list[Value]) -> Value:

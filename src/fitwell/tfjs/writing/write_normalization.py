@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from fitwell.tfjs.writing.fields import tell_left_out, weight_fields
-from fitwell.tfjs.writing.sheet import LayerCall, Value, as_float32, numbers, product
-from fitwell.tfjs.writing.write_layers import along_last, plain
+from fitwell.tfjs.writing.sheet import LayerCall, Value, as_float32, numbers, total_size
+from fitwell.tfjs.writing.write_layers import along_last, as_json
 
 CONSTANT = "its weights are written as constants, which TensorFlow.js does not train."
 
@@ -39,7 +39,7 @@ def _batch_last(call: LayerCall, value: Value) -> Value:
     }  # fmt: skip
     flat = value
     if len(value.shape) > 4:
-        flat = call.reshape(value, [product(value.shape[1:-1]), channels], "flat")
+        flat = call.reshape(value, [total_size(value.shape[1:-1]), channels], "flat")
     made = call.add("BatchNormalization", flat, weights=weights, **config)
     return made if flat is value else call.reshape(made, value.shape[1:], "back")
 
@@ -61,7 +61,7 @@ def layer_normalization(call: LayerCall, inputs: list[Value]) -> Value:
         return call.add("LayerNormalization", value, weights=weights, **config)
     if axes != [rank - 1]:
         call.refuse("TensorFlow.js normalises ranks up to 4; reshape the input before it, or use the last axis alone.")
-    flat = call.reshape(value, [product(value.shape[1:-1]), value.shape[-1]], "flat")
+    flat = call.reshape(value, [total_size(value.shape[1:-1]), value.shape[-1]], "flat")
     made = call.add("LayerNormalization", flat, weights=weights, **{**config, "axis": [-1]})
     return call.reshape(made, value.shape[1:], "back")
 
@@ -77,7 +77,7 @@ def group_normalization(call: LayerCall, inputs: list[Value]) -> Value:
     tell_left_out(call, layer)
 
     def write(value: Value) -> Value:
-        places, channels = product(value.shape[1:-1]), value.shape[-1]
+        places, channels = total_size(value.shape[1:-1]), value.shape[-1]
         if places is None or channels is None:
             call.refuse("it needs a known input size; give it to the model's Input.")
         groups = channels if layer.groups == -1 else int(layer.groups)
@@ -101,7 +101,7 @@ def _scaled(call: LayerCall, value: Value, scale: Any, offset: Any) -> Value:
 
 def rms(call: LayerCall, value: Value, epsilon: float) -> Value:
     """Write ``x / sqrt(mean(x^2) + epsilon)``: with -x beside it, the mean is 0 and the variance the mean square."""
-    rows, channels = product(value.shape[1:-1]), value.shape[-1]
+    rows, channels = total_size(value.shape[1:-1]), value.shape[-1]
     if channels is None:
         call.refuse("it needs a known number of channels; give it to the model's Input.")
     flat = call.reshape(value, [rows, channels], "rows")
@@ -159,7 +159,7 @@ def normalization(call: LayerCall, inputs: list[Value]) -> Value:
     deviation = np.maximum(np.sqrt(variance), np.float32(import_keras().backend.epsilon()))
     mean, deviation = (_trimmed(array) for array in (mean, deviation))
     if layer.invert:
-        return call.rescale(value, plain(deviation.tolist()), mean.tolist(), "")
+        return call.rescale(value, as_json(deviation.tolist()), mean.tolist(), "")
     centred = call.rescale(value, 1.0, -mean, "center")
     return call.rescale(centred, 1 / deviation.astype(np.float64), 0.0, "")
 

@@ -10,7 +10,7 @@ import numpy as np
 from fitwell.keras.backend import import_keras
 from fitwell.keras.internals import kind_of_operation
 from fitwell.tfjs.writing import activations
-from fitwell.tfjs.writing.sheet import LayerCall, Value, Writer, product
+from fitwell.tfjs.writing.sheet import LayerCall, Value, Writer, total_size
 from fitwell.tfjs.writing.write_layers import along_last, resolved
 
 ACTIVATION_OPERATIONS = {
@@ -50,7 +50,7 @@ def _fits(call: LayerCall, value: Value, array: Any) -> None:
         call.refuse("an array that widens the tensor is not offered; use a layer that repeats it.")
 
 
-def add(call: LayerCall, _: list[Value]) -> Value:
+def _write_add(call: LayerCall, _: list[Value]) -> Value:
     """Write a sum."""
     first, second = _operands(call)
     if isinstance(first, Value) and isinstance(second, Value):
@@ -60,11 +60,11 @@ def add(call: LayerCall, _: list[Value]) -> Value:
     return call.rescale(value, 1, array, "")
 
 
-def subtract(call: LayerCall, _: list[Value]) -> Value:
+def _write_subtract(call: LayerCall, _: list[Value]) -> Value:
     """Write a difference."""
     first, second = _operands(call)
     if isinstance(first, Value) and isinstance(second, Value):
-        return call.add("Add", [first, activations.negative(call, second, "turn")], shape=call.shapes[0])
+        return call.add("Add", [first, activations.add_negative(call, second, "turn")], shape=call.shapes[0])
     if isinstance(first, Value):
         _fits(call, first, second)
         return call.rescale(first, 1, -second, "")
@@ -72,7 +72,7 @@ def subtract(call: LayerCall, _: list[Value]) -> Value:
     return call.rescale(second, -1, first, "")
 
 
-def multiply(call: LayerCall, _: list[Value]) -> Value:
+def _write_multiply(call: LayerCall, _: list[Value]) -> Value:
     """Write a product."""
     first, second = _operands(call)
     if isinstance(first, Value) and isinstance(second, Value):
@@ -82,7 +82,7 @@ def multiply(call: LayerCall, _: list[Value]) -> Value:
     return call.rescale(value, array, 0, "")
 
 
-def divide(call: LayerCall, _: list[Value]) -> Value:
+def _write_divide(call: LayerCall, _: list[Value]) -> Value:
     """Write a quotient by numbers."""
     first, second = _operands(call)
     if isinstance(second, Value):
@@ -91,7 +91,7 @@ def divide(call: LayerCall, _: list[Value]) -> Value:
     return call.rescale(first, 1 / second, 0, "")
 
 
-def extreme(class_name: str) -> Writer:
+def _extreme_writer(class_name: str) -> Writer:
     """Return the writer of a maximum or minimum of two tensors, or of a tensor and a number."""
 
     def write(call: LayerCall, _: list[Value]) -> Value:
@@ -108,34 +108,38 @@ def extreme(class_name: str) -> Writer:
     return write
 
 
-def square(call: LayerCall, inputs: list[Value]) -> Value:
+def _write_square(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a square."""
     return call.merge("Multiply", [inputs[0], inputs[0]], "")
 
 
-def negative(call: LayerCall, inputs: list[Value]) -> Value:
+def _write_negative(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a change of sign."""
-    return activations.negative(call, inputs[0], "")
+    return activations.add_negative(call, inputs[0], "")
 
 
-def absolute(call: LayerCall, inputs: list[Value]) -> Value:
+def _write_absolute(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an absolute value, the larger of x and -x."""
-    return call.merge("Maximum", [inputs[0], activations.negative(call, inputs[0], "turn")], "")
+    return call.merge("Maximum", [inputs[0], activations.add_negative(call, inputs[0], "turn")], "")
 
 
-def activation(name: str) -> Writer:
+def _activation_writer(name: str) -> Writer:
     """Return the writer of an operation that is an activation."""
-    return lambda call, inputs: activations.apply(call, getattr(import_keras().activations, name), inputs[0], "")
+
+    def write(call: LayerCall, inputs: list[Value]) -> Value:
+        return activations.add_activation(call, getattr(import_keras().activations, name), inputs[0], "")
+
+    return write
 
 
-def gelu(call: LayerCall, inputs: list[Value]) -> Value:
+def _write_gelu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a GELU, exact or approximate."""
     if call.layer.approximate:
-        return activations.gelu_tanh(call, inputs[0], "")
+        return activations.add_gelu_tanh(call, inputs[0], "")
     return call.activate(inputs[0], "gelu", "")
 
 
-def softmax(name: str) -> Writer:
+def _softmax_writer(name: str) -> Writer:
     """Return the writer of a softmax or its logarithm along an axis."""
 
     def write(call: LayerCall, inputs: list[Value]) -> Value:
@@ -146,24 +150,24 @@ def softmax(name: str) -> Writer:
     return write
 
 
-def leaky_relu(call: LayerCall, inputs: list[Value]) -> Value:
+def _write_leaky_relu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a leaky ReLU."""
-    return activations.leaky(call, inputs[0], "", float(call.layer.negative_slope))
+    return activations.add_leaky_relu(call, inputs[0], "", float(call.layer.negative_slope))
 
 
-def elu(call: LayerCall, inputs: list[Value]) -> Value:
+def _write_elu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an ELU."""
-    return activations.elu(call, inputs[0], "", float(call.layer.alpha))
+    return activations.add_elu(call, inputs[0], "", float(call.layer.alpha))
 
 
-def relu(call: LayerCall, inputs: list[Value]) -> Value:
+def _write_relu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write `keras.activations.relu` with its arguments."""
     made = call.layer
     top = None if made.max_value is None else float(made.max_value)
-    return activations.relu(call, inputs[0], "", float(made.negative_slope), top, float(made.threshold))
+    return activations.add_relu(call, inputs[0], "", float(made.negative_slope), top, float(made.threshold))
 
 
-def concatenate(call: LayerCall, inputs: list[Value]) -> Value:
+def _write_concatenate(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a concatenation."""
     axis = (call.layer.axis or 0) % len(inputs[0].shape)
     if axis == 0 or len(inputs) == 1:
@@ -171,15 +175,15 @@ def concatenate(call: LayerCall, inputs: list[Value]) -> Value:
     return call.add("Concatenate", inputs, axis=axis)
 
 
-def reshape(call: LayerCall, inputs: list[Value]) -> Value:
+def _write_reshape(call: LayerCall, inputs: list[Value]) -> Value:
     """Write another shape of the same rows."""
     before, after = inputs[0].shape, call.shapes[0]
-    if before[0] != after[0] or product(after[1:]) not in (None, product(before[1:])):
+    if before[0] != after[0] or total_size(after[1:]) not in (None, total_size(before[1:])):
         call.refuse("the batch must stay the first axis; use a Reshape layer.")
     return call.reshape(inputs[0], resolved(call, inputs[0]), "")
 
 
-def transpose(call: LayerCall, inputs: list[Value]) -> Value:
+def _write_transpose(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an order of the axes."""
     axes: Sequence[int] = call.layer.axes or ()
     if not axes or axes[0] != 0:
@@ -188,15 +192,31 @@ def transpose(call: LayerCall, inputs: list[Value]) -> Value:
 
 
 OPERATIONS: dict[str, Writer] = {
-    "numpy.Absolute": absolute, "numpy.Add": add, "numpy.Concatenate": concatenate, "numpy.Divide": divide,
-    "numpy.ExpandDims": reshape, "numpy.Maximum": extreme("Maximum"), "numpy.Minimum": extreme("Minimum"),
-    "numpy.Multiply": multiply, "numpy.Negative": negative, "numpy.Reshape": reshape, "numpy.Square": square,
-    "numpy.Squeeze": reshape, "numpy.Subtract": subtract, "numpy.Transpose": transpose, "numpy.TrueDivide": divide,
-    "numpy.Tanh": activation("tanh"), "nn.Gelu": gelu, "nn.Softmax": softmax("softmax"),
-    "nn.LogSoftmax": softmax("log_softmax"), "nn.LeakyRelu": leaky_relu, "nn.Elu": elu, "activations.ReLU": relu,
-    "activations.Mish": activation("mish"),
-    **{f"nn.{name}": activation(function) for name, function in ACTIVATION_OPERATIONS.items()},
-}  # fmt: skip
+    "numpy.Absolute": _write_absolute,
+    "numpy.Add": _write_add,
+    "numpy.Concatenate": _write_concatenate,
+    "numpy.Divide": _write_divide,
+    "numpy.ExpandDims": _write_reshape,
+    "numpy.Maximum": _extreme_writer("Maximum"),
+    "numpy.Minimum": _extreme_writer("Minimum"),
+    "numpy.Multiply": _write_multiply,
+    "numpy.Negative": _write_negative,
+    "numpy.Reshape": _write_reshape,
+    "numpy.Square": _write_square,
+    "numpy.Squeeze": _write_reshape,
+    "numpy.Subtract": _write_subtract,
+    "numpy.Transpose": _write_transpose,
+    "numpy.TrueDivide": _write_divide,
+    "numpy.Tanh": _activation_writer("tanh"),
+    "nn.Gelu": _write_gelu,
+    "nn.Softmax": _softmax_writer("softmax"),
+    "nn.LogSoftmax": _softmax_writer("log_softmax"),
+    "nn.LeakyRelu": _write_leaky_relu,
+    "nn.Elu": _write_elu,
+    "activations.ReLU": _write_relu,
+    "activations.Mish": _activation_writer("mish"),
+    **{f"nn.{name}": _activation_writer(function) for name, function in ACTIVATION_OPERATIONS.items()},
+}
 """By module and class of the operation."""
 
 

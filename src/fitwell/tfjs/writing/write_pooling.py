@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fitwell.keras.backend import import_keras
-from fitwell.tfjs.writing.sheet import LayerCall, Value, Writer, product
+from fitwell.tfjs.writing.sheet import LayerCall, Value, Writer, total_size
 from fitwell.tfjs.writing.spatial import (
     LAST,
     along_axes,
@@ -17,7 +17,7 @@ from fitwell.tfjs.writing.spatial import (
     pad,
     volume,
 )
-from fitwell.tfjs.writing.write_layers import plain
+from fitwell.tfjs.writing.write_layers import as_json
 
 
 def pooling(class_name: str) -> Writer:
@@ -27,7 +27,7 @@ def pooling(class_name: str) -> Writer:
         layer = call.layer
         windows = zip(value.shape[1:-1], layer.pool_size, layer.strides, strict=True)
         sizes = [length(n, k, s, layer.padding) for n, k, s in windows]
-        config = {"pool_size": plain(layer.pool_size), "strides": plain(layer.strides), "padding": layer.padding}
+        config = {"pool_size": as_json(layer.pool_size), "strides": as_json(layer.strides), "padding": layer.padding}
         shape = (value.shape[0], *sizes, value.shape[-1])
         return call.add(class_name, value, shape=shape, data_format=LAST, **config)
 
@@ -45,7 +45,7 @@ def global_pooling(kind: str, rank: int) -> Writer:
             value = call.permute(value, [*range(2, len(value.shape)), 1], "to_last")
         channels = value.shape[-1]
         if rank == 3:
-            value = call.reshape(value, [product(value.shape[1:-1]), channels], "line")
+            value = call.reshape(value, [total_size(value.shape[1:-1]), channels], "line")
         config: dict[str, Any] = {"data_format": LAST} if rank == 2 else {}
         made = call.add(f"Global{kind}Pooling{min(rank, 2) if rank < 3 else 1}D", value,
                         shape=(value.shape[0], channels), **config)  # fmt: skip
@@ -59,7 +59,7 @@ def resize_sides(key: str, sign: int) -> Writer:
     """Return the writer of a zero padding (`sign` 1) or cropping (-1) of any rank."""
 
     def write(call: LayerCall, value: Value) -> Value:
-        given = plain(getattr(call.layer, key))
+        given = as_json(getattr(call.layer, key))
         sides = [[sign * side for side in pair] for pair in (given if isinstance(given[0], list) else [given])]
         if len(sides) == 1:
             return as_line(call, pad(call, as_plane(call, value), [sides[0], [0, 0]], ""))
@@ -108,7 +108,7 @@ def up_sampling_2d(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `UpSampling2D`: TensorFlow.js interpolates without half-pixel centres, so that matrices do it."""
     layer = call.layer
     keras = import_keras()
-    height, width = plain(layer.size)
+    height, width = as_json(layer.size)
 
     def write(value: Value) -> Value:
         if layer.interpolation == "nearest":
@@ -126,7 +126,7 @@ def up_sampling_2d(call: LayerCall, inputs: list[Value]) -> Value:
 
 def up_sampling_3d(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `UpSampling3D`."""
-    a, b, c = plain(call.layer.size)
+    a, b, c = as_json(call.layer.size)
     steps = [[a, b], [1, c]]
 
     def write(value: Value) -> Value:

@@ -22,12 +22,12 @@ NOTHING = "it does nothing at inference"
 
 def leaky_relu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `LeakyReLU`."""
-    return activations.leaky(call, inputs[0], "", float(call.layer.negative_slope))
+    return activations.add_leaky_relu(call, inputs[0], "", float(call.layer.negative_slope))
 
 
 def elu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `ELU`."""
-    return activations.elu(call, inputs[0], "", float(call.layer.alpha))
+    return activations.add_elu(call, inputs[0], "", float(call.layer.alpha))
 
 
 def repeat_vector(call: LayerCall, inputs: list[Value]) -> Value:
