@@ -19,7 +19,7 @@ FAR = -1e9
 """Added to the scores of places that must not be seen: their softmax is then exactly zero."""
 
 
-def attention(call: LayerCall, inputs: list[Value]) -> Value:
+def write_attention(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `Attention` with dot products."""
     layer = call.layer
     if layer.score_mode != "dot":
@@ -32,7 +32,7 @@ def attention(call: LayerCall, inputs: list[Value]) -> Value:
     return _attend(call, inputs, score)
 
 
-def additive_attention(call: LayerCall, inputs: list[Value]) -> Value:
+def write_additive_attention(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `AdditiveAttention`: each query meets each key in a table of its own."""
     layer = call.layer
 
@@ -91,7 +91,7 @@ def _weighted(call: LayerCall, scores: Value, value: Value, part: str, dropout: 
     return call.add("Dot", [shares, value], f"{part}values", axes=[2, 1], normalize=False, shape=shape)
 
 
-def multi_head_attention(call: LayerCall, _: list[Value]) -> Value:
+def write_multi_head_attention(call: LayerCall, _: list[Value]) -> Value:
     """Write a `MultiHeadAttention` of sequences."""
     layer = call.layer
     if sliding_window_of(layer) is not None or layer.attention_axes not in (None, (1,), [1]):
@@ -99,7 +99,7 @@ def multi_head_attention(call: LayerCall, _: list[Value]) -> Value:
     return _heads(call, layer.num_heads, layer.num_heads, layer.key_dim, layer.dropout, has_gate(layer))
 
 
-def grouped_query_attention(call: LayerCall, _: list[Value]) -> Value:
+def write_grouped_query_attention(call: LayerCall, _: list[Value]) -> Value:
     """Write a `GroupQueryAttention`."""
     layer = call.layer
     if layer.sliding_window is not None:
@@ -159,7 +159,7 @@ def _dense_fields(call: LayerCall, dense: Any) -> dict[str, Any]:
             for name in ("kernel", "bias")}  # fmt: skip
 
 
-def einsum_dense(call: LayerCall, inputs: list[Value]) -> Value:
+def write_einsum_dense(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `EinsumDense` that contracts the last axes of its input with the first of its kernel."""
     layer, value = call.layer, inputs[0]
     check_quantized(call)

@@ -15,7 +15,7 @@ from fitwell.tfjs.writing.spatial import LAST, as_line, as_plane, channels_last,
 from fitwell.tfjs.writing.write_layers import check_quantized
 
 
-def convolution(call: LayerCall, inputs: list[Value]) -> Value:
+def write_convolution(call: LayerCall, inputs: list[Value]) -> Value:
     """Write `Conv1D`, `Conv2D` or `Conv3D`."""
     check_quantized(call)
     inner, outer = activations.split(call.layer.activation, moved=call.layer.data_format != LAST)
@@ -74,12 +74,12 @@ def _blocks(kernel: np.ndarray, groups: int) -> np.ndarray:
     return whole
 
 
-def depthwise(call: LayerCall, inputs: list[Value]) -> Value:
+def write_depthwise(call: LayerCall, inputs: list[Value]) -> Value:
     """Write `DepthwiseConv1D` or `DepthwiseConv2D`."""
     return _on_planes(call, inputs[0], _depthwise)
 
 
-def separable(call: LayerCall, inputs: list[Value]) -> Value:
+def write_separable(call: LayerCall, inputs: list[Value]) -> Value:
     """Write `SeparableConv1D` or `SeparableConv2D`."""
     return _on_planes(call, inputs[0], _separable)
 
@@ -179,7 +179,7 @@ def _separable_parts(call: LayerCall, value: Value, activation: str, fields: dic
     return call.add("Conv2D", deep, weights=_weights(layer, kernel=kernel), shape=shape, **config)
 
 
-def transposed(call: LayerCall, inputs: list[Value]) -> Value:
+def write_transposed(call: LayerCall, inputs: list[Value]) -> Value:
     """Write `Conv1DTranspose`, `Conv2DTranspose` or `Conv3DTranspose`."""
     layer = call.layer
     if layer.rank == 3 and (layer.output_padding is not None or max(layer.dilation_rate) > 1):

@@ -12,7 +12,7 @@ from fitwell.tfjs.writing.fields import tell_left_out, weight_fields
 from fitwell.tfjs.writing.sheet import LayerCall, Value, Writer, total_size
 
 
-def simple(class_name: str, **fields: str) -> Writer:
+def simple_writer(class_name: str, **fields: str) -> Writer:
     """Return the writer of a layer without weights: `fields` name attributes of the Keras layer."""
 
     def write(call: LayerCall, inputs: list[Value]) -> Value:
@@ -29,7 +29,7 @@ def as_json(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def left_out(reason: str) -> Writer:
+def left_out_writer(reason: str) -> Writer:
     """Return the writer of a layer that does nothing at inference."""
 
     def write(call: LayerCall, inputs: list[Value]) -> Value:
@@ -40,7 +40,7 @@ def left_out(reason: str) -> Writer:
     return write
 
 
-def dense(call: LayerCall, inputs: list[Value]) -> Value:
+def write_dense(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Dense` layer."""
     layer = call.layer
     check_quantized(call)
@@ -61,7 +61,7 @@ def check_quantized(call: LayerCall) -> None:
         call.note("its LoRA matrices are merged into its kernel.")
 
 
-def fixed_dropout(call: LayerCall, inputs: list[Value]) -> Value:
+def write_dropout(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Dropout` of Keras or of fitwell."""
     layer = call.layer
     shape = getattr(layer, "noise_shape", None)
@@ -69,13 +69,13 @@ def fixed_dropout(call: LayerCall, inputs: list[Value]) -> Value:
     return call.add("Dropout", inputs, noise_shape=as_json(shape), **config)
 
 
-def alpha_dropout(call: LayerCall, inputs: list[Value]) -> Value:
+def write_alpha_dropout(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `AlphaDropout`, which TensorFlow.js gets wrong in training."""
     call.note("TensorFlow.js's AlphaDropout shifts the mean when it trains; at inference it does nothing.")
     return call.add("AlphaDropout", inputs, rate=float(call.layer.rate))
 
 
-def embedding(call: LayerCall, inputs: list[Value]) -> Value:
+def write_embedding(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `Embedding`."""
     layer = call.layer
     check_quantized(call)
@@ -87,27 +87,27 @@ def embedding(call: LayerCall, inputs: list[Value]) -> Value:
     return call.add("Embedding", inputs, shape=shape, weights={"embeddings": layer.embeddings}, **fields)
 
 
-def activation(call: LayerCall, inputs: list[Value]) -> Value:
+def write_activation(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `Activation`."""
     tell_left_out(call, call.layer)
     return activations.add_activation(call, call.layer.activation, inputs[0], "")
 
 
-def relu(call: LayerCall, inputs: list[Value]) -> Value:
+def write_relu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `ReLU`."""
     layer = call.layer
     top = None if layer.max_value is None else float(layer.max_value)
     return activations.add_relu(call, inputs[0], "", float(layer.negative_slope), top, float(layer.threshold))
 
 
-def prelu(call: LayerCall, inputs: list[Value]) -> Value:
+def write_prelu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `PReLU`."""
     layer = call.layer
     fields = weight_fields(call, "alpha")
     return call.add("PReLU", inputs, weights={"alpha": layer.alpha}, shared_axes=as_json(layer.shared_axes), **fields)
 
 
-def softmax(call: LayerCall, inputs: list[Value]) -> Value:
+def write_softmax(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Softmax` over one axis: as an `Activation`, since TensorFlow.js's layer reads masks of others."""
     call.refuse_mask(*inputs)
     if call.arguments.get("mask") is not None:
@@ -131,7 +131,7 @@ def along_last(call: LayerCall, value: Value, axis: int, write: Callable[[Value]
     return call.permute(write(call.permute(value, order, "to_last")), back, "from_last")
 
 
-def flatten(call: LayerCall, inputs: list[Value]) -> Value:
+def write_flatten(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Flatten`; TensorFlow.js refuses one on rows that are flat."""
     value = inputs[0]
     if len(value.shape) == 2:
@@ -146,7 +146,7 @@ def flatten(call: LayerCall, inputs: list[Value]) -> Value:
     return call.add("Flatten", value, shape=(value.shape[0], size))
 
 
-def reshape(call: LayerCall, inputs: list[Value]) -> Value:
+def write_reshape(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Reshape` with its sizes resolved."""
     return call.add("Reshape", inputs, target_shape=resolved(call, inputs[0]))
 
@@ -164,7 +164,7 @@ def resolved(call: LayerCall, value: Value) -> list[int | None]:
     return sizes
 
 
-def merge(class_name: str) -> Writer:
+def merge_writer(class_name: str) -> Writer:
     """Return the writer of a merge: like Keras, TensorFlow.js adds missing axes behind the batch."""
 
     def write(call: LayerCall, inputs: list[Value]) -> Value:
@@ -173,12 +173,12 @@ def merge(class_name: str) -> Writer:
     return write
 
 
-def subtract(call: LayerCall, inputs: list[Value]) -> Value:
+def write_subtract(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Subtract` of two."""
     return call.merge("Add", [inputs[0], activations.add_negative(call, inputs[1], "turn")], "")
 
 
-def concatenate(call: LayerCall, inputs: list[Value]) -> Value:
+def write_concatenate(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Concatenate`."""
     axis = call.layer.axis % len(inputs[0].shape)
     if axis == 0:
@@ -186,7 +186,7 @@ def concatenate(call: LayerCall, inputs: list[Value]) -> Value:
     return inputs[0] if len(inputs) == 1 else call.add("Concatenate", inputs, axis=axis)
 
 
-def dot(call: LayerCall, inputs: list[Value]) -> Value:
+def write_dot(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Dot`, which TensorFlow.js has for ranks up to 3."""
     if any(len(value.shape) > 3 for value in inputs):
         call.refuse("TensorFlow.js's Dot takes inputs of rank 2 or 3; reshape them before it.")
@@ -196,7 +196,7 @@ def dot(call: LayerCall, inputs: list[Value]) -> Value:
     return call.add("Dot", inputs, axes=pair, normalize=bool(call.layer.normalize))
 
 
-def category_encoding(call: LayerCall, inputs: list[Value]) -> Value:
+def write_category_encoding(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `CategoryEncoding`."""
     if call.arguments.get("count_weights") is not None:
         call.refuse("count_weights are not offered; leave them out.")
@@ -225,7 +225,7 @@ def _encoded(call: LayerCall, value: Value, tokens: int, mode: str) -> Value:
     return call.reshape(counts, [tokens], "")
 
 
-def discretization(call: LayerCall, inputs: list[Value]) -> Value:
+def write_discretization(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Discretization` as the sum of one steep step for each boundary."""
     layer, value = call.layer, inputs[0]
     if layer.bin_boundaries is None:

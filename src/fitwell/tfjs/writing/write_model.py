@@ -256,7 +256,7 @@ def _fitwell() -> dict[type, Any]:
     """Return the writers of fitwell's layers: at inference they are Keras's."""
     from fitwell.keras import layers
 
-    return {layers.Dense: write_layers.dense, layers.Dropout: write_layers.fixed_dropout}
+    return {layers.Dense: write_layers.write_dense, layers.Dropout: write_layers.write_dropout}
 
 
 def _bound(node: Any, values: dict[int, Value]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from fitwell.tfjs.writing.write_layers import along_last, as_json
 CONSTANT = "its weights are written as constants, which TensorFlow.js does not train."
 
 
-def batch_normalization(call: LayerCall, inputs: list[Value]) -> Value:
+def write_batch_normalization(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `BatchNormalization`: along the last axis of ranks 2 to 4, which TensorFlow.js gets right."""
     axis = call.layer.axis
     if isinstance(axis, list | tuple):
@@ -44,7 +44,7 @@ def _batch_last(call: LayerCall, value: Value) -> Value:
     return made if flat is value else call.reshape(made, value.shape[1:], "back")
 
 
-def layer_normalization(call: LayerCall, inputs: list[Value]) -> Value:
+def write_layer_normalization(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `LayerNormalization`."""
     layer, value = call.layer, inputs[0]
     if getattr(layer, "rms_scaling", False):
@@ -71,7 +71,7 @@ def bare(call: LayerCall, value: Value, epsilon: float, part: str) -> Value:
     return call.add("LayerNormalization", value, part, axis=[-1], epsilon=epsilon, center=False, scale=False)
 
 
-def group_normalization(call: LayerCall, inputs: list[Value]) -> Value:
+def write_group_normalization(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `GroupNormalization`: each group's values in one row are normalised, and set back."""
     layer = call.layer
     tell_left_out(call, layer)
@@ -113,7 +113,7 @@ def rms(call: LayerCall, value: Value, epsilon: float) -> Value:
     return call.reshape(half, value.shape[1:], "back")
 
 
-def rms_normalization(call: LayerCall, inputs: list[Value]) -> Value:
+def write_rms_normalization(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `RMSNormalization`."""
     layer = call.layer
     axis = layer.axis[0] if isinstance(layer.axis, list | tuple) and len(layer.axis) == 1 else layer.axis
@@ -124,7 +124,7 @@ def rms_normalization(call: LayerCall, inputs: list[Value]) -> Value:
     )
 
 
-def unit_normalization(call: LayerCall, inputs: list[Value]) -> Value:
+def write_unit_normalization(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `UnitNormalization`: ``x / sqrt(sum(x^2))``, zeros for zeros."""
     axis = call.layer.axis
     axis = axis[0] if isinstance(axis, list | tuple) and len(axis) == 1 else axis
@@ -138,7 +138,7 @@ def unit_normalization(call: LayerCall, inputs: list[Value]) -> Value:
     return along_last(call, inputs[0], axis, write)
 
 
-def rescaling(call: LayerCall, inputs: list[Value]) -> Value:
+def write_rescaling(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Rescaling`."""
     layer = call.layer
     scale, offset = numbers(layer.scale), numbers(layer.offset)
@@ -147,7 +147,7 @@ def rescaling(call: LayerCall, inputs: list[Value]) -> Value:
     return call.add("Rescaling", inputs, scale=scale, offset=offset)
 
 
-def normalization(call: LayerCall, inputs: list[Value]) -> Value:
+def write_normalization(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Normalization` in two steps, like Keras: a large mean is subtracted before anything is scaled."""
     from fitwell.keras.backend import import_keras
 

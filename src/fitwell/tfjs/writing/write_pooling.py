@@ -20,7 +20,7 @@ from fitwell.tfjs.writing.spatial import (
 from fitwell.tfjs.writing.write_layers import as_json
 
 
-def pooling(class_name: str) -> Writer:
+def pooling_writer(class_name: str) -> Writer:
     """Return the writer of a pooling over windows."""
 
     def write(call: LayerCall, value: Value) -> Value:
@@ -34,7 +34,7 @@ def pooling(class_name: str) -> Writer:
     return lambda call, inputs: channels_last(call, inputs[0], lambda value: write(call, value))
 
 
-def global_pooling(kind: str, rank: int) -> Writer:
+def global_pooling_writer(kind: str, rank: int) -> Writer:
     """Return the writer of a pooling over all places; of a volume as over one line of them."""
 
     def write(call: LayerCall, inputs: list[Value]) -> Value:
@@ -55,7 +55,7 @@ def global_pooling(kind: str, rank: int) -> Writer:
     return write
 
 
-def resize_sides(key: str, sign: int) -> Writer:
+def resize_sides_writer(key: str, sign: int) -> Writer:
     """Return the writer of a zero padding (`sign` 1) or cropping (-1) of any rank."""
 
     def write(call: LayerCall, value: Value) -> Value:
@@ -75,7 +75,7 @@ def resize_sides(key: str, sign: int) -> Writer:
     return lambda call, inputs: channels_last(call, inputs[0], lambda value: write(call, value))
 
 
-def center_crop(call: LayerCall, inputs: list[Value]) -> Value:
+def write_center_crop(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `CenterCrop` of larger images; TensorFlow.js's own cannot be called."""
 
     def write(value: Value) -> Value:
@@ -97,14 +97,14 @@ def _repeat(call: LayerCall, value: Value, size: list[int], part: str) -> Value:
     return call.add("UpSampling2D", value, part, shape=shape, **config)
 
 
-def up_sampling_1d(call: LayerCall, inputs: list[Value]) -> Value:
+def write_up_sampling_1d(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `UpSampling1D`."""
     size = call.layer.size
     size = int(size[0] if isinstance(size, tuple | list) else size)
     return as_line(call, _repeat(call, as_plane(call, inputs[0]), [size, 1], ""))
 
 
-def up_sampling_2d(call: LayerCall, inputs: list[Value]) -> Value:
+def write_up_sampling_2d(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `UpSampling2D`: TensorFlow.js interpolates without half-pixel centres, so that matrices do it."""
     layer = call.layer
     keras = import_keras()
@@ -124,7 +124,7 @@ def up_sampling_2d(call: LayerCall, inputs: list[Value]) -> Value:
     return channels_last(call, inputs[0], write)
 
 
-def up_sampling_3d(call: LayerCall, inputs: list[Value]) -> Value:
+def write_up_sampling_3d(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `UpSampling3D`."""
     a, b, c = as_json(call.layer.size)
     steps = [[a, b], [1, c]]
@@ -139,7 +139,7 @@ def up_sampling_3d(call: LayerCall, inputs: list[Value]) -> Value:
     return channels_last(call, inputs[0], write)
 
 
-def resizing(call: LayerCall, inputs: list[Value]) -> Value:
+def write_resizing(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Resizing` as fixed matrices; TensorFlow.js's own cannot be called."""
     layer = call.layer
     keras = import_keras()

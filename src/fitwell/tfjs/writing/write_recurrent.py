@@ -26,23 +26,23 @@ RESET_AFTER = (
 STATEFUL = "stateful layers keep what they saw between calls; write the model with stateful=False."
 
 
-def recurrent(kind: str) -> Writer:
+def recurrent_writer(kind: str) -> Writer:
     """Return the writer of a recurrent layer with a cell of a kind."""
 
     def write(call: LayerCall, inputs: list[Value]) -> Any:
         layer = call.layer
-        config, weights = settings(call, layer.cell, kind)
+        config, weights = cell_config(call, layer.cell, kind)
         return _call(call, kind, inputs, layer, config, weights)
 
     return write
 
 
-def conv_lstm(call: LayerCall, inputs: list[Value]) -> Any:
+def write_conv_lstm(call: LayerCall, inputs: list[Value]) -> Any:
     """Write a `ConvLSTM2D`."""
     layer, cell = call.layer, call.layer.cell
     if cell.data_format != LAST:
         call.refuse("channels first are not offered; use channels_last.")
-    config, weights = settings(call, cell, "ConvLSTM2D")
+    config, weights = cell_config(call, cell, "ConvLSTM2D")
     config |= {
         "kernel_size": list(cell.kernel_size), "strides": list(cell.strides), "padding": cell.padding,
         "data_format": LAST, "dilation_rate": list(cell.dilation_rate),
@@ -50,7 +50,7 @@ def conv_lstm(call: LayerCall, inputs: list[Value]) -> Any:
     return _call(call, "ConvLSTM2D", inputs, layer, config, weights)
 
 
-def rnn(call: LayerCall, inputs: list[Value]) -> Any:
+def write_rnn(call: LayerCall, inputs: list[Value]) -> Any:
     """Write an `RNN` over one of Keras's cells or a stack of them."""
     layer, keras = call.layer, import_keras()
     stacked = type(layer.cell) is keras.layers.StackedRNNCells
@@ -60,7 +60,7 @@ def rnn(call: LayerCall, inputs: list[Value]) -> Any:
         kind = CELLS.get(type(cell).__name__) if is_keras_own(cell) else None
         if kind is None:
             call.refuse(f"its cell {type(cell).__name__} is none of Keras's SimpleRNNCell, LSTMCell and GRUCell.")
-        config, own = settings(call, cell, kind)
+        config, own = cell_config(call, cell, kind)
         made.append({"class_name": f"{kind}Cell", "config": {"name": f"cell_{number}", **config}})
         prefix = f"RNNCell_{number}/" if stacked else ""
         weights |= {prefix + name: value for name, value in own.items()}
@@ -75,7 +75,7 @@ def rnn(call: LayerCall, inputs: list[Value]) -> Any:
 CELLS = {"SimpleRNNCell": "SimpleRNN", "LSTMCell": "LSTM", "GRUCell": "GRU"}
 
 
-def settings(call: LayerCall, cell: Any, kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def cell_config(call: LayerCall, cell: Any, kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the configuration of a cell and its weights, scaled where an activation means something else."""
     if kind == "GRU" and cell.reset_after:
         call.refuse(RESET_AFTER)
@@ -139,7 +139,7 @@ def _call(
     return outputs
 
 
-def bidirectional(call: LayerCall, inputs: list[Value]) -> Any:
+def write_bidirectional(call: LayerCall, inputs: list[Value]) -> Any:
     """Write a `Bidirectional` around one of Keras's recurrent layers; the two ways are alike but for their weights."""
     layer = call.layer
     forward, backward = layer.forward_layer, layer.backward_layer
@@ -147,8 +147,8 @@ def bidirectional(call: LayerCall, inputs: list[Value]) -> Any:
     kind = {keras.layers.SimpleRNN: "SimpleRNN", keras.layers.LSTM: "LSTM", keras.layers.GRU: "GRU"}.get(type(forward))
     if kind is None or type(backward) is not type(forward):
         call.refuse("around a layer other than SimpleRNN, LSTM and GRU it is not offered.")
-    config, weights = settings(call, forward.cell, kind)
-    other, other_weights = settings(call, backward.cell, kind)
+    config, weights = cell_config(call, forward.cell, kind)
+    other, other_weights = cell_config(call, backward.cell, kind)
     if config != other or forward.go_backwards:
         call.refuse("its backward layer must be configured as its forward layer, which must run forward.")
     if len(inputs) > 1:
@@ -165,7 +165,7 @@ def bidirectional(call: LayerCall, inputs: list[Value]) -> Any:
     )  # fmt: skip
 
 
-def time_distributed(call: LayerCall, inputs: list[Value]) -> Value:
+def write_time_distributed(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `TimeDistributed` as one around each of the layers that the inner one is written as."""
     layer, value = call.layer.layer, inputs[0]
     step = Value(TfjsTensor("step"), (value.shape[0], *value.shape[2:]))

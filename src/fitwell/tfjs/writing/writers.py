@@ -18,24 +18,25 @@ from fitwell.tfjs.writing.sheet import LayerCall, Value, Writer
 
 AUGMENTATION = "it changes data in training only"
 NOTHING = "it does nothing at inference"
+UNCALLABLE = "TensorFlow.js cannot call a layer with an activity regularizer"
 
 
-def leaky_relu(call: LayerCall, inputs: list[Value]) -> Value:
+def write_leaky_relu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `LeakyReLU`."""
     return activations.add_leaky_relu(call, inputs[0], "", float(call.layer.negative_slope))
 
 
-def elu(call: LayerCall, inputs: list[Value]) -> Value:
+def write_elu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `ELU`."""
     return activations.add_elu(call, inputs[0], "", float(call.layer.alpha))
 
 
-def repeat_vector(call: LayerCall, inputs: list[Value]) -> Value:
+def write_repeat_vector(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `RepeatVector`."""
     return call.add("RepeatVector", inputs, n=int(call.layer.n))
 
 
-def masking(call: LayerCall, inputs: list[Value]) -> Value:
+def write_masking(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Masking`."""
     value = float(call.layer.mask_value)
     if not math.isfinite(value):
@@ -43,7 +44,7 @@ def masking(call: LayerCall, inputs: list[Value]) -> Value:
     return call.add("Masking", inputs, mask_value=value)
 
 
-def spectral_normalization(call: LayerCall, inputs: list[Value]) -> Any:
+def write_spectral_normalization(call: LayerCall, inputs: list[Value]) -> Any:
     """Write the layer in a `SpectralNormalization`, whose kernel is kept normalised."""
     call.note("it is left out: its layer's kernel is written as it was normalised last.")
     return call.write(call.sheet, call.layer.layer, inputs, {}, call.shapes)
@@ -58,76 +59,76 @@ AUGMENTATIONS = (
 """Layers that return their input outside of training (those that do not at inference are not here)."""
 
 LAYER_WRITERS: dict[str, Writer] = {
-    "Dense": write_layers.dense,
-    "Activation": write_layers.activation,
-    "Dropout": write_layers.fixed_dropout,
-    "GaussianDropout": write_layers.simple("GaussianDropout", rate="rate"),
-    "GaussianNoise": write_layers.simple("GaussianNoise", stddev="stddev"),
-    "AlphaDropout": write_layers.alpha_dropout,
-    "SpatialDropout1D": write_layers.simple("SpatialDropout1D", rate="rate"),
-    "SpatialDropout2D": write_layers.left_out("TensorFlow.js has none, and it does nothing at inference"),
-    "SpatialDropout3D": write_layers.left_out("TensorFlow.js has none, and it does nothing at inference"),
-    "BatchNormalization": write_normalization.batch_normalization,
-    "LayerNormalization": write_normalization.layer_normalization,
-    "GroupNormalization": write_normalization.group_normalization,
-    "RMSNormalization": write_normalization.rms_normalization,
-    "UnitNormalization": write_normalization.unit_normalization,
-    "Embedding": write_layers.embedding,
-    "Masking": masking,
-    "Conv1D": write_convolutions.convolution,
-    "Conv2D": write_convolutions.convolution,
-    "Conv3D": write_convolutions.convolution,
-    "Conv1DTranspose": write_convolutions.transposed,
-    "Conv2DTranspose": write_convolutions.transposed,
-    "Conv3DTranspose": write_convolutions.transposed,
-    "DepthwiseConv1D": write_convolutions.depthwise,
-    "DepthwiseConv2D": write_convolutions.depthwise,
-    "SeparableConv1D": write_convolutions.separable,
-    "SeparableConv2D": write_convolutions.separable,
-    **{f"{kind}Pooling{rank}D": write_pooling.pooling(f"{kind}Pooling{rank}D")
+    "Dense": write_layers.write_dense,
+    "Activation": write_layers.write_activation,
+    "Dropout": write_layers.write_dropout,
+    "GaussianDropout": write_layers.simple_writer("GaussianDropout", rate="rate"),
+    "GaussianNoise": write_layers.simple_writer("GaussianNoise", stddev="stddev"),
+    "AlphaDropout": write_layers.write_alpha_dropout,
+    "SpatialDropout1D": write_layers.simple_writer("SpatialDropout1D", rate="rate"),
+    "SpatialDropout2D": write_layers.left_out_writer(f"TensorFlow.js has none, and {NOTHING}"),
+    "SpatialDropout3D": write_layers.left_out_writer(f"TensorFlow.js has none, and {NOTHING}"),
+    "BatchNormalization": write_normalization.write_batch_normalization,
+    "LayerNormalization": write_normalization.write_layer_normalization,
+    "GroupNormalization": write_normalization.write_group_normalization,
+    "RMSNormalization": write_normalization.write_rms_normalization,
+    "UnitNormalization": write_normalization.write_unit_normalization,
+    "Embedding": write_layers.write_embedding,
+    "Masking": write_masking,
+    "Conv1D": write_convolutions.write_convolution,
+    "Conv2D": write_convolutions.write_convolution,
+    "Conv3D": write_convolutions.write_convolution,
+    "Conv1DTranspose": write_convolutions.write_transposed,
+    "Conv2DTranspose": write_convolutions.write_transposed,
+    "Conv3DTranspose": write_convolutions.write_transposed,
+    "DepthwiseConv1D": write_convolutions.write_depthwise,
+    "DepthwiseConv2D": write_convolutions.write_depthwise,
+    "SeparableConv1D": write_convolutions.write_separable,
+    "SeparableConv2D": write_convolutions.write_separable,
+    **{f"{kind}Pooling{rank}D": write_pooling.pooling_writer(f"{kind}Pooling{rank}D")
        for kind in ("Max", "Average") for rank in (1, 2, 3)},
-    **{f"Global{kind}Pooling{rank}D": write_pooling.global_pooling(kind, rank)
+    **{f"Global{kind}Pooling{rank}D": write_pooling.global_pooling_writer(kind, rank)
        for kind in ("Max", "Average") for rank in (1, 2, 3)},
-    **{f"ZeroPadding{rank}D": write_pooling.resize_sides("padding", 1) for rank in (1, 2, 3)},
-    **{f"Cropping{rank}D": write_pooling.resize_sides("cropping", -1) for rank in (1, 2, 3)},
-    "UpSampling1D": write_pooling.up_sampling_1d,
-    "UpSampling2D": write_pooling.up_sampling_2d,
-    "UpSampling3D": write_pooling.up_sampling_3d,
-    "Resizing": write_pooling.resizing,
-    "CenterCrop": write_pooling.center_crop,
-    "Flatten": write_layers.flatten,
-    "Reshape": write_layers.reshape,
-    "Permute": write_layers.simple("Permute", dims="dims"),
-    "RepeatVector": repeat_vector,
-    "SimpleRNN": write_recurrent.recurrent("SimpleRNN"),
-    "LSTM": write_recurrent.recurrent("LSTM"),
-    "GRU": write_recurrent.recurrent("GRU"),
-    "RNN": write_recurrent.rnn,
-    "ConvLSTM2D": write_recurrent.conv_lstm,
-    "Bidirectional": write_recurrent.bidirectional,
-    "TimeDistributed": write_recurrent.time_distributed,
-    "ReLU": write_layers.relu,
-    "LeakyReLU": leaky_relu,
-    "PReLU": write_layers.prelu,
-    "ELU": elu,
-    "Softmax": write_layers.softmax,
-    **{name: write_layers.merge(name) for name in ("Add", "Average", "Multiply", "Maximum", "Minimum")},
-    "Subtract": write_layers.subtract,
-    "Concatenate": write_layers.concatenate,
-    "Dot": write_layers.dot,
-    "Rescaling": write_normalization.rescaling,
-    "Normalization": write_normalization.normalization,
-    "Attention": write_attention.attention,
-    "AdditiveAttention": write_attention.additive_attention,
-    "MultiHeadAttention": write_attention.multi_head_attention,
-    "GroupQueryAttention": write_attention.grouped_query_attention,
-    "EinsumDense": write_attention.einsum_dense,
-    "Discretization": write_layers.discretization,
-    "CategoryEncoding": write_layers.category_encoding,
-    "SpectralNormalization": spectral_normalization,
-    "Identity": write_layers.left_out(NOTHING),
-    "ActivityRegularization": write_layers.left_out("TensorFlow.js cannot call a layer with an activity regularizer"),
-    **{name: write_layers.left_out(AUGMENTATION) for name in AUGMENTATIONS},
+    **{f"ZeroPadding{rank}D": write_pooling.resize_sides_writer("padding", 1) for rank in (1, 2, 3)},
+    **{f"Cropping{rank}D": write_pooling.resize_sides_writer("cropping", -1) for rank in (1, 2, 3)},
+    "UpSampling1D": write_pooling.write_up_sampling_1d,
+    "UpSampling2D": write_pooling.write_up_sampling_2d,
+    "UpSampling3D": write_pooling.write_up_sampling_3d,
+    "Resizing": write_pooling.write_resizing,
+    "CenterCrop": write_pooling.write_center_crop,
+    "Flatten": write_layers.write_flatten,
+    "Reshape": write_layers.write_reshape,
+    "Permute": write_layers.simple_writer("Permute", dims="dims"),
+    "RepeatVector": write_repeat_vector,
+    "SimpleRNN": write_recurrent.recurrent_writer("SimpleRNN"),
+    "LSTM": write_recurrent.recurrent_writer("LSTM"),
+    "GRU": write_recurrent.recurrent_writer("GRU"),
+    "RNN": write_recurrent.write_rnn,
+    "ConvLSTM2D": write_recurrent.write_conv_lstm,
+    "Bidirectional": write_recurrent.write_bidirectional,
+    "TimeDistributed": write_recurrent.write_time_distributed,
+    "ReLU": write_layers.write_relu,
+    "LeakyReLU": write_leaky_relu,
+    "PReLU": write_layers.write_prelu,
+    "ELU": write_elu,
+    "Softmax": write_layers.write_softmax,
+    **{name: write_layers.merge_writer(name) for name in ("Add", "Average", "Multiply", "Maximum", "Minimum")},
+    "Subtract": write_layers.write_subtract,
+    "Concatenate": write_layers.write_concatenate,
+    "Dot": write_layers.write_dot,
+    "Rescaling": write_normalization.write_rescaling,
+    "Normalization": write_normalization.write_normalization,
+    "Attention": write_attention.write_attention,
+    "AdditiveAttention": write_attention.write_additive_attention,
+    "MultiHeadAttention": write_attention.write_multi_head_attention,
+    "GroupQueryAttention": write_attention.write_grouped_query_attention,
+    "EinsumDense": write_attention.write_einsum_dense,
+    "Discretization": write_layers.write_discretization,
+    "CategoryEncoding": write_layers.write_category_encoding,
+    "SpectralNormalization": write_spectral_normalization,
+    "Identity": write_layers.left_out_writer(NOTHING),
+    "ActivityRegularization": write_layers.left_out_writer(UNCALLABLE),
+    **{name: write_layers.left_out_writer(AUGMENTATION) for name in AUGMENTATIONS},
 }  # fmt: skip
 """Writers by the names of `keras.layers`."""
 
