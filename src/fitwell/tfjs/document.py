@@ -25,8 +25,6 @@ MOST_TEXT = 64 * 2**20
 MOST_DEPTH = 200
 """Of lists and objects within each other; a model of models has about eight for each."""
 
-NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
-
 MOST_VALUES = 2_000_000
 """In lists and objects; commas in texts count too."""
 

@@ -19,10 +19,6 @@ class Stored:
         self._weights = dict(weights)
         self._left = dict.fromkeys(weights)
 
-    def get(self, name: str) -> np.ndarray | None:
-        """Return a weight by its exact name, if it is there."""
-        return self._weights.get(name)
-
     def of(self, layer: str, made: Made, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
         """Return a layer's weights, in the order of its variables.
 
