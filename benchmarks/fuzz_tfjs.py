@@ -29,7 +29,7 @@ import numpy as np
 
 from fitwell.errors import FileError
 from fitwell.tfjs.document import Document, parse_document, read_document, write_document
-from fitwell.tfjs.graph import Graph, Layer, Tensor
+from fitwell.tfjs.graph import TfjsGraph, TfjsLayer, TfjsTensor
 from fitwell.tfjs.topology import parse_topology, write_topology
 
 ON_DISK = 100
@@ -149,35 +149,47 @@ def sources() -> list[Source]:
     return [*written, *others, Source(camel, written[1].shards)]
 
 
-def _models() -> Iterator[tuple[Graph, dict[str, np.ndarray], dict[str, Any]]]:
-    start = Layer("InputLayer", "x", {"batch_input_shape": [None, 3], "dtype": "float32"})
-    x, h = Tensor("x"), Tensor("h")
-    hidden = Layer("Dense", "h", {"units": 3, "activation": "relu", "kernel_regularizer": _L2}, ((x,),))
+def _models() -> Iterator[tuple[TfjsGraph, dict[str, np.ndarray], dict[str, Any]]]:
+    start = TfjsLayer("InputLayer", "x", {"batch_input_shape": [None, 3], "dtype": "float32"})
+    x, h = TfjsTensor("x"), TfjsTensor("h")
+    hidden = TfjsLayer("Dense", "h", {"units": 3, "activation": "relu", "kernel_regularizer": _L2}, ((x,),))
     weights = {"h/kernel": np.eye(3, dtype="float32"), "h/bias": np.zeros(3, "float32")}
-    yield (Graph("chain", (start, hidden), (x,), (h,), sequential=True), weights,
+    yield (TfjsGraph("chain", (start, hidden), (x,), (h,), sequential=True), weights,
            {"training": {"loss": "mean_squared_error", "metrics": [], "optimizer_config": _ADAM}})  # fmt: skip
     shared = replace(hidden, calls=((x,), (h,)))
-    both = Layer("Concatenate", "c", {"axis": -1}, ((Tensor("h", 0), Tensor("h", 1)),))
-    yield Graph("shared", (start, shared, both), (x,), (Tensor("c"), Tensor("h", 1))), weights, {"quantize": "uint8"}
-    inner = Graph("inner", (start, hidden), (x,), (h,), sequential=True)
-    outer = Graph("inner", (start, Layer("Sequential", "tower", {}, ((x,),), inner)), (x,), (Tensor("tower"),))
-    model = Layer("Model", "m", {}, ((Tensor("a"),), (Tensor("m"),)), replace(outer, name="m"))
+    both = TfjsLayer("Concatenate", "c", {"axis": -1}, ((TfjsTensor("h", 0), TfjsTensor("h", 1)),))
+    yield (
+        TfjsGraph("shared", (start, shared, both), (x,), (TfjsTensor("c"), TfjsTensor("h", 1))),
+        weights,
+        {"quantize": "uint8"},
+    )
+    inner = TfjsGraph("inner", (start, hidden), (x,), (h,), sequential=True)
+    outer = TfjsGraph(
+        "inner", (start, TfjsLayer("Sequential", "tower", {}, ((x,),), inner)), (x,), (TfjsTensor("tower"),)
+    )
+    model = TfjsLayer("Model", "m", {}, ((TfjsTensor("a"),), (TfjsTensor("m"),)), replace(outer, name="m"))
     entry = replace(start, name="a")
-    yield (Graph("nested", (entry, model), (Tensor("a"),), (Tensor("m", 1), Tensor("m", 0))), weights,
+    yield (TfjsGraph("nested", (entry, model), (TfjsTensor("a"),), (TfjsTensor("m", 1), TfjsTensor("m", 0))), weights,
            {"metadata": {"classes": ["é", "b"], "n": 3}, "quantize": "float16"})  # fmt: skip
-    steps = [Layer("InputLayer", name, {"batch_input_shape": [None, 4, 2], "dtype": "float32"}) for name in "pq"]
-    encoder = Layer("LSTM", "e", {"units": 2, "return_state": True, "unit_forget_bias": True}, ((Tensor("p"),),))
-    decoder = Layer("LSTM", "d", {"units": 2}, ((Tensor("q"), Tensor("e", 0, 1), Tensor("e", 0, 2)),))
+    steps = [TfjsLayer("InputLayer", name, {"batch_input_shape": [None, 4, 2], "dtype": "float32"}) for name in "pq"]
+    encoder = TfjsLayer(
+        "LSTM", "e", {"units": 2, "return_state": True, "unit_forget_bias": True}, ((TfjsTensor("p"),),)
+    )
+    decoder = TfjsLayer("LSTM", "d", {"units": 2}, ((TfjsTensor("q"), TfjsTensor("e", 0, 1), TfjsTensor("e", 0, 2)),))
     shapes = {"kernel": (2, 8), "recurrent_kernel": (2, 8), "bias": (8,)}
     states = {f"{layer}/{name}": np.ones(shape, "float32") for layer in "ed" for name, shape in shapes.items()}
-    yield Graph("states", (*steps, encoder, decoder), (Tensor("q"), Tensor("p")), (Tensor("d"),)), states, {}
+    yield (
+        TfjsGraph("states", (*steps, encoder, decoder), (TfjsTensor("q"), TfjsTensor("p")), (TfjsTensor("d"),)),
+        states,
+        {},
+    )
 
 
 _L2 = {"class_name": "L1L2", "config": {"l1": 0, "l2": 0.01}}
 _ADAM = {"class_name": "Adam", "config": {"learningRate": 0.001, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-7}}
 
 
-def _written(directory: Path, graph: Graph, weights: dict[str, np.ndarray], options: dict[str, Any]) -> Source:
+def _written(directory: Path, graph: TfjsGraph, weights: dict[str, np.ndarray], options: dict[str, Any]) -> Source:
     directory.mkdir()
     write_document(directory, graph, weights, **options)
     document = json.loads((directory / "model.json").read_bytes())
@@ -407,11 +419,11 @@ def _check(document: Document) -> None:
 
 def _build(document: Document) -> None:
     from fitwell.tfjs.reading import from_tfjs  # Keras takes seconds to start
-    from fitwell.tfjs.training import compile_arguments
+    from fitwell.tfjs.training_config import read_training_config
 
     from_tfjs(document.graph, document.weights)
     if document.training is not None:
-        compile_arguments(document.training)
+        read_training_config(document.training)
 
 
 def _on_disk(made: Damaged, directory: Path) -> Document:

@@ -56,13 +56,13 @@ def page() -> str:
     parts = [
         INTRODUCTION,
         "## From Keras to TensorFlow.js\n",
-        *claimed(writing.WRITERS, tfjs_written.CASES),
+        *claimed(writing.LAYER_WRITERS, tfjs_written.CASES),
         "",
-        *refused(writing.REFUSED),
+        *refused(writing.NOT_WRITTEN),
         "\n## From TensorFlow.js to Keras\n",
-        *claimed(reading.READERS, tfjs_read.CASES),
+        *claimed(reading.LAYER_READERS, tfjs_read.CASES),
         "",
-        *refused(reading.REFUSED),
+        *refused(reading.NOT_READ),
     ]
     return "\n".join(parts) + "\n"
 

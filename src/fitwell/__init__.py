@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from fitwell.keras import layers
     from fitwell.keras.opening import Opened, opened
     from fitwell.problems.functions import Network
-    from fitwell.regularization.layers import Depth
+    from fitwell.regularization.by_layer import Depth
     from fitwell.regularization.strengths import Regularization
     from fitwell.results.diagnosis import Diagnosis
     from fitwell.results.result import Result
     from fitwell.results.storage import load
 
 _WHERE = {
-    "Depth": "fitwell.regularization.layers",
+    "Depth": "fitwell.regularization.by_layer",
     "Diagnosis": "fitwell.results.diagnosis",
     "FileError": "fitwell.errors",
     "FitwellError": "fitwell.errors",

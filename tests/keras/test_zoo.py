@@ -28,7 +28,7 @@ from fitwell.engine.run import Trained, train_all
 from fitwell.engine.settings import Dataset, Settings
 from fitwell.keras.closing import close
 from fitwell.keras.compiled import Targets
-from fitwell.keras.network import KerasNetwork, keras_inputs
+from fitwell.keras.keras_network import KerasNetwork, keras_inputs
 from fitwell.keras.opening import Opened
 from fitwell.problems.model_data import ModelData, make_data, model_candidates, own_strengths
 from fitwell.problems.options import Options

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fitwell.errors import InputError
+from fitwell.regularization.by_layer import SHAPES, STEEPNESS, Layers
 from fitwell.regularization.grids import (
     DEFAULT_COUNT,
     DEFAULT_REGULARIZERS,
@@ -16,7 +17,6 @@ from fitwell.regularization.grids import (
     position,
     sobol,
 )
-from fitwell.regularization.layers import SHAPES, STEEPNESS, Layers
 from fitwell.regularization.strengths import DEFAULT_LEARNING_RATE, Regularization
 from fitwell.regularization.table import REGULARIZERS
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fitwell.errors import FitwellError, InputError
-from fitwell.regularization.layers import Depth, Layers
+from fitwell.regularization.by_layer import Depth, Layers
 from fitwell.regularization.strengths import (
     DEFAULT_LEARNING_RATE,
     Candidates,

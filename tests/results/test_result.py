@@ -10,7 +10,7 @@ import pytest
 from revised import revised
 
 from fitwell.errors import FileError
-from fitwell.regularization.layers import Layers
+from fitwell.regularization.by_layer import Layers
 from fitwell.results import storage
 from fitwell.results.result import Result
 

@@ -27,7 +27,7 @@ from fitwell.tfjs.document import (
     read_document,
     write_document,
 )
-from fitwell.tfjs.graph import Graph, Layer, Tensor
+from fitwell.tfjs.graph import TfjsGraph, TfjsLayer, TfjsTensor
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 TWO = "const [x, w] = ['x', 'w'].map(name => tf.input({shape: [4], name}));"
@@ -106,19 +106,19 @@ def test_a_model_of_tensorflow_js_is_read(saved: Any, name: str) -> None:
 def test_calls_are_those_of_tensorflow_js(saved: Any) -> None:
     """Of shared layers, nested models and states, counted from 0."""
     shared = read_document(saved("shared")[0]).graph
-    assert shared.inputs == (Tensor("w"), Tensor("x"))
-    assert shared.layer("d").calls[:2] == ((Tensor("x"),), (Tensor("w"),))
-    assert shared.layer("c").calls == ((Tensor("d", 0), Tensor("d", 1)),)
+    assert shared.inputs == (TfjsTensor("w"), TfjsTensor("x"))
+    assert shared.layer("d").calls[:2] == ((TfjsTensor("x"),), (TfjsTensor("w"),))
+    assert shared.layer("c").calls == ((TfjsTensor("d", 0), TfjsTensor("d", 1)),)
     nested = read_document(saved("nested")[0]).graph
-    assert nested.layer("tower").calls == ((Tensor("x"),), (Tensor("w"),), (Tensor("e"),))
-    assert nested.layer("s").calls == ((Tensor("tower", 0), Tensor("tower", 1)),)
-    assert nested.outputs == (Tensor("s"), Tensor("tower", 2))
+    assert nested.layer("tower").calls == ((TfjsTensor("x"),), (TfjsTensor("w"),), (TfjsTensor("e"),))
+    assert nested.layer("s").calls == ((TfjsTensor("tower", 0), TfjsTensor("tower", 1)),)
+    assert nested.outputs == (TfjsTensor("s"), TfjsTensor("tower", 2))
     inner = nested.layer("tower").graph
     assert inner is not None
     assert inner.sequential
     assert [layer.name for layer in inner.layers] == ["i_input", "i"]
     states = read_document(saved("states")[0]).graph
-    assert states.layer("d").calls == ((Tensor("w"), Tensor("e", 0, 1), Tensor("e", 0, 2)),)
+    assert states.layer("d").calls == ((TfjsTensor("w"), TfjsTensor("e", 0, 1), TfjsTensor("e", 0, 2)),)
 
 
 def test_training_and_metadata_are_kept(saved: Any) -> None:
@@ -160,17 +160,17 @@ def test_what_was_read_is_written_and_loaded_again(node: Node, saved: Any, tmp_p
 # ---- what is written -------------------------------------------------------------------------------------------------
 
 
-def two_layers(sequential: bool) -> tuple[Graph, dict[str, np.ndarray]]:
+def two_layers(sequential: bool) -> tuple[TfjsGraph, dict[str, np.ndarray]]:
     """A dense network of 5, 4 and 2 units with weights."""
     generator = np.random.default_rng(1)
     layers = (
-        Layer("InputLayer", "x", {"batch_input_shape": [None, 5], "dtype": "float32"}),
-        Layer("Dense", "h", {"units": 4, "activation": "relu"}, ((Tensor("x"),),)),
-        Layer("Dense", "y", {"units": 2}, ((Tensor("h"),),)),
+        TfjsLayer("InputLayer", "x", {"batch_input_shape": [None, 5], "dtype": "float32"}),
+        TfjsLayer("Dense", "h", {"units": 4, "activation": "relu"}, ((TfjsTensor("x"),),)),
+        TfjsLayer("Dense", "y", {"units": 2}, ((TfjsTensor("h"),),)),
     )
     shapes = {"h/kernel": (5, 4), "h/bias": (4,), "y/kernel": (4, 2), "y/bias": (2,)}
     weights = {name: generator.normal(size=shape).astype("float32") for name, shape in shapes.items()}
-    return Graph("net", layers, (Tensor("x"),), (Tensor("y"),), sequential), weights
+    return TfjsGraph("net", layers, (TfjsTensor("x"),), (TfjsTensor("y"),), sequential), weights
 
 
 def predicted(weights: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
@@ -220,7 +220,9 @@ def test_a_graph_that_is_refused_leaves_no_files(tmp_path: Path) -> None:
     """It is looked at before weights are written."""
     graph, weights = two_layers(True)
     with pytest.raises(InputError, match="must begin with its input"):
-        write_document(tmp_path, Graph("g", graph.layers, graph.inputs, (Tensor("h"),), sequential=True), weights)
+        write_document(
+            tmp_path, TfjsGraph("g", graph.layers, graph.inputs, (TfjsTensor("h"),), sequential=True), weights
+        )
     assert not list(tmp_path.iterdir())
 
 

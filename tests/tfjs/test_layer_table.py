@@ -31,7 +31,7 @@ def test_the_page_is_what_the_tests_compare(maker: ModuleType) -> None:
 
 def test_every_claim_has_a_case(maker: ModuleType) -> None:
     """No class is claimed that nothing compares; break: without its cases a class is found out."""
-    for classes, cases in ((writing.WRITERS, "tfjs_written"), (reading.READERS, "tfjs_read")):
+    for classes, cases in ((writing.LAYER_WRITERS, "tfjs_written"), (reading.LAYER_READERS, "tfjs_read")):
         found = maker.variants(__import__(cases).CASES)
         assert [name for name in classes if not found[name]] == []
     assert not maker.variants(["Dense: plain"])["Conv2D"]
@@ -39,5 +39,5 @@ def test_every_claim_has_a_case(maker: ModuleType) -> None:
 
 def test_a_class_is_claimed_or_refused() -> None:
     """Never both."""
-    assert not writing.WRITERS.keys() & writing.REFUSED.keys()
-    assert not reading.READERS.keys() & reading.REFUSED.keys()
+    assert not writing.LAYER_WRITERS.keys() & writing.NOT_WRITTEN.keys()
+    assert not reading.LAYER_READERS.keys() & reading.NOT_READ.keys()

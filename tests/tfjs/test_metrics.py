@@ -11,9 +11,9 @@ import pytest
 from tfjs_node import Node
 
 import keras
-from fitwell.tfjs.loading import read
+from fitwell.tfjs.loading import load_with_notices
 from fitwell.tfjs.saving import write
-from fitwell.tfjs.training import training_config
+from fitwell.tfjs.training_config import written_training_config
 
 
 def test_metrics(tmp_path: Path, node: Node) -> None:
@@ -26,7 +26,7 @@ def test_metrics(tmp_path: Path, node: Node) -> None:
     assert found == ["loss", "acc", "mae"]
     misleading = [keras.metrics.MeanAbsoluteError(name="accuracy"), keras.metrics.BinaryAccuracy(threshold=0.9)]
     model.compile("adam", "binary_crossentropy", metrics=[*misleading, keras.metrics.MeanSquaredError(name="x")])
-    config, notices = training_config(model, ["dense"])
+    config, notices = written_training_config(model, ["dense"])
     assert config is not None
     assert config["metrics"] == ["mae", "mse"]
     assert notices == ("Without the metrics binary_accuracy, which a TensorFlow.js model cannot keep.",)
@@ -76,7 +76,7 @@ def test_losses_and_metrics_of_several_outputs(
         assert name in names or key.split("_")[-1] in left_out
         if name in names:
             assert numbers[names.index(name)] == pytest.approx(value, rel=1e-5)
-    again = read(tmp_path / "again" / "model.json").model.train_on_batch(x, y, return_dict=True)
+    again = load_with_notices(tmp_path / "again" / "model.json").model.train_on_batch(x, y, return_dict=True)
     assert again["loss"] == pytest.approx(
         float(model.evaluate(x, targets, verbose=0, return_dict=True)["loss"]), rel=1e-5
     )

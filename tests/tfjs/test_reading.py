@@ -19,8 +19,8 @@ import fitwell.keras.layers as own
 import keras
 from fitwell.errors import FileError
 from fitwell.tfjs.document import read_document
-from fitwell.tfjs.graph import Graph, Layer, Tensor
-from fitwell.tfjs.reading import READERS, REFUSED, Read, from_tfjs
+from fitwell.tfjs.graph import TfjsGraph, TfjsLayer, TfjsTensor
+from fitwell.tfjs.reading import LAYER_READERS, NOT_READ, Read, from_tfjs
 from fitwell.tfjs.writing import to_tfjs
 from keras import layers
 
@@ -34,12 +34,12 @@ def quickly_compiled() -> Iterator[None]:
         yield
 
 
-def chain(*entries: tuple[str, dict[str, Any]], shape: tuple[int | None, ...] = (4,)) -> Graph:
+def chain(*entries: tuple[str, dict[str, Any]], shape: tuple[int | None, ...] = (4,)) -> TfjsGraph:
     """Return the graph of a chain of layers named a, b, ..., as a file would give it."""
-    made = [Layer("InputLayer", "x", {"batch_input_shape": [None, *shape], "dtype": "float32"})]
+    made = [TfjsLayer("InputLayer", "x", {"batch_input_shape": [None, *shape], "dtype": "float32"})]
     for name, (class_name, config) in zip("abcdefgh", entries, strict=False):
-        made.append(Layer(class_name, name, config, ((Tensor(made[-1].name),),)))
-    return Graph("m", tuple(made), (Tensor("x"),), (Tensor(made[-1].name),), sequential=True)
+        made.append(TfjsLayer(class_name, name, config, ((TfjsTensor(made[-1].name),),)))
+    return TfjsGraph("m", tuple(made), (TfjsTensor("x"),), (TfjsTensor(made[-1].name),), sequential=True)
 
 
 def dense(units: int = 3, inputs: int = 4, name: str = "a") -> dict[str, np.ndarray]:
@@ -208,10 +208,10 @@ def test_spellings_of_weights(spelling: str) -> None:
 
 def test_names_that_keras_refuses() -> None:
     """A slash is replaced, two names stay two, and it is said."""
-    made = [Layer("InputLayer", "in/x", {"batch_input_shape": [None, 4], "dtype": "float32"})]
+    made = [TfjsLayer("InputLayer", "in/x", {"batch_input_shape": [None, 4], "dtype": "float32"})]
     for name in ("b/d", "b_d", "b_d_"):
-        made.append(Layer("Dense", name, {"units": 4}, ((Tensor(made[-1].name),),)))
-    graph = Graph("m/1", tuple(made), (Tensor("in/x"),), (Tensor("b_d_"),))
+        made.append(TfjsLayer("Dense", name, {"units": 4}, ((TfjsTensor(made[-1].name),),)))
+    graph = TfjsGraph("m/1", tuple(made), (TfjsTensor("in/x"),), (TfjsTensor("b_d_"),))
     weights = {key: value for name in ("b/d", "b_d", "b_d_") for key, value in dense(4, name=name).items()}
     read = from_tfjs(graph, weights)
     assert [layer.name for layer in read.model.layers] == ["in_x", "b_d__", "b_d", "b_d_"]
@@ -223,10 +223,10 @@ def test_a_part_has_no_name_of_another_layer() -> None:
     """The layers that stand for an activation give way."""
     graph = chain(("Dense", {"units": 3, "activation": "hard_sigmoid"}), ("Dense", {"units": 3}))
     renamed = tuple(
-        Layer(layer.class_name, {"b": "a_stretch"}.get(layer.name, layer.name), layer.config, layer.calls)
+        TfjsLayer(layer.class_name, {"b": "a_stretch"}.get(layer.name, layer.name), layer.config, layer.calls)
         for layer in graph.layers
     )
-    graph = Graph("m", renamed, graph.inputs, (Tensor("a_stretch"),), sequential=True)
+    graph = TfjsGraph("m", renamed, graph.inputs, (TfjsTensor("a_stretch"),), sequential=True)
     read = from_tfjs(graph, dense() | dense(3, 3, "a_stretch"))
     assert [layer.name for layer in read.model.layers] == ["a", "a_stretch_", "a_hard_sigmoid", "a_stretch"]
 
@@ -261,9 +261,9 @@ def test_weights_that_do_not_fit(weights: dict[str, np.ndarray], reason: str) ->
 
 def test_a_weight_belongs_to_one_layer() -> None:
     """Nested models name their weights without a prefix, so that two layers may claim one."""
-    inner = Layer("Sequential", "inner", graph=chain(("Dense", {"units": 4})), calls=((Tensor("a"),),))
+    inner = TfjsLayer("Sequential", "inner", graph=chain(("Dense", {"units": 4})), calls=((TfjsTensor("a"),),))
     outer = chain(("Dense", {"units": 4}))
-    graph = Graph("m", (*outer.layers, inner), outer.inputs, (Tensor("inner"),))
+    graph = TfjsGraph("m", (*outer.layers, inner), outer.inputs, (TfjsTensor("inner"),))
     with pytest.raises(FileError, match=r"'a/kernel' belongs to two layers"):
         from_tfjs(graph, dense(4))
 
@@ -412,25 +412,25 @@ def test_a_hostile_layer(what: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("class_name", REFUSED)
+@pytest.mark.parametrize("class_name", NOT_READ)
 def test_a_class_that_is_refused(class_name: str) -> None:
     """The sentence says why."""
     with pytest.raises(FileError, match=r"'a' .* is not read\. ") as caught:
         from_tfjs(chain((class_name, {})), {})
-    assert REFUSED[class_name] in str(caught.value)
-    assert class_name not in READERS
+    assert NOT_READ[class_name] in str(caught.value)
+    assert class_name not in LAYER_READERS
 
 
 def test_calls_that_lead_nowhere() -> None:
     """Outputs that a layer does not have, calls in a circle, and several tensors for one."""
     first = chain(("Dense", {"units": 4}))
     graphs = [
-        Graph("m", first.layers, first.inputs, (Tensor("a", 0, 1),)),
-        Graph("m", first.layers, first.inputs, (Tensor("a", 1),)),
+        TfjsGraph("m", first.layers, first.inputs, (TfjsTensor("a", 0, 1),)),
+        TfjsGraph("m", first.layers, first.inputs, (TfjsTensor("a", 1),)),
     ]
-    for tensors in ((Tensor("a"),), (Tensor("x"), Tensor("x")), ()):
-        layer = Layer("Dense", "a", {"units": 4}, (tensors,))
-        graphs.append(Graph("m", (first.layers[0], layer), first.inputs, (Tensor("a"),)))
+    for tensors in ((TfjsTensor("a"),), (TfjsTensor("x"), TfjsTensor("x")), ()):
+        layer = TfjsLayer("Dense", "a", {"units": 4}, (tensors,))
+        graphs.append(TfjsGraph("m", (first.layers[0], layer), first.inputs, (TfjsTensor("a"),)))
     for graph in graphs:
         with pytest.raises(FileError, match="'a'"):
             from_tfjs(graph, dense(4))

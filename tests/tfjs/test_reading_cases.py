@@ -9,7 +9,7 @@ import pytest
 from tfjs_node import Node
 from tfjs_read import CASES, difference, document, make, outputs_of, quick_compiling
 
-from fitwell.tfjs.reading import READERS, REFUSED, from_tfjs
+from fitwell.tfjs.reading import LAYER_READERS, NOT_READ, from_tfjs
 
 TOLERANCE = 1e-5
 
@@ -48,6 +48,6 @@ def test_other_inputs_are_noticed(made: dict[str, dict[str, Any]]) -> None:
 def test_every_class_has_a_case() -> None:
     """No class is read that nothing compares, and none is read and refused."""
     compared = {key.split(":")[0] for key in CASES}
-    assert set(READERS) <= compared
-    assert compared - set(READERS) == {"Model"}
-    assert not set(READERS) & set(REFUSED)
+    assert set(LAYER_READERS) <= compared
+    assert compared - set(LAYER_READERS) == {"Model"}
+    assert not set(LAYER_READERS) & set(NOT_READ)

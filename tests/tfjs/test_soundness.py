@@ -9,37 +9,40 @@ from typing import Any
 import pytest
 
 from fitwell.errors import FileError, InputError
-from fitwell.tfjs.graph import Graph, Layer, Tensor
+from fitwell.tfjs.graph import TfjsGraph, TfjsLayer, TfjsTensor
 from fitwell.tfjs.soundness import checked
 
 INPUT = {"batch_input_shape": [None, 4], "dtype": "float32"}
 
 
-def graph(*layers: Layer, inputs: Any = ("x",), outputs: Any = ("y",), sequential: bool = False) -> Graph:
-    return Graph("m", layers, tuple(map(Tensor, inputs)), tuple(map(Tensor, outputs)), sequential)
+def graph(*layers: TfjsLayer, inputs: Any = ("x",), outputs: Any = ("y",), sequential: bool = False) -> TfjsGraph:
+    return TfjsGraph("m", layers, tuple(map(TfjsTensor, inputs)), tuple(map(TfjsTensor, outputs)), sequential)
 
 
-def calls(*tensors: Tensor) -> tuple[tuple[Tensor, ...], ...]:
+def calls(*tensors: TfjsTensor) -> tuple[tuple[TfjsTensor, ...], ...]:
     return (tensors,)
 
 
-IN, OUT = Layer("InputLayer", "x", INPUT), Layer("Dense", "y", {}, calls(Tensor("x")))
+IN, OUT = TfjsLayer("InputLayer", "x", INPUT), TfjsLayer("Dense", "y", {}, calls(TfjsTensor("x")))
 UNWRITABLE = {
-    "layer": (graph(IN, replace(OUT, calls=calls(Tensor("w")))), "refers to the layer 'w', which is not in the model"),
-    "call": (graph(IN, replace(OUT, calls=calls(Tensor("x", 1)))), "refers to call 1"),
-    "negative": (graph(IN, replace(OUT, calls=calls(Tensor("x", -1)))), "refers to call -1"),
-    "output": (graph(IN, replace(OUT, calls=calls(Tensor("x", 0, 1)))), "refers to output 1"),
-    "cycle": (graph(IN, replace(OUT, calls=calls(Tensor("y")))), "has a cycle"),
+    "layer": (
+        graph(IN, replace(OUT, calls=calls(TfjsTensor("w")))),
+        "refers to the layer 'w', which is not in the model",
+    ),
+    "call": (graph(IN, replace(OUT, calls=calls(TfjsTensor("x", 1)))), "refers to call 1"),
+    "negative": (graph(IN, replace(OUT, calls=calls(TfjsTensor("x", -1)))), "refers to call -1"),
+    "output": (graph(IN, replace(OUT, calls=calls(TfjsTensor("x", 0, 1)))), "refers to output 1"),
+    "cycle": (graph(IN, replace(OUT, calls=calls(TfjsTensor("y")))), "has a cycle"),
     "twice": (graph(IN, OUT, OUT), "Two layers of 'm' are called 'y'"),
-    "no tensors": (graph(IN, Layer("Dense", "y")), "is called with no tensors"),
+    "no tensors": (graph(IN, TfjsLayer("Dense", "y")), "is called with no tensors"),
     "empty": (graph(inputs=(), outputs=(), sequential=True), "must have inputs and outputs"),
     "end": (graph(IN, OUT, outputs=("z",)), "An input or output of 'm' refers to the layer 'z'"),
     "input": (graph(IN, OUT, inputs=("y",)), "must be its input layers, each once"),
     "no chain": (
-        graph(IN, OUT, Layer("Dense", "z", {}, calls(Tensor("x"))), outputs=("z",), sequential=True),
+        graph(IN, OUT, TfjsLayer("Dense", "z", {}, calls(TfjsTensor("x"))), outputs=("z",), sequential=True),
         "The layer 'z' of the Sequential 'm' must take the one before it only"),
     "two calls": (
-        graph(IN, replace(OUT, calls=((Tensor("x"),), (Tensor("x"),))), sequential=True),
+        graph(IN, replace(OUT, calls=((TfjsTensor("x"),), (TfjsTensor("x"),))), sequential=True),
         "must take the one before it only"),
     "other end": (graph(IN, OUT, outputs=("x",), sequential=True), "must begin with its input and end with its output"),
 }  # fmt: skip
@@ -61,15 +64,15 @@ def test_what_the_cases_are_made_of_is_fine() -> None:
         assert checked(sound, InputError) == sound
 
 
-def dense(name: str, *taken: tuple[str, int] | str) -> Layer:
+def dense(name: str, *taken: tuple[str, int] | str) -> TfjsLayer:
     """A layer that is called with each of some tensors."""
-    tensors = [Tensor(one) if isinstance(one, str) else Tensor(*one) for one in taken]
-    return Layer("Dense", name, {}, tuple((tensor,) for tensor in tensors))
+    tensors = [TfjsTensor(one) if isinstance(one, str) else TfjsTensor(*one) for one in taken]
+    return TfjsLayer("Dense", name, {}, tuple((tensor,) for tensor in tensors))
 
 
 def test_layers_come_behind_what_they_take() -> None:
     """In whatever order they are given, and a layer that is called again later, too."""
-    both = Layer("Add", "y", {}, calls(Tensor("b"), Tensor("a", 1)))
+    both = TfjsLayer("Add", "y", {}, calls(TfjsTensor("b"), TfjsTensor("a", 1)))
     found = checked(graph(both, dense("a", "x", "b"), dense("b", "c"), IN, dense("c", "x")), InputError)
     assert [layer.name for layer in found.layers] == ["x", "c", "b", "a", "y"]
     found = checked(graph(dense("y", ("a", 1)), dense("b", "a"), dense("a", "x", "b"), IN), InputError)

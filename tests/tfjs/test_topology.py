@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fitwell.errors import FileError, InputError
-from fitwell.tfjs.graph import Graph, Layer, Tensor
+from fitwell.tfjs.graph import TfjsGraph, TfjsLayer, TfjsTensor
 from fitwell.tfjs.topology import MOST_NESTED, parse_topology, write_topology
 
 INPUT = {"batch_input_shape": [None, 4], "dtype": "float32"}
@@ -63,24 +63,24 @@ def nested(name: str = "inner") -> dict[str, Any]:
 def test_a_sequential_gets_an_input() -> None:
     """From the first layer's shape, or the InputLayer that stands there."""
     graph = parse_topology(chain(first(), dense("b", units=1)))
-    assert graph == Graph(
+    assert graph == TfjsGraph(
         "chain",
         (
-            Layer("InputLayer", "a_input", INPUT),
-            Layer("Dense", "a", {**INPUT, "units": 2}, ((Tensor("a_input"),),)),
-            Layer("Dense", "b", {"units": 1}, ((Tensor("a"),),)),
+            TfjsLayer("InputLayer", "a_input", INPUT),
+            TfjsLayer("Dense", "a", {**INPUT, "units": 2}, ((TfjsTensor("a_input"),),)),
+            TfjsLayer("Dense", "b", {"units": 1}, ((TfjsTensor("a"),),)),
         ),
-        (Tensor("a_input"),),
-        (Tensor("b"),),
+        (TfjsTensor("a_input"),),
+        (TfjsTensor("b"),),
         sequential=True,
     )
     clash = parse_topology(chain(first(), dense("a_input")))
     assert [layer.name for layer in clash.layers] == ["a_input_", "a", "a_input"]
     old = {"class_name": "Dense", "config": {"name": "a", "input_shape": [4], "dtype": None}}
-    assert parse_topology(chain(old)).layers[0] == Layer("InputLayer", "a_input", INPUT)
+    assert parse_topology(chain(old)).layers[0] == TfjsLayer("InputLayer", "a_input", INPUT)
     explicit = parse_topology(chain(given_input("x"), dense("b", units=1)))
     assert [layer.name for layer in explicit.layers] == ["x", "b"]
-    assert explicit.layers[0] == Layer("InputLayer", "x", INPUT)
+    assert explicit.layers[0] == TfjsLayer("InputLayer", "x", INPUT)
 
 
 @pytest.mark.parametrize(
@@ -123,13 +123,13 @@ def test_calls_of_nested_models_count_from_0() -> None:
         outputs=[("y", 0, 0), ("y", 1, 0), ("inner", 2, 1)],
     )  # fmt: skip
     graph = parse_topology(made)
-    assert graph.layer("y").calls == ((Tensor("inner", 0, 1),), (Tensor("inner", 1, 0),))
-    assert graph.outputs == (Tensor("y", 0), Tensor("y", 1), Tensor("inner", 1, 1))
+    assert graph.layer("y").calls == ((TfjsTensor("inner", 0, 1),), (TfjsTensor("inner", 1, 0),))
+    assert graph.outputs == (TfjsTensor("y", 0), TfjsTensor("y", 1), TfjsTensor("inner", 1, 1))
     inner = graph.layer("inner")
     assert inner.class_name == "Model"
     assert inner.graph is not None
-    assert inner.graph.outputs == (Tensor("y"), Tensor("z"))
-    assert inner.calls == ((Tensor("x"),), (Tensor("x"),))
+    assert inner.graph.outputs == (TfjsTensor("y"), TfjsTensor("z"))
+    assert inner.calls == ((TfjsTensor("x"),), (TfjsTensor("x"),))
     assert [layer.name for layer in graph.walk()] == ["x", "inner", "x", "y", "z", "y"]
     written = write_topology(graph)["config"]
     assert written["layers"] == made["config"]["layers"]
@@ -141,7 +141,7 @@ def test_a_sequential_begins_with_a_model() -> None:
     inner = {"class_name": "Model", "config": nested("inner")["config"]}
     inner["config"]["output_layers"] = [["z", 0, 0]]
     graph = parse_topology(chain(inner, dense("b")))
-    assert graph.layers[0] == Layer("InputLayer", "inner_input", INPUT)
+    assert graph.layers[0] == TfjsLayer("InputLayer", "inner_input", INPUT)
     assert graph.layers[1].graph is not None
 
 
@@ -150,7 +150,7 @@ def test_states_are_further_tensors_of_a_call() -> None:
     encoder = {**dense("enc", [take("x")], return_state=True), "class_name": "LSTM"}
     decoder = {**dense("y", [take("x"), take("enc", 0, 1), take("enc", 0, 2)]), "class_name": "LSTM"}
     graph = parse_topology(model(given_input("x"), encoder, decoder))
-    assert graph.layer("y").calls == ((Tensor("x"), Tensor("enc", 0, 1), Tensor("enc", 0, 2)),)
+    assert graph.layer("y").calls == ((TfjsTensor("x"), TfjsTensor("enc", 0, 1), TfjsTensor("enc", 0, 2)),)
     decoder["inbound_nodes"][0][2][2] = 3
     with pytest.raises(FileError, match=re.escape("output 3 (counted from 0) of 'enc', which has 3")):
         parse_topology(model(given_input("x"), encoder, decoder))
@@ -176,17 +176,17 @@ def test_one_tensor_may_stand_for_a_list_of_one() -> None:
 
 
 @st.composite
-def graphs(draw: st.DrawFn, name: str = "m", depth: int = 0) -> Graph:
+def graphs(draw: st.DrawFn, name: str = "m", depth: int = 0) -> TfjsGraph:
     """Small models with shared layers, several inputs and outputs, states, and models within."""
     if draw(st.booleans()):
         names = draw(st.lists(st.sampled_from("abcdefg"), unique=True, max_size=4))
-        layers = [Layer("InputLayer", f"{name}_in", INPUT)]
+        layers = [TfjsLayer("InputLayer", f"{name}_in", INPUT)]
         for one in names:
-            layers.append(Layer("Dense", f"{name}/{one}", {"units": 3}, ((Tensor(layers[-1].name),),)))
-        ends = (Tensor(layers[0].name),), (Tensor(layers[-1].name),)
-        return Graph(name, tuple(layers), *ends, sequential=True)
-    inputs = [Layer("InputLayer", f"{name}_x{n}", INPUT) for n in range(draw(st.integers(1, 3)))]
-    layers, tensors = list(inputs), [Tensor(layer.name) for layer in inputs]
+            layers.append(TfjsLayer("Dense", f"{name}/{one}", {"units": 3}, ((TfjsTensor(layers[-1].name),),)))
+        ends = (TfjsTensor(layers[0].name),), (TfjsTensor(layers[-1].name),)
+        return TfjsGraph(name, tuple(layers), *ends, sequential=True)
+    inputs = [TfjsLayer("InputLayer", f"{name}_x{n}", INPUT) for n in range(draw(st.integers(1, 3)))]
+    layers, tensors = list(inputs), [TfjsTensor(layer.name) for layer in inputs]
     for number in range(draw(st.integers(0, 4))):
         own, takes, made, graph = f"{name}_{number}", 1, 1, None
         kind, config = draw(st.sampled_from([("Dense", {"units": 1}), ("LSTM", {"return_state": True}), ("Model", {})]))
@@ -198,16 +198,16 @@ def graphs(draw: st.DrawFn, name: str = "m", depth: int = 0) -> Graph:
         elif kind == "LSTM":
             made = 3
         calls = draw(st.lists(st.tuples(*[st.sampled_from(tensors)] * takes), min_size=1, max_size=2))
-        layers.append(Layer(kind, own, config, tuple(calls), graph))
-        tensors += [Tensor(own, call, output) for call in range(len(calls)) for output in range(made)]
+        layers.append(TfjsLayer(kind, own, config, tuple(calls), graph))
+        tensors += [TfjsTensor(own, call, output) for call in range(len(calls)) for output in range(made)]
     outputs = draw(st.lists(st.sampled_from(tensors), min_size=1, max_size=3))
-    ends = draw(st.permutations([Tensor(layer.name) for layer in inputs]))
-    return Graph(name, tuple(layers), tuple(ends), tuple(outputs))
+    ends = draw(st.permutations([TfjsTensor(layer.name) for layer in inputs]))
+    return TfjsGraph(name, tuple(layers), tuple(ends), tuple(outputs))
 
 
 @settings(max_examples=150)
 @given(graphs())
-def test_what_is_written_is_read(graph: Graph) -> None:
+def test_what_is_written_is_read(graph: TfjsGraph) -> None:
     """The same graph, by way of text."""
     text = json.dumps(write_topology(graph))
     assert parse_topology(json.loads(text)) == graph
@@ -215,7 +215,7 @@ def test_what_is_written_is_read(graph: Graph) -> None:
 
 @settings(max_examples=50)
 @given(graphs(), st.randoms(use_true_random=False))
-def test_the_order_in_the_file_does_not_matter(graph: Graph, random: Any) -> None:
+def test_the_order_in_the_file_does_not_matter(graph: TfjsGraph, random: Any) -> None:
     """To which layers there are, and every one is behind those that it takes tensors of."""
     made = write_topology(graph)
     if not graph.sequential:
@@ -359,10 +359,10 @@ def test_what_the_cases_are_made_of_is_fine() -> None:
 
 def test_no_damaged_topology_is_written() -> None:
     """In nested models neither: TensorFlow.js would load it for ever (all cases: test_soundness.py)."""
-    x, y = Layer("InputLayer", "x", INPUT), Layer("Dense", "y", {}, ((Tensor("x"),),))
-    sound = Graph("m", (x, y), (Tensor("x"),), (Tensor("y"),))
-    damaged = replace(sound, layers=(x, replace(y, calls=((Tensor("w"),),))))
+    x, y = TfjsLayer("InputLayer", "x", INPUT), TfjsLayer("Dense", "y", {}, ((TfjsTensor("x"),),))
+    sound = TfjsGraph("m", (x, y), (TfjsTensor("x"),), (TfjsTensor("y"),))
+    damaged = replace(sound, layers=(x, replace(y, calls=((TfjsTensor("w"),),))))
     write_topology(sound)
-    for graph in (damaged, replace(sound, layers=(x, Layer("Model", "y", {}, ((Tensor("x"),),), damaged)))):
+    for graph in (damaged, replace(sound, layers=(x, TfjsLayer("Model", "y", {}, ((TfjsTensor("x"),),), damaged)))):
         with pytest.raises(InputError, match="refers to the layer 'w', which is not in the model"):
             write_topology(graph)

@@ -19,8 +19,8 @@ import fitwell.keras.layers as own
 import keras
 from fitwell.errors import InputError
 from fitwell.tfjs.document import write_document
-from fitwell.tfjs.graph import Graph, Layer, Tensor
-from fitwell.tfjs.writing import REFUSED, WRITERS, Written, to_tfjs
+from fitwell.tfjs.graph import TfjsGraph, TfjsLayer, TfjsTensor
+from fitwell.tfjs.writing import LAYER_WRITERS, NOT_WRITTEN, Written, to_tfjs
 from fitwell.tfjs.writing.sheet import as_float32
 from keras import layers
 
@@ -98,15 +98,15 @@ def test_every_case_predicts_the_same_in_tensorflow_js(group: int, node: Node, w
 
 
 def test_every_layer_that_is_claimed_has_a_case() -> None:
-    assert {key.split(":")[0] for key in CASES} >= WRITERS.keys()
-    assert not REFUSED.keys() & WRITERS.keys()
-    assert all(hasattr(layers, name) for name in WRITERS)
-    assert all(hasattr(layers, name) for name in REFUSED if " " not in name)
+    assert {key.split(":")[0] for key in CASES} >= LAYER_WRITERS.keys()
+    assert not NOT_WRITTEN.keys() & LAYER_WRITERS.keys()
+    assert all(hasattr(layers, name) for name in LAYER_WRITERS)
+    assert all(hasattr(layers, name) for name in NOT_WRITTEN if " " not in name)
 
 
-def changed(graph: Graph, change: Any) -> Graph:
+def changed(graph: TfjsGraph, change: Any) -> TfjsGraph:
     """Return the graph with a layer changed."""
-    return Graph(graph.name, tuple(map(change, graph.layers)), graph.inputs, graph.outputs, graph.sequential)
+    return TfjsGraph(graph.name, tuple(map(change, graph.layers)), graph.inputs, graph.outputs, graph.sequential)
 
 
 BREAKS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -132,9 +132,9 @@ def test_a_recipe_with_a_setting_changed_differs(node: Node, tmp_path: Path) -> 
         model = CASES[key]()
         inputs, written = data(model), to_tfjs(model)
 
-        def change(layer: Layer, class_name: str = class_name, setting: dict[str, Any] = setting) -> Layer:
+        def change(layer: TfjsLayer, class_name: str = class_name, setting: dict[str, Any] = setting) -> TfjsLayer:
             config = {**layer.config, **setting} if layer.class_name == class_name else layer.config
-            return Layer(layer.class_name, layer.name, config, layer.calls)
+            return TfjsLayer(layer.class_name, layer.name, config, layer.calls)
 
         broken = Written(changed(written.graph, change), written.weights, {}, ())
         assert broken.graph != written.graph, key
@@ -214,7 +214,7 @@ def test_a_shared_layer_is_one_layer_with_several_calls() -> None:
     graph = to_tfjs(CASES["shared: towers"]()).graph
     tower = graph.layer("tower")
     assert [call[0].layer for call in tower.calls] == ["in0", "in1"]
-    assert Tensor("tower", 1) in {tensor for layer in graph.layers for call in layer.calls for tensor in call}
+    assert TfjsTensor("tower", 1) in {tensor for layer in graph.layers for call in layer.calls for tensor in call}
 
 
 def test_fitwells_layers_are_kerass_at_inference(node: Node, tmp_path: Path) -> None:

@@ -398,12 +398,12 @@ def _listening(output: str) -> Iterator[tuple[Console, Listener]]:
 def _model(path: Path) -> Any:
     """Load a compiled model, of Keras or of TensorFlow.js; what a person should know goes to standard error."""
     if path.suffix != ".json":
-        from fitwell.keras.files import load_compiled
+        from fitwell.keras.model_files import load_compiled
 
         return load_compiled(path)
-    from fitwell.tfjs.loading import read, with_training
+    from fitwell.tfjs.loading import load_with_notices, with_training
 
-    loaded = read(path)
+    loaded = load_with_notices(path)
     model, notice = with_training(loaded.model)
     for line in (*loaded.notices, *([notice] if notice else [])):
         typer.echo(line, err=True)

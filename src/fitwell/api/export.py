@@ -74,13 +74,14 @@ def export(
 
 
 def _export_tfjs(run: Path, out: Path, quantize: str | None, force: bool) -> tuple[str, ...]:
-    from fitwell.keras.files import METADATA
+    from fitwell.keras.model_files import METADATA
+    from fitwell.tfjs.document import MODEL_JSON
     from fitwell.tfjs.loading import kept_metadata
     from fitwell.tfjs.saving import FILES
-    from fitwell.tfjs.saving import MODEL_FILE as MARK
 
     empty = out.is_dir() and not any(out.iterdir())
-    with fresh_directory(out, force=force or empty, mark=MARK, ours=FILES) as inside:
+    with fresh_directory(out, force=force or empty, mark=MODEL_JSON, ours=FILES) as inside:
         predictor = load_any(run)
-        setattr(predictor.model, METADATA, kept_metadata(run / TFJS / MARK))  # a .keras file has no place for them
+        # a .keras file has no place for them
+        setattr(predictor.model, METADATA, kept_metadata(run / TFJS / MODEL_JSON))
         return write_tfjs(predictor, inside, quantize=quantize)

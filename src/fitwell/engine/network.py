@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fitwell.engine import noise
-from fitwell.regularization.layers import Layers
+from fitwell.regularization.by_layer import Layers
 
 
 class OnUnits(Protocol):

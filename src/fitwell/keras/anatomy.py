@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from fitwell.keras.backend import import_keras, is_keras_own
+from fitwell.keras.internals import inner_layers
 from fitwell.keras.rebuilding import Graph, Layer, from_config, is_graph
 
-REGULARIZERS = {
+KERNEL_ARGUMENTS = {
     "kernel": "kernel_regularizer",
     "recurrent_kernel": "recurrent_regularizer",
     "depthwise_kernel": "depthwise_regularizer",
@@ -113,7 +114,7 @@ def parts(layer: Layer) -> Iterator[Layer]:
             return
         seen.add(id(inner))
         yield inner
-        for deeper in inner._flatten_layers(include_self=False, recursive=False):  # Keras has no public name for it
+        for deeper in inner_layers(inner):
             yield from visit(deeper)
 
     yield from visit(layer)
@@ -140,7 +141,7 @@ def kernels(model: Any) -> list[Kernel]:
         owned = [
             (attribute, inner, variable)
             for inner in parts(layer)
-            for attribute in REGULARIZERS
+            for attribute in KERNEL_ARGUMENTS
             if id(variable := getattr_built(inner, attribute)) in order
             and _has_key(layer.get_config(), regularizer_argument(inner, attribute))
         ]
@@ -206,8 +207,8 @@ def is_penalty(regularizer: Any) -> bool:
 def regularizer_argument(layer: Layer, attribute: str) -> str:
     """Return the argument that holds the regularizer of a kernel; depthwise convolutions call theirs otherwise."""
     if attribute == "kernel" and hasattr(layer, "depthwise_regularizer"):
-        return REGULARIZERS["depthwise_kernel"]
-    return REGULARIZERS[attribute]
+        return KERNEL_ARGUMENTS["depthwise_kernel"]
+    return KERNEL_ARGUMENTS[attribute]
 
 
 def rate_argument(layer: Layer, inner: Layer) -> str | None:

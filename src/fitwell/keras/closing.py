@@ -11,11 +11,12 @@ import numpy as np
 
 from fitwell.engine.network import Variables
 from fitwell.keras import anatomy
-from fitwell.keras.anatomy import REGULARIZERS, is_dropout, kind, parts, walk
+from fitwell.keras.anatomy import KERNEL_ARGUMENTS, is_dropout, kind, parts, walk
 from fitwell.keras.backend import import_keras, is_keras_own
 from fitwell.keras.compiled import compile_arguments
-from fitwell.keras.files import carry_metadata
-from fitwell.keras.network import KerasNetwork, build_subclassed, finalize, plain
+from fitwell.keras.internals import all_layers
+from fitwell.keras.keras_network import KerasNetwork, build_subclassed, finalize, plain
+from fitwell.keras.model_files import carry_metadata
 from fitwell.keras.rebuilding import Layer, is_graph, rebuild
 from fitwell.regularization.strengths import Regularization
 
@@ -75,7 +76,7 @@ class _Writer:
         self.network, self.regularization = network, regularization
         self.rates = {id(p.layer): regularization.at("dropout", p.place) for p in network.places}
         self.added = {id(p.layer) for p in network.places if p.rate is None}
-        self.taken = {layer.name for layer in network.original._flatten_layers()}  # inner ones too
+        self.taken = {layer.name for layer in all_layers(network.original)}
         self.penalties: dict[int, dict[str, Any]] = {}
         for kernel in network.kernels:
             argument = next(a for layer in parts(kernel.layer) if (a := _argument(layer, kernel.variable)))
@@ -120,7 +121,7 @@ class _Writer:
         for old, new in pairs:
             if id(old) in self.rates:
                 new.rate = self.rates[id(old)]
-            for attribute in REGULARIZERS:
+            for attribute in KERNEL_ARGUMENTS:
                 argument = anatomy.regularizer_argument(new, attribute)
                 if hasattr(new, argument) and anatomy.getattr_built(new, attribute) is not None:
                     regularizer = self._of_variable(getattr(old, attribute), argument)
@@ -142,7 +143,7 @@ class _Writer:
 
 
 def _argument(layer: Layer, variable: Any) -> str | None:
-    held = (a for a in REGULARIZERS if anatomy.getattr_built(layer, a) is variable)
+    held = (a for a in KERNEL_ARGUMENTS if anatomy.getattr_built(layer, a) is variable)
     return next((anatomy.regularizer_argument(layer, a) for a in held), None)
 
 

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from keras.src.backend import set_keras_mask  # Keras has no public name for it
 
 from fitwell.engine.losses import Loss
 from fitwell.errors import InputError
 from fitwell.keras.backend import import_keras
-from fitwell.keras.network import Outputs, first_line
+from fitwell.keras.internals import given_to_compile, set_mask
+from fitwell.keras.keras_network import Outputs, first_line
 
 
 class Targets(NamedTuple):
@@ -52,7 +52,7 @@ def compile_arguments(model: Any) -> dict[str, Any]:
                 f"The model '{model.name}' has its own {method}(), which fitwell cannot train many of at once: "
                 "write it as a loss and layers, or use fitwell.train with functions of your own."
             )
-    given = dict(model._compile_config.config)  # the public get_compile_config() knows registered objects only
+    given = dict(given_to_compile(model))
     given["optimizer"] = type(model.optimizer).from_config(model.optimizer.get_config())
     return {name: _anew(keras, value) for name, value in given.items()}
 
@@ -131,7 +131,7 @@ def _loss_of(copy: Any, outputs: Outputs, values: Any, weight: Any) -> jax.Array
 def _masked(outputs: Outputs) -> Any:
     """Predictions with their masks, as Keras's losses and metrics look for them."""
     for leaf, mask in zip(jax.tree.leaves(outputs.predictions), outputs.masks, strict=False):
-        set_keras_mask(leaf, mask)
+        set_mask(leaf, mask)
     return outputs.predictions
 
 

@@ -28,8 +28,6 @@ import jax.numpy as jnp
 
 import keras
 
-Call = Callable[[Any], jax.Array]
-
 PATCH_BYTES = 4 * 2**20
 """Of patches in one program; between 12 and 24 MiB it became slower than one by one (32 MiB of shared cache)."""
 
@@ -39,7 +37,7 @@ _SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
 _MAX = (keras.layers.MaxPooling1D, keras.layers.MaxPooling2D, keras.layers.MaxPooling3D)
 
 
-def batched_call(layer: Any) -> Call | None:
+def batched_call(layer: Any) -> Callable[[Any], jax.Array] | None:
     """
     Give a function equal to ``layer.call`` in values and gradients that stays fast under `vmap`.
 

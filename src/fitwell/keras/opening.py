@@ -12,7 +12,7 @@ import polars as pl
 from fitwell.errors import InputError, InputTypeError
 from fitwell.keras.anatomy import kind, names, parts, walk
 from fitwell.keras.backend import import_keras
-from fitwell.keras.network import KerasNetwork, open_network
+from fitwell.keras.keras_network import KerasNetwork, open_network
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ import numpy as np
 
 from fitwell.errors import InputError
 from fitwell.keras.backend import import_keras
+from fitwell.keras.internals import nodes_of, same_output
 
 UNKNOWN_LENGTH = 7
 """For dimensions that a model leaves open, other than rows."""
@@ -43,9 +44,9 @@ def _size_of_embedding(model: Any, tensor: Any) -> int | None:
     """Return the size of the embedding that takes a tensor of a model's graph, in a nested model too."""
     embedding = import_keras().layers.Embedding
     for layer in model.layers:
-        for node in layer._inbound_nodes:
+        for node in nodes_of(layer):
             for place, given in enumerate(node.input_tensors):
-                if not _same(given, tensor):
+                if not same_output(given, tensor):
                     continue
                 if isinstance(layer, embedding):
                     return int(layer.input_dim)
@@ -54,10 +55,3 @@ def _size_of_embedding(model: Any, tensor: Any) -> int | None:
                 if size is not None:
                     return size
     return None
-
-
-def _same(one: Any, two: Any) -> bool:
-    history = [getattr(tensor, "_keras_history", None) for tensor in (one, two)]
-    if history[0] is None or history[1] is None:
-        return one is two
-    return history[0].operation is history[1].operation and history[0].tensor_index == history[1].tensor_index

@@ -10,6 +10,7 @@ import numpy as np
 from fitwell.errors import InputError
 from fitwell.keras.backend import import_keras, is_keras_own
 from fitwell.keras.heads import from_logits, loss_name
+from fitwell.keras.internals import mask_of
 
 BY_NUMBER = frozenset(
     ("mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_logarithmic_error",
@@ -49,7 +50,7 @@ def check_targets(model: Any, values: Any, outputs: Any) -> None:
         return  # what does not fit is for Keras to say
     for number, (_, output) in enumerate(found):
         where = "y" if len(found) == 1 else f"y of output '{keys[number] if keys else number}'"
-        masked = getattr(output, "_keras_mask", None) is not None  # what stands at padded places does not count
+        masked = mask_of(output) is not None  # what stands at padded places does not count
         if losses[number] is not None and targets[number] is not None and not masked:
             _check(losses[number], np.asarray(targets[number]), np.asarray(output), where)
 

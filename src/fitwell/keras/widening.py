@@ -7,7 +7,7 @@ from typing import Any
 from fitwell.errors import InputError
 from fitwell.keras.anatomy import walk
 from fitwell.keras.compiled import compile_arguments
-from fitwell.keras.network import finalize, plain
+from fitwell.keras.keras_network import finalize, plain
 from fitwell.keras.rebuilding import Graph, Layer, from_config, is_graph, rebuild
 
 SIZES = ("units", "filters")

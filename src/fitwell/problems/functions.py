@@ -21,7 +21,7 @@ from fitwell.engine.settings import Dataset, Settings
 from fitwell.errors import InputError, InputTypeError
 from fitwell.problems.options import Options
 from fitwell.problems.problem import Fitted, Problem
-from fitwell.regularization.layers import Layers
+from fitwell.regularization.by_layer import Layers
 from fitwell.regularization.strengths import Candidates
 
 LOSSES = {"log loss": CLASSIFICATION, "squared error": REGRESSION}

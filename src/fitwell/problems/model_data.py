@@ -21,10 +21,10 @@ from fitwell.keras.anatomy import parts, walk
 from fitwell.keras.backend import import_keras
 from fitwell.keras.compiled import Targets, compile_arguments, make_loss
 from fitwell.keras.convolutions import input_shape, networks_at_once, patch_elements
-from fitwell.keras.network import KerasNetwork, first_weights, given_weights, keras_inputs
+from fitwell.keras.keras_network import KerasNetwork, first_weights, given_weights, keras_inputs
 from fitwell.keras.opening import Opened
-from fitwell.keras.optimizers import Translated, translate
 from fitwell.keras.targets import check_targets
+from fitwell.keras.translation import Translated, translate
 from fitwell.problems.options import Options
 from fitwell.regularization.strengths import Candidates
 from fitwell.regularization.table import REGULARIZERS

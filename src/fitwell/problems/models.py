@@ -15,7 +15,7 @@ from fitwell.engine.settings import Dataset, Settings
 from fitwell.errors import InputError
 from fitwell.keras.closing import close, zeros
 from fitwell.keras.compiled import compiled_scores
-from fitwell.keras.network import KerasNetwork
+from fitwell.keras.keras_network import KerasNetwork
 from fitwell.keras.opening import Opened
 from fitwell.keras.widening import widen
 from fitwell.problems.model_data import (
@@ -129,9 +129,10 @@ class ModelOnArrays:
     def finish(self, networks: Sequence[Fitted]) -> tuple[Predicts, pl.DataFrame | None]:
         """Write the one network's weights and strengths into a plain model of the architecture that was given."""
         (fitted,) = networks
-        return ModelPredictor(self._closed(fitted)), layer_table(self.network, fitted)
+        return ModelPredictor(self.closed(fitted)), layer_table(self.network, fitted)
 
-    def _closed(self, fitted: Fitted) -> Any:
+    def closed(self, fitted: Fitted) -> Any:
+        """Return the plain Keras model of one trained network."""
         written = None if fitted.as_given else fitted.regularization  # left alone, it keeps its own
         return close(self.model.opened.model, self.network, fitted.variables, written, self.model.sample)
 

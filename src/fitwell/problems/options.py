@@ -12,8 +12,8 @@ from fitwell.analysis.selection import RULES
 from fitwell.engine.settings import Settings
 from fitwell.engine.stopping import Stopping
 from fitwell.errors import InputError, InputTypeError
+from fitwell.regularization.by_layer import Layers
 from fitwell.regularization.grids import DEFAULT_COUNT, DEFAULT_REGULARIZERS, sobol
-from fitwell.regularization.layers import Layers
 from fitwell.regularization.strengths import Candidates, Regularization, Strength, check_strengths, from_settings
 from fitwell.regularization.table import REGULARIZERS
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fitwell.errors import InputError
-from fitwell.regularization.layers import SHAPES, Layers
+from fitwell.regularization.by_layer import SHAPES, Layers
 from fitwell.regularization.strengths import DEFAULT_LEARNING_RATE, Candidates, check_strengths
 from fitwell.regularization.table import REGULARIZERS
 
@@ -51,7 +51,7 @@ def sobol(
         The network's places; needed for a `depth` other than `"constant"`.
     depth
         How strengths change over depth: `"constant"`, `"funnel"`, `"rising"`, or `"search"`, which draws the shape of
-        every regularizer beside its scale (see `fitwell.regularization.layers.Depth`).
+        every regularizer beside its scale (see `fitwell.regularization.by_layer.Depth`).
 
     Examples
     --------

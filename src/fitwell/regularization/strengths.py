@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from fitwell.errors import InputError
-from fitwell.regularization.layers import Depth, Layers
+from fitwell.regularization.by_layer import Depth, Layers
 from fitwell.regularization.table import REGULARIZERS
 
 DEFAULT_LEARNING_RATE = 1e-3

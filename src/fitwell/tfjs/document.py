@@ -14,18 +14,16 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 
 from fitwell.errors import FileError, InputError
-from fitwell.tfjs.graph import Graph
+from fitwell.tfjs.graph import TfjsGraph
 from fitwell.tfjs.topology import GRAPH_MODEL, parse_topology, write_topology
-from fitwell.tfjs.weights import Loss, read_weights, write_weights
+from fitwell.tfjs.weights import QuantizationLoss, read_weights, write_weights
 
-MODEL_FILE = "model.json"
+MODEL_JSON = "model.json"
 MOST_TEXT = 64 * 2**20
 """Bytes of a model.json."""
 
 MOST_DEPTH = 200
 """Of lists and objects within each other; a model of models has about eight for each."""
-
-NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 MOST_VALUES = 2_000_000
 """In lists and objects; commas in texts count too."""
@@ -58,7 +56,7 @@ class Document:
         What a person should know.
     """
 
-    graph: Graph
+    graph: TfjsGraph
     weights: dict[str, np.ndarray]
     training: dict[str, Any] | None
     metadata: dict[str, Any] | None
@@ -166,13 +164,13 @@ def _seen(path: Path) -> dict[str, Any]:
 
 def write_document(
     directory: Path,
-    graph: Graph,
+    graph: TfjsGraph,
     weights: Mapping[str, np.ndarray],
     *,
     training: Mapping[str, Any] | None = None,
     metadata: Mapping[str, Any] | None = None,
     quantize: str | None = None,
-) -> list[Loss]:
+) -> list[QuantizationLoss]:
     """Write model.json and weight files into an existing directory; return what quantization took.
 
     Raises
@@ -195,7 +193,7 @@ def write_document(
         text = json.dumps(document, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"The model's settings or its 'metadata' are no JSON ({error}).") from error
-    (directory / MODEL_FILE).write_text(text, encoding="ascii")
+    (directory / MODEL_JSON).write_text(text, encoding="ascii")
     return losses
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Tensor:
+class TfjsTensor:
     """An output of a layer's call, of which there are several where layers are shared; all numbers count from 0."""
 
     layer: str
@@ -17,7 +17,7 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Layer:
+class TfjsLayer:
     """A layer and everywhere it is called.
 
     Attributes
@@ -37,12 +37,12 @@ class Layer:
     class_name: str
     name: str
     config: dict[str, Any] = field(default_factory=dict)
-    calls: tuple[tuple[Tensor, ...], ...] = ((),)
-    graph: Graph | None = None
+    calls: tuple[tuple[TfjsTensor, ...], ...] = ((),)
+    graph: TfjsGraph | None = None
 
 
 @dataclass(frozen=True)
-class Graph:
+class TfjsGraph:
     """A model: every layer after those that it takes tensors of.
 
     Attributes
@@ -58,16 +58,16 @@ class Graph:
     """
 
     name: str
-    layers: tuple[Layer, ...]
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
+    layers: tuple[TfjsLayer, ...]
+    inputs: tuple[TfjsTensor, ...]
+    outputs: tuple[TfjsTensor, ...]
     sequential: bool = False
 
-    def layer(self, name: str) -> Layer:
+    def layer(self, name: str) -> TfjsLayer:
         """Return the layer of a name."""
         return next(layer for layer in self.layers if layer.name == name)
 
-    def walk(self) -> Iterator[Layer]:
+    def walk(self) -> Iterator[TfjsLayer]:
         """Yield all layers, those of nested models too."""
         for layer in self.layers:
             yield layer

@@ -10,11 +10,12 @@ from typing import Any
 
 from fitwell.errors import FileError
 from fitwell.keras.backend import import_keras
-from fitwell.keras.files import METADATA
-from fitwell.tfjs.document import metadata_in, read_document
+from fitwell.keras.internals import operation_of
+from fitwell.keras.model_files import METADATA
+from fitwell.tfjs.document import MODEL_JSON, metadata_in, read_document
 from fitwell.tfjs.reading import from_tfjs
-from fitwell.tfjs.reading.names import KERAS_NAMES
-from fitwell.tfjs.training import compile_arguments
+from fitwell.tfjs.reading.keras_names import KERAS_NAMES
+from fitwell.tfjs.training_config import read_training_config
 
 
 @dataclass(frozen=True)
@@ -61,21 +62,21 @@ def load(path: str | Path) -> Any:
     >>> fitwell.tfjs.load(directory + "/model.json").count_params()
     8
     """
-    found = read(Path(path))
+    found = load_with_notices(Path(path))
     for notice in found.notices:
         warnings.warn(notice, UserWarning, stacklevel=2)
     return found.model
 
 
-def read(path: Path) -> Loaded:
+def load_with_notices(path: Path) -> Loaded:
     """Load a model, and what a person should know; see `load`."""
-    document = read_document(path / "model.json" if path.is_dir() else path)
+    document = read_document(path / MODEL_JSON if path.is_dir() else path)
     metadata = dict(document.metadata or {})
     built = from_tfjs(document.graph, document.weights, metadata.pop(KERAS_NAMES, None))
     notices = (*document.notices, *built.notices)
     model = built.model
     if document.training is not None:
-        arguments, more = compile_arguments(document.training, len(model.outputs))
+        arguments, more = read_training_config(document.training, len(model.outputs))
         notices += more
         arguments |= {key: _by_keras_names(arguments[key], built.names) for key in ("loss", "metrics")}
         _check_losses(path, model, arguments["loss"])
@@ -102,7 +103,7 @@ def _by_keras_names(found: Any, names: Mapping[str, str]) -> Any:
 
 def _check_losses(path: Path, model: Any, loss: Any) -> None:
     """Refuse losses for outputs that are not there, which Keras says only in training."""
-    names = [tensor._keras_history.operation.name for tensor in model.outputs]
+    names = [operation_of(tensor).name for tensor in model.outputs]
     if (isinstance(loss, list) and len(loss) != len(names)) or (isinstance(loss, dict) and set(loss) - set(names)):
         raise FileError(
             f"The training settings of '{path}' do not fit its model: its outputs are {', '.join(names)}, and the "

@@ -12,20 +12,19 @@ import numpy as np
 from fitwell.directories import fresh_directory
 from fitwell.errors import FileError, InputError
 from fitwell.keras.backend import import_keras
-from fitwell.keras.files import METADATA
+from fitwell.keras.model_files import METADATA
 from fitwell.keras.probing import probes
-from fitwell.tfjs.document import read_document, write_document
+from fitwell.tfjs.document import MODEL_JSON, read_document, write_document
 from fitwell.tfjs.reading import from_tfjs
-from fitwell.tfjs.reading.names import KERAS_NAMES
+from fitwell.tfjs.reading.keras_names import KERAS_NAMES
 from fitwell.tfjs.schema import ASSETS, MODULE, SCHEMA_FILE
-from fitwell.tfjs.training import training_config
+from fitwell.tfjs.training_config import written_training_config
+from fitwell.tfjs.weights import QUANTIZED
 from fitwell.tfjs.writing import to_tfjs
 
-MODEL_FILE = "model.json"
-FILES = (MODEL_FILE, "group*-shard*of*.bin", SCHEMA_FILE, MODULE, *ASSETS, "package.json")
+FILES = (MODEL_JSON, "group*-shard*of*.bin", SCHEMA_FILE, MODULE, *ASSETS, "package.json")
 """All that is written for TensorFlow.js, as patterns."""
 
-QUANTIZED = ("float16", "uint16", "uint8")
 PROBES = 256
 
 
@@ -95,7 +94,7 @@ def save(
     """
     directory = Path(directory)
     empty = directory.is_dir() and not any(directory.iterdir())
-    with fresh_directory(directory, force=force or empty, mark=MODEL_FILE, ours=FILES) as inside:
+    with fresh_directory(directory, force=force or empty, mark=MODEL_JSON, ours=FILES) as inside:
         return write(model, inside, quantize=quantize, metadata=metadata)
 
 
@@ -106,7 +105,7 @@ def write(
     if quantize is not None and quantize not in QUANTIZED:
         raise InputError(f"'quantize' must be one of {', '.join(QUANTIZED)}. Got {quantize!r}.")
     written = to_tfjs(model)
-    training, untold = training_config(model, [tensor.layer for tensor in written.graph.outputs])
+    training, untold = written_training_config(model, [tensor.layer for tensor in written.graph.outputs])
     kept = dict(metadata or getattr(model, METADATA, {}) or {})
     if written.names:
         kept[KERAS_NAMES] = dict(written.names)
@@ -119,7 +118,7 @@ def write(
 
 def _change(model: Any, directory: Path) -> float:
     """Measure what the weights as they stand in the files change in the outputs."""
-    document = read_document(directory / MODEL_FILE)
+    document = read_document(directory / MODEL_JSON)
     try:
         quantized = from_tfjs(document.graph, document.weights).model
         inputs = probes(model, PROBES)

@@ -16,7 +16,7 @@ from fitwell.data.raw import number_names
 from fitwell.data.target import LabelType, labels_of
 from fitwell.errors import FileError, InputError
 
-FORMAT = 1
+SCHEMA_FORMAT = 1
 """Version of `SCHEMA_FILE`; raised when an older `encode.js` could not read it."""
 
 SCHEMA_FILE = "schema.json"
@@ -70,7 +70,7 @@ def schema(
         raise InputError(f"'inputs' must name {len(encodings)} inputs, one for each encoding. Got {len(inputs)}.")
     names = [{"name": name} for name in inputs] or [{} for _ in encodings]
     return {
-        "format": FORMAT,
+        "format": SCHEMA_FORMAT,
         "target": target,
         "task": task,
         "head": "values" if task == "regression" else head,

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from fitwell.tfjs.graph import Graph, Layer, Tensor
+from fitwell.tfjs.graph import TfjsGraph, TfjsLayer, TfjsTensor
 
 MOST_OUTPUTS = 64
 """Of a layer that does not say how many it has."""
@@ -19,7 +19,7 @@ STATES = {"SimpleRNN": 1, "GRU": 1, "LSTM": 2, "ConvLSTM2D": 2}
 _Key = TypeVar("_Key", bound=Hashable)
 
 
-def checked(graph: Graph, error: type[Exception]) -> Graph:
+def checked(graph: TfjsGraph, error: type[Exception]) -> TfjsGraph:
     """Return a graph with its layers in order; models within it are not looked at.
 
     Raises
@@ -39,7 +39,7 @@ def checked(graph: Graph, error: type[Exception]) -> Graph:
     return replace(graph, layers=tuple(known[name] for name in order))
 
 
-def _check_layers(graph: Graph, error: type[Exception]) -> None:
+def _check_layers(graph: TfjsGraph, error: type[Exception]) -> None:
     names = Counter(layer.name for layer in graph.layers)
     if len(names) < len(graph.layers):
         raise error(f"Two layers of '{graph.name}' are called '{names.most_common(1)[0][0]}'.")
@@ -65,20 +65,20 @@ def _check_layers(graph: Graph, error: type[Exception]) -> None:
         _check_chain(graph, error)
 
 
-def _check_chain(graph: Graph, error: type[Exception]) -> None:
+def _check_chain(graph: TfjsGraph, error: type[Exception]) -> None:
     before = graph.layers[0]
     for layer in graph.layers[1:]:
-        if layer.calls != ((Tensor(before.name),),):
+        if layer.calls != ((TfjsTensor(before.name),),):
             raise error(f"The layer '{layer.name}' of the Sequential '{graph.name}' must take the one before it only.")
         before = layer
-    if graph.inputs != (Tensor(graph.layers[0].name),) or graph.outputs != (Tensor(before.name),):
+    if graph.inputs != (TfjsTensor(graph.layers[0].name),) or graph.outputs != (TfjsTensor(before.name),):
         raise error(f"The Sequential '{graph.name}' must begin with its input and end with its output.")
     for layer in graph.layers:
         if (_outputs(layer) or 1) > 1:
             raise error(f"The layer '{layer.name}' of the Sequential '{graph.name}' has several outputs.")
 
 
-def _check_tensor(tensor: Tensor, known: Mapping[str, Layer], where: str, error: type[Exception]) -> None:
+def _check_tensor(tensor: TfjsTensor, known: Mapping[str, TfjsLayer], where: str, error: type[Exception]) -> None:
     layer = known.get(tensor.layer)
     if layer is None:
         raise error(f"{where} refers to the layer '{tensor.layer[:100]}', which is not in the model.")
@@ -93,7 +93,7 @@ def _check_tensor(tensor: Tensor, known: Mapping[str, Layer], where: str, error:
         )
 
 
-def _outputs(layer: Layer) -> int | None:
+def _outputs(layer: TfjsLayer) -> int | None:
     """Return how many outputs a layer has, or None where only building it would tell."""
     if layer.graph is not None:
         return len(layer.graph.outputs)
@@ -104,7 +104,7 @@ def _outputs(layer: Layer) -> int | None:
     return None if layer.class_name == "RNN" and layer.config.get("return_state") else 1
 
 
-def _in_order(graph: Graph, error: type[Exception]) -> list[str]:
+def _in_order(graph: TfjsGraph, error: type[Exception]) -> list[str]:
     """Return the layers' names, every one behind those that it takes tensors of; the given order where it is one.
 
     Of layers that are called again with what came of them, such an order is not possible: then every one is behind

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from fitwell.errors import FileError, InputError
-from fitwell.tfjs.graph import Graph, Layer, Tensor
+from fitwell.tfjs.graph import TfjsGraph, TfjsLayer, TfjsTensor
 from fitwell.tfjs.soundness import checked
 from fitwell.tfjs.spelling import snake_case
 
@@ -28,7 +28,7 @@ HARMLESS = (None, False, {}, [])
 """Values of a call's further arguments that change nothing at inference."""
 
 
-def parse_topology(topology: Any) -> Graph:
+def parse_topology(topology: Any) -> TfjsGraph:
     """Read a topology as TensorFlow.js writes it, the converter did, or old versions of Keras.
 
     Raises
@@ -47,7 +47,7 @@ def parse_topology(topology: Any) -> Graph:
     return _model(class_name, found.get("config"), 0)
 
 
-def _model(class_name: str, config: Any, depth: int) -> Graph:
+def _model(class_name: str, config: Any, depth: int) -> TfjsGraph:
     if depth > MOST_NESTED:
         raise FileError(f"More than {MOST_NESTED} models lie within each other, and no more are read.")
     if class_name == "Sequential":
@@ -55,7 +55,7 @@ def _model(class_name: str, config: Any, depth: int) -> Graph:
     return _functional(_object(config, f"The config of the {class_name}"), depth)
 
 
-def _sequential(config: Any, depth: int) -> Graph:
+def _sequential(config: Any, depth: int) -> TfjsGraph:
     config = {"layers": config} if isinstance(config, list) else _object(config, "The config of the Sequential")
     name = _name(config.get("name", "sequential"))
     entries = [_object(entry, "A layer") for entry in _list(config.get("layers"), f"The layers of '{name}'")]
@@ -66,12 +66,12 @@ def _sequential(config: Any, depth: int) -> Graph:
         layers.insert(0, _made_up_input(layers, name))
     chain = layers[:1]
     for layer in layers[1:]:
-        chain.append(replace(layer, calls=((Tensor(chain[-1].name),),)))
-    graph = Graph(name, tuple(chain), (Tensor(chain[0].name),), (Tensor(chain[-1].name),), sequential=True)
+        chain.append(replace(layer, calls=((TfjsTensor(chain[-1].name),),)))
+    graph = TfjsGraph(name, tuple(chain), (TfjsTensor(chain[0].name),), (TfjsTensor(chain[-1].name),), sequential=True)
     return checked(graph, FileError)
 
 
-def _made_up_input(layers: Sequence[Layer], model: str) -> Layer:
+def _made_up_input(layers: Sequence[TfjsLayer], model: str) -> TfjsLayer:
     first = layers[0]
     if first.graph is not None:
         inner = first.graph.layer(first.graph.inputs[0].layer)
@@ -85,10 +85,10 @@ def _made_up_input(layers: Sequence[Layer], model: str) -> Layer:
     taken, name = {layer.name for layer in layers}, f"{first.name}_input"
     while name in taken:
         name += "_"
-    return Layer("InputLayer", name, _input_config(config, first.name))
+    return TfjsLayer("InputLayer", name, _input_config(config, first.name))
 
 
-def _functional(config: Mapping[str, Any], depth: int) -> Graph:
+def _functional(config: Mapping[str, Any], depth: int) -> TfjsGraph:
     name = _name(config.get("name", "model"))
     entries = [_object(entry, "A layer") for entry in _list(config.get("layers"), f"The layers of '{name}'")]
     layers = [_layer(entry, depth) for entry in entries]
@@ -101,10 +101,10 @@ def _functional(config: Mapping[str, Any], depth: int) -> Graph:
             calls = calls or ((),)
         called.append(replace(layer, calls=calls))
     inputs, outputs = (_ends(config, key, known) for key in ("input_layers", "output_layers"))
-    return checked(Graph(name, tuple(called), inputs, outputs), FileError)
+    return checked(TfjsGraph(name, tuple(called), inputs, outputs), FileError)
 
 
-def _layer(entry: Mapping[str, Any], depth: int) -> Layer:
+def _layer(entry: Mapping[str, Any], depth: int) -> TfjsLayer:
     class_name = entry.get("class_name", entry.get("className"))
     if not isinstance(class_name, str) or not 0 < len(class_name) <= 200 or not class_name.isprintable():
         raise FileError(f"A layer has the class {str(class_name)[:100]!r}, which is no name.")
@@ -113,12 +113,12 @@ def _layer(entry: Mapping[str, Any], depth: int) -> Layer:
         own = config.get("name") if isinstance(config, dict) else None
         graph = _model(class_name, config, depth + 1)
         name = _name(_layer_name(entry, own) or graph.name)
-        return Layer("Sequential" if graph.sequential else "Model", name, graph=replace(graph, name=name))
+        return TfjsLayer("Sequential" if graph.sequential else "Model", name, graph=replace(graph, name=name))
     settings = snake_case(_object(config, f"The config of a {class_name}"))
     name = _name(_layer_name(entry, settings.pop("name", None)))
     if class_name == "InputLayer":
         settings = _input_config(settings, name)
-    return Layer(class_name, name, settings)
+    return TfjsLayer(class_name, name, settings)
 
 
 def _layer_name(entry: Mapping[str, Any], own: Any) -> Any:
@@ -147,7 +147,7 @@ def _is_length(length: Any) -> bool:
     return length is None or (type(length) is int and length > 0)
 
 
-def _call(node: Any, layer: str, known: Mapping[str, Layer]) -> tuple[Tensor, ...]:
+def _call(node: Any, layer: str, known: Mapping[str, TfjsLayer]) -> tuple[TfjsTensor, ...]:
     if isinstance(node, dict):
         raise FileError(
             f"'inbound_nodes' of '{layer}' is written as Keras 3 does, and TensorFlow.js cannot load that: load the "
@@ -158,7 +158,7 @@ def _call(node: Any, layer: str, known: Mapping[str, Layer]) -> tuple[Tensor, ..
     return tuple(_tensor(entry, f"A call of '{layer}'", known) for entry in node)
 
 
-def _ends(config: Mapping[str, Any], key: str, known: Mapping[str, Layer]) -> tuple[Tensor, ...]:
+def _ends(config: Mapping[str, Any], key: str, known: Mapping[str, TfjsLayer]) -> tuple[TfjsTensor, ...]:
     camel = "inputLayers" if key == "input_layers" else "outputLayers"
     entries = _list(config.get(key, config.get(camel)), f"'{key}'")
     entries = [entries] if entries and isinstance(entries[0], str) else entries
@@ -167,7 +167,7 @@ def _ends(config: Mapping[str, Any], key: str, known: Mapping[str, Layer]) -> tu
     return tuple(_tensor(entry, f"'{key}'", known) for entry in entries)
 
 
-def _tensor(entry: Any, where: str, known: Mapping[str, Layer]) -> Tensor:
+def _tensor(entry: Any, where: str, known: Mapping[str, TfjsLayer]) -> TfjsTensor:
     entry = _list(entry, where)
     if not 3 <= len(entry) <= 4 or not isinstance(entry[0], str) or not all(type(n) is int for n in entry[1:3]):
         raise FileError(f"{where} must name a layer, a call and an output. Got {str(entry)[:100]}.")
@@ -179,7 +179,7 @@ def _tensor(entry: Any, where: str, known: Mapping[str, Layer]) -> Tensor:
     call -= known[layer].graph is not None  # a nested model's own graph is its call 0
     if call < 0 or output < 0:
         raise FileError(f"{where} refers to call {entry[1]} and output {output} of {layer!r}, which is not there.")
-    return Tensor(layer, call, output)
+    return TfjsTensor(layer, call, output)
 
 
 def _check_arguments(arguments: Any, where: str) -> None:
@@ -190,7 +190,7 @@ def _check_arguments(arguments: Any, where: str) -> None:
             raise FileError(f"{where} has the argument {str(key)[:50]!r}, which is not read: {str(value)[:100]!r}.")
 
 
-def write_topology(graph: Graph) -> dict[str, Any]:
+def write_topology(graph: TfjsGraph) -> dict[str, Any]:
     """Return a graph as TensorFlow.js writes topologies.
 
     Raises
@@ -201,7 +201,7 @@ def write_topology(graph: Graph) -> dict[str, Any]:
     return {**_written(graph), "keras_version": VERSION, "backend": "tensor_flow.js"}
 
 
-def _written(graph: Graph) -> dict[str, Any]:
+def _written(graph: TfjsGraph) -> dict[str, Any]:
     graph = checked(graph, InputError)
     if graph.sequential:
         layers = [_entry(layer) for layer in graph.layers]
@@ -220,14 +220,14 @@ def _written(graph: Graph) -> dict[str, Any]:
     return {"class_name": "Model", "config": {"name": graph.name, "layers": layers, **ends}}
 
 
-def _entry(layer: Layer) -> dict[str, Any]:
+def _entry(layer: TfjsLayer) -> dict[str, Any]:
     if layer.graph is not None:
         inner = _written(layer.graph)
         return {"class_name": inner["class_name"], "config": {**inner["config"], "name": layer.name}}
     return {"class_name": layer.class_name, "config": {"name": layer.name, **layer.config}}
 
 
-def _triple(tensor: Tensor, nested: set[str]) -> list[Any]:
+def _triple(tensor: TfjsTensor, nested: set[str]) -> list[Any]:
     return [tensor.layer, tensor.call + (tensor.layer in nested), tensor.output]
 
 

@@ -62,7 +62,7 @@ class Spec:
 
 
 @dataclass(frozen=True)
-class Loss:
+class QuantizationLoss:
     """What quantization took from one weight: the largest difference, and that as a share of its largest value."""
 
     name: str
@@ -128,7 +128,7 @@ def read_weights(
 
 def write_weights(
     directory: Path, weights: Mapping[str, np.ndarray], *, quantize: str | None = None, shard_bytes: int = SHARD_BYTES
-) -> tuple[list[dict[str, Any]], list[Loss]]:
+) -> tuple[list[dict[str, Any]], list[QuantizationLoss]]:
     """Write shards into a directory; return the manifest, and what quantization took from each weight.
 
     Parameters
@@ -215,11 +215,11 @@ def _decoded(spec: Spec, stored: np.ndarray) -> np.ndarray:
         return values.astype(MADE[spec.dtype]).reshape(spec.shape)
 
 
-def _loss(name: str, values: np.ndarray, found: np.ndarray) -> Loss:
+def _loss(name: str, values: np.ndarray, found: np.ndarray) -> QuantizationLoss:
     exact = values.astype(float)
     same = exact == found  # infinite ones
     largest = float(np.abs(np.where(same, 0, exact) - np.where(same, 0, found)).max(initial=0.0))
-    return Loss(name, largest, largest / (float(np.abs(exact).max(initial=0.0)) or 1.0))
+    return QuantizationLoss(name, largest, largest / (float(np.abs(exact).max(initial=0.0)) or 1.0))
 
 
 def _spec(entry: Any) -> Spec:

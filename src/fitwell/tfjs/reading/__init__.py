@@ -1,6 +1,6 @@
 """TensorFlow.js layers models as Keras models."""
 
-from fitwell.tfjs.reading.model import Read, from_tfjs
-from fitwell.tfjs.reading.registry import READERS, REFUSED
+from fitwell.tfjs.reading.read_model import Read, from_tfjs
+from fitwell.tfjs.reading.readers import LAYER_READERS, NOT_READ
 
-__all__ = ["READERS", "REFUSED", "Read", "from_tfjs"]
+__all__ = ["LAYER_READERS", "NOT_READ", "Read", "from_tfjs"]

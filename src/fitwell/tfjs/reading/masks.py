@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from fitwell.errors import FileError
-from fitwell.tfjs.graph import Graph, Layer, Tensor
+from fitwell.tfjs.graph import TfjsGraph, TfjsLayer, TfjsTensor
 
 RECURRENT = frozenset(("SimpleRNN", "LSTM", "GRU", "RNN", "ConvLSTM2D", "Bidirectional"))
 MERGES = frozenset(("Add", "Average", "Multiply", "Maximum", "Minimum"))
@@ -18,11 +18,11 @@ KEEPING = RECURRENT | {
 }  # fmt: skip
 """Classes that take a mask in both. Before all others it is taken away, since those of Keras would use it."""
 
-Call = tuple[str, int]
+CallKey = tuple[str, int]
 """A layer's name and the number of a call."""
 
 
-def begins(layer: Layer) -> bool:
+def begins(layer: TfjsLayer) -> bool:
     """Whether a layer makes a mask."""
     return layer.class_name == "Masking" or bool(layer.class_name == "Embedding" and layer.config.get("mask_zero"))
 
@@ -30,11 +30,11 @@ def begins(layer: Layer) -> bool:
 class Masks:
     """The masks of one graph, followed from call to call."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: TfjsGraph) -> None:
         self.graph = graph
-        self.masked: set[Call] = set()
-        self.unmasked: set[Call] = set()
-        self._of: dict[Tensor, Tensor] = {}
+        self.masked: set[CallKey] = set()
+        self.unmasked: set[CallKey] = set()
+        self._of: dict[TfjsTensor, TfjsTensor] = {}
 
     def dropped(self) -> bool:
         """Whether a chain has a layer before which the mask must be taken away, or masks in nested models."""
@@ -47,11 +47,11 @@ class Masks:
                 return True
         return False
 
-    def is_masked(self, tensor: Tensor) -> bool:
+    def is_masked(self, tensor: TfjsTensor) -> bool:
         """Whether a tensor has a mask."""
         return tensor in self._of
 
-    def see(self, layer: Layer, number: int, rank: int) -> None:
+    def see(self, layer: TfjsLayer, number: int, rank: int) -> None:
         """Follow the masks through a call whose first tensor has so many axes.
 
         Raises
@@ -69,18 +69,18 @@ class Masks:
         elif layer.class_name in RECURRENT or _inner(layer) in RECURRENT:
             self.unmasked.add((layer.name, number))
         if begins(layer) or (any_mask and layer.class_name == "Concatenate"):
-            self._of[Tensor(layer.name, number)] = Tensor(layer.name, number)
+            self._of[TfjsTensor(layer.name, number)] = TfjsTensor(layer.name, number)
         elif any_mask and layer.class_name in KEEPING and _hands_on(layer) and sources[0] is not None:
-            self._of[Tensor(layer.name, number)] = sources[0]
+            self._of[TfjsTensor(layer.name, number)] = sources[0]
 
-    def behind(self, call: Call) -> set[Call]:
+    def behind(self, call: CallKey) -> set[CallKey]:
         """Return all calls that take what a call gives, by whatever way."""
-        takers: dict[Call, list[Call]] = defaultdict(list)
+        takers: dict[CallKey, list[CallKey]] = defaultdict(list)
         for layer in self.graph.layers:
             for number, tensors in enumerate(layer.calls):
                 for tensor in tensors:
                     takers[tensor.layer, tensor.call].append((layer.name, number))
-        found: set[Call] = set()
+        found: set[CallKey] = set()
         waiting = [call]
         while waiting:
             new = [taker for taker in takers[waiting.pop()] if taker not in found]
@@ -105,7 +105,7 @@ def check_none_lingers(all_masks: Iterable[Masks]) -> None:
                 )
 
 
-def _hands_on(layer: Layer) -> bool:
+def _hands_on(layer: TfjsLayer) -> bool:
     """Whether a recurrent layer gives a sequence; others always hand a mask on."""
     if layer.class_name not in RECURRENT:
         return True
@@ -114,12 +114,12 @@ def _hands_on(layer: Layer) -> bool:
     return bool(isinstance(config, dict) and config.get("return_sequences"))
 
 
-def _inner(layer: Layer) -> str | None:
+def _inner(layer: TfjsLayer) -> str | None:
     inner = layer.config.get("layer")
     return inner.get("class_name") if isinstance(inner, dict) and layer.class_name == "TimeDistributed" else None
 
 
-def _why_not(layer: Layer, sources: list[Tensor | None], rank: int) -> str | None:
+def _why_not(layer: TfjsLayer, sources: list[TfjsTensor | None], rank: int) -> str | None:
     """Return why a layer cannot be called with masked tensors, or None."""
     if layer.graph is not None:
         return "is a nested model that takes a sequence with a mask: put the layers that use it into one model."

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from fitwell.tfjs.reading.layers import Made
-from fitwell.tfjs.reading.settings import Settings
+from fitwell.tfjs.reading.layer_settings import LayerSettings
+from fitwell.tfjs.reading.read_layers import Made
 
 MOST_NAMES = 5
 
@@ -27,7 +27,7 @@ class Notices:
         self._penalties: list[str] = []
         self._constrained: list[str] = []
 
-    def see(self, settings: Settings, made: Made, inputs: list[Any]) -> None:
+    def see(self, settings: LayerSettings, made: Made, inputs: list[Any]) -> None:
         """Look at a layer that was made."""
         self._sentences += made.notices
         config = settings.given()

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from fitwell.errors import FileError
-from fitwell.tfjs.reading.layers import Made
-from fitwell.tfjs.reading.settings import STRETCH
+from fitwell.tfjs.reading.layer_settings import STRETCH
+from fitwell.tfjs.reading.read_layers import Made
 
 
 class Stored:
@@ -18,10 +18,6 @@ class Stored:
     def __init__(self, weights: Mapping[str, np.ndarray]) -> None:
         self._weights = dict(weights)
         self._left = dict.fromkeys(weights)
-
-    def get(self, name: str) -> np.ndarray | None:
-        """Return a weight by its exact name, if it is there."""
-        return self._weights.get(name)
 
     def of(self, layer: str, made: Made, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
         """Return a layer's weights, in the order of its variables.

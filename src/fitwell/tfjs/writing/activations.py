@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from fitwell.keras.backend import import_keras
-from fitwell.tfjs.writing.sheet import Call, Value
+from fitwell.tfjs.writing.sheet import LayerCall, Value
 
-NAMES = {
+TFJS_ACTIVATIONS = {
     "elu": "elu", "gelu": "gelu", "linear": "linear", "log_softmax": "log_softmax", "mish": "mish", "relu": "relu",
     "relu6": "relu6", "selu": "selu", "sigmoid": "sigmoid", "silu": "swish", "softmax": "softmax",
     "softplus": "softplus", "softsign": "softsign", "tanh": "tanh",
@@ -30,7 +30,7 @@ INEXPRESSIBLE = {
 """Functions of `keras.activations` that no layers of TensorFlow.js can express, and why."""
 
 
-def written(call: Call, activation: Any, make: Callable[[str], Value], part: str = "activation") -> Value:
+def written(call: LayerCall, activation: Any, make: Callable[[str], Value], part: str = "activation") -> Value:
     """Return a layer's output behind its activation.
 
     Parameters
@@ -43,7 +43,7 @@ def written(call: Call, activation: Any, make: Callable[[str], Value], part: str
     name = own_name(activation)
     if name is not None:
         return make(name)
-    return apply(call, activation, make("linear"), part)
+    return add_activation(call, activation, make("linear"), part)
 
 
 def split(activation: Any, *, moved: bool) -> tuple[Any, Any]:
@@ -53,7 +53,7 @@ def split(activation: Any, *, moved: bool) -> tuple[Any, Any]:
     `moved` around the layer.
     """
     name = keras_name(activation)
-    by_number = activation is None or (name in NAMES and name not in ALONG_AXES) or name in RECIPES
+    by_number = activation is None or (name in TFJS_ACTIVATIONS and name not in ALONG_AXES) or name in RECIPES
     return (activation, None) if by_number or not moved else (None, activation)
 
 
@@ -61,7 +61,7 @@ def own_name(activation: Any) -> str | None:
     """Return TensorFlow.js's name of an activation, None where it has none."""
     if activation is None:
         return "linear"
-    return NAMES.get(keras_name(activation) or "")
+    return TFJS_ACTIVATIONS.get(keras_name(activation) or "")
 
 
 def keras_name(activation: Any) -> str | None:
@@ -71,13 +71,13 @@ def keras_name(activation: Any) -> str | None:
     return name if name and getattr(known, name, None) is activation else None
 
 
-def apply(call: Call, activation: Any, value: Value, part: str = "activation") -> Value:
+def add_activation(call: LayerCall, activation: Any, value: Value, part: str = "activation") -> Value:
     """Write an activation as layers of its own."""
     name = keras_name(activation)
     if activation is None:
         return value
-    if name in NAMES:
-        return call.activate(value, NAMES[name], part)
+    if name in TFJS_ACTIVATIONS:
+        return call.activate(value, TFJS_ACTIVATIONS[name], part)
     if name in RECIPES:
         return RECIPES[name](call, value, part)
     if name in INEXPRESSIBLE:
@@ -90,40 +90,40 @@ def apply(call: Call, activation: Any, value: Value, part: str = "activation") -
     )
 
 
-def clip(call: Call, value: Value, scale: float, offset: float, top: float, part: str) -> Value:
+def add_clip(call: LayerCall, value: Value, scale: float, offset: float, top: float, part: str) -> Value:
     """Write ``clip(value * scale + offset, 0, top)``."""
     moved = call.rescale(value, scale, offset, f"{part}_move")
     return call.add("ReLU", moved, f"{part}_clip", max_value=top)
 
 
-def negative(call: Call, value: Value, part: str) -> Value:
+def add_negative(call: LayerCall, value: Value, part: str) -> Value:
     """Write ``-value``."""
     return call.rescale(value, -1, 0, part)
 
 
-def leaky(call: Call, value: Value, part: str, slope: float = 0.2) -> Value:
+def add_leaky_relu(call: LayerCall, value: Value, part: str, slope: float = 0.2) -> Value:
     """Write a leaky ReLU."""
     return call.add("LeakyReLU", value, part, alpha=float(slope))
 
 
-def hard_sigmoid(call: Call, value: Value, part: str) -> Value:
+def add_hard_sigmoid(call: LayerCall, value: Value, part: str) -> Value:
     """Write Keras's hard sigmoid: TensorFlow.js's has the slope 1/5 instead of 1/6."""
     return call.activate(call.rescale(value, 5 / 6, 0, f"{part}_slope"), "hard_sigmoid", part)
 
 
-def gelu_tanh(call: Call, value: Value, part: str) -> Value:
+def add_gelu_tanh(call: LayerCall, value: Value, part: str) -> Value:
     """Write the approximate GELU, ``x * sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3))``."""
     cube = call.rescale(call.merge("Multiply", [value] * 3, f"{part}_cube"), 0.044715, 0, f"{part}_cubic")
     inner = call.rescale(call.merge("Add", [value, cube], f"{part}_sum"), 2 * math.sqrt(2 / math.pi), 0, f"{part}_in")
     return call.merge("Multiply", [value, call.activate(inner, "sigmoid", f"{part}_gate")], part)
 
 
-def relu(call: Call, value: Value, part: str, slope: float, top: float | None, threshold: float) -> Value:
+def add_relu(call: LayerCall, value: Value, part: str, slope: float, top: float | None, threshold: float) -> Value:
     """Write any ReLU of Keras: a slope below the threshold, a largest value, a threshold."""
     if threshold == 0 and slope == 0:
         return call.add("ReLU", value, part, max_value=None if top is None else float(top))
     if threshold == 0 and top is None:
-        return leaky(call, value, part, slope)
+        return add_leaky_relu(call, value, part, slope)
     upper, at = value, f"{part}_above"
     if threshold != 0:
         upper = call.add("ThresholdedReLU", upper, f"{part}_threshold", theta=float(threshold))
@@ -135,36 +135,36 @@ def relu(call: Call, value: Value, part: str, slope: float, top: float | None, t
     return call.merge("Add", [upper, call.rescale(below, -slope, 0, f"{part}_slope")], part)
 
 
-def elu(call: Call, value: Value, part: str, alpha: float) -> Value:
+def add_elu(call: LayerCall, value: Value, part: str, alpha: float) -> Value:
     """Write an ELU: ``relu(x) + alpha * elu(min(x, 0))``."""
     if alpha == 1:
         return call.add("ELU", value, part, alpha=1.0)
     upper = call.add("ReLU", value, f"{part}_above", max_value=None)
-    below = call.add("ReLU", negative(call, value, f"{part}_turn"), f"{part}_below", max_value=None)
-    curve = call.activate(negative(call, below, f"{part}_back"), "elu", f"{part}_curve")
+    below = call.add("ReLU", add_negative(call, value, f"{part}_turn"), f"{part}_below", max_value=None)
+    curve = call.activate(add_negative(call, below, f"{part}_back"), "elu", f"{part}_curve")
     return call.merge("Add", [upper, call.rescale(curve, alpha, 0, f"{part}_alpha")], part)
 
 
-def _hard_silu(call: Call, value: Value, part: str) -> Value:
-    return call.merge("Multiply", [value, hard_sigmoid(call, value, f"{part}_gate")], part)
+def _add_hard_silu(call: LayerCall, value: Value, part: str) -> Value:
+    return call.merge("Multiply", [value, add_hard_sigmoid(call, value, f"{part}_gate")], part)
 
 
-def _hard_tanh(call: Call, value: Value, part: str) -> Value:
-    return call.rescale(clip(call, value, 1, 1, 2, part), 1, -1, part)
+def _add_hard_tanh(call: LayerCall, value: Value, part: str) -> Value:
+    return call.rescale(add_clip(call, value, 1, 1, 2, part), 1, -1, part)
 
 
-def _log_sigmoid(call: Call, value: Value, part: str) -> Value:
-    turned = call.activate(negative(call, value, f"{part}_turn"), "softplus", f"{part}_softplus")
-    return negative(call, turned, part)
+def _add_log_sigmoid(call: LayerCall, value: Value, part: str) -> Value:
+    turned = call.activate(add_negative(call, value, f"{part}_turn"), "softplus", f"{part}_softplus")
+    return add_negative(call, turned, part)
 
 
-def _tanh_shrink(call: Call, value: Value, part: str) -> Value:
+def _add_tanh_shrink(call: LayerCall, value: Value, part: str) -> Value:
     return call.merge(
-        "Add", [value, negative(call, call.activate(value, "tanh", f"{part}_tanh"), f"{part}_turn")], part
+        "Add", [value, add_negative(call, call.activate(value, "tanh", f"{part}_tanh"), f"{part}_turn")], part
     )
 
 
-def _shrink(call: Call, value: Value, part: str, *, hard: bool) -> Value:
+def _add_shrink(call: LayerCall, value: Value, part: str, *, hard: bool) -> Value:
     """Write ``above(x) - above(-x)`` with what lies above 0.5, for a hard shrink unmoved."""
 
     def above(sign: float, side: str) -> Value:
@@ -175,31 +175,31 @@ def _shrink(call: Call, value: Value, part: str, *, hard: bool) -> Value:
             "ReLU", call.rescale(value, sign, -0.5, f"{part}_{side}_move"), f"{part}_{side}", max_value=None
         )
 
-    return call.merge("Add", [above(1, "right"), negative(call, above(-1, "left"), f"{part}_turn")], part)
+    return call.merge("Add", [above(1, "right"), add_negative(call, above(-1, "left"), f"{part}_turn")], part)
 
 
-def _sparse_sigmoid(call: Call, value: Value, part: str) -> Value:
-    return clip(call, value, 0.5, 0.5, 1, part)
+def _add_sparse_sigmoid(call: LayerCall, value: Value, part: str) -> Value:
+    return add_clip(call, value, 0.5, 0.5, 1, part)
 
 
-def _sparse_plus(call: Call, value: Value, part: str) -> Value:
-    half = clip(call, value, 0.5, 0.5, 1, f"{part}_half")
+def _add_sparse_plus(call: LayerCall, value: Value, part: str) -> Value:
+    half = add_clip(call, value, 0.5, 0.5, 1, f"{part}_half")
     square = call.merge("Multiply", [half, half], f"{part}_square")
     beyond = call.add("ReLU", call.rescale(value, 1, -1, f"{part}_beyond_move"), f"{part}_beyond", max_value=None)
     return call.merge("Add", [square, beyond], part)
 
 
-RECIPES: dict[str | None, Callable[[Call, Value, str], Value]] = {
+RECIPES: dict[str | None, Callable[[LayerCall, Value, str], Value]] = {
     "celu": lambda call, value, part: call.activate(value, "elu", part),
-    "hard_shrink": functools.partial(_shrink, hard=True),
-    "hard_sigmoid": hard_sigmoid,
-    "hard_silu": _hard_silu,
-    "hard_tanh": _hard_tanh,
-    "leaky_relu": leaky,
-    "log_sigmoid": _log_sigmoid,
-    "soft_shrink": functools.partial(_shrink, hard=False),
-    "sparse_plus": _sparse_plus,
-    "sparse_sigmoid": _sparse_sigmoid,
-    "tanh_shrink": _tanh_shrink,
+    "hard_shrink": functools.partial(_add_shrink, hard=True),
+    "hard_sigmoid": add_hard_sigmoid,
+    "hard_silu": _add_hard_silu,
+    "hard_tanh": _add_hard_tanh,
+    "leaky_relu": add_leaky_relu,
+    "log_sigmoid": _add_log_sigmoid,
+    "soft_shrink": functools.partial(_add_shrink, hard=False),
+    "sparse_plus": _add_sparse_plus,
+    "sparse_sigmoid": _add_sparse_sigmoid,
+    "tanh_shrink": _add_tanh_shrink,
 }
 """Functions of `keras.activations` that are written as several layers."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from fitwell.keras.backend import import_keras, is_keras_own
-from fitwell.tfjs.writing.sheet import Call
+from fitwell.tfjs.writing.sheet import LayerCall
 
 VARIANCE_SCALING = {"VarianceScaling", "GlorotUniform", "GlorotNormal", "HeUniform", "HeNormal", "LecunUniform",
                     "LecunNormal"}  # fmt: skip
-INITIALIZERS = {
+TFJS_INITIALIZERS = {
     "Zeros": (), "Ones": (), "Constant": ("value",), "RandomUniform": ("minval", "maxval"),
     "RandomNormal": ("mean", "stddev"), "TruncatedNormal": ("mean", "stddev"), "Identity": ("gain",),
 }  # fmt: skip
@@ -22,7 +22,7 @@ DISTRIBUTIONS = {"uniform": "uniform", "truncated_normal": "normal"}
 """What Keras calls truncated_normal is TensorFlow.js's normal; its untruncated one is not offered there."""
 
 
-def weight_fields(call: Call, *weights: str, of: Any = None) -> dict[str, Any]:
+def weight_fields(call: LayerCall, *weights: str, of: Any = None) -> dict[str, Any]:
     """Return regularizers and initializers of weights, and tell what is left out."""
     layer = call.layer if of is None else of
     fields: dict[str, Any] = {}
@@ -35,7 +35,7 @@ def weight_fields(call: Call, *weights: str, of: Any = None) -> dict[str, Any]:
     return fields
 
 
-def tell_left_out(call: Call, layer: Any) -> None:
+def tell_left_out(call: LayerCall, layer: Any) -> None:
     """Tell of constraints and activity regularizers."""
     held = [name for name in vars(layer) if name.endswith("_constraint") and getattr(layer, name) is not None]
     if held:
@@ -44,7 +44,7 @@ def tell_left_out(call: Call, layer: Any) -> None:
         call.note("its activity regularizer is left out, since TensorFlow.js cannot call a layer that has one.")
 
 
-def regularizer(call: Call, given: Any) -> dict[str, Any] | None:
+def regularizer(call: LayerCall, given: Any) -> dict[str, Any] | None:
     """Return an L1L2 with both keys, the only class that TensorFlow.js has."""
     if given is None:
         return None
@@ -68,9 +68,9 @@ def initializer(given: Any) -> dict[str, Any] | None:
             return None
         fields = {"scale": float(given.scale), "mode": given.mode, "distribution": distribution, "seed": None}
         return {"class_name": "VarianceScaling", "config": fields}
-    if name not in INITIALIZERS:
+    if name not in TFJS_INITIALIZERS:
         return None
-    fields = {key: config[key] for key in INITIALIZERS[name]}
+    fields = {key: config[key] for key in TFJS_INITIALIZERS[name]}
     if not all(isinstance(value, int | float) for value in fields.values()):
         return None
     return {"class_name": name, "config": fields}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fitwell.keras.backend import import_keras
+from fitwell.keras.internals import node_of
 from fitwell.tfjs.writing.sheet import Value, mask_made_by
 
 MASKS = ("mask", "query_mask", "value_mask", "key_mask")
@@ -28,12 +29,6 @@ def in_order(outputs: Any, values: dict[int, Value]) -> Iterator[Any]:
         if id(node) not in done:
             done.add(id(node))
             yield node
-
-
-def node_of(tensor: Any) -> Any:
-    """Return the call that made a tensor."""
-    history = tensor._keras_history
-    return history.operation._inbound_nodes[history.node_index]
 
 
 def arguments_of(node: Any) -> dict[str, Any]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import numpy as np
 
 from fitwell.errors import InputError
-from fitwell.tfjs.graph import Graph, Layer, Tensor
-from fitwell.tfjs.writing.names import Names
+from fitwell.tfjs.graph import TfjsGraph, TfjsLayer, TfjsTensor
+from fitwell.tfjs.writing.tfjs_names import Names
 
 Shape = tuple[int | None, ...]
 
@@ -39,7 +39,7 @@ class Value:
         Equal where both are the same mask; None for no mask.
     """
 
-    tensor: Tensor
+    tensor: TfjsTensor
     shape: Shape
     mask: Any = None
     keras_mask: Any = None
@@ -55,7 +55,7 @@ class _Written:
     weights: dict[str, np.ndarray]
     outputs: int
     shape: Shape = ()
-    calls: list[tuple[Tensor, ...]] = field(default_factory=list)
+    calls: list[tuple[TfjsTensor, ...]] = field(default_factory=list)
 
 
 class Sheet:
@@ -88,12 +88,12 @@ class Sheet:
         made = _Written("InputLayer", self.names.take(name), config, {}, 1, shape, [()])
         self.written[made.name] = made
         self._originals[made.name] = name
-        return Value(Tensor(made.name), tuple(shape))
+        return Value(TfjsTensor(made.name), tuple(shape))
 
     def call(
         self, owner: int, part: str, wanted: str, class_name: str, config: dict[str, Any],
         weights: dict[str, np.ndarray], inputs: Sequence[Value], outputs: int, shape: Shape,
-    ) -> Tensor:  # fmt: skip
+    ) -> TfjsTensor:  # fmt: skip
         """Write a call of a layer, which is a new one unless the same Keras layer has written the same part before."""
         parts = self._parts.setdefault((owner, part), [])
         layer = next((one for one in parts if _same(one, class_name, config, weights)), None)
@@ -104,7 +104,7 @@ class Sheet:
             parts.append(layer)
             self.written[layer.name] = layer
         layer.calls.append(tuple(value.tensor for value in inputs))
-        return Tensor(layer.name, len(layer.calls) - 1)
+        return TfjsTensor(layer.name, len(layer.calls) - 1)
 
     def mask_of(self, class_name: str, config: dict[str, Any], inputs: Sequence[Value]) -> Any:
         """Return the mask that TensorFlow.js gives the output of a layer."""
@@ -119,11 +119,11 @@ class Sheet:
             return None
         return inputs[0].mask
 
-    def graph(self, name: str, inputs: Sequence[Value], outputs: Sequence[Value]) -> Graph:
+    def graph(self, name: str, inputs: Sequence[Value], outputs: Sequence[Value]) -> TfjsGraph:
         """Return all that was written."""
-        layers = tuple(Layer(w.class_name, w.name, w.config, tuple(w.calls)) for w in self.written.values())
+        layers = tuple(TfjsLayer(w.class_name, w.name, w.config, tuple(w.calls)) for w in self.written.values())
         ins, outs = tuple(value.tensor for value in inputs), tuple(value.tensor for value in outputs)
-        return Graph(name, layers, ins, outs, self._is_chain(ins, outs))
+        return TfjsGraph(name, layers, ins, outs, self._is_chain(ins, outs))
 
     def renamed(self) -> dict[str, str]:
         """Return the names of layers that are a Keras layer's own, and what Keras calls those."""
@@ -135,12 +135,14 @@ class Sheet:
             f"{layer.name}/{name}": value for layer in self.written.values() for name, value in layer.weights.items()
         }
 
-    def _is_chain(self, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> bool:
+    def _is_chain(self, inputs: tuple[TfjsTensor, ...], outputs: tuple[TfjsTensor, ...]) -> bool:
         layers = list(self.written.values())
         if len(inputs) != 1 or len(outputs) != 1 or any(layer.outputs > 1 for layer in layers):
             return False
         takes = [layer.calls for layer in layers[1:]]
-        return takes == [[(Tensor(layer.name),)] for layer in layers[:-1]] and outputs[0] == Tensor(layers[-1].name)
+        return takes == [[(TfjsTensor(layer.name),)] for layer in layers[:-1]] and outputs[0] == TfjsTensor(
+            layers[-1].name
+        )
 
 
 def _same(layer: _Written, class_name: str, config: dict[str, Any], weights: dict[str, np.ndarray]) -> bool:
@@ -156,7 +158,7 @@ def mask_made_by(class_name: str, config: dict[str, Any], value: Value) -> tuple
     return ("NotEqual", value.tensor, 0.0)
 
 
-class Call:
+class LayerCall:
     """The call of one Keras layer: what its writer writes with.
 
     Attributes
@@ -263,7 +265,11 @@ class Call:
         return self.add(class_name, values, part)
 
 
-def product(sizes: Sequence[int | None]) -> int | None:
+Writer = Callable[[LayerCall, list[Value]], Any]
+"""``writer(call, inputs)`` writes a layer or an operation, and returns its output or a list of them."""
+
+
+def total_size(sizes: Sequence[int | None]) -> int | None:
     """Return the product, None where a size is unknown."""
     return None if None in sizes else math.prod(size for size in sizes if size is not None)
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from fitwell.keras.backend import import_keras
-from fitwell.tfjs.writing.sheet import Call, Value, product
+from fitwell.tfjs.writing.sheet import LayerCall, Value, total_size
 
 LAST = "channels_last"
 
 
-def channels_last(call: Call, value: Value, write: Callable[[Value], Value]) -> Value:
+def channels_last(call: LayerCall, value: Value, write: Callable[[Value], Value]) -> Value:
     """Write with the channels last; for a Keras layer with channels first the axes are turned around it."""
     if getattr(call.layer, "data_format", LAST) == LAST:
         return write(value)
@@ -23,12 +23,12 @@ def channels_last(call: Call, value: Value, write: Callable[[Value], Value]) -> 
     return made if rank == 2 else call.permute(made, [rank - 1, *range(1, rank - 1)], "from_last")
 
 
-def as_plane(call: Call, value: Value, part: str = "plane") -> Value:
+def as_plane(call: LayerCall, value: Value, part: str = "plane") -> Value:
     """Write [steps, channels] as [steps, 1, channels]."""
     return call.reshape(value, [value.shape[1], 1, value.shape[2]], part)
 
 
-def as_line(call: Call, value: Value, part: str = "line") -> Value:
+def as_line(call: LayerCall, value: Value, part: str = "line") -> Value:
     """Write [steps, 1, channels] as [steps, channels]."""
     return call.reshape(value, [value.shape[1], value.shape[3]], part)
 
@@ -40,7 +40,7 @@ def length(size: int | None, kernel: int, stride: int, padding: str) -> int | No
     return -(-size // stride) if padding == "same" else -(-(size - kernel + 1) // stride)
 
 
-def pad(call: Call, value: Value, sides: Sequence[Sequence[int]], part: str) -> Value:
+def pad(call: LayerCall, value: Value, sides: Sequence[Sequence[int]], part: str) -> Value:
     """Write zeros around an image; negative numbers cut."""
     zeros = [[max(side, 0) for side in pair] for pair in sides]
     cuts = [[max(-side, 0) for side in pair] for pair in sides]
@@ -60,20 +60,23 @@ def _grown(size: int | None, by: int) -> int | None:
 
 
 def volume(
-    call: Call, value: Value, step: Callable[[Value, int, str], Value], sizes: Callable[[int | None, int], int | None]
+    call: LayerCall,
+    value: Value,
+    step: Callable[[Value, int, str], Value],
+    sizes: Callable[[int | None, int], int | None],
 ) -> Value:
     """Write something that works on each axis by itself for a volume [a, b, c, channels], as two steps on images.
 
     `step(image, n, part)` writes the n-th step: n = 0 for the axes a and b, 1 for c (the second axis of its image).
     """
     _, a, b, c, channels = value.shape
-    first = step(call.reshape(value, [a, b, product([c, channels])], "front"), 0, "front_step")
-    rows = product(first.shape[1:3])
+    first = step(call.reshape(value, [a, b, total_size([c, channels])], "front"), 0, "front_step")
+    rows = total_size(first.shape[1:3])
     second = step(call.reshape(first, [rows, c, channels], "back"), 1, "back_step")
     return call.reshape(second, [first.shape[1], first.shape[2], sizes(c, 2), channels], "volume")
 
 
-def along_axes(call: Call, value: Value, matrices: Sequence[np.ndarray]) -> Value:
+def along_axes(call: LayerCall, value: Value, matrices: Sequence[np.ndarray]) -> Value:
     """Write the product of [a, b, channels] with a fixed matrix along a and one along b."""
     for number, matrix in enumerate(matrices):
         turned = call.permute(value, [2, 3, 1], f"turn_{number}")
@@ -81,7 +84,7 @@ def along_axes(call: Call, value: Value, matrices: Sequence[np.ndarray]) -> Valu
     return call.permute(value, [2, 3, 1], "turn_last")
 
 
-def matrix_of(call: Call, size: int | None, axis: int, make: Callable[[], Any]) -> np.ndarray:
+def matrix_of(call: LayerCall, size: int | None, axis: int, make: Callable[[], Any]) -> np.ndarray:
     """Return the matrix by which a linear layer multiplies an axis of images: what it makes of the identity's rows."""
     if size is None:
         call.refuse("it needs a known image size; give it to the model's Input.")

@@ -14,7 +14,7 @@ from fitwell.tfjs.spelling import snake
 MOST = 2**31
 """Of units, filters, lengths: more is no model."""
 
-ACTIVATIONS = {
+KERAS_ACTIVATIONS = {
     "elu": "elu", "selu": "selu", "relu": "relu", "relu6": "relu6", "linear": "linear", "sigmoid": "sigmoid",
     "softplus": "softplus", "softsign": "softsign", "tanh": "tanh", "softmax": "softmax",
     "log_softmax": "log_softmax", "gelu": "gelu", "mish": "mish", "swish": "silu", "hard_sigmoid": "hard_sigmoid",
@@ -39,7 +39,7 @@ OFF = (None, False, 0, 1, "linear", [1], [1, 1], [1, 1, 1], [], {})
 """Values of settings that do nothing, wherever TensorFlow.js would not read the setting."""
 
 _VARIANCE = {"scale": "scale", "mode": "mode", "distribution": "distribution"}
-INITIALIZERS: dict[str, tuple[str, Mapping[str, str]]] = {
+KERAS_INITIALIZERS: dict[str, tuple[str, Mapping[str, str]]] = {
     "Zeros": ("Zeros", {}),
     "Ones": ("Ones", {}),
     "Constant": ("Constant", {"value": "value"}),
@@ -54,7 +54,7 @@ INITIALIZERS: dict[str, tuple[str, Mapping[str, str]]] = {
 }
 """TensorFlow.js's names to Keras's, and the settings that both have."""
 
-CONSTRAINTS: dict[str, tuple[str, Mapping[str, str]]] = {
+KERAS_CONSTRAINTS: dict[str, tuple[str, Mapping[str, str]]] = {
     "MaxNorm": ("MaxNorm", {"max_value": "max_value", "axis": "axis"}),
     "MinMaxNorm": ("MinMaxNorm", {name: name for name in ("min_value", "max_value", "rate", "axis")}),
     "NonNeg": ("NonNeg", {}),
@@ -62,7 +62,7 @@ CONSTRAINTS: dict[str, tuple[str, Mapping[str, str]]] = {
 }
 
 
-class Settings:
+class LayerSettings:
     """The settings of one layer.
 
     Attributes
@@ -80,15 +80,15 @@ class Settings:
     ) -> None:
         self.layer, self.class_name, self._config, self._shape_of = layer, class_name, config, shape_of
         self._read: set[str] = set()
-        self._inner: list[Settings] = []
+        self._inner: list[LayerSettings] = []
 
     def stored_shape(self, weight: str) -> Sequence[int] | None:
         """Return the shape of one of the layer's weights in the file, if it is there by this name."""
         return self._shape_of(weight)
 
-    def inside(self, class_name: str, config: Mapping[str, Any]) -> Settings:
+    def inside(self, class_name: str, config: Mapping[str, Any]) -> LayerSettings:
         """Return the settings of a layer or cell in this layer."""
-        self._inner.append(Settings(self.layer, class_name, config, self._shape_of))
+        self._inner.append(LayerSettings(self.layer, class_name, config, self._shape_of))
         return self._inner[-1]
 
     def ignored(self) -> dict[str, Any]:
@@ -232,9 +232,11 @@ class Settings:
         spelled = snake(value) if isinstance(value, str) else ""
         if spelled in also:
             return spelled
-        if spelled not in ACTIVATIONS:
-            raise self.refuse(f"has the activation {_shown(value)}, and only {', '.join(ACTIVATIONS)} are read there.")
-        return ACTIVATIONS[spelled]
+        if spelled not in KERAS_ACTIVATIONS:
+            raise self.refuse(
+                f"has the activation {_shown(value)}, and only {', '.join(KERAS_ACTIVATIONS)} are read there."
+            )
+        return KERAS_ACTIVATIONS[spelled]
 
     def regularizer(self, name: str, stretch: float = 1.0) -> Any:
         """Return Keras's regularizer, or None; of a weight that is stretched, one that gives the same penalty."""
@@ -244,7 +246,7 @@ class Settings:
         class_name, config = self.entry(found)
         if class_name not in ("L1L2", "L1", "L2"):
             raise self.refuse(f"has the regularizer {_shown(class_name)}, and only L1L2 is read.")
-        strengths = Settings(self.layer, class_name, config)
+        strengths = LayerSettings(self.layer, class_name, config)
         l1, l2 = (strengths.number(key, 0.0) for key in ("l1", "l2"))
         if l1 < 0 or l2 < 0:
             raise self.refuse(f"has a penalty below zero: {_shown(config)}.")
@@ -256,13 +258,13 @@ class Settings:
 
     def initializer(self, name: str) -> Any:
         """Return Keras's initializer, or None for its default."""
-        return self._object(name, INITIALIZERS, import_keras().initializers)
+        return self._object(name, KERAS_INITIALIZERS, import_keras().initializers)
 
     def constraint(self, name: str) -> Any:
         """Return Keras's constraint, or None."""
         if self.is_regularizer(name):
             return None
-        return self._object(name, CONSTRAINTS, import_keras().constraints)
+        return self._object(name, KERAS_CONSTRAINTS, import_keras().constraints)
 
     def is_regularizer(self, name: str) -> bool:
         """Whether a regularizer stands there: TensorFlow.js writes that of a DepthwiseConv2D as its constraint."""

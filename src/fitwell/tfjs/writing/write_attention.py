@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from fitwell.keras.internals import has_gate, projections, sliding_window_of
 from fitwell.tfjs.writing import activations
 from fitwell.tfjs.writing.fields import regularizer, tell_left_out, weight_fields
-from fitwell.tfjs.writing.plain import check_quantized
-from fitwell.tfjs.writing.sheet import Call, Value, as_float32, product
+from fitwell.tfjs.writing.sheet import LayerCall, Value, as_float32, total_size
+from fitwell.tfjs.writing.write_layers import check_quantized
 
 FAR = -1e9
 """Added to the scores of places that must not be seen: their softmax is then exactly zero."""
 
 
-def attention(call: Call, inputs: list[Value]) -> Value:
+def write_attention(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `Attention` with dot products."""
     layer = call.layer
     if layer.score_mode != "dot":
@@ -31,7 +32,7 @@ def attention(call: Call, inputs: list[Value]) -> Value:
     return _attend(call, inputs, score)
 
 
-def additive_attention(call: Call, inputs: list[Value]) -> Value:
+def write_additive_attention(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `AdditiveAttention`: each query meets each key in a table of its own."""
     layer = call.layer
 
@@ -48,7 +49,7 @@ def additive_attention(call: Call, inputs: list[Value]) -> Value:
     return _attend(call, inputs, score)
 
 
-def _attend(call: Call, inputs: list[Value], score: Callable[[Value, Value], Value]) -> Value:
+def _attend(call: LayerCall, inputs: list[Value], score: Callable[[Value, Value], Value]) -> Value:
     call.refuse_mask(*inputs)
     _check_arguments(call)
     if call.layer.scale is not None:
@@ -61,27 +62,27 @@ def _attend(call: Call, inputs: list[Value], score: Callable[[Value, Value], Val
     return _weighted(call, scores, value, "", call.layer.dropout)
 
 
-def _check_arguments(call: Call) -> None:
+def _check_arguments(call: LayerCall) -> None:
     if call.arguments.get("return_attention_scores"):
         call.refuse("return_attention_scores is not offered; leave it out.")
     if any(call.arguments.get(name) is not None for name in ("mask", "attention_mask")):
         call.refuse("a mask of its own is not offered; use_causal_mask is.")
 
 
-def _scores(call: Call, query: Value, key: Value, scale: float, part: str) -> Value:
+def _scores(call: LayerCall, query: Value, key: Value, scale: float, part: str) -> Value:
     shape = (query.shape[0], query.shape[1], key.shape[1])
     scores = call.add("Dot", [query, key], f"{part}scores", axes=[2, 2], normalize=False, shape=shape)
     return scores if scale == 1 else call.rescale(scores, scale, 0, f"{part}scale")
 
 
-def _causal(call: Call, scores: Value, part: str) -> Value:
+def _causal(call: LayerCall, scores: Value, part: str) -> Value:
     rows, columns = scores.shape[1:]
     if rows is None or columns is None:
         call.refuse("use_causal_mask needs known numbers of steps; give them to the model's Input.")
     return call.rescale(scores, 1, np.triu(np.full((rows, columns), FAR), k=1), part)
 
 
-def _weighted(call: Call, scores: Value, value: Value, part: str, dropout: float) -> Value:
+def _weighted(call: LayerCall, scores: Value, value: Value, part: str, dropout: float) -> Value:
     """Write the mean of values, weighted by the softmax of scores."""
     shares = call.activate(scores, "softmax", f"{part}softmax" if part else "softmax")
     if dropout:
@@ -90,26 +91,24 @@ def _weighted(call: Call, scores: Value, value: Value, part: str, dropout: float
     return call.add("Dot", [shares, value], f"{part}values", axes=[2, 1], normalize=False, shape=shape)
 
 
-def multi_head_attention(call: Call, _: list[Value]) -> Value:
+def write_multi_head_attention(call: LayerCall, _: list[Value]) -> Value:
     """Write a `MultiHeadAttention` of sequences."""
     layer = call.layer
-    if layer._sliding_window is not None or layer._attention_axes not in (None, (1,), [1]):
+    if sliding_window_of(layer) is not None or layer.attention_axes not in (None, (1,), [1]):
         call.refuse("attention_axes and sliding windows are not offered; use the whole sequence.")
-    return _heads(call, layer._num_heads, layer._num_heads, layer._inverse_sqrt_key_dim, layer._dropout,
-                  layer._use_gate)  # fmt: skip
+    return _heads(call, layer.num_heads, layer.num_heads, layer.key_dim, layer.dropout, has_gate(layer))
 
 
-def grouped_query_attention(call: Call, _: list[Value]) -> Value:
+def write_grouped_query_attention(call: LayerCall, _: list[Value]) -> Value:
     """Write a `GroupQueryAttention`."""
     layer = call.layer
     if layer.sliding_window is not None:
         call.refuse("sliding windows are not offered; use the whole sequence.")
-    return _heads(call, layer.num_query_heads, layer.num_key_value_heads, layer._inverse_sqrt_head_dim, layer.dropout,
-                  layer.use_gate)  # fmt: skip
+    return _heads(call, layer.num_query_heads, layer.num_key_value_heads, layer.head_dim, layer.dropout, layer.use_gate)
 
 
-def _heads(call: Call, heads: int, shared: int, scale: float, dropout: float, gate: bool) -> Value:
-    layer, arguments = call.layer, call.arguments
+def _heads(call: LayerCall, heads: int, shared: int, width: int, dropout: float, gate: bool) -> Value:
+    arguments, dense = call.arguments, projections(call.layer)
     _check_arguments(call)
     if gate:
         call.refuse("use_gate is not offered; leave it out.")
@@ -120,48 +119,47 @@ def _heads(call: Call, heads: int, shared: int, scale: float, dropout: float, ga
     if any(len(one.shape) != 3 for one in (query, value, key)):
         call.refuse("only inputs [rows, steps, features] are offered; reshape them before it.")
     call.note("each head is written as layers of its own.")
-    keys = [_projection(call, layer._key_dense, key, head, "key") for head in range(shared)]
-    values = [_projection(call, layer._value_dense, value, head, "value") for head in range(shared)]
+    scale = 1 / math.sqrt(width)
+    keys = [_projection(call, dense.key, key, head, "key") for head in range(shared)]
+    values = [_projection(call, dense.value, value, head, "value") for head in range(shared)]
     made = []
     for head in range(heads):
         part, other = f"head_{head}_", head * shared // heads
-        own = _projection(call, layer._query_dense, query, head, "query")
+        own = _projection(call, dense.query, query, head, "query")
         scores = _scores(call, own, keys[other], scale, part)
         if arguments.get("use_causal_mask"):
             scores = _causal(call, scores, f"{part}causal")
         made.append(_weighted(call, scores, values[other], part, dropout))
-    last = layer._output_dense
-    kernel = as_float32(last.kernel)
+    kernel = as_float32(dense.output.kernel)
     if kernel.ndim != 3:
         call.refuse("an output_shape of several sizes is not offered; reshape behind it.")
     whole = kernel.reshape(-1, kernel.shape[-1])
-    width = whole.shape[0]
     joined = made[0] if len(made) == 1 else call.add(
-        "Concatenate", made, "heads", axis=2, shape=(*made[0].shape[:2], width)
+        "Concatenate", made, "heads", axis=2, shape=(*made[0].shape[:2], whole.shape[0])
     )  # fmt: skip
-    return call.dense(joined, whole, last.bias, "", **_dense_fields(call, last))
+    return call.dense(joined, whole, dense.output.bias, "", **_dense_fields(call, dense.output))
 
 
-def _projection(call: Call, dense: Any, value: Value, head: int, part: str) -> Value:
+def _projection(call: LayerCall, dense: Any, value: Value, head: int, part: str) -> Value:
     check_sub_quantized(call, dense)
     bias = None if dense.bias is None else as_float32(dense.bias)[head]
     kernel = as_float32(dense.kernel)[:, head]
     return call.dense(value, kernel, bias, f"head_{head}_{part}", **_dense_fields(call, dense))
 
 
-def check_sub_quantized(call: Call, dense: Any) -> None:
+def check_sub_quantized(call: LayerCall, dense: Any) -> None:
     """Refuse a quantized layer within another."""
     if getattr(dense, "quantization_mode", None) is not None:
         call.refuse("it is quantized; write the model as it was before quantize().")
 
 
-def _dense_fields(call: Call, dense: Any) -> dict[str, Any]:
+def _dense_fields(call: LayerCall, dense: Any) -> dict[str, Any]:
     tell_left_out(call, dense)
     return {f"{name}_regularizer": regularizer(call, getattr(dense, f"{name}_regularizer"))
             for name in ("kernel", "bias")}  # fmt: skip
 
 
-def einsum_dense(call: Call, inputs: list[Value]) -> Value:
+def write_einsum_dense(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `EinsumDense` that contracts the last axes of its input with the first of its kernel."""
     layer, value = call.layer, inputs[0]
     check_quantized(call)
@@ -177,7 +175,7 @@ def einsum_dense(call: Call, inputs: list[Value]) -> Value:
         )
     kernel = as_float32(layer.kernel)
     ends = value.shape[len(rest) :]
-    flat = call.reshape(value, [*value.shape[1 : len(rest)], product(ends)], "flat")
+    flat = call.reshape(value, [*value.shape[1 : len(rest)], total_size(ends)], "flat")
     sizes = kernel.shape[count:]
     units = math.prod(sizes)
     bias = None
@@ -193,7 +191,7 @@ def einsum_dense(call: Call, inputs: list[Value]) -> Value:
     matrix = kernel.reshape(-1, units)
     inner, outer = activations.split(layer.activation, moved=len(sizes) != 1)
     made = activations.written(call, inner, lambda name: call.dense(flat, matrix, bias, "", activation=name, **fields))
-    return activations.apply(call, outer, call.reshape(made, [*value.shape[1 : len(rest)], *sizes], "shape"))
+    return activations.add_activation(call, outer, call.reshape(made, [*value.shape[1 : len(rest)], *sizes], "shape"))
 
 
 def _equation(equation: str, rank: int) -> tuple[str, str, str]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fitwell.errors import InputError
-from fitwell.regularization.layers import HIGHEST_RATE, SHAPES, STEEPNESS, Depth, Layers, layer_of, over_depth
+from fitwell.regularization.by_layer import HIGHEST_RATE, SHAPES, STEEPNESS, Depth, Layers, layer_of, over_depth
 from fitwell.regularization.table import REGULARIZERS
 
 NAMES = st.sampled_from(list(REGULARIZERS))

@@ -8,20 +8,20 @@ from typing import Any
 import numpy as np
 
 from fitwell.keras.backend import import_keras
-from fitwell.tfjs.reading.layers import Made, Reader, about, keras_layers, with_activation
-from fitwell.tfjs.reading.settings import Settings
+from fitwell.tfjs.reading.layer_settings import LayerSettings
+from fitwell.tfjs.reading.read_layers import Made, Reader, about, keras_layers, with_activation
 
 MOST_PLACES = 2**24
 """Numbers in a matrix that interpolates."""
 
 
-def convolution(
+def convolution_reader(
     keras_name: str, rank: int, *weights: str, dilated: bool = True, channels_first: bool = False
 ) -> Reader:
     """Return a reader of a convolution with these kernels and a bias."""
     kernels = weights or ("kernel",)
 
-    def read(settings: Settings, name: str) -> Made:
+    def read(settings: LayerSettings, name: str) -> Made:
         use_bias = settings.flag("use_bias", True)
         options: dict[str, Any] = {
             "data_format": settings.data_format(first=channels_first),
@@ -51,16 +51,16 @@ def convolution(
     return read
 
 
-def _multiplier(settings: Settings) -> int:
+def _multiplier(settings: LayerSettings) -> int:
     """Return the depth multiplier of a layer that does not say it, as TensorFlow.js writes a SeparableConv2D."""
     shape = settings.stored_shape("depthwise_kernel")
     return shape[-1] if settings.class_name == "SeparableConv2D" and shape and shape[-1] else 1
 
 
-def pooling(keras_name: str, rank: int) -> Reader:
+def pooling_reader(keras_name: str, rank: int) -> Reader:
     """Return a reader of a pooling layer; without strides they are the windows' sizes."""
 
-    def read(settings: Settings, name: str) -> Made:
+    def read(settings: LayerSettings, name: str) -> Made:
         data_format = settings.data_format(first=rank == 2)
         strides = settings.lengths("strides", rank) if settings.has("strides") else None
         padding = settings.choice("padding", ("valid", "same"), "valid")
@@ -71,29 +71,29 @@ def pooling(keras_name: str, rank: int) -> Reader:
     return read
 
 
-def global_pooling(keras_name: str, rank: int) -> Reader:
+def global_pooling_reader(keras_name: str, rank: int) -> Reader:
     """Return a reader of a global pooling layer."""
 
-    def read(settings: Settings, name: str) -> Made:
+    def read(settings: LayerSettings, name: str) -> Made:
         data_format = settings.data_format(first=rank == 2)
         return Made((getattr(keras_layers(), keras_name)(data_format=data_format, name=name),))
 
     return read
 
 
-def zero_padding(settings: Settings, name: str) -> Made:
+def read_zero_padding(settings: LayerSettings, name: str) -> Made:
     """Read a `ZeroPadding2D`."""
     data_format = settings.data_format(first=True)
     return Made((keras_layers().ZeroPadding2D(settings.sides("padding"), data_format=data_format, name=name),))
 
 
-def cropping(settings: Settings, name: str) -> Made:
+def read_cropping(settings: LayerSettings, name: str) -> Made:
     """Read a `Cropping2D`."""
     data_format = settings.data_format(first=True)
     return Made((keras_layers().Cropping2D(settings.sides("cropping"), data_format=data_format, name=name),))
 
 
-def up_sampling(settings: Settings, name: str) -> Made:
+def read_up_sampling(settings: LayerSettings, name: str) -> Made:
     """Read an `UpSampling2D`; bilinearly it takes other places than Keras's, so that becomes a product."""
     size = settings.lengths("size", 2, 2)
     if settings.choice("interpolation", ("nearest", "bilinear"), "nearest") == "nearest":

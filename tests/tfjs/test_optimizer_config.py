@@ -12,8 +12,8 @@ from tfjs_node import Node
 from tfjs_training import IN_NODE, STEPS, TRAIN, losses_in_keras, made, saved, targets
 
 import keras
-from fitwell.tfjs.loading import read
-from fitwell.tfjs.optimizers import OPTIMIZERS
+from fitwell.tfjs.loading import load_with_notices
+from fitwell.tfjs.optimizer_config import OPTIMIZERS
 
 ONES: dict[str, Callable[[], Any]] = {
     "SGD": lambda: keras.optimizers.SGD(0.05),
@@ -56,7 +56,7 @@ def test_optimizers_that_take_other_steps(ours: Any, theirs: str, node: Node, tm
         IN_NODE, optimizer=theirs, loss="meanSquaredError", units=units, activation=activation, folder=tmp_path / "m",
         x=x, y=y, steps=STEPS,
     )  # fmt: skip
-    loaded = read(tmp_path / "m" / "model.json")
+    loaded = load_with_notices(tmp_path / "m" / "model.json")
     assert any("takes other steps" in notice for notice in loaded.notices)
     assert type(loaded.model.optimizer) is type(ours())
     numbers = np.array(expected, float)  # of a centered RMSProp some are NaN, null in JSON

@@ -14,7 +14,7 @@ from fitwell.tfjs.spelling import camel, snake
 
 
 @dataclass(frozen=True)
-class Kind:
+class OptimizerKind:
     """An optimizer of TensorFlow.js.
 
     Attributes
@@ -35,22 +35,22 @@ class Kind:
 _RATE = {"learning_rate": ("learning_rate", 0.01)}
 _BETAS = {"learning_rate": ("learning_rate", 0.001), "beta1": ("beta_1", 0.9), "beta2": ("beta_2", 0.999)}
 OPTIMIZERS = {
-    "SGD": Kind("SGD", _RATE, {"momentum": 0.0, "nesterov": False}),
-    "Momentum": Kind("SGD", {**_RATE, "momentum": ("momentum", 0.9), "use_nesterov": ("nesterov", False)}, {}),
-    "Adam": Kind("Adam", {**_BETAS, "epsilon": ("epsilon", 1e-7)}, {"amsgrad": False}),
-    "Adamax": Kind("Adamax", {**_BETAS, "epsilon": ("epsilon", 1e-7)}, {}),
-    "RMSProp": Kind(
+    "SGD": OptimizerKind("SGD", _RATE, {"momentum": 0.0, "nesterov": False}),
+    "Momentum": OptimizerKind("SGD", {**_RATE, "momentum": ("momentum", 0.9), "use_nesterov": ("nesterov", False)}, {}),
+    "Adam": OptimizerKind("Adam", {**_BETAS, "epsilon": ("epsilon", 1e-7)}, {"amsgrad": False}),
+    "Adamax": OptimizerKind("Adamax", {**_BETAS, "epsilon": ("epsilon", 1e-7)}, {}),
+    "RMSProp": OptimizerKind(
         "RMSprop",
         {"learning_rate": ("learning_rate", 0.01), "decay": ("rho", 0.9), "momentum": ("momentum", 0.0),
          "epsilon": ("epsilon", 1e-7), "centered": ("centered", False)},
         {},
     ),
-    "Adagrad": Kind(
+    "Adagrad": OptimizerKind(
         "Adagrad",
         {"learning_rate": ("learning_rate", 0.01), "initial_accumulator_value": ("initial_accumulator_value", 0.1)},
         {},
     ),
-    "Adadelta": Kind(
+    "Adadelta": OptimizerKind(
         "Adadelta",
         {"learning_rate": ("learning_rate", 0.001), "rho": ("rho", 0.95), "epsilon": ("epsilon", 1e-7)},
         {},

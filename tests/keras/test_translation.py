@@ -11,7 +11,7 @@ import pytest
 
 from fitwell.errors import InputError
 from fitwell.keras.backend import import_keras
-from fitwell.keras.optimizers import TRANSLATORS, Translated, translate
+from fitwell.keras.translation import TRANSLATORS, Translated, translate
 
 keras = import_keras()
 

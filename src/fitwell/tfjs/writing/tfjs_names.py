@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import re
 
-VALID = re.compile(r"[A-Za-z0-9][-A-Za-z0-9._]*")
-"""TensorFlow.js takes "/" too, which parts a layer from its weight, so that no name here has one."""
-
 
 def safe(name: str) -> str:
-    """Return a name with every character replaced that TensorFlow.js refuses in names of tensors."""
+    """Return a name with every character replaced that TensorFlow.js refuses in names of tensors.
+
+    It takes "/" too, which parts a layer from its weight, so that no name here has one.
+    """
     replaced = re.sub(r"[^-A-Za-z0-9._]", "_", name).lstrip("-._")
     return replaced or "layer"
 
@@ -28,7 +28,3 @@ class Names:
         name = next(one for one in itertools.chain([base], numbered) if one not in self._taken)
         self._taken.add(name)
         return name
-
-    def reserve(self, name: str) -> None:
-        """Let nobody else take a name."""
-        self._taken.add(name)

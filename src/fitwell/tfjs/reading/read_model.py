@@ -12,13 +12,14 @@ import numpy as np
 
 from fitwell.errors import FileError, FitwellError
 from fitwell.keras.backend import import_keras
-from fitwell.tfjs.graph import Graph, Layer, Tensor
-from fitwell.tfjs.reading.layers import Made
+from fitwell.keras.internals import forget_unbuilt_variables
+from fitwell.tfjs.graph import TfjsGraph, TfjsLayer, TfjsTensor
+from fitwell.tfjs.reading.keras_names import given_back, safe_names
+from fitwell.tfjs.reading.layer_settings import LayerSettings
 from fitwell.tfjs.reading.masks import KEEPING, MERGES, RECURRENT, Masks, check_none_lingers
-from fitwell.tfjs.reading.names import given_back, safe_names
 from fitwell.tfjs.reading.notices import Notices
-from fitwell.tfjs.reading.registry import READERS, REFUSED
-from fitwell.tfjs.reading.settings import Settings
+from fitwell.tfjs.reading.read_layers import Made
+from fitwell.tfjs.reading.readers import LAYER_READERS, NOT_READ
 from fitwell.tfjs.reading.stored import Stored, give
 from fitwell.tfjs.topology import MOST_NUMBERS
 
@@ -35,7 +36,7 @@ class Read:
     names: Mapping[str, str]
 
 
-def from_tfjs(graph: Graph, weights: Mapping[str, np.ndarray], keras_names: Any = None) -> Read:
+def from_tfjs(graph: TfjsGraph, weights: Mapping[str, np.ndarray], keras_names: Any = None) -> Read:
     """Build a plain Keras model that computes what TensorFlow.js does with a graph and its weights.
 
     Sequential stays Sequential where every layer has a counterpart; else the model is functional. It computes in
@@ -80,7 +81,7 @@ def _saying(which: str) -> Iterator[None]:
         raise FileError(f"{which} cannot be made: {first[:300]}") from error
 
 
-def _described(layer: Layer) -> str:
+def _described(layer: TfjsLayer) -> str:
     return f"The layer '{layer.name}' ({layer.class_name})"
 
 
@@ -88,7 +89,7 @@ class _Builder:
     """Builds one model; nested ones have builders of their own."""
 
     def __init__(
-        self, graph: Graph, stored: Stored, notices: Notices, all_masks: list[Masks], keras_names: Any = None
+        self, graph: TfjsGraph, stored: Stored, notices: Notices, all_masks: list[Masks], keras_names: Any = None
     ) -> None:
         self.graph, self.stored, self.notices, self.all_masks = graph, stored, notices, all_masks
         self.keras = import_keras()
@@ -96,7 +97,7 @@ class _Builder:
         self.names = given_back(keras_names, safe)
         self.taken = {self.names[layer.name] for layer in graph.layers}
         notices.renamed.update({name: new for name, new in self.names.items() if "/" in name})
-        self.tensors: dict[Tensor, Any] = {}
+        self.tensors: dict[TfjsTensor, Any] = {}
         self.made: dict[str, Made] = {}
 
     def build(self) -> Any:
@@ -111,11 +112,11 @@ class _Builder:
 
     # ---- one layer ---------------------------------------------------------------------------------------------------
 
-    def _input(self, layer: Layer) -> Any:
+    def _input(self, layer: TfjsLayer) -> Any:
         config = layer.config
         return self.keras.Input(config["batch_input_shape"][1:], dtype=config["dtype"], name=self.names[layer.name])
 
-    def _layer(self, layer: Layer, inputs: list[Any]) -> Made:
+    def _layer(self, layer: TfjsLayer, inputs: list[Any]) -> Made:
         """Return what stands for a layer, made and given its weights by the first call."""
         if layer.name not in self.made:
             if not inputs:
@@ -123,22 +124,22 @@ class _Builder:
             self.made[layer.name] = self._nested(layer) if layer.graph is not None else self._make(layer, inputs)
         return self.made[layer.name]
 
-    def _nested(self, layer: Layer) -> Made:
+    def _nested(self, layer: TfjsLayer) -> Made:
         assert layer.graph is not None
         return Made((_Builder(layer.graph, self.stored, self.notices, self.all_masks).build(),))
 
-    def _make(self, layer: Layer, inputs: list[Any]) -> Made:
+    def _make(self, layer: TfjsLayer, inputs: list[Any]) -> Made:
         kind = layer.class_name
-        if kind in REFUSED:
-            raise FileError(f"{_described(layer)} is not read. {REFUSED[kind]}")
-        if kind not in READERS:
+        if kind in NOT_READ:
+            raise FileError(f"{_described(layer)} is not read. {NOT_READ[kind]}")
+        if kind not in LAYER_READERS:
             raise FileError(
                 f"The layer '{layer.name}' has the class {kind[:100]!r}, which TensorFlow.js does not have."
             )
-        settings = Settings(layer.name, kind, layer.config, lambda weight: self.stored.shape(layer.name, weight))
+        settings = LayerSettings(layer.name, kind, layer.config, lambda weight: self.stored.shape(layer.name, weight))
         if settings.has("activity_regularizer"):
             raise settings.refuse("has an activity regularizer, with which TensorFlow.js calls no layer: leave it out.")
-        made = READERS[kind](settings, self.names[layer.name])
+        made = LAYER_READERS[kind](settings, self.names[layer.name])
         self._name_apart(made)
         if made.weights:
             self._give_weights(layer, made, inputs)
@@ -154,7 +155,7 @@ class _Builder:
                 part.name += "_"
             self.taken.add(getattr(part, "name", ""))
 
-    def _give_weights(self, layer: Layer, made: Made, inputs: list[Any]) -> None:
+    def _give_weights(self, layer: TfjsLayer, made: Made, inputs: list[Any]) -> None:
         """Build a layer without memory for its variables until their shapes are known to be those of the file."""
         first = made.parts[0]
         try:
@@ -162,9 +163,9 @@ class _Builder:
                 first.build(inputs[0].shape)
             give(first, self.stored.of(layer.name, made, [tuple(variable.shape) for variable in first.weights]))
         finally:
-            _forget_unbuilt()
+            forget_unbuilt_variables()
 
-    def _check_size(self, layer: Layer, outputs: Any) -> Any:
+    def _check_size(self, layer: TfjsLayer, outputs: Any) -> Any:
         for output in outputs if isinstance(outputs, list | tuple) else [outputs]:
             if math.prod(size or 1 for size in output.shape[1:]) > MOST_NUMBERS:
                 raise FileError(f"{_described(layer)} makes more than {MOST_NUMBERS:,} numbers of one row.")
@@ -213,10 +214,10 @@ class _Builder:
         ends = [values[0] if len(values) == 1 else values for values in (inputs, outputs)]
         return self.keras.Model(*ends, name=self.names[self.graph.name])
 
-    def _called(self, layer: Layer, number: int) -> bool:
+    def _called(self, layer: TfjsLayer, number: int) -> bool:
         """Call a layer if its tensors are there."""
         if layer.class_name == "InputLayer":
-            self.tensors[Tensor(layer.name)] = self._input(layer)
+            self.tensors[TfjsTensor(layer.name)] = self._input(layer)
             return True
         if not all(tensor in self.tensors for tensor in layer.calls[number]):
             for tensor in layer.calls[number]:
@@ -228,10 +229,10 @@ class _Builder:
             made = self._layer(layer, inputs)
             outputs = self._check_size(layer, self._run(layer, made, self._masked_as_there(layer, number, inputs)))
         for place, output in enumerate(outputs if isinstance(outputs, list | tuple) else [outputs]):
-            self.tensors[Tensor(layer.name, number, place)] = output
+            self.tensors[TfjsTensor(layer.name, number, place)] = output
         return True
 
-    def _masked_as_there(self, layer: Layer, number: int, inputs: list[Any]) -> list[Any]:
+    def _masked_as_there(self, layer: TfjsLayer, number: int, inputs: list[Any]) -> list[Any]:
         """Return the tensors with the masks that TensorFlow.js's layer looks at; a copy has none."""
         if layer.class_name in KEEPING:
             return inputs
@@ -239,7 +240,7 @@ class _Builder:
         copy = self.keras.ops.copy
         return [copy(tensor) if has else tensor for tensor, has in zip(inputs, masked, strict=True)]
 
-    def _run(self, layer: Layer, made: Made, inputs: list[Any]) -> Any:
+    def _run(self, layer: TfjsLayer, made: Made, inputs: list[Any]) -> Any:
         first, *rest = made.parts
         if layer.class_name in LISTS or (layer.graph is not None and len(inputs) > 1):
             outputs = first(inputs)
@@ -253,19 +254,12 @@ class _Builder:
             outputs = part(outputs)
         return outputs
 
-    def _tensor(self, tensor: Tensor) -> Any:
+    def _tensor(self, tensor: TfjsTensor) -> Any:
         self._check_output(tensor)
         if tensor not in self.tensors:
             raise FileError(f"The model's output '{tensor.layer}' is not there.")
         return self.tensors[tensor]
 
-    def _check_output(self, tensor: Tensor) -> None:
-        if tensor not in self.tensors and Tensor(tensor.layer, tensor.call) in self.tensors:
+    def _check_output(self, tensor: TfjsTensor) -> None:
+        if tensor not in self.tensors and TfjsTensor(tensor.layer, tensor.call) in self.tensors:
             raise FileError(f"The layer '{tensor.layer}' has no output number {tensor.output}.")
-
-
-def _forget_unbuilt() -> None:
-    """Drop variables that were announced and have no values: Keras would make them at the end of another scope."""
-    from keras.src.backend.common import global_state
-
-    global_state.set_global_attribute("uninitialized_variables", [])

@@ -19,6 +19,7 @@ import optax
 from fitwell.engine.optimizers import Optimizer
 from fitwell.errors import InputError
 from fitwell.keras.backend import import_keras
+from fitwell.keras.internals import decays
 
 WARM_UP_STEPS = 10_000
 """First steps of a schedule among which the largest rate is looked for, if it starts at zero."""
@@ -161,9 +162,7 @@ def _weight_decay(optimizer: Any, variables: Sequence[Any]) -> optax.GradientTra
     """
     if not optimizer.weight_decay:
         return optax.identity()
-    # Keras keeps the exclusions (variables by identity, or by pattern) and answers by this private method only: they
-    # are in no configuration, so no copy of the optimizer knows them, and to ask by a step would build the user's own
-    decayed = [optimizer._use_weight_decay(variable) for variable in variables]
+    decayed = [decays(optimizer, variable) for variable in variables]
     return optax.add_decayed_weights(
         optimizer.weight_decay, lambda tree: jax.tree.unflatten(jax.tree.structure(tree), decayed)
     )

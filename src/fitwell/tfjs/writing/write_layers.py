@@ -9,32 +9,30 @@ import numpy as np
 
 from fitwell.tfjs.writing import activations
 from fitwell.tfjs.writing.fields import tell_left_out, weight_fields
-from fitwell.tfjs.writing.sheet import Call, Value, product
-
-Writer = Callable[[Call, list[Value]], Any]
+from fitwell.tfjs.writing.sheet import LayerCall, Value, Writer, total_size
 
 
-def simple(class_name: str, **fields: str) -> Writer:
+def simple_writer(class_name: str, **fields: str) -> Writer:
     """Return the writer of a layer without weights: `fields` name attributes of the Keras layer."""
 
-    def write(call: Call, inputs: list[Value]) -> Value:
-        config = {key: plain(getattr(call.layer, attribute)) for key, attribute in fields.items()}
+    def write(call: LayerCall, inputs: list[Value]) -> Value:
+        config = {key: as_json(getattr(call.layer, attribute)) for key, attribute in fields.items()}
         return call.add(class_name, inputs, **config)
 
     return write
 
 
-def plain(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """Return a value of a configuration as JSON has it."""
     if isinstance(value, tuple | list):
-        return [plain(item) for item in value]
+        return [as_json(item) for item in value]
     return value.item() if isinstance(value, np.generic) else value
 
 
-def left_out(reason: str) -> Writer:
+def left_out_writer(reason: str) -> Writer:
     """Return the writer of a layer that does nothing at inference."""
 
-    def write(call: Call, inputs: list[Value]) -> Value:
+    def write(call: LayerCall, inputs: list[Value]) -> Value:
         tell_left_out(call, call.layer)
         call.note(f"it is left out: {reason}.")
         return inputs[0]
@@ -42,7 +40,7 @@ def left_out(reason: str) -> Writer:
     return write
 
 
-def dense(call: Call, inputs: list[Value]) -> Value:
+def write_dense(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Dense` layer."""
     layer = call.layer
     check_quantized(call)
@@ -55,7 +53,7 @@ def dense(call: Call, inputs: list[Value]) -> Value:
     )
 
 
-def check_quantized(call: Call) -> None:
+def check_quantized(call: LayerCall) -> None:
     """Refuse a quantized layer, and tell that LoRA's matrices are merged."""
     if getattr(call.layer, "quantization_mode", None) is not None:
         call.refuse("it is quantized; write the model as it was before quantize().")
@@ -63,21 +61,21 @@ def check_quantized(call: Call) -> None:
         call.note("its LoRA matrices are merged into its kernel.")
 
 
-def fixed_dropout(call: Call, inputs: list[Value]) -> Value:
+def write_dropout(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Dropout` of Keras or of fitwell."""
     layer = call.layer
     shape = getattr(layer, "noise_shape", None)
     config = {"rate": float(layer.rate.numpy() if hasattr(layer.rate, "numpy") else layer.rate), "seed": None}
-    return call.add("Dropout", inputs, noise_shape=plain(shape), **config)
+    return call.add("Dropout", inputs, noise_shape=as_json(shape), **config)
 
 
-def alpha_dropout(call: Call, inputs: list[Value]) -> Value:
+def write_alpha_dropout(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `AlphaDropout`, which TensorFlow.js gets wrong in training."""
     call.note("TensorFlow.js's AlphaDropout shifts the mean when it trains; at inference it does nothing.")
     return call.add("AlphaDropout", inputs, rate=float(call.layer.rate))
 
 
-def embedding(call: Call, inputs: list[Value]) -> Value:
+def write_embedding(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `Embedding`."""
     layer = call.layer
     check_quantized(call)
@@ -89,27 +87,27 @@ def embedding(call: Call, inputs: list[Value]) -> Value:
     return call.add("Embedding", inputs, shape=shape, weights={"embeddings": layer.embeddings}, **fields)
 
 
-def activation(call: Call, inputs: list[Value]) -> Value:
+def write_activation(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `Activation`."""
     tell_left_out(call, call.layer)
-    return activations.apply(call, call.layer.activation, inputs[0], "")
+    return activations.add_activation(call, call.layer.activation, inputs[0], "")
 
 
-def relu(call: Call, inputs: list[Value]) -> Value:
+def write_relu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `ReLU`."""
     layer = call.layer
     top = None if layer.max_value is None else float(layer.max_value)
-    return activations.relu(call, inputs[0], "", float(layer.negative_slope), top, float(layer.threshold))
+    return activations.add_relu(call, inputs[0], "", float(layer.negative_slope), top, float(layer.threshold))
 
 
-def prelu(call: Call, inputs: list[Value]) -> Value:
+def write_prelu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `PReLU`."""
     layer = call.layer
     fields = weight_fields(call, "alpha")
-    return call.add("PReLU", inputs, weights={"alpha": layer.alpha}, shared_axes=plain(layer.shared_axes), **fields)
+    return call.add("PReLU", inputs, weights={"alpha": layer.alpha}, shared_axes=as_json(layer.shared_axes), **fields)
 
 
-def softmax(call: Call, inputs: list[Value]) -> Value:
+def write_softmax(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Softmax` over one axis: as an `Activation`, since TensorFlow.js's layer reads masks of others."""
     call.refuse_mask(*inputs)
     if call.arguments.get("mask") is not None:
@@ -122,7 +120,7 @@ def softmax(call: Call, inputs: list[Value]) -> Value:
     return along_last(call, inputs[0], axis, lambda value: call.activate(value, "softmax", ""))
 
 
-def along_last(call: Call, value: Value, axis: int, write: Callable[[Value], Value]) -> Value:
+def along_last(call: LayerCall, value: Value, axis: int, write: Callable[[Value], Value]) -> Value:
     """Write something that works along the last axis for another one."""
     rank = len(value.shape)
     axis %= rank
@@ -133,7 +131,7 @@ def along_last(call: Call, value: Value, axis: int, write: Callable[[Value], Val
     return call.permute(write(call.permute(value, order, "to_last")), back, "from_last")
 
 
-def flatten(call: Call, inputs: list[Value]) -> Value:
+def write_flatten(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Flatten`; TensorFlow.js refuses one on rows that are flat."""
     value = inputs[0]
     if len(value.shape) == 2:
@@ -142,22 +140,22 @@ def flatten(call: Call, inputs: list[Value]) -> Value:
         return call.reshape(value, [1], "")
     if call.layer.data_format == "channels_first":
         value = call.permute(value, [*range(2, len(value.shape)), 1], "to_last")
-    size = product(value.shape[1:])
+    size = total_size(value.shape[1:])
     if size is None:
         call.refuse("TensorFlow.js flattens only known sizes; give all sizes to the model's Input.")
     return call.add("Flatten", value, shape=(value.shape[0], size))
 
 
-def reshape(call: Call, inputs: list[Value]) -> Value:
+def write_reshape(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Reshape` with its sizes resolved."""
     return call.add("Reshape", inputs, target_shape=resolved(call, inputs[0]))
 
 
-def resolved(call: Call, value: Value) -> list[int | None]:
+def resolved(call: LayerCall, value: Value) -> list[int | None]:
     """Return the sizes that Keras computes for the output, of which one may be None."""
-    sizes = [plain(size) for size in call.shapes[0][1:]]
+    sizes = [as_json(size) for size in call.shapes[0][1:]]
     unknown = [place for place, size in enumerate(sizes) if size is None]
-    whole = product(value.shape[1:])
+    whole = total_size(value.shape[1:])
     if len(unknown) == 1 and whole is not None:
         known = [size for size in sizes if size is not None]
         sizes[unknown[0]] = whole // int(np.prod(known))
@@ -166,21 +164,21 @@ def resolved(call: Call, value: Value) -> list[int | None]:
     return sizes
 
 
-def merge(class_name: str) -> Writer:
+def merge_writer(class_name: str) -> Writer:
     """Return the writer of a merge: like Keras, TensorFlow.js adds missing axes behind the batch."""
 
-    def write(call: Call, inputs: list[Value]) -> Value:
+    def write(call: LayerCall, inputs: list[Value]) -> Value:
         return inputs[0] if len(inputs) == 1 else call.add(class_name, inputs)
 
     return write
 
 
-def subtract(call: Call, inputs: list[Value]) -> Value:
+def write_subtract(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Subtract` of two."""
-    return call.merge("Add", [inputs[0], activations.negative(call, inputs[1], "turn")], "")
+    return call.merge("Add", [inputs[0], activations.add_negative(call, inputs[1], "turn")], "")
 
 
-def concatenate(call: Call, inputs: list[Value]) -> Value:
+def write_concatenate(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Concatenate`."""
     axis = call.layer.axis % len(inputs[0].shape)
     if axis == 0:
@@ -188,7 +186,7 @@ def concatenate(call: Call, inputs: list[Value]) -> Value:
     return inputs[0] if len(inputs) == 1 else call.add("Concatenate", inputs, axis=axis)
 
 
-def dot(call: Call, inputs: list[Value]) -> Value:
+def write_dot(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Dot`, which TensorFlow.js has for ranks up to 3."""
     if any(len(value.shape) > 3 for value in inputs):
         call.refuse("TensorFlow.js's Dot takes inputs of rank 2 or 3; reshape them before it.")
@@ -198,14 +196,14 @@ def dot(call: Call, inputs: list[Value]) -> Value:
     return call.add("Dot", inputs, axes=pair, normalize=bool(call.layer.normalize))
 
 
-def category_encoding(call: Call, inputs: list[Value]) -> Value:
+def write_category_encoding(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `CategoryEncoding`."""
     if call.arguments.get("count_weights") is not None:
         call.refuse("count_weights are not offered; leave them out.")
     return _encoded(call, inputs[0], int(call.layer.num_tokens), call.layer.output_mode)
 
 
-def _encoded(call: Call, value: Value, tokens: int, mode: str) -> Value:
+def _encoded(call: LayerCall, value: Value, tokens: int, mode: str) -> Value:
     """Write categories as rows of the identity, one or the sum or the largest of several."""
     if len(value.shape) == 1:  # one number a row
         value = call.reshape(value, [1], "row")
@@ -227,7 +225,7 @@ def _encoded(call: Call, value: Value, tokens: int, mode: str) -> Value:
     return call.reshape(counts, [tokens], "")
 
 
-def discretization(call: Call, inputs: list[Value]) -> Value:
+def write_discretization(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Discretization` as the sum of one steep step for each boundary."""
     layer, value = call.layer, inputs[0]
     if layer.bin_boundaries is None:

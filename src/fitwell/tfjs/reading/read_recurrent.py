@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from fitwell.keras.backend import import_keras
-from fitwell.tfjs.reading.layers import Made, Reader, about
-from fitwell.tfjs.reading.settings import STRETCH, Settings
+from fitwell.tfjs.reading.layer_settings import STRETCH, LayerSettings
+from fitwell.tfjs.reading.read_layers import Made, Reader, about
 
-GATES = {"SimpleRNN": 1, "LSTM": 4, "GRU": 3}
+CELL_KINDS = ("SimpleRNN", "LSTM", "GRU")
 STRETCHED = {"LSTM": ((0, 2), (3, 4)), "GRU": ((0, 2),), "SimpleRNN": ()}
 """Places of the gates that the recurrent activation acts on: i, f and o of i, f, c, o; z and r of z, r, h."""
 
@@ -17,7 +17,7 @@ OUTER = {"GRU": ((2, 3),), "SimpleRNN": ((None, None),)}
 """Places (all of a SimpleRNN) that the activation acts on; that of an LSTM acts on its state too: no weights."""
 
 
-def _options(settings: Settings, kind: str) -> dict[str, Any]:
+def _options(settings: LayerSettings, kind: str) -> dict[str, Any]:
     """Return what layers and cells have in common."""
     activation = settings.activation("activation", "tanh")
     found: dict[str, Any] = {
@@ -58,7 +58,7 @@ def _weights(options: Mapping[str, Any], prefix: str = "") -> tuple[str, ...]:
     return tuple(prefix + name for name in names)
 
 
-def _run(settings: Settings) -> dict[str, Any]:
+def _run(settings: LayerSettings) -> dict[str, Any]:
     """Return how a recurrent layer runs."""
     if settings.flag("stateful", False):
         raise settings.refuse("is stateful, and no state is kept from one batch to the next here: leave stateful out.")
@@ -66,10 +66,10 @@ def _run(settings: Settings) -> dict[str, Any]:
     return {name: settings.flag(name, False) for name in flags}
 
 
-def recurrent(kind: str) -> Reader:
+def recurrent_reader(kind: str) -> Reader:
     """Return a reader of `SimpleRNN`, `LSTM` or `GRU`."""
 
-    def read(settings: Settings, name: str) -> Made:
+    def read(settings: LayerSettings, name: str) -> Made:
         options = _options(settings, kind)
         made = getattr(import_keras().layers, kind)(**options, **_run(settings), name=name)
         return Made((made,), _weights(options), _stretched(kind, options))
@@ -77,16 +77,16 @@ def recurrent(kind: str) -> Reader:
     return read
 
 
-def _cell(settings: Settings, found: tuple[str, Mapping[str, Any]]) -> tuple[str, Any, dict[str, Any]]:
+def _cell(settings: LayerSettings, found: tuple[str, Mapping[str, Any]]) -> tuple[str, Any, dict[str, Any]]:
     class_name, config = found
     kind = class_name.removesuffix("Cell")
-    if kind not in GATES or not class_name.endswith("Cell"):
+    if kind not in CELL_KINDS or not class_name.endswith("Cell"):
         raise settings.refuse(f"holds the cell {class_name[:50]!r}, and only SimpleRNN, LSTM and GRU cells are read.")
     options = _options(settings.inside(class_name, config), kind)
     return kind, getattr(import_keras().layers, class_name)(**options), options
 
 
-def rnn(settings: Settings, name: str) -> Made:
+def read_rnn(settings: LayerSettings, name: str) -> Made:
     """Read an `RNN` of a cell or of a stack of cells."""
     class_name, config = settings.nested("cell")
     stacked = class_name == "StackedRNNCells"
@@ -102,7 +102,7 @@ def rnn(settings: Settings, name: str) -> Made:
     return Made((layers.RNN(cell, **_run(settings), name=name),), weights, stretched)
 
 
-def conv_lstm(settings: Settings, name: str) -> Made:
+def read_conv_lstm(settings: LayerSettings, name: str) -> Made:
     """Read a `ConvLSTM2D`."""
     options: dict[str, Any] = {
         "data_format": settings.data_format(),
@@ -124,17 +124,18 @@ def conv_lstm(settings: Settings, name: str) -> Made:
     return Made((made,), _weights(options), stretched)
 
 
-def bidirectional(settings: Settings, name: str) -> Made:
+def read_bidirectional(settings: LayerSettings, name: str) -> Made:
     """Read a `Bidirectional` layer: both directions have the settings of the one that the file holds."""
     class_name, config = settings.nested("layer")
-    if class_name not in GATES:
+    if class_name not in CELL_KINDS:
         raise settings.refuse(f"wraps a {class_name[:50]!r}, and only SimpleRNN, LSTM and GRU are read.")
     inner = str(config.get("name", class_name.lower()))[:200].removeprefix("forward_")
     safe = inner.replace("/", "_")
-    one = recurrent(class_name)(settings.inside(class_name, config), safe)
+    one = recurrent_reader(class_name)(settings.inside(class_name, config), safe)
     against = None  # Keras makes it of the first, except where that itself runs backwards
     if config.get("go_backwards"):
-        against = recurrent(class_name)(Settings(settings.layer, class_name, {**config, "go_backwards": False}), safe)
+        forward = LayerSettings(settings.layer, class_name, {**config, "go_backwards": False})
+        against = recurrent_reader(class_name)(forward, safe)
     merge = None
     if not settings.is_null("merge_mode"):
         merge = settings.choice("merge_mode", ("concat", "sum", "mul", "ave"), "concat")

@@ -12,7 +12,7 @@ import pytest
 import fitwell.keras.layers
 import keras
 from fitwell.errors import FileError
-from fitwell.keras.files import load_compiled
+from fitwell.keras.model_files import load_compiled
 
 
 def compiled(*layers: Any) -> Any:

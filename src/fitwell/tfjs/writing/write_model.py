@@ -11,12 +11,14 @@ import numpy as np
 
 from fitwell.errors import InputError
 from fitwell.keras.backend import import_keras
-from fitwell.tfjs.graph import Graph
-from fitwell.tfjs.writing import operations, plain
-from fitwell.tfjs.writing.layers import REFUSED, UNKNOWN, WRITERS
-from fitwell.tfjs.writing.names import safe
+from fitwell.keras.internals import graph_of_sequential, nodes_behind, operation_of
+from fitwell.keras.rebuilding import is_graph
+from fitwell.tfjs.graph import TfjsGraph
+from fitwell.tfjs.writing import write_layers, write_operations
 from fitwell.tfjs.writing.nodes import MASKS, arguments_of, data_of, in_order, mask_name, masks_of
-from fitwell.tfjs.writing.sheet import Call, Shape, Sheet, Value, mask_made_by
+from fitwell.tfjs.writing.sheet import LayerCall, Shape, Sheet, Value, mask_made_by
+from fitwell.tfjs.writing.tfjs_names import safe
+from fitwell.tfjs.writing.writers import LAYER_WRITERS, NOT_WRITTEN, UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Written:
         What was left out or is written another way.
     """
 
-    graph: Graph
+    graph: TfjsGraph
     weights: dict[str, np.ndarray]
     names: dict[str, str]
     notices: tuple[str, ...]
@@ -80,7 +82,7 @@ class _Walker:
         """Write the whole model."""
         function = _function_of(self.model)
         for tensor in function.inputs:
-            name = tensor._keras_history.operation.name
+            name = operation_of(tensor).name
             if len(tensor.shape) < 2:
                 raise InputError(
                     f"The input '{name}' has the shape {tuple(tensor.shape)}, and TensorFlow.js predicts only from "
@@ -149,7 +151,7 @@ class _Walker:
     ) -> list[Value]:
         if _is_model(layer):
             return _Inner(self, sheet).run(layer, inputs)
-        call = Call(sheet, layer, arguments, shapes, self._layer)
+        call = LayerCall(sheet, layer, arguments, shapes, self._layer)
         written = _writer(call)(call, inputs)
         outputs = [written] if isinstance(written, Value) else list(written)
         mask = _keras_mask(layer, inputs)
@@ -209,12 +211,13 @@ def _function_of(model: Any) -> Any:
     if not isinstance(model, keras.Model):
         raise InputError(f"A Keras model is needed to write a TensorFlow.js model. Got {kind}.")
     if isinstance(model, keras.Sequential):
-        if getattr(model, "_functional", None) is None:
+        function = graph_of_sequential(model)
+        if function is None:
             raise InputError(f"The model '{model.name}' is not built: add an Input, or call it once on data.")
         if type(model).call is not keras.Sequential.call:
             raise InputError(_OWN.format(name=model.name, kind=kind))
-        return model._functional
-    if not hasattr(model, "_nodes_by_depth") or not type(model).call.__module__.startswith("keras."):
+        return function
+    if not is_graph(model) or not type(model).call.__module__.startswith("keras."):
         raise InputError(_OWN.format(name=model.name, kind=kind))
     return model
 
@@ -229,17 +232,17 @@ def _is_model(layer: Any) -> bool:
     return isinstance(layer, import_keras().Model)
 
 
-def _writer(call: Call) -> Any:
+def _writer(call: LayerCall) -> Any:
     """Return the writer of a layer or an operation."""
     layer, made = call.layer, type(call.layer)
     keras = import_keras()
-    name = next((one for one in (*WRITERS, *REFUSED) if getattr(keras.layers, one, None) is made), None)
-    if name in WRITERS:
-        return WRITERS[name]
-    if name in REFUSED:
-        call.refuse(REFUSED[name])
+    name = next((one for one in (*LAYER_WRITERS, *NOT_WRITTEN) if getattr(keras.layers, one, None) is made), None)
+    if name in LAYER_WRITERS:
+        return LAYER_WRITERS[name]
+    if name in NOT_WRITTEN:
+        call.refuse(NOT_WRITTEN[name])
     if not isinstance(layer, keras.layers.Layer):
-        writer = operations.writer_of(layer)
+        writer = write_operations.writer_of(layer)
         if writer is not None:
             return writer
         call.refuse("no layers of TensorFlow.js can express this operation; use layers, or arithmetic with numbers.")
@@ -253,7 +256,7 @@ def _fitwell() -> dict[type, Any]:
     """Return the writers of fitwell's layers: at inference they are Keras's."""
     from fitwell.keras import layers
 
-    return {layers.Dense: plain.dense, layers.Dropout: plain.fixed_dropout}
+    return {layers.Dense: write_layers.write_dense, layers.Dropout: write_layers.write_dropout}
 
 
 def _bound(node: Any, values: dict[int, Value]) -> dict[str, Any]:
@@ -294,7 +297,7 @@ def _input_dtype(tensor: Any) -> str:
     if tensor.dtype == "string":
         raise InputError(f"The input '{tensor.name}' holds strings, which TensorFlow.js's layers do not take.")
     whole = str(tensor.dtype).startswith(("int", "uint"))
-    users = {type(node.operation).__name__ for node in tensor._keras_history.operation._outbound_nodes}
+    users = {type(node.operation).__name__ for node in nodes_behind(operation_of(tensor))}
     return "int32" if whole and users <= {"Embedding", "NotEqual"} and users else "float32"
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from fitwell.keras.backend import import_keras
-from fitwell.tfjs.reading.settings import STRETCH, TANH_GELU, Settings
+from fitwell.tfjs.reading.layer_settings import STRETCH, TANH_GELU, LayerSettings
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Made:
     notices: tuple[str, ...] = ()
 
 
-Reader = Callable[[Settings, str], Made]
+Reader = Callable[[LayerSettings, str], Made]
 """``reader(settings, name)`` makes the Keras layer of that name."""
 
 
@@ -42,7 +42,7 @@ def keras_layers() -> Any:
     return import_keras().layers
 
 
-def with_activation(settings: Settings, make: Callable[..., Any], name: str, weights: Sequence[str]) -> Made:
+def with_activation(settings: LayerSettings, make: Callable[..., Any], name: str, weights: Sequence[str]) -> Made:
     """Make a layer with an activation; what has no name in Keras becomes parts behind it."""
     kind = settings.activation(also=(TANH_GELU,))
     if kind in BEHIND:
@@ -66,7 +66,7 @@ BEHIND: dict[str, Callable[[str, str], tuple[Any, ...]]] = {"hard_sigmoid": _har
 """Activations as parts of their own."""
 
 
-def about(settings: Settings, *parts: str, stretch: float = 1.0) -> dict[str, Any]:
+def about(settings: LayerSettings, *parts: str, stretch: float = 1.0) -> dict[str, Any]:
     """Return initializers, regularizers and constraints of weights such as `kernel`."""
     found: dict[str, Any] = {}
     for part in parts:
@@ -77,7 +77,7 @@ def about(settings: Settings, *parts: str, stretch: float = 1.0) -> dict[str, An
     return found
 
 
-def dense(settings: Settings, name: str) -> Made:
+def read_dense(settings: LayerSettings, name: str) -> Made:
     """Read a `Dense`; one that holds a rate drops weights, as its author meant."""
     use_bias = settings.flag("use_bias", True)
     options = {"units": settings.whole("units"), "use_bias": use_bias, **about(settings, "kernel", "bias")}
@@ -95,13 +95,13 @@ def dense(settings: Settings, name: str) -> Made:
     return Made(made.parts, made.weights, notices=(notice,))
 
 
-def activation(settings: Settings, name: str) -> Made:
+def read_activation(settings: LayerSettings, name: str) -> Made:
     """Read an `Activation`."""
     kind = settings.activation(also=(TANH_GELU,))
     return Made(BEHIND[kind](name, name) if kind in BEHIND else (keras_layers().Activation(kind, name=name),))
 
 
-def dropout(settings: Settings, name: str) -> Made:
+def read_dropout(settings: LayerSettings, name: str) -> Made:
     """Read a `Dropout`; a rate of 1 does nothing in TensorFlow.js."""
     rate = settings.number("rate")
     if not 0 <= rate <= 1:
@@ -110,28 +110,28 @@ def dropout(settings: Settings, name: str) -> Made:
     return Made((keras_layers().Dropout(0.0 if rate == 1 else rate, noise_shape=shape, name=name),))
 
 
-def simple(keras_name: str, **fields: str) -> Reader:
+def simple_reader(keras_name: str, **fields: str) -> Reader:
     """Return a reader of a layer without weights; fields are read as the types that they name."""
 
-    def read(settings: Settings, name: str) -> Made:
+    def read(settings: LayerSettings, name: str) -> Made:
         options = {field: getattr(settings, kind)(field) for field, kind in fields.items()}
         return Made((getattr(keras_layers(), keras_name)(**options, name=name),))
 
     return read
 
 
-def reshape(settings: Settings, name: str) -> Made:
+def read_reshape(settings: LayerSettings, name: str) -> Made:
     """Read a `Reshape`."""
     shape = tuple(settings.wholes("target_shape", -1, unknown=-1))
     return Made((keras_layers().Reshape(shape, name=name),))
 
 
-def masking(settings: Settings, name: str) -> Made:
+def read_masking(settings: LayerSettings, name: str) -> Made:
     """Read a `Masking`."""
     return Made((keras_layers().Masking(settings.number("mask_value", 0.0), name=name),))
 
 
-def embedding(settings: Settings, name: str) -> Made:
+def read_embedding(settings: LayerSettings, name: str) -> Made:
     """Read an `Embedding`."""
     sizes = settings.whole("input_dim"), settings.whole("output_dim")
     options = about(settings, "embeddings")
@@ -141,7 +141,7 @@ def embedding(settings: Settings, name: str) -> Made:
     )
 
 
-def batch_normalization(settings: Settings, name: str) -> Made:
+def read_batch_normalization(settings: LayerSettings, name: str) -> Made:
     """Read a `BatchNormalization`."""
     scale, center = settings.flag("scale", True), settings.flag("center", True)
     own = [part for part, used in (("gamma", scale), ("beta", center)) if used]
@@ -160,7 +160,7 @@ def batch_normalization(settings: Settings, name: str) -> Made:
     return Made((made,), (*own, "moving_mean", "moving_variance"))
 
 
-def layer_normalization(settings: Settings, name: str) -> Made:
+def read_layer_normalization(settings: LayerSettings, name: str) -> Made:
     """Read a `LayerNormalization`."""
     scale, center = settings.flag("scale", True), settings.flag("center", True)
     axis = settings.wholes("axis") if settings.has("axis") else [-1]
@@ -174,29 +174,29 @@ def layer_normalization(settings: Settings, name: str) -> Made:
     return Made((made,), tuple(part for part, used in (("gamma", scale), ("beta", center)) if used))
 
 
-def relu(settings: Settings, name: str) -> Made:
+def read_relu(settings: LayerSettings, name: str) -> Made:
     """Read a `ReLU`."""
     most = settings.number("max_value") if settings.has("max_value") else None
     return Made((keras_layers().ReLU(max_value=most, name=name),))
 
 
-def leaky_relu(settings: Settings, name: str) -> Made:
+def read_leaky_relu(settings: LayerSettings, name: str) -> Made:
     """Read a `LeakyReLU`."""
     return Made((keras_layers().LeakyReLU(negative_slope=settings.number("alpha", 0.3), name=name),))
 
 
-def prelu(settings: Settings, name: str) -> Made:
+def read_prelu(settings: LayerSettings, name: str) -> Made:
     """Read a `PReLU`."""
     shared = settings.wholes("shared_axes") if settings.has("shared_axes") else None
     return Made((keras_layers().PReLU(shared_axes=shared, name=name, **about(settings, "alpha")),), ("alpha",))
 
 
-def elu(settings: Settings, name: str) -> Made:
+def read_elu(settings: LayerSettings, name: str) -> Made:
     """Read an `ELU`."""
     return Made((keras_layers().ELU(alpha=settings.number("alpha", 1.0), name=name),))
 
 
-def thresholded_relu(settings: Settings, name: str) -> Made:
+def read_thresholded_relu(settings: LayerSettings, name: str) -> Made:
     """Read a `ThresholdedReLU`, which Keras has no layer for: a comparison, that loads anywhere."""
     del name
     theta = settings.number("theta", 1.0)
@@ -204,40 +204,40 @@ def thresholded_relu(settings: Settings, name: str) -> Made:
     return Made((lambda tensor: keras.ops.where(tensor > theta, tensor, 0.0),))
 
 
-def softmax(settings: Settings, name: str) -> Made:
+def read_softmax(settings: LayerSettings, name: str) -> Made:
     """Read a `Softmax`."""
     axis = settings.wholes("axis")[0] if settings.has("axis") else 1
     return Made((keras_layers().Softmax(axis=axis, name=name),))
 
 
-def flatten(settings: Settings, name: str) -> Made:
+def read_flatten(settings: LayerSettings, name: str) -> Made:
     """Read a `Flatten`."""
     return Made((keras_layers().Flatten(data_format=settings.data_format(first=True), name=name),))
 
 
-def merge(keras_name: str) -> Reader:
+def merge_reader(keras_name: str) -> Reader:
     """Return a reader of a layer without settings."""
 
-    def read(settings: Settings, name: str) -> Made:
+    def read(settings: LayerSettings, name: str) -> Made:
         del settings
         return Made((getattr(keras_layers(), keras_name)(name=name),))
 
     return read
 
 
-def concatenate(settings: Settings, name: str) -> Made:
+def read_concatenate(settings: LayerSettings, name: str) -> Made:
     """Read a `Concatenate`."""
     axis = settings.wholes("axis")[0] if settings.has("axis") else -1
     return Made((keras_layers().Concatenate(axis=axis, name=name),))
 
 
-def dot(settings: Settings, name: str) -> Made:
+def read_dot(settings: LayerSettings, name: str) -> Made:
     """Read a `Dot`."""
     axes = settings.wholes("axes")
     normalize = settings.flag("normalize", False)
     return Made((keras_layers().Dot(axes=axes[0] if len(axes) == 1 else tuple(axes), normalize=normalize, name=name),))
 
 
-def rescaling(settings: Settings, name: str) -> Made:
+def read_rescaling(settings: LayerSettings, name: str) -> Made:
     """Read a `Rescaling`."""
     return Made((keras_layers().Rescaling(settings.numbers("scale", 1.0), settings.numbers("offset", 0.0), name=name),))

@@ -13,11 +13,11 @@ from tfjs_training import IN_NODE, STEPS, TRAIN, losses_in_keras, made, saved, t
 import keras
 from fitwell.errors import FileError
 from fitwell.tfjs.document import write_document
-from fitwell.tfjs.loading import read
-from fitwell.tfjs.training import LOSSES, SIGNS, TO_KERAS, compile_arguments, training_config
+from fitwell.tfjs.loading import load_with_notices
+from fitwell.tfjs.training_config import SIGNS, TFJS_LOSSES, TO_KERAS, read_training_config, written_training_config
 from fitwell.tfjs.writing import to_tfjs
 
-KERAS_LOSSES = [TO_KERAS.get(loss, loss) for loss in LOSSES if TO_KERAS.get(loss, loss)]
+KERAS_LOSSES = [TO_KERAS.get(loss, loss) for loss in TFJS_LOSSES if TO_KERAS.get(loss, loss)]
 
 
 @pytest.mark.parametrize("loss", KERAS_LOSSES)
@@ -32,7 +32,7 @@ def test_training_goes_on_with_every_loss(loss: str, node: Node, tmp_path: Path)
 def test_hinge_losses_of_other_targets_are_others(loss: str, node: Node, tmp_path: Path) -> None:
     """Keras turns 0 and 1 into -1 and 1, and a notice says that TensorFlow.js does not."""
     model, x, y = made(keras.optimizers.SGD(0.05), loss)
-    assert "targets -1 and 1" in training_config(model, ["dense"])[1][0]
+    assert "targets -1 and 1" in written_training_config(model, ["dense"])[1][0]
     found = node(TRAIN, file=saved(model, tmp_path / "m"), x=x, y=(y + 1) / 2, steps=1)
     assert abs(found[0] - losses_in_keras(model, x, (y + 1) / 2)[0]) > 1e-3
 
@@ -57,7 +57,7 @@ def test_a_model_compiled_in_node_goes_on_in_keras(optimizer: str, loss: str, no
         IN_NODE, optimizer=optimizer, loss=loss, units=units, activation=activation, folder=tmp_path / "m",
         x=x, y=y, steps=STEPS,
     )  # fmt: skip
-    loaded = read(tmp_path / "m" / "model.json")
+    loaded = load_with_notices(tmp_path / "m" / "model.json")
     assert loaded.model.compiled
     assert any("optimizer" in notice for notice in loaded.notices)  # its state stays behind
     np.testing.assert_allclose(losses_in_keras(loaded.model, x, y), expected, rtol=2e-4)
@@ -66,11 +66,11 @@ def test_a_model_compiled_in_node_goes_on_in_keras(optimizer: str, loss: str, no
 def test_names_go_there_and_back() -> None:
     """What is written is read as the same settings."""
     model, _, _ = made(keras.optimizers.Adam(0.02, beta_1=0.8), "kl_divergence")
-    config, notices = training_config(model, ["dense"])
+    config, notices = written_training_config(model, ["dense"])
     assert notices == ()
     assert config is not None
     assert config["loss"] == "kullback_leibler_divergence"
-    arguments, more = compile_arguments(config)
+    arguments, more = read_training_config(config)
     assert more == ()
     assert arguments["loss"] == "kl_divergence"
     assert arguments["optimizer"].beta_1 == pytest.approx(0.8)
@@ -114,10 +114,11 @@ def test_what_tensorflow_js_cannot_train_is_left_out(compiled: dict[str, Any], p
     """No wrong setting is written: the model goes without, and a notice says why."""
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
     model.compile(**compiled)
-    config, notices = training_config(model, ["dense"])
+    config, notices = written_training_config(model, ["dense"])
     assert config is None
     assert part in notices[0]
-    assert training_config(keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]), ["dense"]) == (None, ())
+    uncompiled = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    assert written_training_config(uncompiled, ["dense"]) == (None, ())
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,7 @@ def test_what_tensorflow_js_cannot_train_is_left_out(compiled: dict[str, Any], p
 def test_odd_settings_are_refused(training: dict[str, Any], message: str) -> None:
     """They are a stranger's data like all of the file."""
     with pytest.raises(FileError, match=message):
-        compile_arguments(training)
+        read_training_config(training)
 
 
 def test_settings_that_do_not_fit_the_model(tmp_path: Path) -> None:
@@ -146,4 +147,4 @@ def test_settings_that_do_not_fit_the_model(tmp_path: Path) -> None:
     training = {"loss": {"nowhere": "mean_squared_error"}, "optimizer_config": {"class_name": "SGD", "config": {}}}
     write_document(tmp_path, written.graph, written.weights, training=training)
     with pytest.raises(FileError, match="training settings"):
-        read(tmp_path / "model.json")
+        load_with_notices(tmp_path / "model.json")

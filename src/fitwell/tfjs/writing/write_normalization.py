@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from fitwell.tfjs.writing.fields import tell_left_out, weight_fields
-from fitwell.tfjs.writing.plain import along_last, plain
-from fitwell.tfjs.writing.sheet import Call, Value, as_float32, numbers, product
+from fitwell.tfjs.writing.sheet import LayerCall, Value, as_float32, numbers, total_size
+from fitwell.tfjs.writing.write_layers import along_last, as_json
 
 CONSTANT = "its weights are written as constants, which TensorFlow.js does not train."
 
 
-def batch_normalization(call: Call, inputs: list[Value]) -> Value:
+def write_batch_normalization(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `BatchNormalization`: along the last axis of ranks 2 to 4, which TensorFlow.js gets right."""
     axis = call.layer.axis
     if isinstance(axis, list | tuple):
@@ -23,7 +23,7 @@ def batch_normalization(call: Call, inputs: list[Value]) -> Value:
     return along_last(call, inputs[0], axis, lambda value: _batch_last(call, value))
 
 
-def _batch_last(call: Call, value: Value) -> Value:
+def _batch_last(call: LayerCall, value: Value) -> Value:
     layer = call.layer
     channels = value.shape[-1]
     scale = layer.gamma if layer.scale else np.ones(channels or 0)
@@ -39,12 +39,12 @@ def _batch_last(call: Call, value: Value) -> Value:
     }  # fmt: skip
     flat = value
     if len(value.shape) > 4:
-        flat = call.reshape(value, [product(value.shape[1:-1]), channels], "flat")
+        flat = call.reshape(value, [total_size(value.shape[1:-1]), channels], "flat")
     made = call.add("BatchNormalization", flat, weights=weights, **config)
     return made if flat is value else call.reshape(made, value.shape[1:], "back")
 
 
-def layer_normalization(call: Call, inputs: list[Value]) -> Value:
+def write_layer_normalization(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `LayerNormalization`."""
     layer, value = call.layer, inputs[0]
     if getattr(layer, "rms_scaling", False):
@@ -61,23 +61,23 @@ def layer_normalization(call: Call, inputs: list[Value]) -> Value:
         return call.add("LayerNormalization", value, weights=weights, **config)
     if axes != [rank - 1]:
         call.refuse("TensorFlow.js normalises ranks up to 4; reshape the input before it, or use the last axis alone.")
-    flat = call.reshape(value, [product(value.shape[1:-1]), value.shape[-1]], "flat")
+    flat = call.reshape(value, [total_size(value.shape[1:-1]), value.shape[-1]], "flat")
     made = call.add("LayerNormalization", flat, weights=weights, **{**config, "axis": [-1]})
     return call.reshape(made, value.shape[1:], "back")
 
 
-def bare(call: Call, value: Value, epsilon: float, part: str) -> Value:
+def bare(call: LayerCall, value: Value, epsilon: float, part: str) -> Value:
     """Write a normalisation along the last axis, without weights."""
     return call.add("LayerNormalization", value, part, axis=[-1], epsilon=epsilon, center=False, scale=False)
 
 
-def group_normalization(call: Call, inputs: list[Value]) -> Value:
+def write_group_normalization(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `GroupNormalization`: each group's values in one row are normalised, and set back."""
     layer = call.layer
     tell_left_out(call, layer)
 
     def write(value: Value) -> Value:
-        places, channels = product(value.shape[1:-1]), value.shape[-1]
+        places, channels = total_size(value.shape[1:-1]), value.shape[-1]
         if places is None or channels is None:
             call.refuse("it needs a known input size; give it to the model's Input.")
         groups = channels if layer.groups == -1 else int(layer.groups)
@@ -91,7 +91,7 @@ def group_normalization(call: Call, inputs: list[Value]) -> Value:
     return along_last(call, inputs[0], layer.axis, write)
 
 
-def _scaled(call: Call, value: Value, scale: Any, offset: Any) -> Value:
+def _scaled(call: LayerCall, value: Value, scale: Any, offset: Any) -> Value:
     if scale is None and offset is None:
         return value
     call.note(CONSTANT)
@@ -99,9 +99,9 @@ def _scaled(call: Call, value: Value, scale: Any, offset: Any) -> Value:
     return call.rescale(value, by, 0.0 if offset is None else as_float32(offset), "scale")
 
 
-def rms(call: Call, value: Value, epsilon: float) -> Value:
+def rms(call: LayerCall, value: Value, epsilon: float) -> Value:
     """Write ``x / sqrt(mean(x^2) + epsilon)``: with -x beside it, the mean is 0 and the variance the mean square."""
-    rows, channels = product(value.shape[1:-1]), value.shape[-1]
+    rows, channels = total_size(value.shape[1:-1]), value.shape[-1]
     if channels is None:
         call.refuse("it needs a known number of channels; give it to the model's Input.")
     flat = call.reshape(value, [rows, channels], "rows")
@@ -113,7 +113,7 @@ def rms(call: Call, value: Value, epsilon: float) -> Value:
     return call.reshape(half, value.shape[1:], "back")
 
 
-def rms_normalization(call: Call, inputs: list[Value]) -> Value:
+def write_rms_normalization(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `RMSNormalization`."""
     layer = call.layer
     axis = layer.axis[0] if isinstance(layer.axis, list | tuple) and len(layer.axis) == 1 else layer.axis
@@ -124,7 +124,7 @@ def rms_normalization(call: Call, inputs: list[Value]) -> Value:
     )
 
 
-def unit_normalization(call: Call, inputs: list[Value]) -> Value:
+def write_unit_normalization(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `UnitNormalization`: ``x / sqrt(sum(x^2))``, zeros for zeros."""
     axis = call.layer.axis
     axis = axis[0] if isinstance(axis, list | tuple) and len(axis) == 1 else axis
@@ -138,7 +138,7 @@ def unit_normalization(call: Call, inputs: list[Value]) -> Value:
     return along_last(call, inputs[0], axis, write)
 
 
-def rescaling(call: Call, inputs: list[Value]) -> Value:
+def write_rescaling(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Rescaling`."""
     layer = call.layer
     scale, offset = numbers(layer.scale), numbers(layer.offset)
@@ -147,7 +147,7 @@ def rescaling(call: Call, inputs: list[Value]) -> Value:
     return call.add("Rescaling", inputs, scale=scale, offset=offset)
 
 
-def normalization(call: Call, inputs: list[Value]) -> Value:
+def write_normalization(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Normalization` in two steps, like Keras: a large mean is subtracted before anything is scaled."""
     from fitwell.keras.backend import import_keras
 
@@ -159,7 +159,7 @@ def normalization(call: Call, inputs: list[Value]) -> Value:
     deviation = np.maximum(np.sqrt(variance), np.float32(import_keras().backend.epsilon()))
     mean, deviation = (_trimmed(array) for array in (mean, deviation))
     if layer.invert:
-        return call.rescale(value, plain(deviation.tolist()), mean.tolist(), "")
+        return call.rescale(value, as_json(deviation.tolist()), mean.tolist(), "")
     centred = call.rescale(value, 1.0, -mean, "center")
     return call.rescale(centred, 1 / deviation.astype(np.float64), 0.0, "")
 

@@ -7,22 +7,23 @@ from typing import Any
 
 import numpy as np
 
+from fitwell.keras.internals import transposed_padding
 from fitwell.tfjs.writing import activations
 from fitwell.tfjs.writing.fields import tell_left_out, weight_fields
-from fitwell.tfjs.writing.plain import check_quantized
-from fitwell.tfjs.writing.sheet import Call, Value, as_float32
+from fitwell.tfjs.writing.sheet import LayerCall, Value, as_float32
 from fitwell.tfjs.writing.spatial import LAST, as_line, as_plane, channels_last, effective, length, pad, spread
+from fitwell.tfjs.writing.write_layers import check_quantized
 
 
-def convolution(call: Call, inputs: list[Value]) -> Value:
+def write_convolution(call: LayerCall, inputs: list[Value]) -> Value:
     """Write `Conv1D`, `Conv2D` or `Conv3D`."""
     check_quantized(call)
     inner, outer = activations.split(call.layer.activation, moved=call.layer.data_format != LAST)
     made = channels_last(call, inputs[0], lambda value: _convolution(call, value, inner))
-    return activations.apply(call, outer, made)
+    return activations.add_activation(call, outer, made)
 
 
-def _convolution(call: Call, value: Value, activation: Any) -> Value:
+def _convolution(call: LayerCall, value: Value, activation: Any) -> Value:
     layer = call.layer
     padding, dilation = layer.padding, list(layer.dilation_rate)
     if padding == "causal":
@@ -52,7 +53,7 @@ def _sizes(value: Value, kernel: Sequence[int], strides: Sequence[int], padding:
     return [length(n, k, s, padding) for n, k, s in zip(spatial, kernel, strides, strict=True)]
 
 
-def _bias_fields(call: Call, *kernels: str) -> dict[str, Any]:
+def _bias_fields(call: LayerCall, *kernels: str) -> dict[str, Any]:
     """Return the fields of a layer with kernels and maybe a bias."""
     biases = ["bias"] if call.layer.use_bias else []
     return {"use_bias": bool(call.layer.use_bias), **weight_fields(call, *kernels, *biases)}
@@ -73,17 +74,17 @@ def _blocks(kernel: np.ndarray, groups: int) -> np.ndarray:
     return whole
 
 
-def depthwise(call: Call, inputs: list[Value]) -> Value:
+def write_depthwise(call: LayerCall, inputs: list[Value]) -> Value:
     """Write `DepthwiseConv1D` or `DepthwiseConv2D`."""
     return _on_planes(call, inputs[0], _depthwise)
 
 
-def separable(call: Call, inputs: list[Value]) -> Value:
+def write_separable(call: LayerCall, inputs: list[Value]) -> Value:
     """Write `SeparableConv1D` or `SeparableConv2D`."""
     return _on_planes(call, inputs[0], _separable)
 
 
-def _on_planes(call: Call, value: Value, write: Callable[[Call, Value, Any], Value]) -> Value:
+def _on_planes(call: LayerCall, value: Value, write: Callable[[LayerCall, Value, Any], Value]) -> Value:
     """Write a layer with the channels last, one of sequences as one of images that are one wide.
 
     `write` is given the activation that it may apply.
@@ -97,7 +98,7 @@ def _on_planes(call: Call, value: Value, write: Callable[[Call, Value, Any], Val
             return write(call, value, inner)
         return as_line(call, write(call, as_plane(call, value), inner))
 
-    return activations.apply(call, outer, channels_last(call, value, turned))
+    return activations.add_activation(call, outer, channels_last(call, value, turned))
 
 
 def _flat(layer: Any, sizes: Sequence[int], *, fill: int = 1) -> list[int]:
@@ -109,7 +110,7 @@ def _wide(layer: Any, kernel: Any) -> np.ndarray:
     return array[:, None] if layer.rank == 1 else array
 
 
-def _depthwise(call: Call, value: Value, activation: Any) -> Value:
+def _depthwise(call: LayerCall, value: Value, activation: Any) -> Value:
     layer = call.layer
     fields = _bias_fields(call, "depthwise")
     _drop_depthwise(call, fields)
@@ -119,13 +120,13 @@ def _depthwise(call: Call, value: Value, activation: Any) -> Value:
     )  # fmt: skip
 
 
-def _drop_depthwise(call: Call, fields: dict[str, Any]) -> None:
+def _drop_depthwise(call: LayerCall, fields: dict[str, Any]) -> None:
     if fields.pop("depthwise_regularizer", None) is not None:
         call.note("its depthwise regularizer is left out, since TensorFlow.js saves it as a constraint.")
 
 
 def _depthwise_part(
-    call: Call, value: Value, kernel: Any, part: str, weights: dict[str, Any], **config: Any
+    call: LayerCall, value: Value, kernel: Any, part: str, weights: dict[str, Any], **config: Any
 ) -> Value:  # fmt: skip
     layer = call.layer
     wide = _wide(layer, kernel)
@@ -144,7 +145,7 @@ def _depthwise_part(
     )
 
 
-def _separable(call: Call, value: Value, activation: Any) -> Value:
+def _separable(call: LayerCall, value: Value, activation: Any) -> Value:
     layer = call.layer
     fields = _bias_fields(call, "depthwise", "pointwise")
     _drop_depthwise(call, fields)
@@ -153,7 +154,7 @@ def _separable(call: Call, value: Value, activation: Any) -> Value:
     return activations.written(call, activation, lambda name: write(call, value, name, fields))
 
 
-def _separable_whole(call: Call, value: Value, activation: str, fields: dict[str, Any]) -> Value:
+def _separable_whole(call: LayerCall, value: Value, activation: str, fields: dict[str, Any]) -> Value:
     layer = call.layer
     config = {
         "filters": int(layer.filters), "kernel_size": list(layer.kernel_size), "strides": list(layer.strides),
@@ -164,7 +165,7 @@ def _separable_whole(call: Call, value: Value, activation: str, fields: dict[str
     return call.add("SeparableConv2D", value, weights=_weights(layer, **kernels), shape=shape, **config)
 
 
-def _separable_parts(call: Call, value: Value, activation: str, fields: dict[str, Any]) -> Value:
+def _separable_parts(call: LayerCall, value: Value, activation: str, fields: dict[str, Any]) -> Value:
     """Write the two convolutions: TensorFlow.js cannot load its own SeparableConv2D with a depth multiplier."""
     layer = call.layer
     deep = _depthwise_part(call, value, layer.depthwise_kernel, "depthwise", {}, use_bias=False, activation="linear")
@@ -178,7 +179,7 @@ def _separable_parts(call: Call, value: Value, activation: str, fields: dict[str
     return call.add("Conv2D", deep, weights=_weights(layer, kernel=kernel), shape=shape, **config)
 
 
-def transposed(call: Call, inputs: list[Value]) -> Value:
+def write_transposed(call: LayerCall, inputs: list[Value]) -> Value:
     """Write `Conv1DTranspose`, `Conv2DTranspose` or `Conv3DTranspose`."""
     layer = call.layer
     if layer.rank == 3 and (layer.output_padding is not None or max(layer.dilation_rate) > 1):
@@ -186,7 +187,7 @@ def transposed(call: Call, inputs: list[Value]) -> Value:
     return _on_planes(call, inputs[0], _transposed)
 
 
-def _transposed(call: Call, value: Value, activation: Any) -> Value:
+def _transposed(call: LayerCall, value: Value, activation: Any) -> Value:
     layer = call.layer
     dilation = _flat(layer, layer.dilation_rate)
     if layer.output_padding is None and max(dilation) == 1:
@@ -208,10 +209,10 @@ def _transposed(call: Call, value: Value, activation: Any) -> Value:
     if layer.use_bias:
         call.note("its bias is written as a constant, which TensorFlow.js does not train.")
         cut = call.rescale(cut, 1, as_float32(layer.bias), "bias")
-    return activations.apply(call, activation, cut)
+    return activations.add_activation(call, activation, cut)
 
 
-def _at_least(call: Call, kernel: np.ndarray) -> np.ndarray:
+def _at_least(call: LayerCall, kernel: np.ndarray) -> np.ndarray:
     """Return the kernel with zeros behind it: TensorFlow.js gives the bias alone where a stride is longer."""
     missing = [max(stride - size, 0) for size, stride in zip(kernel.shape, call.layer.strides, strict=False)]
     if any(missing):
@@ -220,7 +221,7 @@ def _at_least(call: Call, kernel: np.ndarray) -> np.ndarray:
 
 
 def _transposed_part(
-    call: Call, value: Value, kernel: np.ndarray, padding: str, bias: dict[str, Any], **config: Any
+    call: LayerCall, value: Value, kernel: np.ndarray, padding: str, bias: dict[str, Any], **config: Any
 ) -> Value:  # fmt: skip
     layer = call.layer
     rank = max(layer.rank, 2)
@@ -237,7 +238,7 @@ def _transposed_part(
     return call.add(f"Conv{rank}DTranspose", value, weights={"kernel": kernel, **bias}, shape=shape, **config)
 
 
-def _margins(call: Call, value: Value, whole: Value) -> list[list[int]]:
+def _margins(call: LayerCall, value: Value, whole: Value) -> list[list[int]]:
     """Return what Keras keeps of the whole product: its own paddings, told as zeros to add (or to cut, negative)."""
     layer = call.layer
     margins = []
@@ -258,7 +259,5 @@ def _kept(
     size: int, wide: int, kernel: int, stride: int, step: int, padding: str, more: int | None
 ) -> tuple[int, int]:  # fmt: skip
     """Return how much Keras cuts on the left, and the size that it makes."""
-    from keras.src.backend.common.backend_utils import compute_conv_transpose_padding_args_for_jax as paddings
-
-    [(left, right)] = paddings((1, size, 1), (kernel, 1, 1), stride, padding, more, step)
+    left, right = transposed_padding(kernel, stride, step, padding, more)
     return wide - 1 - left, (size - 1) * stride + 1 + left + right - wide + 1

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from fitwell.keras.backend import import_keras
-from fitwell.tfjs.writing.plain import plain
-from fitwell.tfjs.writing.sheet import Call, Value, product
+from fitwell.tfjs.writing.sheet import LayerCall, Value, Writer, total_size
 from fitwell.tfjs.writing.spatial import (
     LAST,
     along_axes,
@@ -19,28 +17,27 @@ from fitwell.tfjs.writing.spatial import (
     pad,
     volume,
 )
+from fitwell.tfjs.writing.write_layers import as_json
 
-Writer = Callable[[Call, list[Value]], Value]
 
-
-def pooling(class_name: str) -> Writer:
+def pooling_writer(class_name: str) -> Writer:
     """Return the writer of a pooling over windows."""
 
-    def write(call: Call, value: Value) -> Value:
+    def write(call: LayerCall, value: Value) -> Value:
         layer = call.layer
         windows = zip(value.shape[1:-1], layer.pool_size, layer.strides, strict=True)
         sizes = [length(n, k, s, layer.padding) for n, k, s in windows]
-        config = {"pool_size": plain(layer.pool_size), "strides": plain(layer.strides), "padding": layer.padding}
+        config = {"pool_size": as_json(layer.pool_size), "strides": as_json(layer.strides), "padding": layer.padding}
         shape = (value.shape[0], *sizes, value.shape[-1])
         return call.add(class_name, value, shape=shape, data_format=LAST, **config)
 
     return lambda call, inputs: channels_last(call, inputs[0], lambda value: write(call, value))
 
 
-def global_pooling(kind: str, rank: int) -> Writer:
+def global_pooling_writer(kind: str, rank: int) -> Writer:
     """Return the writer of a pooling over all places; of a volume as over one line of them."""
 
-    def write(call: Call, inputs: list[Value]) -> Value:
+    def write(call: LayerCall, inputs: list[Value]) -> Value:
         layer, value = call.layer, inputs[0]
         call.refuse_mask(value)
         first = layer.data_format != LAST
@@ -48,7 +45,7 @@ def global_pooling(kind: str, rank: int) -> Writer:
             value = call.permute(value, [*range(2, len(value.shape)), 1], "to_last")
         channels = value.shape[-1]
         if rank == 3:
-            value = call.reshape(value, [product(value.shape[1:-1]), channels], "line")
+            value = call.reshape(value, [total_size(value.shape[1:-1]), channels], "line")
         config: dict[str, Any] = {"data_format": LAST} if rank == 2 else {}
         made = call.add(f"Global{kind}Pooling{min(rank, 2) if rank < 3 else 1}D", value,
                         shape=(value.shape[0], channels), **config)  # fmt: skip
@@ -58,11 +55,11 @@ def global_pooling(kind: str, rank: int) -> Writer:
     return write
 
 
-def resize_sides(key: str, sign: int) -> Writer:
+def resize_sides_writer(key: str, sign: int) -> Writer:
     """Return the writer of a zero padding (`sign` 1) or cropping (-1) of any rank."""
 
-    def write(call: Call, value: Value) -> Value:
-        given = plain(getattr(call.layer, key))
+    def write(call: LayerCall, value: Value) -> Value:
+        given = as_json(getattr(call.layer, key))
         sides = [[sign * side for side in pair] for pair in (given if isinstance(given[0], list) else [given])]
         if len(sides) == 1:
             return as_line(call, pad(call, as_plane(call, value), [sides[0], [0, 0]], ""))
@@ -78,7 +75,7 @@ def resize_sides(key: str, sign: int) -> Writer:
     return lambda call, inputs: channels_last(call, inputs[0], lambda value: write(call, value))
 
 
-def center_crop(call: Call, inputs: list[Value]) -> Value:
+def write_center_crop(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `CenterCrop` of larger images; TensorFlow.js's own cannot be called."""
 
     def write(value: Value) -> Value:
@@ -93,25 +90,25 @@ def center_crop(call: Call, inputs: list[Value]) -> Value:
     return channels_last(call, inputs[0], write)
 
 
-def _repeat(call: Call, value: Value, size: list[int], part: str) -> Value:
+def _repeat(call: LayerCall, value: Value, size: list[int], part: str) -> Value:
     grown = [None if n is None else n * s for n, s in zip(value.shape[1:3], size, strict=True)]
     shape = (value.shape[0], *grown, value.shape[3])
     config = {"size": size, "data_format": LAST, "interpolation": "nearest"}
     return call.add("UpSampling2D", value, part, shape=shape, **config)
 
 
-def up_sampling_1d(call: Call, inputs: list[Value]) -> Value:
+def write_up_sampling_1d(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `UpSampling1D`."""
     size = call.layer.size
     size = int(size[0] if isinstance(size, tuple | list) else size)
     return as_line(call, _repeat(call, as_plane(call, inputs[0]), [size, 1], ""))
 
 
-def up_sampling_2d(call: Call, inputs: list[Value]) -> Value:
+def write_up_sampling_2d(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `UpSampling2D`: TensorFlow.js interpolates without half-pixel centres, so that matrices do it."""
     layer = call.layer
     keras = import_keras()
-    height, width = plain(layer.size)
+    height, width = as_json(layer.size)
 
     def write(value: Value) -> Value:
         if layer.interpolation == "nearest":
@@ -127,9 +124,9 @@ def up_sampling_2d(call: Call, inputs: list[Value]) -> Value:
     return channels_last(call, inputs[0], write)
 
 
-def up_sampling_3d(call: Call, inputs: list[Value]) -> Value:
+def write_up_sampling_3d(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `UpSampling3D`."""
-    a, b, c = plain(call.layer.size)
+    a, b, c = as_json(call.layer.size)
     steps = [[a, b], [1, c]]
 
     def write(value: Value) -> Value:
@@ -142,7 +139,7 @@ def up_sampling_3d(call: Call, inputs: list[Value]) -> Value:
     return channels_last(call, inputs[0], write)
 
 
-def resizing(call: Call, inputs: list[Value]) -> Value:
+def write_resizing(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Resizing` as fixed matrices; TensorFlow.js's own cannot be called."""
     layer = call.layer
     keras = import_keras()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from fitwell.keras.backend import import_keras, is_keras_own
-from fitwell.tfjs.graph import Tensor
+from fitwell.tfjs.graph import TfjsTensor
 from fitwell.tfjs.writing import activations
 from fitwell.tfjs.writing.fields import weight_fields
-from fitwell.tfjs.writing.sheet import Call, Sheet, Value, as_float32
+from fitwell.tfjs.writing.sheet import LayerCall, Sheet, Value, Writer, as_float32
 from fitwell.tfjs.writing.spatial import LAST
 
 GATES = {"SimpleRNN": (1, ()), "LSTM": (4, (0, 1, 3)), "GRU": (3, (0, 1)), "ConvLSTM2D": (4, (0, 1, 3))}
@@ -27,23 +26,23 @@ RESET_AFTER = (
 STATEFUL = "stateful layers keep what they saw between calls; write the model with stateful=False."
 
 
-def recurrent(kind: str) -> Callable[[Call, list[Value]], Any]:
+def recurrent_writer(kind: str) -> Writer:
     """Return the writer of a recurrent layer with a cell of a kind."""
 
-    def write(call: Call, inputs: list[Value]) -> Any:
+    def write(call: LayerCall, inputs: list[Value]) -> Any:
         layer = call.layer
-        config, weights = settings(call, layer.cell, kind)
+        config, weights = cell_config(call, layer.cell, kind)
         return _call(call, kind, inputs, layer, config, weights)
 
     return write
 
 
-def conv_lstm(call: Call, inputs: list[Value]) -> Any:
+def write_conv_lstm(call: LayerCall, inputs: list[Value]) -> Any:
     """Write a `ConvLSTM2D`."""
     layer, cell = call.layer, call.layer.cell
     if cell.data_format != LAST:
         call.refuse("channels first are not offered; use channels_last.")
-    config, weights = settings(call, cell, "ConvLSTM2D")
+    config, weights = cell_config(call, cell, "ConvLSTM2D")
     config |= {
         "kernel_size": list(cell.kernel_size), "strides": list(cell.strides), "padding": cell.padding,
         "data_format": LAST, "dilation_rate": list(cell.dilation_rate),
@@ -51,7 +50,7 @@ def conv_lstm(call: Call, inputs: list[Value]) -> Any:
     return _call(call, "ConvLSTM2D", inputs, layer, config, weights)
 
 
-def rnn(call: Call, inputs: list[Value]) -> Any:
+def write_rnn(call: LayerCall, inputs: list[Value]) -> Any:
     """Write an `RNN` over one of Keras's cells or a stack of them."""
     layer, keras = call.layer, import_keras()
     stacked = type(layer.cell) is keras.layers.StackedRNNCells
@@ -61,7 +60,7 @@ def rnn(call: Call, inputs: list[Value]) -> Any:
         kind = CELLS.get(type(cell).__name__) if is_keras_own(cell) else None
         if kind is None:
             call.refuse(f"its cell {type(cell).__name__} is none of Keras's SimpleRNNCell, LSTMCell and GRUCell.")
-        config, own = settings(call, cell, kind)
+        config, own = cell_config(call, cell, kind)
         made.append({"class_name": f"{kind}Cell", "config": {"name": f"cell_{number}", **config}})
         prefix = f"RNNCell_{number}/" if stacked else ""
         weights |= {prefix + name: value for name, value in own.items()}
@@ -76,7 +75,7 @@ def rnn(call: Call, inputs: list[Value]) -> Any:
 CELLS = {"SimpleRNNCell": "SimpleRNN", "LSTMCell": "LSTM", "GRUCell": "GRU"}
 
 
-def settings(call: Call, cell: Any, kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def cell_config(call: LayerCall, cell: Any, kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the configuration of a cell and its weights, scaled where an activation means something else."""
     if kind == "GRU" and cell.reset_after:
         call.refuse(RESET_AFTER)
@@ -99,7 +98,7 @@ def settings(call: Call, cell: Any, kind: str) -> tuple[dict[str, Any], dict[str
     return config, weights
 
 
-def _activation(call: Call, activation: Any, weights: dict[str, np.ndarray], parts: int, columns: Any) -> str:
+def _activation(call: LayerCall, activation: Any, weights: dict[str, np.ndarray], parts: int, columns: Any) -> str:
     """Return TensorFlow.js's name of an activation inside a cell; scales the columns that it sees, if it has to."""
     name = activations.own_name(activation)
     if name is not None:
@@ -116,7 +115,7 @@ def _activation(call: Call, activation: Any, weights: dict[str, np.ndarray], par
     return "hard_sigmoid"
 
 
-def _flags(call: Call, layer: Any, inputs: list[Value]) -> dict[str, Any]:
+def _flags(call: LayerCall, layer: Any, inputs: list[Value]) -> dict[str, Any]:
     """Return the fields of the loop over steps, and check the masks that it reads."""
     if layer.stateful:
         call.refuse(STATEFUL)
@@ -131,7 +130,7 @@ def _flags(call: Call, layer: Any, inputs: list[Value]) -> dict[str, Any]:
 
 
 def _call(
-    call: Call, class_name: str, inputs: list[Value], layer: Any, config: dict[str, Any], weights: dict[str, Any]
+    call: LayerCall, class_name: str, inputs: list[Value], layer: Any, config: dict[str, Any], weights: dict[str, Any]
 ) -> Any:
     flags = _flags(call, layer, inputs)
     outputs = call.add_many(
@@ -140,7 +139,7 @@ def _call(
     return outputs
 
 
-def bidirectional(call: Call, inputs: list[Value]) -> Any:
+def write_bidirectional(call: LayerCall, inputs: list[Value]) -> Any:
     """Write a `Bidirectional` around one of Keras's recurrent layers; the two ways are alike but for their weights."""
     layer = call.layer
     forward, backward = layer.forward_layer, layer.backward_layer
@@ -148,8 +147,8 @@ def bidirectional(call: Call, inputs: list[Value]) -> Any:
     kind = {keras.layers.SimpleRNN: "SimpleRNN", keras.layers.LSTM: "LSTM", keras.layers.GRU: "GRU"}.get(type(forward))
     if kind is None or type(backward) is not type(forward):
         call.refuse("around a layer other than SimpleRNN, LSTM and GRU it is not offered.")
-    config, weights = settings(call, forward.cell, kind)
-    other, other_weights = settings(call, backward.cell, kind)
+    config, weights = cell_config(call, forward.cell, kind)
+    other, other_weights = cell_config(call, backward.cell, kind)
     if config != other or forward.go_backwards:
         call.refuse("its backward layer must be configured as its forward layer, which must run forward.")
     if len(inputs) > 1:
@@ -166,10 +165,10 @@ def bidirectional(call: Call, inputs: list[Value]) -> Any:
     )  # fmt: skip
 
 
-def time_distributed(call: Call, inputs: list[Value]) -> Value:
+def write_time_distributed(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `TimeDistributed` as one around each of the layers that the inner one is written as."""
     layer, value = call.layer.layer, inputs[0]
-    step = Value(Tensor("step"), (value.shape[0], *value.shape[2:]))
+    step = Value(TfjsTensor("step"), (value.shape[0], *value.shape[2:]))
     sheet = Sheet(keep_masks=False)
     shapes = [layer.compute_output_shape(step.shape)]
     [last] = call.write(sheet, layer, [step], {}, shapes)
@@ -179,7 +178,7 @@ def time_distributed(call: Call, inputs: list[Value]) -> Value:
         call.read_mask(value)
         call.refuse_mask(value)
     chain = list(sheet.written.values())
-    tensors = [step.tensor, *(Tensor(one.name) for one in chain)]
+    tensors = [step.tensor, *(TfjsTensor(one.name) for one in chain)]
     if [one.calls for one in chain] != [[(tensor,)] for tensor in tensors[:-1]] or last.tensor != tensors[-1]:
         call.refuse(f"its layer '{layer.name}' is several layers in TensorFlow.js that are no chain; use it outside.")
     for number, one in enumerate(chain):

@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from keras.src.backend import get_keras_mask  # Keras has no public name for it
 
 from fitwell.engine import noise
 from fitwell.engine.network import OnUnits, Variables
 from fitwell.errors import InputError
 from fitwell.keras import anatomy, hooks
 from fitwell.keras.backend import import_keras
+from fitwell.keras.internals import mask_of
 from fitwell.keras.rebuilding import Layer, from_config, is_graph, rebuild, seeded
-from fitwell.regularization.layers import Layers
+from fitwell.regularization.by_layer import Layers
 
 
 class Outputs(NamedTuple):
@@ -90,7 +90,7 @@ class KerasNetwork:
             penalties = [*step.penalties, *(f(variables.trainable[number]) for number, f in self.own.variables)]
             terms = [*losses, *(step.on_units.own * jnp.sum(penalty) for penalty in penalties)]
             added = sum(jnp.sum(term) for term in terms) if terms else None
-        masks = tuple(get_keras_mask(leaf) for leaf in jax.tree.leaves(predictions))
+        masks = tuple(mask_of(leaf) for leaf in jax.tree.leaves(predictions))
         return Outputs(predictions, added, masks), [after[number] for number in self._changing]
 
     def _called(self, variables: Variables, inputs: Any, training: bool) -> Any:

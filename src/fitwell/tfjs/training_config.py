@@ -8,11 +8,12 @@ from typing import Any
 from fitwell.errors import FileError
 from fitwell.keras.backend import has_default_settings, import_keras
 from fitwell.keras.heads import from_logits, loss_name
+from fitwell.keras.internals import given_to_compile
 from fitwell.tfjs.metrics import output_keys, read_metrics, written_metrics
-from fitwell.tfjs.optimizers import OTHER_STEPS, read_optimizer, takes_other_steps, written_optimizer
+from fitwell.tfjs.optimizer_config import OTHER_STEPS, read_optimizer, takes_other_steps, written_optimizer
 from fitwell.tfjs.spelling import snake
 
-LOSSES = (
+TFJS_LOSSES = (
     "mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_logarithmic_error",
     "squared_hinge", "hinge", "categorical_hinge", "logcosh", "categorical_crossentropy",
     "sparse_categorical_crossentropy", "binary_crossentropy", "kullback_leibler_divergence", "poisson",
@@ -29,7 +30,7 @@ SIGNS = ("hinge", "squared_hinge")
 FROM_KERAS = {keras: ours for ours, keras in TO_KERAS.items() if keras}
 
 
-def compile_arguments(training: Mapping[str, Any], outputs: int = 1) -> tuple[dict[str, Any], tuple[str, ...]]:
+def read_training_config(training: Mapping[str, Any], outputs: int = 1) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Translate the `trainingConfig` of a model with so many outputs.
 
     Returns
@@ -53,7 +54,7 @@ def compile_arguments(training: Mapping[str, Any], outputs: int = 1) -> tuple[di
     return {"optimizer": optimizer, "loss": loss, "metrics": metrics}, tuple(notices)
 
 
-def training_config(model: Any, outputs: Sequence[str]) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+def written_training_config(model: Any, outputs: Sequence[str]) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
     """Translate how a Keras model is compiled; None, with a notice, if TensorFlow.js cannot train it so.
 
     Parameters
@@ -67,8 +68,7 @@ def training_config(model: Any, outputs: Sequence[str]) -> tuple[dict[str, Any] 
     """
     if not getattr(model, "compiled", False):
         return None, ()
-    config = getattr(model, "_compile_config", None)
-    config = config.config if config is not None else {}
+    config = given_to_compile(model)
     why = _why_not(model, config)
     optimizer = None if why else written_optimizer(model.optimizer)
     if why is None and optimizer is None:
@@ -90,7 +90,7 @@ def training_config(model: Any, outputs: Sequence[str]) -> tuple[dict[str, Any] 
 
 def _loss(name: Any) -> str:
     ours = snake(name) if isinstance(name, str) else name
-    if ours not in LOSSES or TO_KERAS.get(ours, ours) is None:
+    if ours not in TFJS_LOSSES or TO_KERAS.get(ours, ours) is None:
         raise FileError(
             f"'trainingConfig' has the loss {str(name)[:100]!r}, which is not read: use one of Keras's too."
         )
@@ -140,7 +140,7 @@ def _written_loss(loss: Any) -> str | None:
     if not _is_as_keras_makes_it(loss):
         return None
     name = FROM_KERAS.get(loss_name(loss), loss_name(loss))
-    return name if name in LOSSES and TO_KERAS.get(name, name) is not None else None
+    return name if name in TFJS_LOSSES and TO_KERAS.get(name, name) is not None else None
 
 
 def _is_as_keras_makes_it(loss: Any) -> bool:

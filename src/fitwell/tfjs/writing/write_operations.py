@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from fitwell.keras.backend import import_keras
+from fitwell.keras.internals import kind_of_operation
 from fitwell.tfjs.writing import activations
-from fitwell.tfjs.writing.plain import along_last, resolved
-from fitwell.tfjs.writing.sheet import Call, Value, product
+from fitwell.tfjs.writing.sheet import LayerCall, Value, Writer, total_size
+from fitwell.tfjs.writing.write_layers import along_last, resolved
 
-Writer = Callable[[Call, list[Value]], Value]
-
-ACTIVATIONS = {
+ACTIVATION_OPERATIONS = {
     "Relu": "relu", "Relu6": "relu6", "Sigmoid": "sigmoid", "Softplus": "softplus", "Softsign": "softsign",
     "Silu": "silu", "LogSigmoid": "log_sigmoid", "Selu": "selu", "HardSigmoid": "hard_sigmoid",
     "HardSilu": "hard_silu", "HardTanh": "hard_tanh", "TanhShrink": "tanh_shrink", "SparsePlus": "sparse_plus",
-    "SparseSigmoid": "sparse_sigmoid", "Tanh": "tanh", "Mish": "mish",
+    "SparseSigmoid": "sparse_sigmoid",
 }  # fmt: skip
-"""Classes of operations without arguments, and the activations that they are."""
+"""Classes of operations of `keras.ops.nn` without arguments, and the activations that they are."""
 
 
-def _operands(call: Call) -> tuple[Any, Any]:
+def _operands(call: LayerCall) -> tuple[Any, Any]:
     names = ("x1", "x2")
     first, second = (_operand(call, call.arguments[name]) for name in names)
     if isinstance(first, Value) and isinstance(second, Value) and len(first.shape) != len(second.shape):
@@ -31,7 +30,7 @@ def _operands(call: Call) -> tuple[Any, Any]:
     return first, second
 
 
-def _operand(call: Call, given: Any) -> Any:
+def _operand(call: LayerCall, given: Any) -> Any:
     """Return a tensor, or a number or array that broadcasts along the axes behind the batch."""
     if isinstance(given, Value):
         return given
@@ -44,14 +43,14 @@ def _operand(call: Call, given: Any) -> Any:
     return array
 
 
-def _fits(call: Call, value: Value, array: Any) -> None:
+def _fits(call: LayerCall, value: Value, array: Any) -> None:
     """Check that an array does not widen the tensor, as TensorFlow.js would not expect."""
     shape = np.shape(array)
     if any(size not in (1, known) for size, known in zip(shape[::-1], value.shape[::-1], strict=False)):
         call.refuse("an array that widens the tensor is not offered; use a layer that repeats it.")
 
 
-def add(call: Call, _: list[Value]) -> Value:
+def _write_add(call: LayerCall, _: list[Value]) -> Value:
     """Write a sum."""
     first, second = _operands(call)
     if isinstance(first, Value) and isinstance(second, Value):
@@ -61,11 +60,11 @@ def add(call: Call, _: list[Value]) -> Value:
     return call.rescale(value, 1, array, "")
 
 
-def subtract(call: Call, _: list[Value]) -> Value:
+def _write_subtract(call: LayerCall, _: list[Value]) -> Value:
     """Write a difference."""
     first, second = _operands(call)
     if isinstance(first, Value) and isinstance(second, Value):
-        return call.add("Add", [first, activations.negative(call, second, "turn")], shape=call.shapes[0])
+        return call.add("Add", [first, activations.add_negative(call, second, "turn")], shape=call.shapes[0])
     if isinstance(first, Value):
         _fits(call, first, second)
         return call.rescale(first, 1, -second, "")
@@ -73,7 +72,7 @@ def subtract(call: Call, _: list[Value]) -> Value:
     return call.rescale(second, -1, first, "")
 
 
-def multiply(call: Call, _: list[Value]) -> Value:
+def _write_multiply(call: LayerCall, _: list[Value]) -> Value:
     """Write a product."""
     first, second = _operands(call)
     if isinstance(first, Value) and isinstance(second, Value):
@@ -83,7 +82,7 @@ def multiply(call: Call, _: list[Value]) -> Value:
     return call.rescale(value, array, 0, "")
 
 
-def divide(call: Call, _: list[Value]) -> Value:
+def _write_divide(call: LayerCall, _: list[Value]) -> Value:
     """Write a quotient by numbers."""
     first, second = _operands(call)
     if isinstance(second, Value):
@@ -92,10 +91,10 @@ def divide(call: Call, _: list[Value]) -> Value:
     return call.rescale(first, 1 / second, 0, "")
 
 
-def extreme(class_name: str) -> Writer:
+def _extreme_writer(class_name: str) -> Writer:
     """Return the writer of a maximum or minimum of two tensors, or of a tensor and a number."""
 
-    def write(call: Call, _: list[Value]) -> Value:
+    def write(call: LayerCall, _: list[Value]) -> Value:
         first, second = _operands(call)
         if isinstance(first, Value) and isinstance(second, Value):
             return call.add(class_name, [first, second], shape=call.shapes[0])
@@ -109,37 +108,41 @@ def extreme(class_name: str) -> Writer:
     return write
 
 
-def square(call: Call, inputs: list[Value]) -> Value:
+def _write_square(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a square."""
     return call.merge("Multiply", [inputs[0], inputs[0]], "")
 
 
-def negative(call: Call, inputs: list[Value]) -> Value:
+def _write_negative(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a change of sign."""
-    return activations.negative(call, inputs[0], "")
+    return activations.add_negative(call, inputs[0], "")
 
 
-def absolute(call: Call, inputs: list[Value]) -> Value:
+def _write_absolute(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an absolute value, the larger of x and -x."""
-    return call.merge("Maximum", [inputs[0], activations.negative(call, inputs[0], "turn")], "")
+    return call.merge("Maximum", [inputs[0], activations.add_negative(call, inputs[0], "turn")], "")
 
 
-def activation(name: str) -> Writer:
+def _activation_writer(name: str) -> Writer:
     """Return the writer of an operation that is an activation."""
-    return lambda call, inputs: activations.apply(call, getattr(import_keras().activations, name), inputs[0], "")
+
+    def write(call: LayerCall, inputs: list[Value]) -> Value:
+        return activations.add_activation(call, getattr(import_keras().activations, name), inputs[0], "")
+
+    return write
 
 
-def gelu(call: Call, inputs: list[Value]) -> Value:
+def _write_gelu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a GELU, exact or approximate."""
     if call.layer.approximate:
-        return activations.gelu_tanh(call, inputs[0], "")
+        return activations.add_gelu_tanh(call, inputs[0], "")
     return call.activate(inputs[0], "gelu", "")
 
 
-def softmax(name: str) -> Writer:
+def _softmax_writer(name: str) -> Writer:
     """Return the writer of a softmax or its logarithm along an axis."""
 
-    def write(call: Call, inputs: list[Value]) -> Value:
+    def write(call: LayerCall, inputs: list[Value]) -> Value:
         if call.layer.axis is None:
             call.refuse("axis=None joins all rows of a batch; give the axis.")
         return along_last(call, inputs[0], call.layer.axis, lambda value: call.activate(value, name, ""))
@@ -147,24 +150,24 @@ def softmax(name: str) -> Writer:
     return write
 
 
-def leaky_relu(call: Call, inputs: list[Value]) -> Value:
+def _write_leaky_relu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a leaky ReLU."""
-    return activations.leaky(call, inputs[0], "", float(call.layer.negative_slope))
+    return activations.add_leaky_relu(call, inputs[0], "", float(call.layer.negative_slope))
 
 
-def elu(call: Call, inputs: list[Value]) -> Value:
+def _write_elu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an ELU."""
-    return activations.elu(call, inputs[0], "", float(call.layer.alpha))
+    return activations.add_elu(call, inputs[0], "", float(call.layer.alpha))
 
 
-def relu(call: Call, inputs: list[Value]) -> Value:
+def _write_relu(call: LayerCall, inputs: list[Value]) -> Value:
     """Write `keras.activations.relu` with its arguments."""
     made = call.layer
     top = None if made.max_value is None else float(made.max_value)
-    return activations.relu(call, inputs[0], "", float(made.negative_slope), top, float(made.threshold))
+    return activations.add_relu(call, inputs[0], "", float(made.negative_slope), top, float(made.threshold))
 
 
-def concatenate(call: Call, inputs: list[Value]) -> Value:
+def _write_concatenate(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a concatenation."""
     axis = (call.layer.axis or 0) % len(inputs[0].shape)
     if axis == 0 or len(inputs) == 1:
@@ -172,15 +175,15 @@ def concatenate(call: Call, inputs: list[Value]) -> Value:
     return call.add("Concatenate", inputs, axis=axis)
 
 
-def reshape(call: Call, inputs: list[Value]) -> Value:
+def _write_reshape(call: LayerCall, inputs: list[Value]) -> Value:
     """Write another shape of the same rows."""
     before, after = inputs[0].shape, call.shapes[0]
-    if before[0] != after[0] or product(after[1:]) not in (None, product(before[1:])):
+    if before[0] != after[0] or total_size(after[1:]) not in (None, total_size(before[1:])):
         call.refuse("the batch must stay the first axis; use a Reshape layer.")
     return call.reshape(inputs[0], resolved(call, inputs[0]), "")
 
 
-def transpose(call: Call, inputs: list[Value]) -> Value:
+def _write_transpose(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an order of the axes."""
     axes: Sequence[int] = call.layer.axes or ()
     if not axes or axes[0] != 0:
@@ -189,22 +192,34 @@ def transpose(call: Call, inputs: list[Value]) -> Value:
 
 
 OPERATIONS: dict[str, Writer] = {
-    "numpy.Absolute": absolute, "numpy.Add": add, "numpy.Concatenate": concatenate, "numpy.Divide": divide,
-    "numpy.ExpandDims": reshape, "numpy.Maximum": extreme("Maximum"), "numpy.Minimum": extreme("Minimum"),
-    "numpy.Multiply": multiply, "numpy.Negative": negative, "numpy.Reshape": reshape, "numpy.Square": square,
-    "numpy.Squeeze": reshape, "numpy.Subtract": subtract, "numpy.Transpose": transpose, "numpy.TrueDivide": divide,
-    "numpy.Tanh": activation("tanh"), "nn.Gelu": gelu, "nn.Softmax": softmax("softmax"),
-    "nn.LogSoftmax": softmax("log_softmax"), "nn.LeakyRelu": leaky_relu, "nn.Elu": elu, "activations.ReLU": relu,
-    "activations.Mish": activation("mish"),
-    **{f"nn.{name}": activation(function) for name, function in ACTIVATIONS.items() if name not in ("Mish", "Tanh")},
-}  # fmt: skip
+    "numpy.Absolute": _write_absolute,
+    "numpy.Add": _write_add,
+    "numpy.Concatenate": _write_concatenate,
+    "numpy.Divide": _write_divide,
+    "numpy.ExpandDims": _write_reshape,
+    "numpy.Maximum": _extreme_writer("Maximum"),
+    "numpy.Minimum": _extreme_writer("Minimum"),
+    "numpy.Multiply": _write_multiply,
+    "numpy.Negative": _write_negative,
+    "numpy.Reshape": _write_reshape,
+    "numpy.Square": _write_square,
+    "numpy.Squeeze": _write_reshape,
+    "numpy.Subtract": _write_subtract,
+    "numpy.Transpose": _write_transpose,
+    "numpy.TrueDivide": _write_divide,
+    "numpy.Tanh": _activation_writer("tanh"),
+    "nn.Gelu": _write_gelu,
+    "nn.Softmax": _softmax_writer("softmax"),
+    "nn.LogSoftmax": _softmax_writer("log_softmax"),
+    "nn.LeakyRelu": _write_leaky_relu,
+    "nn.Elu": _write_elu,
+    "activations.ReLU": _write_relu,
+    "activations.Mish": _activation_writer("mish"),
+    **{f"nn.{name}": _activation_writer(function) for name, function in ACTIVATION_OPERATIONS.items()},
+}
 """By module and class of the operation."""
 
 
 def writer_of(operation: Any) -> Writer | None:
     """Return the writer of an operation of Keras's own."""
-    made = type(operation)
-    package, _, module = made.__module__.rpartition(".")
-    if not package.startswith("keras.src."):
-        return None
-    return OPERATIONS.get(f"{module}.{made.__name__}")
+    return OPERATIONS.get(kind_of_operation(operation) or "")

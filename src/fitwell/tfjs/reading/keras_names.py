@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-MOST_NAME = 1000
+from fitwell.tfjs.weights import MOST_NAME
+
 KERAS_NAMES = "kerasNames"
 """Among a file's metadata: a layer's name in the file to its name in Keras, where TensorFlow.js allows only another."""
 
