@@ -6,7 +6,7 @@ import sys
 import jax
 import numpy as np
 import pytest
-from fitwell.keras.export import build_model, tower
+from fitwell.keras.towers import build_model, tower
 
 from fitwell.engine import noise
 from fitwell.engine.network import DenseNetwork, Variables
