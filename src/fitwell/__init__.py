@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fitwell.keras.opening import Opened, opened
     from fitwell.problems.functions import Network
     from fitwell.regularization.by_layer import Depth
+    from fitwell.regularization.regularizer import Regularizer
     from fitwell.regularization.strengths import Regularization
     from fitwell.results.diagnosis import Diagnosis
     from fitwell.results.result import Result
@@ -37,6 +38,7 @@ _WHERE = {
     "Network": "fitwell.problems.functions",
     "Opened": "fitwell.keras.opening",
     "Regularization": "fitwell.regularization.strengths",
+    "Regularizer": "fitwell.regularization.regularizer",
     "Result": "fitwell.results.result",
     "TrainingError": "fitwell.errors",
     "diagnose": "fitwell.api.diagnose",
@@ -61,6 +63,7 @@ __all__ = [
     "Network",
     "Opened",
     "Regularization",
+    "Regularizer",
     "Result",
     "TrainingError",
     "__version__",

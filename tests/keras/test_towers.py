@@ -6,10 +6,10 @@ import sys
 import jax
 import numpy as np
 import pytest
-from fitwell.keras.towers import build_model, tower
 
 from fitwell.engine import noise
 from fitwell.engine.network import DenseNetwork, Variables
+from fitwell.keras.towers import build_model, tower
 from fitwell.regularization.strengths import Regularization
 
 NETWORK = DenseNetwork(4, (6, 5), 3, output_scale=1.0)

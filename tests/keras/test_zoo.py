@@ -33,7 +33,7 @@ from fitwell.keras.opening import Opened
 from fitwell.problems.model_data import ModelData, make_data, model_candidates, own_strengths
 from fitwell.problems.options import Options
 from fitwell.regularization.strengths import Candidates
-from fitwell.regularization.table import REGULARIZERS
+from fitwell.regularization.table import BUILT_IN
 
 SETTINGS = [{"l2": 0.05, "dropout": 0.4}, {"l1": 0.003, "l2": 0.02, "weight_dropout": 0.3, "dropout": 0.2}]
 LAST = -1
@@ -61,7 +61,7 @@ OPTIMISED = ["with_dropout", "separable", "gru"]
 Not attention: so compiled, one weight of "transformer" (layer normalisation, AdamW) was 4e-5 off; see `tolerance`.
 """
 
-ON_UNITS = REGULARIZERS["dropout"].on_units
+ON_UNITS = BUILT_IN["dropout"].on_units
 LOAD = """
 import json, sys
 from pathlib import Path
@@ -142,7 +142,7 @@ class Case:
             loss=self.problem.loss,
             optimizer=self.problem.optimizer.optimizer,
             schedule=make_schedule(self.problem.optimizer.schedule or "constant", 6),
-            regularizers=tuple(self.candidates.strengths),
+            regularizers=self.candidates.regularizers,
             batch_size=BATCH,
             steps=3,
             call_epochs=EPOCHS,

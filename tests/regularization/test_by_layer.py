@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from fitwell.errors import InputError
 from fitwell.regularization.by_layer import HIGHEST_RATE, SHAPES, STEEPNESS, Depth, Layers, layer_of, over_depth
-from fitwell.regularization.table import REGULARIZERS
+from fitwell.regularization.table import BUILT_IN
 
-NAMES = st.sampled_from(list(REGULARIZERS))
+NAMES = st.sampled_from(list(BUILT_IN))
 RATES = ("dropout", "weight_dropout")
 LAYERS = Layers(("hidden_1", "hidden_2", "output"), ("hidden_1", "hidden_2"))
 RECURRENT = Layers(("lstm:kernel", "lstm:recurrent_kernel", "dense", "lstm:kernel"), ("lstm", "spatial"))
@@ -43,7 +43,7 @@ def test_shapes_by_their_promise(name: str, scale: float, shape: float, count: i
     values = Depth(scale, shape).values(name, count)
     assert values.shape == (count,)
     assert (np.sign(shape) * np.diff(values) >= -1e-12).all()
-    assert ((values >= 0) & (values < REGULARIZERS[name].below)).all()
+    assert ((values >= 0) & (values < BUILT_IN[name].below)).all()
     np.testing.assert_allclose(values[::-1], Depth(scale, -shape).values(name, count), rtol=1e-9, atol=1e-300)
     if count == 1:
         assert values[0] == pytest.approx(scale)

@@ -18,6 +18,8 @@ import typer
 from fitwell._version import __version__
 from fitwell.directories import RUN_FILE
 from fitwell.errors import FitwellError
+from fitwell.regularization.grids import DEFAULT_REGULARIZERS
+from fitwell.regularization.table import BUILT_IN
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -118,7 +120,7 @@ def tune_command(
     time: Annotated[str | None, typer.Option(help="Column: train on earlier rows, hold out later ones.")] = None,
     hidden: Annotated[str, typer.Option(help="Units of the hidden layers.")] = "128,64",
     strengths: Annotated[int, typer.Option(help="Strengths to try; the first is no regularization.")] = 32,
-    regularizers: Annotated[str, typer.Option(help="Any of l1, l2, dropout, weight_dropout.")] = "l2,dropout",
+    regularizers: Annotated[str, typer.Option(help=f"Any of {', '.join(BUILT_IN)}.")] = ",".join(DEFAULT_REGULARIZERS),
     depth: Annotated[str, typer.Option(help="Of strengths: constant, funnel, rising or search.")] = "constant",
     learning_rate: Annotated[float | None, typer.Option(help="Fix Adam's step size; searched if not given.")] = None,
     epochs: Annotated[int, typer.Option(help="The most epochs; a search usually ends long before.")] = 150,
@@ -189,7 +191,7 @@ def diagnose_command(
     time: Annotated[str | None, typer.Option(help="Column: train on earlier rows, hold out later ones.")] = None,
     hidden: Annotated[str, typer.Option(help="Units of the hidden layers.")] = "128,64",
     strengths: Annotated[int, typer.Option(help="Strengths to try as a cure.")] = 32,
-    regularizers: Annotated[str, typer.Option(help="Any of l1, l2, dropout, weight_dropout.")] = "l2,dropout",
+    regularizers: Annotated[str, typer.Option(help=f"Any of {', '.join(BUILT_IN)}.")] = ",".join(DEFAULT_REGULARIZERS),
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam; 0.001 if not given.")] = None,
     epochs: Annotated[int, typer.Option(help="As many as you train the network for: its last is judged.")] = 100,
     batch_size: Annotated[int | None, typer.Option(help="Rows of a batch; decided by the rows if not given.")] = None,

@@ -10,6 +10,7 @@ from fitwell.keras.backend import check_backend
 from fitwell.problems.given import opened_model, read_problem
 from fitwell.problems.options import DEFAULT_HIDDEN, Options, Strengths, hidden_units, regularizer_list
 from fitwell.regularization.grids import DEFAULT_COUNT, DEFAULT_REGULARIZERS
+from fitwell.regularization.regularizer import Regularizer
 from fitwell.regularization.strengths import DEFAULT_LEARNING_RATE
 from fitwell.results.diagnosis import Diagnosis
 from fitwell.studies.evidence import Questions, judge_problem
@@ -28,7 +29,7 @@ def diagnose(
     time: Any = None,
     hidden: int | Sequence[int] = DEFAULT_HIDDEN,
     strengths: Strengths = DEFAULT_COUNT,
-    regularizers: Sequence[str] = DEFAULT_REGULARIZERS,
+    regularizers: Sequence[str | Regularizer] = DEFAULT_REGULARIZERS,
     depth: str = "constant",
     learning_rate: float | None = None,
     epochs: int = 100,

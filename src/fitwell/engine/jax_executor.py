@@ -244,7 +244,7 @@ def make_program(job: Job, settings: Settings) -> Program:
         loss=job.loss,
         optimizer=settings.optimizer,
         schedule=make_schedule(settings.schedule, (settings.schedule_epochs or settings.epochs) * steps),
-        regularizers=tuple(job.candidates.strengths),
+        regularizers=job.candidates.regularizers,
         batch_size=batch_size,
         steps=steps,
         call_epochs=min(settings.call_epochs, settings.epochs),

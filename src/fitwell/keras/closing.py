@@ -14,6 +14,7 @@ from fitwell.keras import anatomy
 from fitwell.keras.anatomy import KERNEL_ARGUMENTS, is_dropout, kind, parts, walk
 from fitwell.keras.backend import import_keras, is_keras_own
 from fitwell.keras.compiled import compile_arguments
+from fitwell.keras.counterparts import dropout_rate, keras_regularizer
 from fitwell.keras.internals import all_layers
 from fitwell.keras.keras_network import KerasNetwork, build_subclassed, finalize, plain
 from fitwell.keras.model_files import carry_metadata
@@ -74,7 +75,7 @@ class _Writer:
 
     def __init__(self, network: KerasNetwork, regularization: Regularization) -> None:
         self.network, self.regularization = network, regularization
-        self.rates = {id(p.layer): regularization.at("dropout", p.place) for p in network.places}
+        self.rates = {id(p.layer): dropout_rate(regularization, p.place) for p in network.places}
         self.added = {id(p.layer) for p in network.places if p.rate is None}
         self.taken = {layer.name for layer in all_layers(network.original)}
         self.penalties: dict[int, dict[str, Any]] = {}
@@ -134,12 +135,8 @@ class _Writer:
 
     def _regularizer(self, place: str) -> dict[str, Any] | None:
         """One of Keras's regularizers as a configuration."""
-        keras = import_keras()
-        l1, l2 = self.regularization.at("l1", place), self.regularization.at("l2", place)
-        if l1 == l2 == 0:
-            return None
-        made = keras.regularizers.L1L2(l1, l2) if l1 and l2 else keras.regularizers.L1(l1) if l1 else None
-        return keras.regularizers.serialize(made or keras.regularizers.L2(l2))
+        made = keras_regularizer(self.regularization, place)
+        return None if made is None else import_keras().regularizers.serialize(made)
 
 
 def _argument(layer: Layer, variable: Any) -> str | None:

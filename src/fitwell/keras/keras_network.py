@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from fitwell.keras.backend import import_keras
 from fitwell.keras.internals import mask_of
 from fitwell.keras.rebuilding import Layer, from_config, is_graph, rebuild, seeded
 from fitwell.regularization.by_layer import Layers
+from fitwell.regularization.regularizer import Axes
 
 
 class Outputs(NamedTuple):
@@ -67,7 +68,7 @@ class KerasNetwork:
     layers: Layers
     own: hooks.Own
     values: Variables
-    _penalised: tuple[bool, ...]
+    _penalised: tuple[Axes | Literal[False], ...]
     _changing: tuple[int, ...]
     _constant: tuple[np.ndarray, ...]
 
@@ -77,7 +78,7 @@ class KerasNetwork:
         return jax.tree.map(jnp.asarray, self.values)
 
     def penalised(self, trainable: Any) -> Any:
-        """Return True for every kernel in `kernels`."""
+        """Return the axes of every kernel in `kernels`."""
         del trainable
         return list(self._penalised)
 
@@ -169,7 +170,7 @@ def open_network(
         kernels = [kernel for kernel in kernels if kernel.place.split(":")[0] in set(penalise)]
     places = anatomy.unit_places(original, graphs, dropout_after)
     numbers = {id(v): i for i, v in enumerate(original.trainable_variables)}
-    chosen = {numbers[id(kernel.variable)] for kernel in kernels}
+    chosen = {numbers[id(kernel.variable)]: kernel.axes for kernel in kernels}
     own = hooks.install(copy, places, counterparts, chosen)
     values = [np.asarray(v) for v in copy.trainable_variables], [np.asarray(v) for v in copy.non_trainable_variables]
     changing = _changing(copy, values, sample)
@@ -181,7 +182,7 @@ def open_network(
         layers=Layers(tuple(k.place for k in kernels), tuple(p.place for p in places)),
         own=own,
         values=Variables(values[0], [values[1][i] for i in changing]),
-        _penalised=tuple(i in chosen for i in range(len(values[0]))),
+        _penalised=tuple(chosen.get(i, False) for i in range(len(values[0]))),
         _changing=tuple(changing),
         _constant=tuple(values[1]),
     )

@@ -13,6 +13,10 @@ from fitwell.errors import InputError, InputTypeError
 from fitwell.keras.anatomy import kind, names, parts, walk
 from fitwell.keras.backend import import_keras
 from fitwell.keras.keras_network import KerasNetwork, open_network
+from fitwell.regularization.table import BUILT_IN
+
+OF_KERNELS = [one for one in BUILT_IN.values() if one.keras and one.keras.holder in ("regularizer", "layer")]
+"""Regularizers that a model has by layer, besides dropout, which has columns of its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +110,7 @@ def describe(network: KerasNetwork) -> pl.DataFrame:
     named = names(network.original)
     rows = [_row(network, layer, named) for layer in walk(network.original)]
     kinds = {"layer": pl.String, "kind": pl.String, "parameters": pl.Int64, "penalised": pl.String}
-    kinds |= {"l1": pl.Float64, "l2": pl.Float64, "weight_dropout": pl.Float64}
+    kinds |= {one.name: pl.Float64 for one in OF_KERNELS}
     return pl.DataFrame(rows, schema=kinds | {"dropout_after": pl.String, "dropout": pl.Float64})
 
 
@@ -126,8 +130,8 @@ def _row(network: KerasNetwork, layer: Any, named: dict[int, str]) -> dict[str, 
     places = [place for place in network.places if id(place.layer) in inside or place.place == name]
     row: dict[str, Any] = {"layer": name, "kind": kind(layer), "parameters": layer.count_params() if layer.built else 0}
     row["penalised"] = ", ".join(dict.fromkeys(kernel.variable.name for kernel in held))
-    for strength in ("l1", "l2", "weight_dropout"):
-        row[strength] = max((getattr(kernel, strength) for kernel in held), default=None)
+    for one in OF_KERNELS:
+        row[one.name] = max((kernel.strength(one) for kernel in held), default=None)
     mine = [place for place in places if place.place.split(":")[0] == name]
     row["dropout_after"] = ", ".join(named.get(id(place.layer), str(place.layer.name)) for place in mine)
     row["dropout"] = max((place.rate or 0.0 for place in mine), default=None)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fitwell.keras.backend import import_keras
+from fitwell.keras.counterparts import dropout_rate, keras_regularizer
 from fitwell.regularization.strengths import Regularization
 
 
@@ -78,18 +79,13 @@ def _add_tower(keras: Any, item: Tower, name: str, values: Any, classification: 
         dense = keras.layers.Dense(
             kernel.shape[1],
             activation=activation,
-            kernel_regularizer=_regularizer(keras, item.regularization, place),
+            kernel_regularizer=keras_regularizer(item.regularization, place),
             name=f"{name}_dense_{number}",
         )
         values = dense(values)
-        if number < last and (rate := item.regularization.at("dropout", place)) > 0:
+        if number < last and (rate := dropout_rate(item.regularization, place)) > 0:
             values = keras.layers.Dropout(rate, name=f"{name}_dropout_{number}")(values)
     return values
-
-
-def _regularizer(keras: Any, regularization: Regularization, place: str) -> Any:
-    l1, l2 = regularization.at("l1", place), regularization.at("l2", place)
-    return None if l1 == l2 == 0 else keras.regularizers.L1L2(l1=l1, l2=l2)
 
 
 def _set_weights(model: Any, towers: Sequence[Tower]) -> None:

@@ -22,6 +22,7 @@ from fitwell.errors import InputError, InputTypeError
 from fitwell.problems.options import Options
 from fitwell.problems.problem import Fitted, Problem
 from fitwell.regularization.by_layer import Layers
+from fitwell.regularization.regularizer import Axes
 from fitwell.regularization.strengths import Candidates
 
 LOSSES = {"log loss": CLASSIFICATION, "squared error": REGRESSION}
@@ -209,10 +210,10 @@ class FunctionNetwork:
         return Variables(self.functions.init(jax.random.wrap_key_data(key, impl="threefry2x32")), ())
 
     def penalised(self, trainable: Any) -> Any:
-        """Return which parameters are kernels."""
+        """Return which parameters are kernels; their last two axes are taken for inputs and outputs."""
         kernels = self.functions.kernels or (lambda path, array: len(array.shape) >= 2)
         return jax.tree_util.tree_map_with_path(
-            lambda path, leaf: bool(kernels(jax.tree_util.keystr(path), leaf)), trainable
+            lambda path, leaf: Axes() if kernels(jax.tree_util.keystr(path), leaf) else False, trainable
         )
 
     def apply(self, variables: Variables, inputs: Any, on_units: OnUnits | None) -> tuple[jax.Array, Any]:

@@ -142,14 +142,14 @@ def layer_table(network: KerasNetwork, fitted: Fitted) -> pl.DataFrame:
     regularization, layers = fitted.regularization, network.layers
     shares = zeros(network, fitted.variables)
     places = dict.fromkeys([*layers.kernels, *layers.units])
+    found = {row.name: layers.of(row) for row in regularization.rows}
     rows = [
         {
             "layer": place,
-            **{name: regularization.at(name, place) if place in layers.of(name) else None
-               for name, _ in regularization.items()},
+            **{name: regularization.at(name, place) if place in acting else None for name, acting in found.items()},
             "share_of_zeros": shares.get(place),
         }
         for place in places
-    ]  # fmt: skip
-    kinds = {"layer": pl.String} | {name: pl.Float64 for name, _ in regularization.items()}
+    ]
+    kinds = {"layer": pl.String} | dict.fromkeys(found, pl.Float64)
     return pl.DataFrame(rows, schema=kinds | {"share_of_zeros": pl.Float64})

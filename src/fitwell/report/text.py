@@ -16,7 +16,8 @@ from fitwell.analysis.honest import Score
 from fitwell.engine.plan import Plan
 from fitwell.report.words import LEAVE_IT_ALONE, verdict
 
-HEADINGS = {"weight_dropout": "weight dropout", "share_of_zeros": "weights at zero"}
+HEADINGS = {"share_of_zeros": "weights at zero"}
+"""Of columns that are not named after a regularizer."""
 METHOD_WORDS = {
     "bbc": "corrected for having chosen (BBC-CV)",
     "nested": "nested cross-validation",
@@ -82,7 +83,7 @@ def layers(chosen: pl.DataFrame) -> Table:
     table = Table(title="The network handed over", title_justify="left", title_style="")
     names = [name for name in chosen.columns if name == "layer" or chosen[name].drop_nulls().len()]
     for name in names:
-        table.add_column(HEADINGS.get(name, name), justify="left" if name == "layer" else "right")
+        table.add_column(HEADINGS.get(name, name.replace("_", " ")), justify="left" if name == "layer" else "right")
     for row in chosen.select(names).to_dicts():
         table.add_row(*(_cell(name, value) for name, value in row.items()))
     return table
