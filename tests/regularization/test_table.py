@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,8 +17,12 @@ from scipy.optimize import minimize_scalar
 from sklearn.linear_model import Lasso, LogisticRegression, Ridge
 from sklearn.metrics import log_loss
 
+from fitwell.engine.optimizers import adam
+from fitwell.engine.run import train_all
+from fitwell.engine.settings import Settings
 from fitwell.errors import InputError, InputTypeError
 from fitwell.regularization.regularizer import Axes, Step
+from fitwell.regularization.strengths import Candidates
 from fitwell.regularization.table import BUILT_IN, L1, drop, l1_proximal, l2_penalty, resolve, with_own
 
 PLACES = ("penalty", "after_step", "on_kernel", "on_units")
@@ -242,3 +247,21 @@ def test_logistic_regression(seed: int) -> None:
 
     assert abs(slope(l2)) < 1e-5
     assert abs(slope(2 * l2)) > 1e-2
+
+
+@pytest.mark.parametrize("wrong", [0, 1], ids=["equal", "break"])
+def test_weight_decay_is_adamws(problem: Callable[..., Any], wrong: int) -> None:
+    """With Adam it trains as optax's AdamW does whose mask leaves biases alone, to 1e-12; another strength does not."""
+    case, rate, strength = problem(0, dtype=np.float64), 0.03, 0.4
+    candidates = Candidates({"weight_decay": np.array([0.0, strength + 0.1 * wrong])}, np.full(2, rate))
+    settings = Settings(epochs=4, batch_size=8, stopping=None, seed=0)
+    mask = [{"kernel": True, "bias": False}] * 2
+    # Adam's direction with the decay in it, for a search at strength zero
+    adamw = optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(strength, mask=mask))
+    with jax.enable_x64(True):
+        ours = train_all(*case[:3], candidates, loss=case.loss, settings=settings)
+        plain = replace(settings, optimizer=replace(adam(), transform=adamw))
+        theirs = train_all(*case[:3], Candidates({}, np.full(1, rate)), loss=case.loss, settings=plain)
+    found, expected = (run.histories.held_out_loss[:, -1] for run in (ours, theirs))
+    assert np.allclose(found, expected, rtol=1e-12) != bool(wrong)
+    assert not np.allclose(found, ours.histories.held_out_loss[:, 0], rtol=1e-3)

@@ -57,6 +57,15 @@ def _soft_threshold(strength: Array, kernel: Array, step: Step) -> Array:
     return l1_proximal(strength, kernel, step.size)
 
 
+def decay(strength: Array, kernel: Array, step: Step) -> Array:
+    """Decoupled weight decay: takes ``rate * strength * w`` off, with the weights w from before the step.
+
+    Unlike L2, whose gradient an adaptive optimizer divides by its running size, it shrinks all weights alike. As Keras,
+    PyTorch and optax do it, the schedule counts. Source: Loshchilov and Hutter, ICLR 2019, algorithm 2.
+    """
+    return kernel - step.rate * strength * step.before
+
+
 def _sign(values: Array) -> Array:
     return (values > 0) * 1.0 - (values < 0) * 1.0
 
@@ -122,10 +131,21 @@ WEIGHT_DROPOUT = Regularizer(
     keras=InKeras("layer", "dropout_rate"),  # of fitwell.layers.Dense; Keras itself has no such layer
 )
 
+WEIGHT_DECAY = Regularizer(
+    "weight_decay",
+    "shrinks kernels by a share of themselves in every step (decoupled, AdamW)",
+    "log",
+    # weights that nothing else moves shrink by exp(-strength) in a thousand steps at a rate of 1e-3: hardly, to gone
+    1e-3,
+    1e1,
+    after_step=decay,
+    units={"AdamW(weight_decay)": _by_factor(1, 0)},  # of Keras, PyTorch, optax
+)
+
 Table = Mapping[str, Regularizer]
 """Regularizers by name."""
 
-BUILT_IN: Table = {row.name: row for row in (L1, L2, DROPOUT, WEIGHT_DROPOUT)}
+BUILT_IN: Table = {row.name: row for row in (L1, L2, DROPOUT, WEIGHT_DROPOUT, WEIGHT_DECAY)}
 
 
 def resolve(regularizer: str | Regularizer, table: Table = BUILT_IN) -> Regularizer:
