@@ -396,18 +396,19 @@ def _listening(output: str) -> Iterator[tuple[Console, Listener]]:
 
 
 def _model(path: Path) -> Any:
-    """Load a compiled model, of Keras or of TensorFlow.js; what a person should know goes to standard error."""
+    """Load a compiled model, of Keras or, with its metadata, of TensorFlow.js; notices go to standard error."""
     if path.suffix != ".json":
         from fitwell.keras.model_files import load_compiled
 
         return load_compiled(path)
+    from fitwell.keras.opening import opened
     from fitwell.tfjs.loading import load_with_notices, with_training
 
     loaded = load_with_notices(path)
     model, notice = with_training(loaded.model)
     for line in (*loaded.notices, *([notice] if notice else [])):
         typer.echo(line, err=True)
-    return model
+    return opened(model, metadata=loaded.metadata)
 
 
 def _print(console: Console, parts: list[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from fitwell.directories import check_file, fresh_directory, write_aside
@@ -74,14 +75,12 @@ def export(
 
 
 def _export_tfjs(run: Path, out: Path, quantize: str | None, force: bool) -> tuple[str, ...]:
-    from fitwell.keras.model_files import METADATA
     from fitwell.tfjs.document import MODEL_JSON
     from fitwell.tfjs.loading import kept_metadata
     from fitwell.tfjs.saving import FILES
 
     empty = out.is_dir() and not any(out.iterdir())
     with fresh_directory(out, force=force or empty, mark=MODEL_JSON, ours=FILES) as inside:
-        predictor = load_any(run)
-        # a .keras file has no place for them
-        setattr(predictor.model, METADATA, kept_metadata(run / TFJS / MODEL_JSON))
+        # the run's .keras file has no place for a person's metadata, its file for TensorFlow.js has
+        predictor = replace(load_any(run), metadata=kept_metadata(run / TFJS / MODEL_JSON))
         return write_tfjs(predictor, inside, quantize=quantize)

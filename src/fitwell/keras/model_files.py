@@ -9,16 +9,6 @@ from typing import Any
 from fitwell.errors import FileError
 from fitwell.keras.backend import import_keras
 
-METADATA = "tfjs_metadata"
-"""Attribute of a model: what a person wrote into its TensorFlow.js file beside it (`userDefinedMetadata`), a dict."""
-
-
-def carry_metadata(model: Any, other: Any) -> None:
-    """Give another model the metadata that a model has, if it has any."""
-    found = getattr(model, METADATA, None)
-    if found:
-        setattr(other, METADATA, dict(found))
-
 
 def load_compiled(path: Path) -> Any:
     """Load a compiled model from a `.keras` file.

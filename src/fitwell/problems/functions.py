@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -248,6 +248,11 @@ class FunctionPredictor:
             self.model, read_inputs(inputs)
         )
         return jax.tree.map(np.asarray, self.loss.predict(outputs))
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """Nothing: functions come with none."""
+        return {}
 
     def write(self, directory: Any) -> None:
         """Refuse: functions cannot be written."""

@@ -129,7 +129,8 @@ class ModelOnArrays:
     def finish(self, networks: Sequence[Fitted]) -> tuple[Predicts, pl.DataFrame | None]:
         """Write the one network's weights and strengths into a plain model of the architecture that was given."""
         (fitted,) = networks
-        return ModelPredictor(self.closed(fitted)), layer_table(self.network, fitted)
+        predictor = ModelPredictor(self.closed(fitted), self.model.opened.metadata)
+        return predictor, layer_table(self.network, fitted)
 
     def closed(self, fitted: Fitted) -> Any:
         """Return the plain Keras model of one trained network."""

@@ -78,7 +78,7 @@ class ModelOnTable(ModelOnArrays):
         """Write the one network into a plain model, behind the encoding of its rows."""
         (fitted,) = networks
         encodings = (self.table.encodings[fitted.row_set],)
-        predictor = self.table.predictor(encodings, self.closed(fitted), self.head)
+        predictor = self.table.predictor(encodings, self.closed(fitted), self.head, self.model.opened.metadata)
         return predictor, layer_table(self.network, fitted)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -80,11 +81,24 @@ class TableData:
         """Class of each row [n], None for regression."""
         return self.target.values if self.target.task == "classification" else None
 
-    def predictor(self, encodings: tuple[Encoding, ...], model: Any, head: str = "probabilities") -> TablePredictor:
-        """Return what predicts new rows with a Keras model that takes these encodings."""
-        target = self.target
+    def predictor(
+        self,
+        encodings: tuple[Encoding, ...],
+        model: Any,
+        head: str = "probabilities",
+        metadata: Mapping[str, Any] | None = None,
+    ) -> TablePredictor:
+        """Return what predicts new rows with a Keras model that takes these encodings; `metadata` goes with it."""
         return TablePredictor(
-            self.columns, encodings, target.name, target.task, target.classes, target.label_type, model, head
+            columns=self.columns,
+            encodings=encodings,
+            target=self.target.name,
+            task=self.target.task,
+            classes=self.target.classes,
+            label_type=self.target.label_type,
+            model=model,
+            head=head,
+            metadata=metadata or {},
         )
 
     def summary(self) -> dict[str, Any]:

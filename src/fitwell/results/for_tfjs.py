@@ -14,7 +14,7 @@ TFJS = "tfjs"
 
 
 def write_tfjs(predictor: Predicts, directory: Path, *, quantize: str | None = None) -> tuple[str, ...]:
-    """Write a model, and of a table what encodes its records, into an existing directory.
+    """Write a model with its metadata, and of a table what encodes its records, into an existing directory.
 
     Returns
     -------
@@ -27,7 +27,7 @@ def write_tfjs(predictor: Predicts, directory: Path, *, quantize: str | None = N
     """
     from fitwell.tfjs.saving import write
 
-    saved = write(predictor.model, directory, quantize=quantize)
+    saved = write(predictor.model, directory, quantize=quantize, metadata=predictor.metadata)
     if isinstance(predictor, TablePredictor):
         from fitwell.tfjs.schema import write_table_files
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -36,6 +37,11 @@ class Predicts(Protocol):
         """The trained model."""
         ...
 
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What a person keeps beside the model, plain JSON; it is written with the model for TensorFlow.js."""
+        ...
+
     def predict(self, table: Any, /) -> Any:
         """Predict new rows."""
         ...
@@ -61,6 +67,8 @@ class TablePredictor:
         keras.Model: takes the encoded numbers (a list, if there are several encodings), gives what `head` says.
     head
         One of `fitwell.keras.heads.HEADS`: probabilities [n, k] and values [n, 1], unless the model is the user's own.
+    metadata
+        What a person keeps beside the model; see `Predicts`.
     """
 
     columns: tuple[Column, ...]
@@ -71,6 +79,7 @@ class TablePredictor:
     label_type: LabelType
     model: Any
     head: str = "probabilities"
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def predict_numbers(self, table: Any) -> np.ndarray:
         """Predict rows of a table (a path, a data frame, an array).
@@ -139,9 +148,12 @@ class ModelPredictor:
     ----------
     model
         keras.Model, plain.
+    metadata
+        What a person keeps beside it; see `Predicts`.
     """
 
     model: Any
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def predict(self, inputs: Any) -> Any:
         """Predict rows: what ``model.predict`` gives for arrays, dicts of arrays or frames."""
