@@ -69,6 +69,7 @@ class ModelOnArrays:
     summary: dict[str, Any]
 
     may_stay = True
+    # one network of the person's own architecture comes back, so there is nothing to average
     joins = False
     constant_loss = None  # a model may have any loss
 
@@ -107,6 +108,7 @@ class ModelOnArrays:
         wide = widen(model.opened.model, WIDER)
         if wide is None:
             return {}
+        # the choice of layers stays, for names are the same
         opened = replace(model.opened, model=wide)
         data = make_data(opened, model.inputs, model.targets, own=model.own, weights="fresh")
         return {"twice the units of every hidden layer": replace(self, model=data)}
@@ -142,6 +144,7 @@ def layer_table(network: KerasNetwork, fitted: Fitted) -> pl.DataFrame:
     """One row for each place where a strength acts: the network's strengths, and the share of weights exactly zero."""
     regularization, layers = fitted.regularization, network.layers
     shares = zeros(network, fitted.variables)
+    # a set in order: a layer with a kernel and dropout is one row
     places = dict.fromkeys([*layers.kernels, *layers.units])
     rows = [
         {
