@@ -95,6 +95,36 @@ def test_no_import_cycles() -> None:
         list(TopologicalSorter({**IMPORTS, "fitwell.errors": {"fitwell.engine.run"}}).static_order())
 
 
+# An attribute set by its name is seen by no type checker and no reader of the class: each such call has its reason.
+SET_BY_NAME = {
+    "fitwell.keras.closing: setattr(new, argument)": "a regularizer argument of Keras's own, of several",
+    "fitwell.keras.hooks: setattr(cell, method)": "one of Keras's own two methods that draw a recurrent cell's dropout",
+    "fitwell.keras.layers: object.__setattr__(layer, '_rate')": "past Keras, which would count it among the weights",
+}
+
+
+def set_by_name(module: str, tree: ast.AST) -> set[str]:
+    """The calls of a file that set an attribute by its name, each with whose attribute and which."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    setters = [call for call in calls if ast.unparse(call.func).split(".")[-1] in ("setattr", "__setattr__")]
+    return {f"{module}: {ast.unparse(call.func)}({', '.join(map(ast.unparse, call.args[:2]))})" for call in setters}
+
+
+def test_data_ride_on_no_attribute_of_others() -> None:
+    """Data of ours pass through arguments and fields: no Keras model carries them, no frozen dataclass is changed."""
+    trees = {module_of(path): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+    found = set().union(*(set_by_name(module, tree) for module, tree in trees.items()))
+    assert found == set(SET_BY_NAME)
+
+
+def test_the_reading_of_attributes_sees_them() -> None:
+    """The counterpart: data hidden on a model, and a changed frozen dataclass, are found wherever they stand."""
+    source = "def f(model, plan):\n    setattr(model, METADATA, {})\n    object.__setattr__(plan, 'size', 3)\n"
+    found = set_by_name("fitwell.x", ast.parse(source))
+    assert found == {"fitwell.x: setattr(model, METADATA)", "fitwell.x: object.__setattr__(plan, 'size')"}
+    assert not found <= set(SET_BY_NAME)
+
+
 def loaded_by(code: str) -> set[str]:
     """Which heavy libraries a fresh Python has loaded after some code."""
     heavy = ("jax", "keras", "sklearn", "optax", "scipy", "pandas", "tensorflow", "torch")

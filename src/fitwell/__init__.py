@@ -51,6 +51,7 @@ _WHERE = {
     "tune": "fitwell.api.tune",
 }
 
+# at import, because JAX and Keras read the environment once, when they are first loaded
 _prepare()
 
 __all__ = [
@@ -84,6 +85,7 @@ def __getattr__(name: str) -> Any:
     if _WHERE[name].startswith("fitwell.keras."):  # another backend is refused before Keras loads it
         import_module("fitwell.keras.backend").check_backend()
     module = import_module(_WHERE[name])
+    # these two are modules themselves
     return module if name in ("layers", "tfjs") else getattr(module, name)
 
 

@@ -117,6 +117,7 @@ memory, sample_weight, class_weight, weights, listener
     """
     check_backend()
     questions = Questions(level, worth, larger, learning_curve, null, memorisation)
+    # in a search the rate would be a candidate's own, and the network as given has one only
     if learning_rate is None and isinstance(strengths, int) and model is None and opened_model(table) is None:
         learning_rate = DEFAULT_LEARNING_RATE
     options = Options(
@@ -130,12 +131,14 @@ memory, sample_weight, class_weight, weights, listener
         patience=patience,
         schedule=schedule,
         refit="single",  # the cure is of one network
+        # a verdict compares row sets by itself, and needs no corrected score
         honest=None,
         to_the_end=True,
         seed=seed,
         memory=memory,
     )
     if repeats is None:  # a splitter, and time, decide themselves
+        # twice the row sets make the intervals narrower
         repeats = 2 if isinstance(cv, int) and time is None else 1
     problem = read_problem(
         table,

@@ -86,8 +86,10 @@ def train(
 def _options(given: Mapping[str, Any]) -> Options:
     allowed = {"strengths", "regularizers", "depth", "learning_rate", "epochs", "batch_size", "patience", "schedule",
                "rule", "honest", "seed", "memory"}  # fmt: skip
+    # checked by hand: `**options` would take a misspelt name without a word
     for name in given:
         if name not in allowed:
             raise InputTypeError(f"train() has no option '{name}'. It has: {', '.join(sorted(allowed))}.")
     regularizers = regularizer_list(given.get("regularizers", Options.regularizers))
+    # no ensemble: how parameters of somebody's own are averaged only its author knows
     return Options(**{**given, "regularizers": regularizers, "refit": "single"})

@@ -143,7 +143,9 @@ def tune(
     >>> result.table.height
     4
     """
+    # before Keras is imported by what follows, and could only be refused afterwards
     check_backend()
+    # asked here, because the defaults of `refit` depend on it
     of_a_model = model is not None or opened_model(table) is not None
     if of_a_model and (refit == "ensemble" or refit_seeds != 1):
         raise InputError(

@@ -16,6 +16,7 @@ TYPICAL_SHARE = 0.3
 TYPICAL_EFFICIENCY = 0.4
 """Share of a large matrix product's speed that training reaches, all overheads counted."""
 
+# for the estimate of the time only: the program is compiled once, whatever the size of the search
 COMPILE_SECONDS = 4.0
 
 
@@ -99,6 +100,7 @@ class Plan:
 
 def default_batch_size(n_train: int) -> int:
     """An eighth of the training rows, as a power of two from 16 to 256, and never more than there are."""
+    # a power of two, so that tables of nearly one size train alike
     power = 2 ** round(math.log2(max(n_train / 8, 1)))
     return min(max(16, min(power, 256)), n_train)
 
@@ -128,15 +130,18 @@ def make_plan(
     InputError
         `block_strengths` is not a multiple of the devices.
     """
+    # a device without a strength of its own would train repeats
     devices = min(devices, strengths)
     block = block_strengths or _block_strengths(row_sets, strengths, devices, block_networks)
     if block % devices:
         raise InputError(f"The strengths of a block must be a multiple of the {devices} devices. Got {block}.")
     kept = data_bytes + row_sets * strengths * work.variable_bytes  # every strength's best variables, on the host
     room = budget - kept
+    # smaller blocks before waves: waves halve by themselves, blocks change nothing
     while block > devices and _bytes(row_sets * block, row_sets * block, work) > room and block_strengths is None:
         block -= devices
     step = row_sets * block * work.step_bytes
+    # whole blocks only, for all have one shape; one step at a time is in memory
     fitting = int((room - step) // max(1, row_sets * work.state_bytes)) // block * block
     if fitting < 1:
         needed = kept + _bytes(row_sets * block, row_sets * block, work)

@@ -40,9 +40,11 @@ class Rows(NamedTuple):
 def make_rows(row_sets: RowSets, seed: int) -> Rows:
     """Turn row sets into padded index arrays [R, ...], and draw the training rows on which loss is measured."""
     train, n_train, held_out, n_held_out = row_sets.padded()
+    # as many as are held out are enough to compare, and cost no more
     n_measured = np.minimum(n_train, n_held_out).astype(np.int32)
     measured = np.zeros((row_sets.count, int(n_measured.max(initial=0))), np.int32)
     for r, identity in enumerate(row_sets.ids):
+        # by what the row set is, not by its place: alone or among others it measures the same rows
         generator = np.random.default_rng([seed, int(identity)])
         measured[r, : n_measured[r]] = generator.permutation(train[r, : n_train[r]])[: n_measured[r]]
     ids = np.asarray(row_sets.ids, np.int32)

@@ -117,6 +117,7 @@ def train_all(
     """
     settings = settings or Settings()
     job = Job(network, dataset, row_sets, candidates, loss)
+    # it plans before it compiles: memory that does not suffice is said at once
     executor: Executor[Any] = (settings.executor or JaxExecutor)(job, settings, listener is not None)
     if listener:
         listener.on_plan(executor.plan)
@@ -124,7 +125,9 @@ def train_all(
     training = Training(job, executor, settings, listener, beside)
     for wave in executor.plan.waves:
         training.train_wave(wave)
+    # after all waves: one of them may hold the only strengths that train
     training.check_some_trained()
+    # the first wave compiles on its way
     train_seconds = time.perf_counter() - begin - executor.compile_seconds
     row_loss = _row_losses(executor, training.best, row_sets)
     measure_seconds = time.perf_counter() - begin - executor.compile_seconds - train_seconds

@@ -57,6 +57,7 @@ class Dataset:
     def dtype(self) -> np.dtype:
         """Of losses and strengths: that of the first weights, else of the first inputs that are not whole numbers."""
         arrays = jax.tree.leaves((self.first.trainable if self.first else None, self.inputs))
+        # whole numbers are indices of embeddings, and no dtype for losses
         floating = [leaf.dtype for leaf in arrays if np.issubdtype(leaf.dtype, np.floating)]
         return np.dtype(floating[0] if floating else np.float32)
 
@@ -106,6 +107,7 @@ class Settings:
     block_strengths: int | None = None
     block_networks: int = BLOCK_NETWORKS
     memory: int | None = None
+    # divides 10, 25 and 60: every halving is decided at its own epoch
     call_epochs: int = 5
     schedule_epochs: int | None = None
     equal_steps: bool = False
@@ -118,5 +120,6 @@ class Settings:
                 raise InputError(f"'{name}' must be at least 1. Got {getattr(self, name)}.")
         if self.batch_size is not None and self.batch_size < 1:
             raise InputError(f"'batch_size' must be at least 1. Got {self.batch_size}.")
+        # a key is two words of 32 bits: a larger seed would be cut off, and two seeds be one
         if not 0 <= self.seed < 2**32:
             raise InputError(f"'seed' must lie in [0, 4294967296). Got {self.seed}.")

@@ -39,12 +39,15 @@ class Training:
     ) -> None:
         self.executor, self.settings, self.listener, self.beside = executor, settings, listener, beside
         self.plan = plan = executor.plan
+        # what all are compared with is never halved away: the unregularized network, and the one as given
         self.protected = {0, job.candidates.given}
         most_held_out = int(job.row_sets.n_held_out.max())
         self.measures = most_held_out > 0  # a refit holds nothing out, so no loss tells a diverged network
         shape = (plan.row_sets, plan.strengths, plan.epochs)
+        # NaN says "not trained"; zero would be a perfect loss
         self.curves = np.full((4, *shape), np.nan)
         self.row_losses = np.full((*shape, most_held_out), np.nan) if settings.record_rows else None
+        # infinite ranks last, so a strength that never trained is never chosen
         self.best_loss = np.full(plan.strengths, np.inf)
         self.best_epoch = np.zeros(plan.strengths, int)
         self.epochs = np.zeros(plan.strengths, int)
@@ -80,7 +83,9 @@ class Training:
 
     def diverged(self) -> np.ndarray:
         """Mark the networks whose loss was not finite, bool [R, G]."""
+        # curves are NaN after a strength has left, too, which is no divergence
         trained = np.arange(self.plan.epochs)[None, None, :] < self.epochs[None, :, None]
+        # losses only: a metric may be undefined where training is sound
         finite = np.isfinite(self.curves[:2]).all(axis=0)
         if not self.measures:
             return np.zeros(finite.shape[:2], bool)
@@ -110,9 +115,11 @@ class Training:
             self.row_losses[:, strengths, when] = epochs.row_loss[:, places]
 
     def _let_go(self, blocks: Sequence[Block], wave: range, before: int, after: int) -> Sequence[Block]:
+        # one diverged fold is enough: the mean over the others would be of other rows
         self.best_loss[self.diverged().any(axis=0)] = np.inf
         staying = self._staying(wave, before, after)
         self.halved |= self.running & ~staying & self._improving(after)
+        # at the end all leave, so that their variables are read
         staying &= after < self.plan.epochs
         self._keep_best(blocks, np.flatnonzero(self.running & ~staying))
         self.running = staying
@@ -150,11 +157,13 @@ class Training:
 
     def _report(self, wave: range, epoch: int) -> None:
         if self.beside:
+            # a daemon: an interrupted search must not wait for an import
             threading.Thread(target=self.beside, name="beside", daemon=True).start()
             self.beside = None
         if not self.listener:
             return
         running = int(self.running.sum())
+        # a wave that ended early is done, however few epochs it took
         waves_done = wave.start + (wave.stop - wave.start) * (epoch / self.plan.epochs if running else 1.0)
         self.listener.on_progress(
             Progress(

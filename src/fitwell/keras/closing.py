@@ -17,7 +17,6 @@ from fitwell.keras.compiled import compile_arguments
 from fitwell.keras.counterparts import dropout_rate, keras_regularizer
 from fitwell.keras.internals import all_layers
 from fitwell.keras.keras_network import KerasNetwork, build_subclassed, finalize, plain
-from fitwell.keras.model_files import carry_metadata
 from fitwell.keras.rebuilding import Layer, is_graph, rebuild
 from fitwell.regularization.strengths import Regularization
 
@@ -25,7 +24,7 @@ from fitwell.regularization.strengths import Regularization
 def close(
     model: Any, network: KerasNetwork, variables: Variables, regularization: Regularization | None, sample: Any
 ) -> Any:
-    """Return a plain Keras model with trained weights, compiled as `model` was and with its metadata.
+    """Return a plain Keras model with trained weights, compiled as `model` was.
 
     Parameters
     ----------
@@ -54,7 +53,6 @@ def close(
     _set_weights(news, network, variables)
     closed.compile(**compile_arguments(model))
     closed.optimizer.build(closed.trainable_variables)  # else Keras warns when a saved model is loaded
-    carry_metadata(model, closed)
     return closed
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -35,11 +36,14 @@ class Opened:
     dropout_after
         Names of the layers behind which dropout is put; None is every hidden layer that is not followed by dropout.
         The model's own dropout layers are always searched.
+    metadata
+        What a person keeps beside the model, plain JSON; it goes with what comes back.
     """
 
     model: Any
     penalise: tuple[str, ...] | None = None
     dropout_after: tuple[str, ...] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def network(self, sample: Any = None) -> KerasNetwork:
         """Return the model as the engine takes it; `sample` are inputs of a row or two, if it is not built."""
@@ -62,7 +66,13 @@ class Opened:
     __repr__ = __str__
 
 
-def opened(model: Any, *, penalise: Sequence[str] | None = None, dropout_after: Sequence[str] | None = None) -> Opened:
+def opened(
+    model: Any,
+    *,
+    penalise: Sequence[str] | None = None,
+    dropout_after: Sequence[str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Opened:
     """Look at a Keras model: which kernels are penalised, and where units are dropped.
 
     Parameters
@@ -74,6 +84,9 @@ def opened(model: Any, *, penalise: Sequence[str] | None = None, dropout_after: 
         convolutional, recurrent and attention layers; biases, normalisation and embeddings are left alone.
     dropout_after
         Names of layers to put dropout behind. None takes every hidden layer that is not followed by dropout.
+    metadata
+        What to keep beside the model, plain JSON, such as `fitwell.tfjs.metadata` of the file it was loaded from: the
+        result's ``predictor.metadata``, and in a saved run part of `tfjs/model.json`.
 
     Returns
     -------
@@ -83,7 +96,7 @@ def opened(model: Any, *, penalise: Sequence[str] | None = None, dropout_after: 
     Raises
     ------
     InputError
-        It is no Keras model, is not built, cannot be copied, or a name is wrong.
+        It is no Keras model, is not built, cannot be copied, a name is wrong, or the metadata is no JSON.
 
     Examples
     --------
@@ -102,7 +115,20 @@ def opened(model: Any, *, penalise: Sequence[str] | None = None, dropout_after: 
         found,
         penalise=None if penalise is None else tuple(penalise),
         dropout_after=None if dropout_after is None else tuple(dropout_after),
+        metadata=_checked({} if metadata is None else metadata),
     )
+
+
+def _checked(metadata: Any) -> dict[str, Any]:
+    """Return metadata that can be written: a search may take hours, and only then would a writer refuse it."""
+    if not isinstance(metadata, Mapping):
+        raise InputTypeError(f"'metadata' must be a mapping of plain JSON. Got {type(metadata).__name__}.")
+    found = dict(metadata)
+    try:
+        json.dumps(found, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"'metadata' must be plain JSON: texts, numbers, lists and dicts ({error}).") from error
+    return found
 
 
 def describe(network: KerasNetwork) -> pl.DataFrame:

@@ -77,6 +77,7 @@ class DenseOnTable:
         if target.task == "regression":
             return float(np.var(target.values))
         shares = np.bincount(target.values, minlength=self.table.outputs) / len(target.values)
+        # a class that never occurs adds 0, not 0 times minus infinity
         return float(-(shares * np.log(np.where(shares > 0, shares, 1))).sum())
 
     def check(self, options: Options) -> None:

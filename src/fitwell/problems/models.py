@@ -69,6 +69,7 @@ class ModelOnArrays:
     summary: dict[str, Any]
 
     may_stay = True
+    # one network of the person's own architecture comes back, so there is nothing to average
     joins = False
     constant_loss = None  # a model may have any loss
 
@@ -107,6 +108,7 @@ class ModelOnArrays:
         wide = widen(model.opened.model, WIDER)
         if wide is None:
             return {}
+        # the choice of layers stays, for names are the same
         opened = replace(model.opened, model=wide)
         data = make_data(opened, model.inputs, model.targets, own=model.own, weights="fresh")
         return {"twice the units of every hidden layer": replace(self, model=data)}
@@ -129,7 +131,8 @@ class ModelOnArrays:
     def finish(self, networks: Sequence[Fitted]) -> tuple[Predicts, pl.DataFrame | None]:
         """Write the one network's weights and strengths into a plain model of the architecture that was given."""
         (fitted,) = networks
-        return ModelPredictor(self.closed(fitted)), layer_table(self.network, fitted)
+        predictor = ModelPredictor(self.closed(fitted), self.model.opened.metadata)
+        return predictor, layer_table(self.network, fitted)
 
     def closed(self, fitted: Fitted) -> Any:
         """Return the plain Keras model of one trained network."""
@@ -141,6 +144,7 @@ def layer_table(network: KerasNetwork, fitted: Fitted) -> pl.DataFrame:
     """One row for each place where a strength acts: the network's strengths, and the share of weights exactly zero."""
     regularization, layers = fitted.regularization, network.layers
     shares = zeros(network, fitted.variables)
+    # a set in order: a layer with a kernel and dropout is one row
     places = dict.fromkeys([*layers.kernels, *layers.units])
     found = {row.name: layers.of(row) for row in regularization.rows}
     rows = [

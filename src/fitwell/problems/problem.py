@@ -143,5 +143,6 @@ class Problem(Protocol):
 
 def permuted(targets: Any, seed: int) -> Any:
     """Deal the rows of a tree of arrays [n, ...] anew, all alike."""
+    # one order for all leaves: a row's weight goes with its target
     order = np.random.default_rng(seed).permutation(len(jax.tree.leaves(targets)[0]))
     return jax.tree.map(lambda leaf: leaf[order], targets)

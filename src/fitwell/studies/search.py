@@ -19,6 +19,7 @@ from fitwell.problems.options import Options
 from fitwell.problems.problem import Problem
 from fitwell.regularization.strengths import Candidates
 
+# 256 MiB on the host, where they are float64
 MOST_RECORDED = 2**25
 """Losses of rows that a search keeps (rows x strengths x epochs x repeats), to choose epochs anew in every draw."""
 
@@ -66,6 +67,7 @@ def search(
         What was asked cannot be done; nearly all of that is said before anything is trained.
     """
     begun = clock.perf_counter()
+    # before the listener says what was read: a search that cannot be finished is not announced
     problem.check(options)
     listener.on_read(problem.summary)
     candidates = problem.candidates(options) if candidates is None else candidates

@@ -6,7 +6,8 @@ import json
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -19,6 +20,9 @@ from fitwell.tfjs.topology import GRAPH_MODEL, parse_topology, write_topology
 from fitwell.tfjs.weights import QuantizationLoss, read_weights, write_weights
 
 MODEL_JSON = "model.json"
+METADATA = "userDefinedMetadata"
+"""Key of a model.json: what a person keeps beside the model, under TensorFlow.js's name."""
+
 MOST_TEXT = 64 * 2**20
 """Bytes of a model.json."""
 
@@ -113,6 +117,26 @@ def read_document(path: Path) -> Document:
     FileError
         Whatever is wrong with them.
     """
+    text = _text(path)
+    with _naming(path):
+        return parse_document(text, Directory(path.parent))
+
+
+def metadata_in(path: Path) -> dict[str, Any]:
+    """Read the `userDefinedMetadata` of a model.json, empty if it holds none; its weight files are not looked at.
+
+    Raises
+    ------
+    FileError
+        It is not there, or damaged.
+    """
+    text = _text(path)
+    with _naming(path):
+        return _object_or_none(_object(text), METADATA) or {}
+
+
+def _text(path: Path) -> bytes:
+    """Read the bytes of a model.json, if it is a file and no larger than any should be."""
     try:
         if not path.exists():
             raise FileError(f"There is no file '{path}': give the model.json that TensorFlow.js wrote.")
@@ -124,42 +148,30 @@ def read_document(path: Path) -> Document:
         raise
     except (OSError, ValueError) as error:
         raise FileError(f"'{path}' cannot be read ({getattr(error, 'strerror', None) or error}).") from error
-    text = _bytes(path, MOST_TEXT)
+    return _bytes(path, MOST_TEXT)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Put the file's name before what is wrong inside it."""
     try:
-        return parse_document(text, Directory(path.parent))
+        yield
     except FileError as error:
         raise FileError(f"'{path}': {error}") from error
 
 
 def parse_document(text: bytes, shards: Shards) -> Document:
     """Read a document from the bytes of its model.json and a place where weight files are looked up."""
-    found = _json(text)
-    if not isinstance(found, dict):
-        raise FileError("It must hold one JSON object, as TensorFlow.js writes it.")
+    found = _object(text)
     if found.get("format") == "graph-model":
         raise FileError(GRAPH_MODEL)
     if "modelTopology" not in found:
         raise FileError("It has no 'modelTopology': give the model.json that model.save() of TensorFlow.js wrote.")
     graph = parse_topology(found["modelTopology"])
-    training, metadata = (_object_or_none(found, key) for key in ("trainingConfig", "userDefinedMetadata"))
+    training, metadata = (_object_or_none(found, key) for key in ("trainingConfig", METADATA))
     manifest = found.get("weightsManifest")
     weights, state = read_weights([] if manifest is None else manifest, shards.size, shards.read)
     return Document(graph, weights, training, metadata, (OPTIMIZER,) if state else ())
-
-
-def metadata_in(path: Path) -> dict[str, Any]:
-    """Return the `userDefinedMetadata` of a model.json, as far as it can be read."""
-    found = _seen(path).get("userDefinedMetadata")
-    return found if isinstance(found, dict) else {}
-
-
-def _seen(path: Path) -> dict[str, Any]:
-    """Return what a model.json holds, nothing if it is damaged or not there."""
-    try:
-        found = _json(_bytes(path, MOST_TEXT))
-    except FileError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def write_document(
@@ -188,13 +200,20 @@ def write_document(
         "weightsManifest": manifest,
     }
     document |= {} if training is None else {"trainingConfig": dict(training)}
-    document |= {} if metadata is None else {"userDefinedMetadata": dict(metadata)}
+    document |= {} if metadata is None else {METADATA: dict(metadata)}
     try:
         text = json.dumps(document, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"The model's settings or its 'metadata' are no JSON ({error}).") from error
     (directory / MODEL_JSON).write_text(text, encoding="ascii")
     return losses
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    found = _json(text)
+    if not isinstance(found, dict):
+        raise FileError("It must hold one JSON object, as TensorFlow.js writes it.")
+    return found
 
 
 def _object_or_none(found: Mapping[str, Any], key: str) -> dict[str, Any] | None:

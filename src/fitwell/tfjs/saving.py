@@ -12,7 +12,6 @@ import numpy as np
 from fitwell.directories import fresh_directory
 from fitwell.errors import FileError, InputError
 from fitwell.keras.backend import import_keras
-from fitwell.keras.model_files import METADATA
 from fitwell.keras.probing import probes
 from fitwell.tfjs.document import MODEL_JSON, read_document, write_document
 from fitwell.tfjs.reading import from_tfjs
@@ -72,7 +71,8 @@ def save(
         `"float16"`, `"uint16"` or `"uint8"`: kernels take half or a quarter of the space, and the outputs change a
         little.
     metadata
-        Kept in the file as `userDefinedMetadata`: plain JSON. Those of a model that was loaded are written again.
+        What to keep beside the model, plain JSON; it stands in the file as `userDefinedMetadata`. That of a file that
+        was loaded is had by `fitwell.tfjs.metadata`.
 
     Returns
     -------
@@ -106,7 +106,7 @@ def write(
         raise InputError(f"'quantize' must be one of {', '.join(QUANTIZED)}. Got {quantize!r}.")
     written = to_tfjs(model)
     training, untold = written_training_config(model, [tensor.layer for tensor in written.graph.outputs])
-    kept = dict(metadata or getattr(model, METADATA, {}) or {})
+    kept = dict(metadata or {})
     if written.names:
         kept[KERAS_NAMES] = dict(written.names)
     write_document(
