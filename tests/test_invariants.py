@@ -13,20 +13,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fitwell.data.columns import describe_columns
+from fitwell.data.columns import RawFeatures, describe_columns, extract
 from fitwell.data.encoding import fit_encoding, make_layout, stack
-from fitwell.data.raw import RawFeatures, extract
 from fitwell.engine import noise
-from fitwell.engine.listening import Listener
+from fitwell.engine.job import Dataset, Settings, make_rows
 from fitwell.engine.network import DenseNetwork, Variables
 from fitwell.engine.optimizers import adam, make_schedule
-from fitwell.engine.plan import Work
+from fitwell.engine.plan import Listener, Work
 from fitwell.engine.program import Data, Program, State, Trace, lift
-from fitwell.engine.rows import make_rows
-from fitwell.engine.run import Trained, train_all
-from fitwell.engine.settings import Dataset, Settings
 from fitwell.engine.stopping import Stopping
-from fitwell.engine.training import Progress
+from fitwell.engine.training import Progress, Trained, train_all
 from fitwell.errors import TrainingError
 from fitwell.regularization.regularizer import Axes
 from fitwell.regularization.strengths import Candidates

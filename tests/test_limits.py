@@ -13,11 +13,11 @@ from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, Ri
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from fitwell.data.row_sets import RowSets
+from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import CLASSIFICATION, REGRESSION
 from fitwell.engine.network import DenseNetwork, Variables
 from fitwell.engine.optimizers import Optimizer, adam, sgd
-from fitwell.engine.run import train_all
-from fitwell.engine.settings import Dataset, Settings
+from fitwell.engine.training import train_all
 from fitwell.regularization.strengths import Candidates
 from fitwell.regularization.table import L1, L2
 

@@ -20,12 +20,11 @@ import keras
 from fitwell.data.arrays import read_arrays
 from fitwell.data.row_sets import RowSets
 from fitwell.engine import noise
+from fitwell.engine.job import Dataset, Rows, Settings, make_rows
 from fitwell.engine.network import Variables
 from fitwell.engine.optimizers import make_schedule
 from fitwell.engine.program import Data, Program, lift
-from fitwell.engine.rows import Rows, make_rows
-from fitwell.engine.run import Trained, train_all
-from fitwell.engine.settings import Dataset, Settings
+from fitwell.engine.training import Trained, train_all
 from fitwell.keras.closing import close
 from fitwell.keras.compiled import Targets
 from fitwell.keras.keras_network import KerasNetwork, keras_inputs
@@ -116,7 +115,7 @@ class Case:
     def candidates(self) -> Candidates:
         """No regularization, the model as given if it has some, and `SETTINGS`."""
         network = self.problem.network
-        settings = [{k: v for k, v in setting.items() if network.layers.of(k)} for setting in SETTINGS]
+        settings = [{k: v for k, v in setting.items() if network.layers.of(BUILT_IN[k])} for setting in SETTINGS]
         options = Options(strengths=settings, refit="single")
         return model_candidates(network, options, self.problem.optimizer.learning_rate)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fitwell
-from fitwell.errors import InputError
-from fitwell.regularization.regularizer import ZERO_SHARE, Axes, Regularizer, Step
-from fitwell.regularization.table import BUILT_IN
+from fitwell.errors import InputError, InputTypeError
+from fitwell.problems.options import Options
+from fitwell.regularization.regularizer import ZERO_SHARE, Axes, Regularizer, Step, resolve
+from fitwell.regularization.table import BUILT_IN, L1
 
 
 def group_penalty(strength: np.ndarray, kernel: np.ndarray, axes: Axes) -> np.ndarray:
@@ -38,6 +41,23 @@ def test_a_regularizer_of_somebodys_own() -> None:
     np.testing.assert_allclose(losses[:, [0, 2]], off.search.histories.train_loss, rtol=1e-5)
     with pytest.raises(InputError, match="There is no regularizer 'groups'"):
         fitwell.tune(mixed(), "ill", **{**QUICK, "strengths": settings})
+
+
+def test_regularizers_by_name() -> None:
+    """A name is looked up, an object taken as it is, anything else refused with what there is."""
+    assert resolve("l1", BUILT_IN) is resolve(L1, {}) is L1
+    with pytest.raises(InputError, match=f"There is no regularizer 'L1'. Choose from {', '.join(BUILT_IN)}"):
+        resolve("L1", BUILT_IN)
+    with pytest.raises(InputTypeError, match=r"must be a name or a fitwell.Regularizer. Got 3"):
+        resolve(3, BUILT_IN)  # type: ignore[arg-type]
+
+
+def test_a_regularizer_of_the_same_name_takes_the_others_place() -> None:
+    """Somebody's own l1 is that one; the others stay."""
+    mine = replace(L1, high=5.0)
+    table = Options(regularizers=(mine,)).table
+    assert table["l1"] is mine
+    assert list(table) == list(BUILT_IN)
 
 
 def test_axes_say_what_the_layout_is() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from fitwell.errors import FitwellError, InputError
 from fitwell.regularization.by_layer import Depth, Layers
+from fitwell.regularization.regularizer import resolve
 from fitwell.regularization.strengths import (
     DEFAULT_LEARNING_RATE,
     Candidates,
@@ -20,7 +21,7 @@ from fitwell.regularization.strengths import (
     check_learning_rates,
     from_settings,
 )
-from fitwell.regularization.table import BUILT_IN, resolve
+from fitwell.regularization.table import BUILT_IN
 
 PENALTIES = st.sampled_from([0.0, 1e-5, 0.1, 3.0])
 RATES = st.sampled_from([0.0, 0.2, 0.999])
@@ -78,7 +79,7 @@ def test_it_cannot_be_changed() -> None:
 def test_bad_strengths_are_refused(name: str, values: list[float], sentence: str) -> None:
     """The sentence names the strength, what it must be, what came and where."""
     with pytest.raises(InputError) as caught:
-        resolve(name).check(values)
+        resolve(name, BUILT_IN).check(values)
     assert str(caught.value) == sentence
 
 

@@ -17,13 +17,12 @@ from scipy.optimize import minimize_scalar
 from sklearn.linear_model import Lasso, LogisticRegression, Ridge
 from sklearn.metrics import log_loss
 
+from fitwell.engine.job import Settings
 from fitwell.engine.optimizers import adam
-from fitwell.engine.run import train_all
-from fitwell.engine.settings import Settings
-from fitwell.errors import InputError, InputTypeError
+from fitwell.engine.training import train_all
 from fitwell.regularization.regularizer import Axes, Step
 from fitwell.regularization.strengths import Candidates
-from fitwell.regularization.table import BUILT_IN, L1, drop, l1_proximal, l2_penalty, resolve, with_own
+from fitwell.regularization.table import BUILT_IN, drop, l1_proximal, l2_penalty
 
 PLACES = ("penalty", "after_step", "on_kernel", "on_units")
 STEP = 0.7
@@ -143,22 +142,6 @@ def test_l2_has_no_half_and_no_mean() -> None:
     kernel = np.array([[1.0, -2.0], [3.0, 0.5]], np.float32)
     assert float(l2_penalty(0.1, kernel)) == pytest.approx(1.425)
     np.testing.assert_allclose(jax.grad(l2_penalty, argnums=1)(0.1, kernel), 0.2 * kernel, rtol=1e-6)
-
-
-def test_regularizers_by_name() -> None:
-    """A name is looked up, an object taken as it is, anything else refused with what there is."""
-    assert resolve("l1") is resolve(L1) is L1
-    with pytest.raises(InputError, match=f"There is no regularizer 'L1'. Choose from {', '.join(BUILT_IN)}"):
-        resolve("L1")
-    with pytest.raises(InputTypeError, match=r"must be a name or a fitwell.Regularizer. Got 3"):
-        resolve(3)  # type: ignore[arg-type]
-
-
-def test_a_regularizer_of_the_same_name_takes_the_others_place() -> None:
-    """Somebody's own l1 is that one; the others stay."""
-    mine = replace(L1, high=5.0)
-    assert with_own([mine])["l1"] is mine
-    assert list(with_own([mine])) == list(BUILT_IN)
 
 
 POSITIVE = st.floats(1e-6, 1e3)

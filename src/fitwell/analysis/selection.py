@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fitwell.analysis.comparisons import confidence_set
+from fitwell.analysis.intervals import confidence_set
 from fitwell.engine.histories import Histories
 from fitwell.regularization.strengths import Candidates
 

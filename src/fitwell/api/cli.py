@@ -24,7 +24,7 @@ from fitwell.regularization.table import BUILT_IN
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fitwell.engine.listening import Listener
+    from fitwell.engine.plan import Listener
     from fitwell.results.result import Result
     from fitwell.results.storage import StoredRun
 
@@ -386,7 +386,7 @@ def _listening(output: str) -> Iterator[tuple[Console, Listener]]:
     """Yield where to print, and the listener that prints what was read, the plan and a progress bar."""
     from rich.console import Console
 
-    from fitwell.engine.listening import Listener
+    from fitwell.engine.plan import Listener
     from fitwell.report import text
     from fitwell.report.progress import Bar
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fitwell.engine.listening import QUIET, Listener
+from fitwell.engine.plan import QUIET, Listener
 from fitwell.keras.backend import check_backend
 from fitwell.problems.given import opened_model, read_problem
 from fitwell.problems.options import DEFAULT_HIDDEN, Options, Strengths, hidden_units, regularizer_list

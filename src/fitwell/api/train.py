@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fitwell.engine.listening import QUIET, Listener
 from fitwell.engine.losses import Loss
 from fitwell.engine.optimizers import Optimizer, adam
+from fitwell.engine.plan import QUIET, Listener
 from fitwell.errors import InputTypeError
 from fitwell.problems.functions import Network, read_functions
 from fitwell.problems.options import Options, regularizer_list

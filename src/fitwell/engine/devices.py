@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from fitwell.errors import TrainingError
-from fitwell.startup import ask_for_devices
 
 Device = Any
 """A `jax.Device`."""
@@ -27,16 +26,13 @@ _CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 def available_devices(wanted: int | None = None) -> list[Device]:
     """Return the devices to train on: all accelerators, or one XLA device for each core of a CPU.
 
-    The number of CPU devices can only be chosen before JAX's backend starts; when it has started, what is there is
-    used.
+    How many CPU devices there are was chosen when fitwell was imported (`fitwell.startup`), or by somebody else.
 
     Parameters
     ----------
     wanted
         Use at most this many.
     """
-    # again, as JAX may have been imported before fitwell; in vain if it has started
-    ask_for_devices()
     devices = jax.local_devices()
     return devices[: wanted or len(devices)]
 

@@ -15,12 +15,11 @@ from jax.sharding import PartitionSpec as Split
 from fitwell.engine import noise
 from fitwell.engine.devices import available_devices, compiler_options, measure_speed, training_memory
 from fitwell.engine.executor import Epochs, Job, Measured
+from fitwell.engine.job import Dataset, Rows, Settings, make_rows
 from fitwell.engine.network import PureNetwork, Variables
 from fitwell.engine.optimizers import make_schedule
 from fitwell.engine.plan import Plan, Work, default_batch_size, make_plan
 from fitwell.engine.program import Data, Program, State, Trace, lift
-from fitwell.engine.rows import Rows, make_rows
-from fitwell.engine.settings import Dataset, Settings
 
 STRENGTHS = "strengths"
 """Name of the axis of devices over which strengths are spread."""

@@ -17,10 +17,10 @@ import optax
 from jax import lax
 
 from fitwell.engine import noise
+from fitwell.engine.job import Leaf, Rows
 from fitwell.engine.losses import Loss
 from fitwell.engine.network import PureNetwork, Variables
 from fitwell.engine.optimizers import Optimizer
-from fitwell.engine.rows import Leaf, Rows
 from fitwell.regularization.regularizer import Axes, Regularizer, Step
 
 ROW_SETS = "row_sets"

@@ -14,7 +14,6 @@ from fitwell.keras import anatomy
 from fitwell.keras.anatomy import KERNEL_ARGUMENTS, is_dropout, kind, parts, walk
 from fitwell.keras.backend import import_keras, is_keras_own
 from fitwell.keras.compiled import compile_arguments
-from fitwell.keras.counterparts import dropout_rate, keras_regularizer
 from fitwell.keras.internals import all_layers
 from fitwell.keras.keras_network import KerasNetwork, build_subclassed, finalize, plain
 from fitwell.keras.rebuilding import Layer, is_graph, rebuild
@@ -73,7 +72,7 @@ class _Writer:
 
     def __init__(self, network: KerasNetwork, regularization: Regularization) -> None:
         self.network, self.regularization = network, regularization
-        self.rates = {id(p.layer): dropout_rate(regularization, p.place) for p in network.places}
+        self.rates = {id(p.layer): regularization.in_keras("dropout", p.place).get("rate", 0.0) for p in network.places}
         self.added = {id(p.layer) for p in network.places if p.rate is None}
         self.taken = {layer.name for layer in all_layers(network.original)}
         self.penalties: dict[int, dict[str, Any]] = {}
@@ -133,8 +132,10 @@ class _Writer:
 
     def _regularizer(self, place: str) -> dict[str, Any] | None:
         """One of Keras's regularizers as a configuration."""
-        made = keras_regularizer(self.regularization, place)
-        return None if made is None else import_keras().regularizers.serialize(made)
+        regularizers = import_keras().regularizers
+        kinds = {("l1",): regularizers.L1, ("l2",): regularizers.L2, ("l1", "l2"): regularizers.L1L2}
+        on = {name: value for name, value in self.regularization.in_keras("regularizer", place).items() if value}
+        return regularizers.serialize(kinds[tuple(sorted(on))](**on)) if on else None
 
 
 def _argument(layer: Layer, variable: Any) -> str | None:

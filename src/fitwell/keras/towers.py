@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from fitwell.keras.backend import import_keras
-from fitwell.keras.counterparts import dropout_rate, keras_regularizer
 from fitwell.regularization.strengths import Regularization
 
 
@@ -79,13 +78,18 @@ def _add_tower(keras: Any, item: Tower, name: str, values: Any, classification: 
         dense = keras.layers.Dense(
             kernel.shape[1],
             activation=activation,
-            kernel_regularizer=keras_regularizer(item.regularization, place),
+            kernel_regularizer=_regularizer(keras, item.regularization, place),
             name=f"{name}_dense_{number}",
         )
         values = dense(values)
-        if number < last and (rate := dropout_rate(item.regularization, place)) > 0:
+        if number < last and (rate := item.regularization.in_keras("dropout", place).get("rate", 0.0)) > 0:
             values = keras.layers.Dropout(rate, name=f"{name}_dropout_{number}")(values)
     return values
+
+
+def _regularizer(keras: Any, regularization: Regularization, place: str) -> Any:
+    held = regularization.in_keras("regularizer", place)
+    return keras.regularizers.L1L2(**held) if any(held.values()) else None
 
 
 def _set_weights(model: Any, towers: Sequence[Tower]) -> None:

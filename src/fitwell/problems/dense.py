@@ -11,9 +11,9 @@ import numpy as np
 from fitwell.analysis.scores import score_of
 from fitwell.data.row_sets import RowSets
 from fitwell.engine.devices import check_data
+from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import Loss
 from fitwell.engine.network import DenseNetwork
-from fitwell.engine.settings import Dataset, Settings
 from fitwell.errors import InputError
 from fitwell.keras.backend import import_keras
 from fitwell.keras.towers import build_model, tower

@@ -14,10 +14,10 @@ from fitwell.analysis.scores import score_of
 from fitwell.data.arrays import read_arrays, read_inputs
 from fitwell.data.row_sets import RowSets, folds
 from fitwell.engine import noise
+from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import CLASSIFICATION, REGRESSION, Loss
 from fitwell.engine.network import OnUnits, Variables
 from fitwell.engine.optimizers import Optimizer
-from fitwell.engine.settings import Dataset, Settings
 from fitwell.errors import InputError, InputTypeError
 from fitwell.problems.options import Options
 from fitwell.problems.problem import Fitted, Problem

@@ -13,9 +13,9 @@ import numpy as np
 from fitwell.data.arrays import Arrays, read_arrays
 from fitwell.data.row_sets import RowSets
 from fitwell.engine.devices import on_accelerator, training_memory
+from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import Loss
 from fitwell.engine.plan import BLOCK_NETWORKS, default_batch_size
-from fitwell.engine.settings import Dataset, Settings
 from fitwell.errors import InputError
 from fitwell.keras.anatomy import parts, walk
 from fitwell.keras.backend import import_keras

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from fitwell.data.row_sets import RowSets, folds
+from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import Loss
-from fitwell.engine.settings import Dataset, Settings
 from fitwell.errors import InputError
 from fitwell.keras.closing import close, zeros
 from fitwell.keras.compiled import compiled_scores

@@ -9,14 +9,14 @@ import numpy as np
 
 from fitwell.analysis.honest import METHODS
 from fitwell.analysis.selection import RULES
-from fitwell.engine.settings import Settings
+from fitwell.engine.job import Settings
 from fitwell.engine.stopping import Stopping
 from fitwell.errors import InputError, InputTypeError
 from fitwell.regularization.by_layer import Layers
 from fitwell.regularization.grids import DEFAULT_COUNT, DEFAULT_REGULARIZERS, sobol
-from fitwell.regularization.regularizer import Regularizer
+from fitwell.regularization.regularizer import Regularizer, Table, resolve
 from fitwell.regularization.strengths import Candidates, Regularization, Strength, from_settings
-from fitwell.regularization.table import BUILT_IN, Table, resolve, with_own
+from fitwell.regularization.table import BUILT_IN
 
 ENSEMBLE_STRENGTHS = 4
 """Strengths whose fold networks are averaged: the recipe measured on 15 real tables (see the design notes)."""
@@ -41,7 +41,7 @@ class Options:
 
     hidden: tuple[int, ...] = DEFAULT_HIDDEN
     strengths: Strengths = DEFAULT_COUNT
-    regularizers: tuple[Regularizer, ...] = tuple(map(resolve, DEFAULT_REGULARIZERS))
+    regularizers: tuple[Regularizer, ...] = tuple(BUILT_IN[name] for name in DEFAULT_REGULARIZERS)
     depth: str = "constant"
     learning_rate: float | None = None
     epochs: int = 150
@@ -68,7 +68,7 @@ class Options:
     @property
     def table(self) -> Table:
         """The regularizers that settings may name: fitwell's, and those that were passed in."""
-        return with_own(self.regularizers)
+        return {**BUILT_IN, **{one.name: one for one in self.regularizers}}
 
     def candidates(self, layers: Layers | None = None) -> Candidates:
         """Return the strengths to search, in a network with these layers."""
@@ -119,7 +119,7 @@ def hidden_units(hidden: int | Sequence[int]) -> tuple[int, ...]:
 def regularizer_list(regularizers: str | Regularizer | Sequence[str | Regularizer]) -> tuple[Regularizer, ...]:
     """Return regularizers, given by name or as they are; one alone need not stand in a list."""
     alone = isinstance(regularizers, str | Regularizer)
-    return tuple(resolve(one) for one in ([regularizers] if alone else regularizers))
+    return tuple(resolve(one, BUILT_IN) for one in ([regularizers] if alone else regularizers))
 
 
 def _check_options(options: Options) -> None:

@@ -14,9 +14,9 @@ import numpy as np
 import polars as pl
 
 from fitwell.data.row_sets import RowSets
+from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import Loss
 from fitwell.engine.network import PureNetwork, Variables
-from fitwell.engine.settings import Dataset, Settings
 from fitwell.problems.options import Options
 from fitwell.regularization.strengths import Candidates, Regularization
 from fitwell.results.predictors import Predicts

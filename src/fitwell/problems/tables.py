@@ -11,15 +11,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fitwell.data.columns import Column, describe_columns
+from fitwell.data.columns import Column, RawFeatures, describe_columns, extract
 from fitwell.data.encoding import Encoding, Layout, fit_encoding, make_layout, stack
-from fitwell.data.raw import RawFeatures, extract
 from fitwell.data.row_keys import group_indices, moments_of
 from fitwell.data.row_sets import RowSets, folds
 from fitwell.data.table_files import as_frame
 from fitwell.data.target import Target, read_target, standardise
+from fitwell.engine.job import Dataset
 from fitwell.engine.losses import CLASSIFICATION, REGRESSION, Loss
-from fitwell.engine.settings import Dataset
 from fitwell.errors import InputError, InputTypeError
 from fitwell.results.predictors import TablePredictor
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from fitwell.errors import InputError
 from fitwell.regularization.regularizer import Regularizer
-from fitwell.regularization.table import resolve
 
 SHAPES = {"funnel": -1.0, "constant": 0.0, "rising": 1.0}
 """Names of shapes over depth."""
@@ -41,7 +40,8 @@ class Depth:
 
     Examples
     --------
-    >>> Depth(0.2, "funnel").values("dropout", 3).tolist()
+    >>> from fitwell.regularization.table import DROPOUT
+    >>> Depth(0.2, "funnel").values(DROPOUT, 3).tolist()
     [0.8, 0.2, 0.05]
     """
 
@@ -61,19 +61,19 @@ class Depth:
         """The shape as a number."""
         return SHAPES[self.shape] if isinstance(self.shape, str) else self.shape
 
-    def values(self, regularizer: str | Regularizer, count: int) -> np.ndarray:
+    def values(self, regularizer: Regularizer, count: int) -> np.ndarray:
         """Return the strengths of `count` layers of a regularizer, first to last, float64 [count]."""
         return over_depth(regularizer, self.scale, self.number, count)
 
 
 def over_depth(
-    regularizer: str | Regularizer, scale: np.ndarray | float, shape: np.ndarray | float, count: int
+    regularizer: Regularizer, scale: np.ndarray | float, shape: np.ndarray | float, count: int
 ) -> np.ndarray:
     """Return strengths ``[..., count]`` for scales and shapes ``[...]``; see `Depth`."""
     depth = np.linspace(0, 1, count) if count > 1 else np.full(count, 0.5)
     scales = np.asarray(scale)[..., None]
     values = scales * STEEPNESS ** (np.asarray(shape)[..., None] * (2 * depth - 1))
-    bounded = np.isfinite(resolve(regularizer).below)
+    bounded = np.isfinite(regularizer.below)
     return np.minimum(values, np.maximum(scales, HIGHEST_RATE)) if bounded else values
 
 
@@ -93,20 +93,18 @@ class Layers:
     kernels: tuple[str, ...]
     units: tuple[str, ...]
 
-    def of(self, regularizer: str | Regularizer) -> tuple[str, ...]:
+    def of(self, regularizer: Regularizer) -> tuple[str, ...]:
         """Return the places of a regularizer."""
-        return self.units if resolve(regularizer).acts_on == "units" else self.kernels
+        return self.units if regularizer.acts_on == "units" else self.kernels
 
-    def over_depth(
-        self, regularizer: str | Regularizer, scale: np.ndarray | float, shape: np.ndarray | float
-    ) -> np.ndarray:
+    def over_depth(self, regularizer: Regularizer, scale: np.ndarray | float, shape: np.ndarray | float) -> np.ndarray:
         """Return strengths ``[..., L]`` for scales and shapes ``[...]``; kernels of one name are at one depth."""
         places = self.of(regularizer)
         depths = {place: number for number, place in enumerate(dict.fromkeys(places))}
         values = over_depth(regularizer, scale, shape, len(depths))
         return values[..., [depths[place] for place in places]]
 
-    def spread(self, regularizer: str | Regularizer, value: float | Mapping[str, float] | Depth) -> np.ndarray:
+    def spread(self, regularizer: Regularizer, value: float | Mapping[str, float] | Depth) -> np.ndarray:
         """Return the strength of a regularizer at each of its places, float64 [L].
 
         Raises
@@ -114,7 +112,6 @@ class Layers:
         InputError
             A mapping names a layer that has no such place.
         """
-        regularizer = resolve(regularizer)
         places = self.of(regularizer)
         if isinstance(value, Depth):
             return self.over_depth(regularizer, value.scale, value.number)

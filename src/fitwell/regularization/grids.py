@@ -11,9 +11,9 @@ import numpy as np
 
 from fitwell.errors import InputError
 from fitwell.regularization.by_layer import SHAPES, Layers
-from fitwell.regularization.regularizer import Regularizer
+from fitwell.regularization.regularizer import Regularizer, resolve
 from fitwell.regularization.strengths import DEFAULT_LEARNING_RATE, Candidates
-from fitwell.regularization.table import resolve, with_own
+from fitwell.regularization.table import BUILT_IN
 
 DEFAULT_REGULARIZERS = ("l2", "dropout")
 DEFAULT_COUNT = 32
@@ -60,7 +60,7 @@ def sobol(
     """
     if count < 1:
         raise InputError(f"The number of strengths must be at least 1. Got {count}.")
-    rows = [resolve(one) for one in regularizers]
+    rows = [resolve(one, BUILT_IN) for one in regularizers]
     searched = len(rows) if depth == "search" else 0
     points = _sobol_points(count - 1, len(rows) + 1 + searched, seed)
     strengths = {row.name: _with_zero_first(row.spread(points[:, i])) for i, row in enumerate(rows)}
@@ -70,7 +70,7 @@ def sobol(
     if depth != "constant":
         shapes = _shapes(depth, points[:, len(rows) + 1 :], len(rows))
         strengths = _over_depth(rows, strengths, shapes, layers)
-    return Candidates(strengths, rates, layers, table=with_own(rows))
+    return Candidates(strengths, rates, layers, table={**BUILT_IN, **{row.name: row for row in rows}})
 
 
 def _shapes(depth: str, points: np.ndarray, names: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from fitwell.errors import InputError
+from fitwell.errors import InputError, InputTypeError
 
 Array = Any
 """A JAX or NumPy array."""
@@ -179,3 +179,24 @@ class Regularizer:
         floor = self.low * (self.low / self.high)  # the range again below `low`, so that `low` stands in the middle
         safe = np.maximum(values, floor)
         return np.where(np.asarray(values) > 0, np.log(safe / floor) / np.log(self.high / floor), 0.0)
+
+
+Table = Mapping[str, Regularizer]
+"""Regularizers by name."""
+
+
+def resolve(regularizer: str | Regularizer, table: Table) -> Regularizer:
+    """Return a regularizer by its name, or as it is.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        No regularizer has that name, or it is neither a name nor a regularizer.
+    """
+    if isinstance(regularizer, Regularizer):
+        return regularizer
+    if not isinstance(regularizer, str):
+        raise InputTypeError(f"A regularizer must be a name or a fitwell.Regularizer. Got {regularizer!r}.")
+    if regularizer not in table:
+        raise InputError(f"There is no regularizer '{regularizer}'. Choose from {', '.join(table)}.")
+    return table[regularizer]

@@ -10,8 +10,8 @@ import numpy as np
 
 from fitwell.errors import InputError
 from fitwell.regularization.by_layer import Depth, Layers
-from fitwell.regularization.regularizer import Regularizer
-from fitwell.regularization.table import BUILT_IN, Table, resolve
+from fitwell.regularization.regularizer import Regularizer, Table, resolve
+from fitwell.regularization.table import BUILT_IN
 
 DEFAULT_LEARNING_RATE = 1e-3
 

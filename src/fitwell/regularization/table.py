@@ -22,10 +22,7 @@ scikit-learn's MLP divides `alpha` by the rows of the *batch* in every step (`_m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-from fitwell.errors import InputError, InputTypeError
-from fitwell.regularization.regularizer import Array, Axes, InKeras, Regularizer, Step, Unit
+from fitwell.regularization.regularizer import Array, Axes, InKeras, Regularizer, Step, Table, Unit
 
 
 def l1_proximal(strength: Array, kernel: Array, size: Array) -> Array:
@@ -142,29 +139,4 @@ WEIGHT_DECAY = Regularizer(
     units={"AdamW(weight_decay)": _by_factor(1, 0)},  # of Keras, PyTorch, optax
 )
 
-Table = Mapping[str, Regularizer]
-"""Regularizers by name."""
-
 BUILT_IN: Table = {row.name: row for row in (L1, L2, DROPOUT, WEIGHT_DROPOUT, WEIGHT_DECAY)}
-
-
-def resolve(regularizer: str | Regularizer, table: Table = BUILT_IN) -> Regularizer:
-    """Return a regularizer by its name, or as it is.
-
-    Raises
-    ------
-    InputError, InputTypeError
-        No regularizer has that name, or it is neither a name nor a regularizer.
-    """
-    if isinstance(regularizer, Regularizer):
-        return regularizer
-    if not isinstance(regularizer, str):
-        raise InputTypeError(f"A regularizer must be a name or a fitwell.Regularizer. Got {regularizer!r}.")
-    if regularizer not in table:
-        raise InputError(f"There is no regularizer '{regularizer}'. Choose from {', '.join(table)}.")
-    return table[regularizer]
-
-
-def with_own(regularizers: Sequence[Regularizer]) -> Table:
-    """Return fitwell's regularizers and further ones, by name; one of the same name takes the other's place."""
-    return {**BUILT_IN, **{one.name: one for one in regularizers}}

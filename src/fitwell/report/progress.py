@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from fitwell.engine.listening import Progress
+from fitwell.engine.plan import Progress
 
 
 class Bar:

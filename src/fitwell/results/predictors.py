@@ -12,9 +12,8 @@ import numpy as np
 import polars as pl
 
 from fitwell.data.arrays import read_inputs
-from fitwell.data.columns import Column
+from fitwell.data.columns import Column, RawFeatures, extra_columns, extract
 from fitwell.data.encoding import Encoding
-from fitwell.data.raw import RawFeatures, extra_columns, extract
 from fitwell.data.table_files import as_frame
 from fitwell.data.target import LabelType, labels_of
 from fitwell.keras.backend import import_keras

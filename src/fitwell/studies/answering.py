@@ -10,7 +10,7 @@ import numpy as np
 
 from fitwell.analysis.found import Answer, Search
 from fitwell.analysis.selection import Choice, choose
-from fitwell.engine.run import Trained
+from fitwell.engine.training import Trained
 from fitwell.problems.options import ENSEMBLE_STRENGTHS
 from fitwell.problems.problem import Fitted
 from fitwell.regularization.strengths import Candidates

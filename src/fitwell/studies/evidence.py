@@ -9,17 +9,16 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fitwell.analysis.comparisons import cross_fitted
 from fitwell.analysis.findings import AsGiven, Findings, LearningCurve, Memorisation, Noise
-from fitwell.analysis.intervals import corrected_t
+from fitwell.analysis.intervals import corrected_t, cross_fitted
 from fitwell.analysis.learning_curve import fit_power_law
 from fitwell.analysis.selection import choose_by, not_to_be_chosen
 from fitwell.analysis.verdict import Evidence, Help, Menu, beyond, cure_of, judge, reduction, weigh
 from fitwell.data.resampling import with_fewer_rows
 from fitwell.data.row_sets import RowSets
 from fitwell.engine.histories import Histories
-from fitwell.engine.listening import QUIET, Listener
-from fitwell.engine.settings import Settings
+from fitwell.engine.job import Settings
+from fitwell.engine.plan import QUIET, Listener
 from fitwell.errors import InputError, TrainingError
 from fitwell.problems.options import Options
 from fitwell.problems.problem import Problem

@@ -13,7 +13,7 @@ from fitwell.analysis.nested import bates_interval, nested_interval
 from fitwell.analysis.selection import Choice, choose_by, not_to_be_chosen
 from fitwell.data.resampling import inner_number, nested_folds
 from fitwell.engine.histories import Histories
-from fitwell.engine.settings import Settings
+from fitwell.engine.job import Settings
 from fitwell.errors import TrainingError
 from fitwell.problems.problem import Problem
 from fitwell.regularization.strengths import Candidates

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 from fitwell.data.resampling import nested_folds
 from fitwell.data.row_sets import RowSets
-from fitwell.engine.listening import QUIET, Listener
-from fitwell.engine.run import Trained, train_all
-from fitwell.engine.settings import Settings
+from fitwell.engine.job import Settings
+from fitwell.engine.plan import QUIET, Listener
+from fitwell.engine.training import Trained, train_all
 from fitwell.problems.options import Options
 from fitwell.problems.problem import Problem
 from fitwell.regularization.strengths import Candidates
@@ -87,7 +87,7 @@ def train_networks(
     listener: Listener | None = None,
     beside: Callable[[], None] | None = None,
 ) -> Trained:
-    """Train every row set of a problem times every strength; see `fitwell.engine.run.train_all`.
+    """Train every row set of a problem times every strength; see `fitwell.engine.training.train_all`.
 
     Parameters
     ----------

@@ -9,11 +9,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from fitwell.data.columns import Column
-from fitwell.data.dates import EPOCH
+from fitwell.data.columns import Column, number_names
 from fitwell.data.encoding import Encoding
-from fitwell.data.raw import number_names
 from fitwell.data.target import LabelType, labels_of
+from fitwell.data.values import EPOCH
 from fitwell.errors import FileError, InputError
 
 SCHEMA_FORMAT = 1
