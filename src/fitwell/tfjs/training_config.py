@@ -43,6 +43,7 @@ def read_training_config(training: Mapping[str, Any], outputs: int = 1) -> tuple
         It names a loss or an optimizer that TensorFlow.js does not have, or holds what is no setting.
     """
     notices: list[str] = []
+    # files made by hand or by other programs are in camelCase
     found = training.get("optimizer_config", training.get("optimizerConfig"))
     loss = _mapped(training.get("loss"), _loss)
     if loss is None or loss == [] or loss == {}:
@@ -68,6 +69,7 @@ def written_training_config(model: Any, outputs: Sequence[str]) -> tuple[dict[st
     """
     if not getattr(model, "compiled", False):
         return None, ()
+    # as they were given: `model.metrics` holds what Keras has wrapped
     config = given_to_compile(model)
     why = _why_not(model, config)
     optimizer = None if why else written_optimizer(model.optimizer)

@@ -59,6 +59,7 @@ def _hard_sigmoid(first: str, name: str) -> tuple[Any, ...]:
 def _tanh_gelu(first: str, name: str) -> tuple[Any, ...]:
     del first, name
     keras = import_keras()
+    # operations of Keras, so that the model is saved without code
     return (lambda tensor: keras.ops.gelu(tensor, approximate=True),)
 
 
@@ -182,6 +183,7 @@ def read_relu(settings: LayerSettings, name: str) -> Made:
 
 def read_leaky_relu(settings: LayerSettings, name: str) -> Made:
     """Read a `LeakyReLU`."""
+    # TensorFlow.js's name of it, and its default
     return Made((keras_layers().LeakyReLU(negative_slope=settings.number("alpha", 0.3), name=name),))
 
 

@@ -22,6 +22,7 @@ def in_order(outputs: Any, values: dict[int, Value]) -> Iterator[Any]:
         node = stack[-1]
         before = [node_of(tensor) for tensor in reversed(data_of(node)) if id(tensor) not in values]
         waiting = [one for one in before if id(one) not in done]
+        # no recursion, for chains of layers are long
         if waiting and id(node) not in done:
             stack.extend(waiting)
             continue

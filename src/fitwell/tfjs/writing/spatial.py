@@ -20,6 +20,7 @@ def channels_last(call: LayerCall, value: Value, write: Callable[[Value], Value]
     axes = range(2, len(value.shape))
     made = write(call.permute(value, [*axes, 1], "to_last"))
     rank = len(made.shape)
+    # a global pooling leaves no places, and nothing to turn back
     return made if rank == 2 else call.permute(made, [rank - 1, *range(1, rank - 1)], "from_last")
 
 

@@ -27,6 +27,7 @@ def _convolution(call: LayerCall, value: Value, activation: Any) -> Value:
     layer = call.layer
     padding, dilation = layer.padding, list(layer.dilation_rate)
     if padding == "causal":
+        # TensorFlow.js loads causal padding and cannot predict with it: zeros in front, and none else
         ahead = (layer.kernel_size[0] - 1) * dilation[0]
         value = as_line(call, pad(call, as_plane(call, value), [[ahead, 0], [0, 0]], "past"))
         padding = "valid"
@@ -204,10 +205,12 @@ def _transposed(call: LayerCall, value: Value, activation: Any) -> Value:
         )  # fmt: skip
     kernel = spread(_wide(layer, layer.kernel), dilation)
     tell_left_out(call, layer)
+    # the whole product, of which Keras's part is cut: TensorFlow.js has no output_padding
     whole = _transposed_part(call, value, kernel, "valid", {}, use_bias=False, activation="linear")
     cut = pad(call, whole, _margins(call, value, whole), "margin")
     if layer.use_bias:
         call.note("its bias is written as a constant, which TensorFlow.js does not train.")
+        # behind the padding, whose zeros get the bias in Keras, too
         cut = call.rescale(cut, 1, as_float32(layer.bias), "bias")
     return activations.add_activation(call, activation, cut)
 

@@ -38,6 +38,7 @@ def _batch_last(call: LayerCall, value: Value) -> Value:
         "center": True, "scale": True, **weight_fields(call, "gamma", "beta"),
     }  # fmt: skip
     flat = value
+    # TensorFlow.js normalises ranks 2 to 4
     if len(value.shape) > 4:
         flat = call.reshape(value, [total_size(value.shape[1:-1]), channels], "flat")
     made = call.add("BatchNormalization", flat, weights=weights, **config)
@@ -132,6 +133,7 @@ def write_unit_normalization(call: LayerCall, inputs: list[Value]) -> Value:
         call.refuse("several axes are not offered; use one.")
 
     def write(value: Value) -> Value:
+        # tiny beside the squares, and zeros are divided by its root instead of by zero
         normal = rms(call, value, 1e-30)
         return call.rescale(normal, 1 / np.sqrt(float(value.shape[-1] or 0)), 0, "unit")
 
@@ -156,6 +158,7 @@ def write_normalization(call: LayerCall, inputs: list[Value]) -> Value:
         call.refuse("it has no mean yet; call its adapt() first.")
     mean = as_float32(import_keras().ops.convert_to_numpy(layer.mean))
     variance = as_float32(import_keras().ops.convert_to_numpy(layer.variance))
+    # as Keras does: a constant input has deviation zero
     deviation = np.maximum(np.sqrt(variance), np.float32(import_keras().backend.epsilon()))
     mean, deviation = (_trimmed(array) for array in (mean, deviation))
     if layer.invert:

@@ -35,6 +35,7 @@ def _operand(call: LayerCall, given: Any) -> Any:
     if isinstance(given, Value):
         return given
     array = np.asarray(import_keras().ops.convert_to_numpy(given), np.float64)
+    # axes of one in front broadcast anyway, the batch's among them
     while array.ndim and array.shape[0] == 1:
         array = array[0]
     rank = max(len(value.shape) for value in call.arguments.values() if isinstance(value, Value))
@@ -102,6 +103,7 @@ def _extreme_writer(class_name: str) -> Writer:
         if np.ndim(number):
             call.refuse("an array is not offered here; use a number.")
         sign = 1.0 if class_name == "Maximum" else -1.0
+        # max(x, a) is relu(x - a) + a: TensorFlow.js's Maximum takes no numbers
         distance = call.rescale(value, sign, -sign * number, "distance")
         return call.rescale(call.add("ReLU", distance, "above", max_value=None), sign, number, "")
 
@@ -188,6 +190,7 @@ def _write_transpose(call: LayerCall, inputs: list[Value]) -> Value:
     axes: Sequence[int] = call.layer.axes or ()
     if not axes or axes[0] != 0:
         call.refuse("the batch must stay the first axis.")
+    # Permute counts axes from 1, the batch being 0
     return call.permute(inputs[0], list(axes)[1:], "")
 
 

@@ -46,6 +46,7 @@ def global_pooling_writer(kind: str, rank: int) -> Writer:
         channels = value.shape[-1]
         if rank == 3:
             value = call.reshape(value, [total_size(value.shape[1:-1]), channels], "line")
+        # the pooling of lines knows no such option
         config: dict[str, Any] = {"data_format": LAST} if rank == 2 else {}
         made = call.add(f"Global{kind}Pooling{min(rank, 2) if rank < 3 else 1}D", value,
                         shape=(value.shape[0], channels), **config)  # fmt: skip
@@ -113,6 +114,7 @@ def write_up_sampling_2d(call: LayerCall, inputs: list[Value]) -> Value:
     def write(value: Value) -> Value:
         if layer.interpolation == "nearest":
             return _repeat(call, value, [height, width], "")
+        # Keras itself is asked what it interpolates: linear in each axis, so that a matrix says it all
         made = {"interpolation": layer.interpolation, "data_format": LAST}
         sizes = [(height, 1), (1, width)]
         matrices = [

@@ -119,6 +119,7 @@ def _flags(call: LayerCall, layer: Any, inputs: list[Value]) -> dict[str, Any]:
     """Return the fields of the loop over steps, and check the masks that it reads."""
     if layer.stateful:
         call.refuse(STATEFUL)
+    # also where there is no mask: TensorFlow.js may hand an earlier layer's mask to it
     call.read_mask(inputs[0])
     if inputs[0].mask is not None and getattr(layer, "zero_output_for_mask", False) and layer.return_sequences:
         call.refuse(
@@ -168,7 +169,9 @@ def write_bidirectional(call: LayerCall, inputs: list[Value]) -> Any:
 def write_time_distributed(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `TimeDistributed` as one around each of the layers that the inner one is written as."""
     layer, value = call.layer.layer, inputs[0]
+    # the inner layer sees one step, without the axis of steps
     step = Value(TfjsTensor("step"), (value.shape[0], *value.shape[2:]))
+    # a sheet of its own: what the inner layer becomes is wrapped piece by piece
     sheet = Sheet(keep_masks=False)
     shapes = [layer.compute_output_shape(step.shape)]
     [last] = call.write(sheet, layer, [step], {}, shapes)
