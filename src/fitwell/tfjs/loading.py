@@ -116,6 +116,7 @@ def load_with_notices(path: Path) -> Loaded:
     built = from_tfjs(document.graph, document.weights, mine.pop(KERAS_NAMES, None))
     notices = (*document.notices, *built.notices)
     model = built.model
+    # without settings it stays uncompiled: only who asks `with_training` gets a loss that is guessed
     if document.training is not None:
         arguments, more = read_training_config(document.training, len(model.outputs))
         notices += more

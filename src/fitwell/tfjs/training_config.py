@@ -50,6 +50,7 @@ def read_training_config(training: Mapping[str, Any], outputs: int = 1) -> tuple
         raise FileError("'trainingConfig' names no loss: compile the model before it is saved.")
     metrics = read_metrics(training.get("metrics"), notices, outputs)
     optimizer = read_optimizer(found)
+    # said, not refused: the model predicts the same, and only training on differs
     if takes_other_steps(optimizer):
         notices.append(OTHER_STEPS.format(type(optimizer).__name__))
     return {"optimizer": optimizer, "loss": loss, "metrics": metrics}, tuple(notices)
@@ -109,6 +110,7 @@ def _mapped(value: Any, one: Any) -> Any:
 
 
 def _why_not(model: Any, config: Mapping[str, Any]) -> str | None:
+    # TensorFlow.js throws when it loads a file that has them
     for name in ("loss_weights", "weighted_metrics"):
         if config.get(name):
             return name.replace("_", " ")

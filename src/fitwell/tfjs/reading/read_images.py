@@ -34,6 +34,7 @@ def convolution_reader(
         }
         if dilated:
             options["dilation_rate"] = settings.lengths("dilation_rate", rank, 1)
+        # its filters follow from the channels and the multiplier
         if settings.class_name != "DepthwiseConv2D":
             options["filters"] = settings.whole("filters")
         if settings.class_name in ("DepthwiseConv2D", "SeparableConv2D"):
@@ -63,6 +64,7 @@ def pooling_reader(keras_name: str, rank: int) -> Reader:
 
     def read(settings: LayerSettings, name: str) -> Made:
         data_format = settings.data_format(first=rank == 2)
+        # None is Keras's word for the windows' sizes, too
         strides = settings.lengths("strides", rank) if settings.has("strides") else None
         padding = settings.choice("padding", ("valid", "same"), "valid")
         size = settings.lengths("pool_size", rank, 2)
@@ -105,6 +107,7 @@ def read_up_sampling(settings: LayerSettings, name: str) -> Made:
 
     def between(tensor: Any) -> Any:
         lengths = tensor.shape[1:3]
+        # a matrix has one size, and a small file could ask for a huge one
         if None in lengths or max(n * n * f for n, f in zip(lengths, size, strict=True)) > MOST_PLACES:
             raise settings.refuse("interpolates images of unknown or huge size: fix it in inputShape, or use nearest.")
         rows, columns = (_between(n, f) for n, f in zip(lengths, size, strict=True))

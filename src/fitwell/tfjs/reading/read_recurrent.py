@@ -37,6 +37,7 @@ def _options(settings: LayerSettings, kind: str) -> dict[str, Any]:
             raise settings.refuse("resets after the product, which TensorFlow.js does not offer: leave resetAfter out.")
         # Keras's default is True
         found["reset_after"] = False
+    # an LSTM applies it to its state, which no weight can stretch
     if activation == "hard_sigmoid" and kind not in OUTER:
         raise settings.refuse("has the activation hardSigmoid, whose scale Keras does not share: use another.")
     # only where all columns are stretched alike can a penalty be scaled along

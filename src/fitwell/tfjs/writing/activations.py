@@ -121,6 +121,7 @@ def add_gelu_tanh(call: LayerCall, value: Value, part: str) -> Value:
 
 def add_relu(call: LayerCall, value: Value, part: str, slope: float, top: float | None, threshold: float) -> Value:
     """Write any ReLU of Keras: a slope below the threshold, a largest value, a threshold."""
+    # the plain cases first: one layer each, which people know again in the file
     if threshold == 0 and slope == 0:
         return call.add("ReLU", value, part, max_value=None if top is None else float(top))
     if threshold == 0 and top is None:

@@ -63,6 +63,7 @@ def mask_name(mask: Any, values: dict[int, Value]) -> Any:
     keras = import_keras()
     node = node_of(mask)
     class_name, key = "Embedding", "mask_zero"
+    # Masking keeps a step if any of its numbers differs from the value
     if type(node.operation).__name__ == "Any":
         class_name, key = "Masking", "mask_value"
         inner = [one for one in node.arguments.args if isinstance(one, keras.KerasTensor)]

@@ -80,6 +80,7 @@ def volume(
 def along_axes(call: LayerCall, value: Value, matrices: Sequence[np.ndarray]) -> Value:
     """Write the product of [a, b, channels] with a fixed matrix along a and one along b."""
     for number, matrix in enumerate(matrices):
+        # a dense layer multiplies the last axis: each turn brings the next one there
         turned = call.permute(value, [2, 3, 1], f"turn_{number}")
         value = call.dense(turned, matrix, None, f"matrix_{number}", constant=True)
     return call.permute(value, [2, 3, 1], "turn_last")

@@ -124,6 +124,7 @@ def _heads(call: LayerCall, heads: int, shared: int, width: int, dropout: float,
     scale = 1 / math.sqrt(width)
     keys = [_projection(call, dense.key, key, head, "key") for head in range(shared)]
     values = [_projection(call, dense.value, value, head, "value") for head in range(shared)]
+    # TensorFlow.js's Dot takes rank 3 at most, so that heads cannot be an axis of their own
     made = []
     for head in range(heads):
         # of grouped queries several heads share one key and value
@@ -136,6 +137,7 @@ def _heads(call: LayerCall, heads: int, shared: int, width: int, dropout: float,
     kernel = as_float32(dense.output.kernel)
     if kernel.ndim != 3:
         call.refuse("an output_shape of several sizes is not offered; reshape behind it.")
+    # heads one behind the other, as they are concatenated
     whole = kernel.reshape(-1, kernel.shape[-1])
     joined = made[0] if len(made) == 1 else call.add(
         "Concatenate", made, "heads", axis=2, shape=(*made[0].shape[:2], whole.shape[0])
@@ -204,6 +206,7 @@ def _equation(equation: str, rank: int) -> tuple[str, str, str]:
     inputs, out = equation.split("->")
     left, right = inputs.split(",")
     if "..." in left:
+        # an ellipsis stands for axes without letters: they get unused ones
         free = [letter for letter in string.ascii_uppercase if letter not in equation]
         dots = "".join(free[: rank - len(left.replace("...", ""))])
         left, out = left.replace("...", dots), out.replace("...", dots)

@@ -81,6 +81,7 @@ def write_group_normalization(call: LayerCall, inputs: list[Value]) -> Value:
         places, channels = total_size(value.shape[1:-1]), value.shape[-1]
         if places is None or channels is None:
             call.refuse("it needs a known input size; give it to the model's Input.")
+        # -1 is a group for each channel, as instance normalisation has it
         groups = channels if layer.groups == -1 else int(layer.groups)
         split = call.reshape(value, [places, groups, channels // groups], "split")
         front = call.permute(split, [2, 1, 3], "front")
@@ -109,6 +110,7 @@ def rms(call: LayerCall, value: Value, epsilon: float) -> Value:
     turned = call.rescale(flat, -1, 0, "turn")
     both = call.add("Concatenate", [flat, turned], "both", axis=2, shape=(value.shape[0], rows, 2 * channels))
     halves = call.reshape(bare(call, both, epsilon, ""), [rows, 2, channels], "halves")
+    # the half of -x has done its work
     cropping = {"cropping": [[0, 0], [0, 1]], "data_format": "channels_last"}
     half = call.add("Cropping2D", halves, "half", shape=(value.shape[0], rows, 1, channels), **cropping)
     return call.reshape(half, value.shape[1:], "back")

@@ -25,6 +25,7 @@ ACTIVATION_OPERATIONS = {
 def _operands(call: LayerCall) -> tuple[Any, Any]:
     names = ("x1", "x2")
     first, second = (_operand(call, call.arguments[name]) for name in names)
+    # Keras lines axes up from the last, TensorFlow.js's merges put new ones behind the batch
     if isinstance(first, Value) and isinstance(second, Value) and len(first.shape) != len(second.shape):
         call.refuse("tensors of different rank are not offered; reshape one of them.")
     return first, second
@@ -188,6 +189,7 @@ def _write_reshape(call: LayerCall, inputs: list[Value]) -> Value:
 def _write_transpose(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an order of the axes."""
     axes: Sequence[int] = call.layer.axes or ()
+    # None turns all axes round, the batch's too
     if not axes or axes[0] != 0:
         call.refuse("the batch must stay the first axis.")
     # Permute counts axes from 1, the batch being 0
@@ -225,4 +227,5 @@ OPERATIONS: dict[str, Writer] = {
 
 def writer_of(operation: Any) -> Writer | None:
     """Return the writer of an operation of Keras's own."""
+    # by module and class: `nn.Softmax` is an operation, and there is a layer of that name
     return OPERATIONS.get(kind_of_operation(operation) or "")

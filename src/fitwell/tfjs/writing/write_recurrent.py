@@ -110,6 +110,7 @@ def _activation(call: LayerCall, activation: Any, weights: dict[str, np.ndarray]
     call.note("its weights are scaled by 5/6 for hard_sigmoid, of which TensorFlow.js has another; penalties stay.")
     for name in weights:
         pieces = np.split(weights[name], parts, axis=-1)
+        # only the gates: the candidate has an activation of its own
         scaled = [piece * np.float32(5 / 6) if n in columns else piece for n, piece in enumerate(pieces)]
         weights[name] = np.concatenate(scaled, axis=-1)
     return "hard_sigmoid"
@@ -150,6 +151,7 @@ def write_bidirectional(call: LayerCall, inputs: list[Value]) -> Any:
         call.refuse("around a layer other than SimpleRNN, LSTM and GRU it is not offered.")
     config, weights = cell_config(call, forward.cell, kind)
     other, other_weights = cell_config(call, backward.cell, kind)
+    # the file holds the forward layer alone, and both ways are made of it
     if config != other or forward.go_backwards:
         call.refuse("its backward layer must be configured as its forward layer, which must run forward.")
     if len(inputs) > 1:
