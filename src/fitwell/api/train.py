@@ -91,5 +91,5 @@ def _options(given: Mapping[str, Any]) -> Options:
         if name not in allowed:
             raise InputTypeError(f"train() has no option '{name}'. It has: {', '.join(sorted(allowed))}.")
     regularizers = regularizer_list(given.get("regularizers", Options.regularizers))
-    # no ensemble: how parameters of somebody's own are averaged only its author knows
+    # no ensemble: networks of functions cannot be joined into one model, whose parameters `result.model` is
     return Options(**{**given, "regularizers": regularizers, "refit": "single"})

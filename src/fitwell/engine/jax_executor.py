@@ -197,7 +197,7 @@ class JaxExecutor:
         self._advance = jitted.lower(
             block.state, block.values, self._rows, self._data, self._key, count, count
         ).compile()
-        # a refit holds nothing out, and a program over no rows cannot be compiled
+        # a refit holds nothing out, so there is nothing to measure
         if self._rows.held_out.shape[1]:
             self._measuring = measuring.lower(block.state.best, self._rows, self._data).compile()
 

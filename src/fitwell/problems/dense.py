@@ -43,6 +43,7 @@ class DenseOnTable:
     hidden: tuple[int, ...]
 
     may_stay = False  # a table has no network as given that somebody wants to keep
+    # the mean of dense networks is one Keras model, and rarely worse than the best of them
     joins = True
 
     @property

@@ -91,6 +91,7 @@ def read_functions(
         raise InputTypeError(f"'network' must be a fitwell.Network. Got {type(network).__name__}.")
     arrays = read_arrays(x, y)
     targets, measured = _targets(arrays.targets, loss)
+    # folds are stratified only where targets are surely classes
     task = "classification" if measured is CLASSIFICATION else "regression"
     row_sets = folds(targets, task, seed=seed, **splits)
     functions = FunctionNetwork(network, _count_drops(network, arrays.inputs, targets, measured))

@@ -110,6 +110,7 @@ class ModelOnArrays:
             return {}
         # the choice of layers stays, for names are the same
         opened = replace(model.opened, model=wide)
+        # weights of another width cannot be given
         data = make_data(opened, model.inputs, model.targets, own=model.own, weights="fresh")
         return {"twice the units of every hidden layer": replace(self, model=data)}
 
@@ -126,6 +127,7 @@ class ModelOnArrays:
 
     def score(self, predictions: Any, mean_loss: float) -> dict[str, float]:
         """See `Problem`: the mean loss of the rows, and the compiled metrics of their predictions."""
+        # the loss of single rows, as recorded: of all predictions at once `add_loss` would be missing
         return {"loss": mean_loss} | compiled_scores(self.network.copy, self.model.targets, predictions)
 
     def finish(self, networks: Sequence[Fitted]) -> tuple[Predicts, pl.DataFrame | None]:

@@ -23,15 +23,19 @@ MODEL_JSON = "model.json"
 METADATA = "userDefinedMetadata"
 """Key of a model.json: what a person keeps beside the model, under TensorFlow.js's name."""
 
+# weights are not in it, so even models of thousands of layers have a few MiB
 MOST_TEXT = 64 * 2**20
 """Bytes of a model.json."""
 
+# Python's parser recurses: far deeper, it would end the process
 MOST_DEPTH = 200
 """Of lists and objects within each other; a model of models has about eight for each."""
 
+# an empty list takes 3 bytes of text and some 60 of memory: a small file must not become a large one
 MOST_VALUES = 2_000_000
 """In lists and objects; commas in texts count too."""
 
+# Windows knows neither flag
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 """For a pipe: that nobody writes to it is seen after it is opened."""
@@ -91,6 +95,7 @@ class Directory:
         mode = size = 0
         try:
             for part in Path(path).parts:
+                # every part of the path, for a directory on the way may be a link too
                 inside = inside / part
                 found = inside.lstat()
                 mode, size = found.st_mode, found.st_size
@@ -142,6 +147,7 @@ def _text(path: Path) -> bytes:
             raise FileError(f"There is no file '{path}': give the model.json that TensorFlow.js wrote.")
         if not path.is_file():
             raise FileError(f"'{path}' must be a file: give the model.json that TensorFlow.js wrote.")
+        # before it is opened: a stranger's file may be of any size
         if path.stat().st_size > MOST_TEXT:
             raise FileError(f"'{path}' has more than {MOST_TEXT:,} bytes, and no more are read.")
     except FileError:
@@ -163,6 +169,7 @@ def _naming(path: Path) -> Iterator[None]:
 def parse_document(text: bytes, shards: Shards) -> Document:
     """Read a document from the bytes of its model.json and a place where weight files are looked up."""
     found = _object(text)
+    # the usual mix-up: what the converter makes of a SavedModel
     if found.get("format") == "graph-model":
         raise FileError(GRAPH_MODEL)
     if "modelTopology" not in found:
@@ -202,9 +209,11 @@ def write_document(
     document |= {} if training is None else {"trainingConfig": dict(training)}
     document |= {} if metadata is None else {METADATA: dict(metadata)}
     try:
+        # JavaScript's JSON.parse refuses NaN, and then the whole file
         text = json.dumps(document, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"The model's settings or its 'metadata' are no JSON ({error}).") from error
+    # ASCII with escapes, so that it is read alike whatever encoding a server declares
     (directory / MODEL_JSON).write_text(text, encoding="ascii")
     return losses
 
@@ -230,6 +239,7 @@ def _bytes(path: Path, most: int, flags: int = 0) -> bytes:
         with os.fdopen(handle, "rb") as file:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
                 raise FileError(f"'{path}' is no file any more: try again.")
+            # no more than was looked at: the file may grow meanwhile
             return file.read(most)
     except FileError:
         raise
@@ -241,6 +251,7 @@ def _json(text: bytes) -> Any:
     if len(text) > MOST_TEXT:
         raise FileError(f"It has more than {MOST_TEXT:,} bytes, and no more are read.")
     try:
+        # some editors on Windows put a byte order mark in front
         decoded = text.decode("utf-8-sig")
         _check_size(decoded)
         return json.loads(decoded, parse_constant=_no_number, parse_float=_finite)
@@ -255,6 +266,7 @@ def _check_size(text: str) -> None:
     if sum(map(text.count, ",[{")) > MOST_VALUES:
         raise FileError(f"It holds more than {MOST_VALUES:,} values, and no more are read.")
     depth = most = 0
+    # brackets inside of texts are no lists
     for character in filter("[]{}".__contains__, _TEXTS.sub("", text)):
         depth += 1 if character in "[{" else -1
         most = max(most, depth)
@@ -268,6 +280,7 @@ def _no_number(name: str) -> NoReturn:
 
 def _finite(text: str) -> float:
     value = float(text)
+    # 1e999 is JSON, and Python makes infinity of it
     if not np.isfinite(value):
         raise FileError(f"It holds the number {text[:50]}, which is too large.")
     return value

@@ -116,9 +116,11 @@ def load_with_notices(path: Path) -> Loaded:
     built = from_tfjs(document.graph, document.weights, mine.pop(KERAS_NAMES, None))
     notices = (*document.notices, *built.notices)
     model = built.model
+    # without settings it stays uncompiled: only who asks `with_training` gets a loss that is guessed
     if document.training is not None:
         arguments, more = read_training_config(document.training, len(model.outputs))
         notices += more
+        # the file calls outputs by its own names, which may not be allowed in Keras
         arguments |= {key: _by_keras_names(arguments[key], built.names) for key in ("loss", "metrics")}
         _check_losses(path, model, arguments["loss"])
         try:
@@ -173,6 +175,7 @@ def with_training(model: Any) -> tuple[Any, str | None]:
 def _usual_loss(model: Any) -> str | None:
     activation = getattr(getattr(model.layers[-1], "activation", None), "__name__", "")
     units = model.output_shape[-1] if isinstance(model.output_shape, tuple) else None
+    # class indices, as tables give them: one-hot targets would need the categorical loss
     if activation == "softmax":
         return "sparse_categorical_crossentropy"
     if activation == "sigmoid" and units == 1:

@@ -24,6 +24,7 @@ from fitwell.tfjs.writing import to_tfjs
 FILES = (MODEL_JSON, "group*-shard*of*.bin", SCHEMA_FILE, MODULE, *ASSETS, "package.json")
 """All that is written for TensorFlow.js, as patterns."""
 
+# a largest difference takes many rows to be seen, and these take a moment
 PROBES = 256
 
 
@@ -102,6 +103,7 @@ def write(
     model: Any, directory: Path, *, quantize: str | None = None, metadata: Mapping[str, Any] | None = None
 ) -> Saved:
     """Write a model into an existing directory; see `save`."""
+    # before the model is walked: a misspelt name is answered at once
     if quantize is not None and quantize not in QUANTIZED:
         raise InputError(f"'quantize' must be one of {', '.join(QUANTIZED)}. Got {quantize!r}.")
     written = to_tfjs(model)
@@ -124,7 +126,9 @@ def _change(model: Any, directory: Path) -> float:
         inputs = probes(model, PROBES)
     except (FileError, InputError):  # written, but not to be read back or probed: then it is not known
         return float("nan")
+    # through the reader, so that it is measured what a reader gets
     pairs = zip(_outputs(model, inputs), _outputs(quantized, inputs), strict=True)
+    # outputs that are all zero would divide by zero
     return max(float(np.abs(one - two).max() / max(np.abs(one).max(), np.finfo(float).tiny)) for one, two in pairs)
 
 
