@@ -63,10 +63,10 @@ def test_a_regularizer_of_the_same_name_takes_the_others_place() -> None:
 def test_axes_say_what_the_layout_is() -> None:
     """A penalty on whole inputs is the same for a kernel and for its transpose with its axes."""
     kernel = np.random.default_rng(0).normal(size=(4, 7))  # [inputs, outputs], as Keras has it
-    found = group_penalty(1.0, kernel, Axes())
-    assert found == pytest.approx(group_penalty(1.0, kernel.T, Axes(inputs=(1,), outputs=(0,))))
+    found = float(group_penalty(1.0, kernel, Axes()))
+    assert found == pytest.approx(float(group_penalty(1.0, kernel.T, Axes(inputs=(1,), outputs=(0,)))))
     assert found == pytest.approx(np.linalg.norm(kernel, axis=1).sum(), rel=1e-6)
-    assert found != pytest.approx(group_penalty(1.0, kernel.T, Axes()), rel=1e-3)  # the break: the other axes
+    assert found != pytest.approx(float(group_penalty(1.0, kernel.T, Axes())), rel=1e-3)  # the break: the other axes
 
 
 def test_a_row_may_act_nowhere_yet() -> None:

@@ -1,4 +1,4 @@
-"""Training a search: blocks advance together, what they did is recorded, the hopeless leave. Nothing is computed here."""
+"""Training a search: blocks advance together, what they did is recorded, the hopeless leave; others compute."""
 
 from __future__ import annotations
 

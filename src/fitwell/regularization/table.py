@@ -22,6 +22,8 @@ scikit-learn's MLP divides `alpha` by the rows of the *batch* in every step (`_m
 
 from __future__ import annotations
 
+from functools import partial
+
 from fitwell.regularization.regularizer import Array, Axes, InKeras, Regularizer, Step, Table, Unit
 
 
@@ -71,9 +73,19 @@ def _positive_part(values: Array) -> Array:
     return values * (values > 0)
 
 
+def _times(factor: float, power: int, strength: float, rows: int) -> float:
+    return strength * factor * rows**power
+
+
+def _inverse_of_twice(strength: float, rows: int) -> float:
+    return 1 / (2 * strength * rows)
+
+
 def _by_factor(factor: float, power: int) -> Unit:
     """A unit in which a strength times `factor` times rows to the `power` is fitwell's."""
-    return Unit(lambda given, rows: given * factor * rows**power, lambda own, rows: own / (factor * rows**power))
+    return Unit(
+        partial(_times, factor, power), partial(_times, 1 / factor, -power)
+    )  # no lambdas: they cannot be pickled
 
 
 L1 = Regularizer(
@@ -99,9 +111,7 @@ L2 = Regularizer(
         "scikit-learn MLPClassifier(alpha)": _by_factor(1 / 2, -1),
         "scikit-learn MLPRegressor(alpha)": _by_factor(1, -1),
         "scikit-learn Ridge(alpha)": _by_factor(1, -1),
-        "scikit-learn LogisticRegression(C)": Unit(
-            lambda c, rows: 1 / (2 * c * rows), lambda l2, rows: 1 / (2 * l2 * rows)
-        ),
+        "scikit-learn LogisticRegression(C)": Unit(_inverse_of_twice, _inverse_of_twice),
         "decoupled weight decay": _by_factor(1 / 2, 0),
     },
 )
