@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -75,6 +76,40 @@ def test_every_file_has_a_storey() -> None:
     for path in FILES:
         nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         assert not [node for node in nodes if isinstance(node, ast.ImportFrom) and node.level > 0], path
+
+
+def test_every_storey_is_there() -> None:
+    """A storey that is named is a file or a directory of files; one that has gone must go from the list, too."""
+    missing = [name for name in LEVELS if not (ROOT / f"{name}.py").is_file() and not any((ROOT / name).glob("*.py"))]
+    assert missing == []
+    assert not (ROOT / "searches").exists()  # the break: such a name would be missing
+
+
+def public_names(tree: ast.Module) -> Iterator[str]:
+    """Names of functions, classes and constants at the top of a file, without those that begin with an underscore."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names = [node.name]
+        elif isinstance(node, ast.Assign):
+            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+        else:
+            names = [node.target.id] if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) else []
+        yield from (name for name in names if not name.startswith("_"))
+
+
+def twice(names: Iterable[str]) -> list[str]:
+    """Names that come more than once."""
+    return sorted(name for name, count in Counter(names).items() if count > 1)
+
+
+def test_no_name_stands_for_two_things() -> None:
+    """No two files, and no two public things at the top of files, have one name; a second one would be seen."""
+    assert twice(path.name for path in FILES if path.name != "__init__.py") == []
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in FILES]
+    # fitwell.load and fitwell.tfjs.load are what json.load and pickle.load are: each by its module's name
+    assert twice(name for tree in trees for name in public_names(tree)) == ["load"]
+    both = [ast.parse("class Search: ..."), ast.parse("Search: int = 1\ndef _search(): ...")]
+    assert twice(name for tree in both for name in public_names(tree)) == ["Search"]
 
 
 def test_the_reading_of_imports_sees_them() -> None:

@@ -26,7 +26,7 @@ Call = Callable[..., Any]
 
 
 @dataclass
-class Step:
+class TrainingStep:
     """One training step in the making.
 
     Attributes
@@ -52,13 +52,13 @@ class Step:
 
 
 # no argument: Keras calls the layers, and their signatures have no place for one
-_step: ContextVar[Step | None] = ContextVar("step", default=None)
+_step: ContextVar[TrainingStep | None] = ContextVar("step", default=None)
 
 
 @contextmanager
-def training_step(on_units: OnUnits | None) -> Iterator[Step | None]:
+def training_step(on_units: OnUnits | None) -> Iterator[TrainingStep | None]:
     """Let the hooks know that a training step is traced (or, with None, a prediction)."""
-    step = None if on_units is None else Step(on_units)
+    step = None if on_units is None else TrainingStep(on_units)
     token = _step.set(step)
     try:
         yield step
