@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from fitwell.engine import noise
-from fitwell.engine.job import Rows
+from fitwell.engine.job import Rows, make_rows
 from fitwell.engine.losses import CLASSIFICATION, REGRESSION
 from fitwell.engine.network import Variables
 from fitwell.engine.optimizers import adam, make_schedule
 from fitwell.engine.program import Data, Program, State, Trace, lift
 from fitwell.regularization.regularizer import Axes
-from fitwell.regularization.table import BUILT_IN, make_rows
+from fitwell.regularization.table import BUILT_IN
 
 Outcome = tuple[State, Trace]
 

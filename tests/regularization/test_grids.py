@@ -11,13 +11,12 @@ from fitwell.errors import InputError
 from fitwell.regularization.by_layer import SHAPES, STEEPNESS, Layers
 from fitwell.regularization.grids import (
     DEFAULT_COUNT,
-    DEFAULT_REGULARIZERS,
     LEARNING_RATES,
     sobol,
 )
 from fitwell.regularization.regularizer import ZERO_SHARE
 from fitwell.regularization.strengths import DEFAULT_LEARNING_RATE, Regularization
-from fitwell.regularization.table import BUILT_IN
+from fitwell.regularization.table import BUILT_IN, DEFAULT_REGULARIZERS
 
 NAMES = st.lists(st.sampled_from(list(BUILT_IN)), unique=True, max_size=4)
 

@@ -18,8 +18,7 @@ import typer
 from fitwell._version import __version__
 from fitwell.directories import RUN_FILE
 from fitwell.errors import FitwellError
-from fitwell.regularization.grids import DEFAULT_REGULARIZERS
-from fitwell.regularization.table import BUILT_IN
+from fitwell.regularization.table import BUILT_IN, DEFAULT_REGULARIZERS
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,9 +9,10 @@ from fitwell.engine.plan import QUIET, Listener
 from fitwell.keras.backend import check_backend
 from fitwell.problems.given import opened_model, read_problem
 from fitwell.problems.options import DEFAULT_HIDDEN, Options, Strengths, hidden_units, regularizer_list
-from fitwell.regularization.grids import DEFAULT_COUNT, DEFAULT_REGULARIZERS
+from fitwell.regularization.grids import DEFAULT_COUNT
 from fitwell.regularization.regularizer import Regularizer
 from fitwell.regularization.strengths import DEFAULT_LEARNING_RATE
+from fitwell.regularization.table import DEFAULT_REGULARIZERS
 from fitwell.results.diagnosis import Diagnosis
 from fitwell.studies.evidence import Questions, judge_problem
 

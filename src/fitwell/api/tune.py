@@ -10,8 +10,9 @@ from fitwell.errors import InputError
 from fitwell.keras.backend import check_backend
 from fitwell.problems.given import opened_model, read_problem
 from fitwell.problems.options import DEFAULT_HIDDEN, Options, Strengths, hidden_units, regularizer_list
-from fitwell.regularization.grids import DEFAULT_COUNT, DEFAULT_REGULARIZERS
+from fitwell.regularization.grids import DEFAULT_COUNT
 from fitwell.regularization.regularizer import Regularizer
+from fitwell.regularization.table import DEFAULT_REGULARIZERS
 from fitwell.results.result import Result
 from fitwell.studies.answering import answer
 from fitwell.studies.search import search

@@ -13,10 +13,10 @@ from fitwell.engine.job import Settings
 from fitwell.engine.stopping import Stopping
 from fitwell.errors import InputError, InputTypeError
 from fitwell.regularization.by_layer import Layers
-from fitwell.regularization.grids import DEFAULT_COUNT, DEFAULT_REGULARIZERS, sobol
+from fitwell.regularization.grids import DEFAULT_COUNT, sobol
 from fitwell.regularization.regularizer import Regularizer, Table, resolve
 from fitwell.regularization.strengths import Candidates, Regularization, Strength, from_settings
-from fitwell.regularization.table import BUILT_IN
+from fitwell.regularization.table import BUILT_IN, DEFAULT_REGULARIZERS
 
 ENSEMBLE_STRENGTHS = 4
 """Strengths whose fold networks are averaged: the recipe measured on 15 real tables (see the design notes)."""

@@ -13,9 +13,8 @@ from fitwell.errors import InputError
 from fitwell.regularization.by_layer import SHAPES, Layers
 from fitwell.regularization.regularizer import Regularizer, resolve
 from fitwell.regularization.strengths import DEFAULT_LEARNING_RATE, Candidates
-from fitwell.regularization.table import BUILT_IN
+from fitwell.regularization.table import BUILT_IN, DEFAULT_REGULARIZERS
 
-DEFAULT_REGULARIZERS = ("l2", "dropout")
 DEFAULT_COUNT = 32
 # around Adam's usual 1e-3
 LEARNING_RATES = (5e-4, 3e-3)

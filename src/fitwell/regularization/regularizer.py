@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from fitwell.errors import InputError, InputTypeError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Array = Any
 """A JAX or NumPy array."""
@@ -157,7 +158,9 @@ class Regularizer:
 
     def check(self, values: Sequence[Any] | np.ndarray) -> None:
         """Raise an InputError unless all strengths, numbers or rows of numbers, are in range."""
-        wanted = "be finite and at least 0" if np.isinf(self.below) else f"lie in [0, {self.below:g})"
+        import numpy as np  # late, as in the other methods: the command's help names regularizers, and answers at once
+
+        wanted = "be finite and at least 0" if math.isinf(self.below) else f"lie in [0, {self.below:g})"
         for index, row in enumerate(values):
             for value in row if isinstance(row, np.ndarray) else [row]:
                 if isinstance(value, str) or not (np.isfinite(value) and 0 <= value < self.below):
@@ -165,6 +168,8 @@ class Regularizer:
 
     def spread(self, unit: np.ndarray) -> np.ndarray:
         """Return strengths for numbers in [0, 1): zero for the first `ZERO_SHARE`, then over the whole range."""
+        import numpy as np
+
         share = np.clip((unit - ZERO_SHARE) / (1 - ZERO_SHARE), 0, 1)
         if self.scale == "linear":
             values = self.low + (self.high - self.low) * share
@@ -174,6 +179,8 @@ class Regularizer:
 
     def position(self, values: np.ndarray) -> np.ndarray:
         """Return where strengths stand in the range: 0 for off, above 0 to 1 (and beyond) otherwise."""
+        import numpy as np
+
         if self.scale == "linear":
             return np.asarray(values) / self.high
         floor = self.low * (self.low / self.high)  # the range again below `low`, so that `low` stands in the middle

@@ -150,3 +150,6 @@ WEIGHT_DECAY = Regularizer(
 )
 
 BUILT_IN: Table = {row.name: row for row in (L1, L2, DROPOUT, WEIGHT_DROPOUT, WEIGHT_DECAY)}
+
+DEFAULT_REGULARIZERS = ("l2", "dropout")
+"""Searched unless others are named: the two that paid on real tables; L1's zeros and the others are for who asks."""
