@@ -45,7 +45,7 @@ def test_links_lead_somewhere(page: str) -> None:
 
 def test_every_option_of_the_command_is_documented() -> None:
     """The page on the command line names every option of `fitwell tune`."""
-    source = (ROOT / "src" / "fitwell" / "cli.py").read_text(encoding="utf-8")
+    source = (ROOT / "src" / "fitwell" / "api" / "cli.py").read_text(encoding="utf-8")
     signature = source[source.index("def tune(") : source.index('"""Find the regularization')]
     options = {name.replace("_", "-") for name in re.findall(r"^    (\w+): Annotated", signature, re.MULTILINE)}
     page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")

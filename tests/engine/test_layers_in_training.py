@@ -12,6 +12,8 @@ from fitwell.engine.run import Trained, train_all
 from fitwell.engine.settings import Settings
 from fitwell.regularization.strengths import Candidates, Regularization, from_settings
 
+pytestmark = pytest.mark.slow
+
 HIDDEN = (6, 5)
 SETTINGS = Settings(epochs=3, batch_size=8, stopping=None)
 PLACES = ("hidden_1", "hidden_2", "output")

@@ -57,6 +57,7 @@ def test_patience_ends_a_search(problem: Callable[..., Any], seed: int) -> None:
         assert np.isnan(histories.held_out_loss[:, g, epochs:]).all()
 
 
+@pytest.mark.slow
 def test_halved_strengths_are_marked(problem: Callable[..., Any], seed: int) -> None:
     """Strengths that left while still improving are marked; those that lost patience or trained on are not."""
     case, rates = problem(seed), Candidates(CANDIDATES.strengths, np.array([1e-3, 2e-3, 1e-4]))
