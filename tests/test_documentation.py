@@ -46,7 +46,7 @@ def test_links_lead_somewhere(page: str) -> None:
 def test_every_option_of_the_command_is_documented() -> None:
     """The page on the command line names every option of `fitwell tune`."""
     source = (ROOT / "src" / "fitwell" / "api" / "cli.py").read_text(encoding="utf-8")
-    signature = source[source.index("def tune(") : source.index('"""Find the regularization')]
+    signature = source[source.index("def tune_command(") : source.index('"""Find the regularization')]
     options = {name.replace("_", "-") for name in re.findall(r"^    (\w+): Annotated", signature, re.MULTILINE)}
     page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
     missing = [name for name in options - {"data", "target", "as-json"} if f"--{name}" not in page]
