@@ -31,10 +31,10 @@ from fitwell.analysis.verdict import VERDICTS
 from fitwell.data.resampling import with_fewer_rows
 from fitwell.data.row_sets import RowSets, folds
 from fitwell.engine.histories import Histories
+from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import Loss
 from fitwell.engine.network import DenseNetwork
-from fitwell.engine.run import Trained, train_all
-from fitwell.engine.settings import Dataset, Settings
+from fitwell.engine.training import Trained, train_all
 from fitwell.problems.options import Options
 from fitwell.regularization.grids import sobol
 from fitwell.regularization.strengths import Candidates

@@ -71,10 +71,10 @@ def train_search(
 
     from fitwell.data.row_sets import from_splitter
     from fitwell.engine import jax_executor
+    from fitwell.engine.job import Dataset, Settings
     from fitwell.engine.losses import CLASSIFICATION
     from fitwell.engine.network import DenseNetwork
-    from fitwell.engine.run import train_all
-    from fitwell.engine.settings import Dataset, Settings
+    from fitwell.engine.training import train_all
     from fitwell.regularization.grids import sobol
 
     if not option:

@@ -81,7 +81,7 @@ def train_fitwell(kind: str, epochs: int, strengths: int) -> dict[str, Any]:
 
     from fitwell.data.row_sets import from_splitter
     from fitwell.engine.devices import available_devices
-    from fitwell.engine.run import train_all
+    from fitwell.engine.training import train_all
     from fitwell.keras.compiled import Targets
     from fitwell.keras.opening import Opened
     from fitwell.problems.model_data import make_data, model_candidates, model_settings

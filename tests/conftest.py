@@ -20,9 +20,9 @@ from example_tables import QUICK, mixed
 
 from fitwell.api.tune import tune
 from fitwell.data.row_sets import RowSets
+from fitwell.engine.job import Dataset
 from fitwell.engine.losses import CLASSIFICATION, REGRESSION, Loss
 from fitwell.engine.network import DenseNetwork
-from fitwell.engine.settings import Dataset
 from fitwell.results.result import Result
 
 jax.config.update("jax_num_cpu_devices", 2)
@@ -103,7 +103,7 @@ def float64() -> Iterator[None]:
 
 
 class Problem(NamedTuple):
-    """What `fitwell.engine.run.train` needs beside the strengths."""
+    """What `fitwell.engine.training.train` needs beside the strengths."""
 
     network: Any
     dataset: Dataset

@@ -13,23 +13,20 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fitwell.data.columns import describe_columns
+from fitwell.data.columns import RawFeatures, describe_columns, extract
 from fitwell.data.encoding import fit_encoding, make_layout, stack
-from fitwell.data.raw import RawFeatures, extract
 from fitwell.engine import noise
-from fitwell.engine.listening import Listener
+from fitwell.engine.job import Dataset, Settings, make_rows
 from fitwell.engine.network import DenseNetwork, Variables
 from fitwell.engine.optimizers import adam, make_schedule
-from fitwell.engine.plan import Work
+from fitwell.engine.plan import Listener, Work
 from fitwell.engine.program import Data, Program, State, Trace, lift
-from fitwell.engine.rows import make_rows
-from fitwell.engine.run import Trained, train_all
-from fitwell.engine.settings import Dataset, Settings
 from fitwell.engine.stopping import Stopping
-from fitwell.engine.training import Progress
+from fitwell.engine.training import Progress, Trained, train_all
 from fitwell.errors import TrainingError
+from fitwell.regularization.regularizer import Axes
 from fitwell.regularization.strengths import Candidates
-from fitwell.regularization.table import REGULARIZERS
+from fitwell.regularization.table import BUILT_IN
 
 EPOCHS, BATCH = 3, 8
 ALL_ON = Candidates(
@@ -191,7 +188,7 @@ def gradient(
 def strength_of(candidates: Candidates, g: int) -> dict[str, float]:
     """Candidate `g` as numbers, all regularizers named."""
     on = {name: float(values[g]) for name, values in candidates.strengths.items()}
-    return {**dict.fromkeys(REGULARIZERS, 0.0), **on, "learning_rate": float(candidates.learning_rate[g])}
+    return {**on, "learning_rate": float(candidates.learning_rate[g])}
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +225,7 @@ def test_alone_or_together(together: tuple[Any, Trained], seed: int) -> None:
 @pytest.mark.parametrize(
     "break_it",
     [
-        *({"off": name} for name in REGULARIZERS),
+        *({"off": name} for name in ALL_ON.strengths),
         {"noise_of": 1},
         {"correct_bias": False},
         {"soft_threshold": False},
@@ -269,7 +266,7 @@ class BatchNormNetwork:
 
     def penalised(self, trainable: Any) -> Any:
         """The kernels, not the scale."""
-        return {name: name != "scale" for name in trainable}
+        return {name: Axes() if name != "scale" else False for name in trainable}
 
     def constrain(self, trainable: Any) -> Any:
         """Every value is allowed."""
@@ -300,7 +297,7 @@ def lifted(case: Any, seed: int, network: Any = None) -> Run:
         loss=case.loss,
         optimizer=adam(),
         schedule=make_schedule("constant", 1),
-        regularizers=tuple(ALL_ON.strengths),
+        regularizers=ALL_ON.regularizers,
         batch_size=BATCH,
         steps=4,
         call_epochs=EPOCHS,
@@ -620,9 +617,9 @@ def test_zero_is_off(problem: Callable[..., Any], seed: int) -> None:
 
     tight = {"rtol": 1e-12, "atol": 1e-14}
     without = run({})
-    assert close(run({name: np.zeros(8) for name in REGULARIZERS}), without, **tight)
-    for name in REGULARIZERS:
-        one_on = {other: np.full(8, 1e-4 if other == name else 0.0) for other in REGULARIZERS}
+    assert close(run({name: np.zeros(8) for name in BUILT_IN}), without, **tight)
+    for name in BUILT_IN:
+        one_on = {other: np.full(8, 1e-4 if other == name else 0.0) for other in BUILT_IN}
         assert not close(run(one_on), without, **tight), name
 
 

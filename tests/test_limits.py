@@ -13,13 +13,13 @@ from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, Ri
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from fitwell.data.row_sets import RowSets
+from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import CLASSIFICATION, REGRESSION
 from fitwell.engine.network import DenseNetwork, Variables
 from fitwell.engine.optimizers import Optimizer, adam, sgd
-from fitwell.engine.run import train_all
-from fitwell.engine.settings import Dataset, Settings
-from fitwell.regularization import units
+from fitwell.engine.training import train_all
 from fitwell.regularization.strengths import Candidates
+from fitwell.regularization.table import L1, L2
 
 ROWS, FEATURES = 40, 5
 
@@ -72,7 +72,7 @@ def test_l2_without_hidden_layers_is_ridge(optimizer: Optimizer, seed: int) -> N
     """A linear network with L2 ends at Ridge's coefficients and intercept, off included, by any optimizer."""
     features, values, _ = table(seed)
     alphas = [0.0, 0.5, 5.0, 50.0]
-    strengths = {"l2": [units.l2_from_ridge(alpha, ROWS) for alpha in alphas]}
+    strengths = {"l2": [L2.units["scikit-learn Ridge(alpha)"].to_fitwell(alpha, ROWS) for alpha in alphas]}
     found = fit(DenseNetwork(FEATURES, (), 1), features, values, strengths, seed=seed, optimizer=optimizer)
     for g, alpha in enumerate(alphas):
         model = (Ridge(alpha=alpha) if alpha else LinearRegression()).fit(features, values)
@@ -86,7 +86,7 @@ def test_l1_without_hidden_layers_is_lasso(optimizer: Optimizer, seed: int) -> N
     """A linear network with L1 ends at Lasso's coefficients with exactly its zeros, by any optimizer."""
     features, values, _ = table(seed)
     alphas = [0.05, 0.2, 0.6, 5.0]
-    strengths = {"l1": [units.l1_from_lasso(alpha) for alpha in alphas]}
+    strengths = {"l1": [L1.units["scikit-learn Lasso(alpha)"].to_fitwell(alpha, ROWS) for alpha in alphas]}
     found = fit(DenseNetwork(FEATURES, (), 1), features, values, strengths, seed=seed, optimizer=optimizer)
     zeros = []
     for g, alpha in enumerate(alphas):
@@ -105,7 +105,7 @@ def test_l2_without_hidden_layers_is_logistic_regression(seed: int) -> None:
     """A linear classifier with L2 ends at multinomial logistic regression: coefficients and probabilities."""
     features, _, classes = table(seed)
     cs = [10.0, 1.0, 0.05]
-    strengths = {"l2": [units.l2_from_logistic_regression(c, ROWS) for c in cs]}
+    strengths = {"l2": [L2.units["scikit-learn LogisticRegression(C)"].to_fitwell(c, ROWS) for c in cs]}
     found = fit(DenseNetwork(FEATURES, (), 3), features, classes, strengths, seed=seed)
     for g, c in enumerate(cs):
         model = LogisticRegression(C=c, tol=1e-12, max_iter=100_000).fit(features, classes)
@@ -181,7 +181,8 @@ def test_steps_are_scikit_learns(regression: bool, seed: int) -> None:
     features, values, classes = table(seed)
     targets, alpha, rate = (values if regression else classes), 3.0, 0.05
     network = DenseNetwork(FEATURES, (4,), 1 if regression else 3, output_scale=1.0)
-    strengths = {"l2": [units.l2_from_sklearn_mlp(alpha, ROWS, regression=regression)] * 2}
+    unit = f"scikit-learn MLP{'Regressor' if regression else 'Classifier'}(alpha)"
+    strengths = {"l2": [L2.units[unit].to_fitwell(alpha, ROWS)] * 2}
 
     def ours(epochs: int, learning_rate: float) -> list[tuple[np.ndarray, np.ndarray]]:
         found = fit(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fitwell.keras.opening import Opened, opened
     from fitwell.problems.functions import Network
     from fitwell.regularization.by_layer import Depth
+    from fitwell.regularization.regularizer import Regularizer
     from fitwell.regularization.strengths import Regularization
     from fitwell.results.diagnosis import Diagnosis
     from fitwell.results.result import Result
@@ -37,6 +38,7 @@ _WHERE = {
     "Network": "fitwell.problems.functions",
     "Opened": "fitwell.keras.opening",
     "Regularization": "fitwell.regularization.strengths",
+    "Regularizer": "fitwell.regularization.regularizer",
     "Result": "fitwell.results.result",
     "TrainingError": "fitwell.errors",
     "diagnose": "fitwell.api.diagnose",
@@ -49,6 +51,7 @@ _WHERE = {
     "tune": "fitwell.api.tune",
 }
 
+# at import, because JAX and Keras read the environment once, when they are first loaded
 _prepare()
 
 __all__ = [
@@ -61,6 +64,7 @@ __all__ = [
     "Network",
     "Opened",
     "Regularization",
+    "Regularizer",
     "Result",
     "TrainingError",
     "__version__",
@@ -81,6 +85,7 @@ def __getattr__(name: str) -> Any:
     if _WHERE[name].startswith("fitwell.keras."):  # another backend is refused before Keras loads it
         import_module("fitwell.keras.backend").check_backend()
     module = import_module(_WHERE[name])
+    # these two are modules themselves
     return module if name in ("layers", "tfjs") else getattr(module, name)
 
 

@@ -26,6 +26,7 @@ def check_directory(directory: Path, *, force: bool, mark: str) -> None:
     """
     shown, directory = directory, _resolved(directory)
     here = _resolved(Path())
+    # a shell whose directory is renamed away stands in one that is gone
     if here.is_relative_to(directory):
         relation = "is" if here == directory else "holds"
         raise FileError(
@@ -36,6 +37,7 @@ def check_directory(directory: Path, *, force: bool, mark: str) -> None:
             raise FileError(f"'{shown}' is a file: name a directory for the output.")
         if not force:
             raise FileError(f"'{shown}' exists already: name another directory, or use --force to replace it.")
+        # --force must never delete what fitwell did not write
         if any(directory.iterdir()) and not (directory / mark).is_file():
             raise FileError(f"'{shown}' holds other files than a run of fitwell: name another directory.")
     parent = _existing_parent(directory)
@@ -59,11 +61,13 @@ def fresh_directory(directory: Path, *, force: bool, mark: str, ours: Collection
     shown, directory = directory, _resolved(directory)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
+        # beside it: a rename is all or nothing within one file system only
         aside = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     except OSError as error:
         raise FileError(f"'{shown}' cannot be made ({error.strerror}): name another place.") from error
     try:
         yield aside
+        # mkdtemp makes it readable for its owner only
         aside.chmod(0o777 & ~_umask())
         if directory.is_dir():
             _take_along(directory, aside, ours)
@@ -94,12 +98,14 @@ def write_aside(path: Path, write: Callable[[Path], object]) -> None:
         raise FileError(f"'{path}' is a directory: name a file.")
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        # the writer opens it by name, and Windows renames no open file
         os.close(handle)
     except OSError as error:
         raise FileError(f"'{path}' cannot be written ({error.strerror}).") from error
     aside = Path(name)
     try:
         write(aside)
+        # likewise mkstemp
         aside.chmod(0o666 & ~_umask())
         aside.replace(path)
     except OSError as error:
@@ -129,6 +135,7 @@ def _swap(aside: Path, directory: Path) -> None:
     try:
         directory.rename(earlier)
         aside.rename(directory)
+    # Ctrl-C between the two renames must not lose the earlier run either
     except BaseException:
         if earlier.exists():
             _put_back(earlier, directory)
@@ -159,6 +166,7 @@ def _existing_parent(path: Path) -> Path:
 
 
 def _umask() -> int:
+    # it can only be read by setting it
     mask = os.umask(0)
     os.umask(mask)
     return mask

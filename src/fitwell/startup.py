@@ -15,8 +15,10 @@ def prepare() -> None:
 
     On one device a search would use one core for much of its work. Other JAX programs go on using the first device.
     """
+    # `setdefault`: a person's own choice stays, and is refused by a sentence when Keras is needed
     if "keras" not in sys.modules:
         os.environ.setdefault("KERAS_BACKEND", "jax")
+    # by the older flag somebody has chosen already
     if "jax" not in sys.modules and "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(cpu_devices()))
     elif "jax" in sys.modules:
@@ -34,5 +36,6 @@ def ask_for_devices() -> None:
 
 def cpu_devices() -> int:
     """Return the number of cores that this process may use, or what is of use."""
+    # a container or `taskset` may allow fewer cores than there are; macOS and Windows do not say
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, MAX_CPU_DEVICES)

@@ -1,4 +1,4 @@
-"""Intervals and the corrected t: equal to other libraries and published numbers, and right as often as they promise."""
+"""Intervals and tests of losses over row sets."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from scipy.stats import sem, t, ttest_1samp
 from sklearn.datasets import make_moons
 from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score
 from sklearn.svm import SVC
-from statistical import within
+from statistical import WHOLE, within
 
-from fitwell.analysis.intervals import Interval, corrected_t
+from fitwell.analysis.intervals import Interval, confidence_set, corrected_t, cross_fitted
 from fitwell.errors import InputError
 
 
@@ -107,6 +107,147 @@ def test_dependent_row_sets_need_the_correction(seed: int) -> None:
     ],
 )
 def test_what_cannot_be_used(call: Any, message: str) -> None:
+    """An InputError says what was expected and what came."""
+    with pytest.raises(InputError) as caught:
+        call()
+    assert message in str(caught.value)
+
+
+ROW_SETS = st.tuples(st.integers(1, 3), st.integers(2, 4), st.integers(1, 5)).flatmap(
+    lambda s: st.tuples(st.just(s[1]), arrays(float, (s[0] * s[1], s[2]), elements=WHOLE))
+)
+
+
+def brute_force(losses: np.ndarray, folds: int) -> list[int]:
+    """Cross-fitted choices, one at a time."""
+    chosen = []
+    for r in range(len(losses)):
+        first = r - r % folds
+        others = [s for s in range(first, first + folds) if s != r]
+        means = [sum(losses[s, j] for s in others) / len(others) for j in range(losses.shape[1])]
+        chosen.append(means.index(min(means)))
+    return chosen
+
+
+@given(ROW_SETS, st.data())
+def test_cross_fitting_by_its_definition(case: tuple[int, np.ndarray], data: st.DataObject) -> None:
+    """The choices are those of a plain loop; a loss that is not finite is never the lowest mean."""
+    folds, losses = case
+    bad = data.draw(arrays(bool, losses.shape, elements=st.sampled_from([False] * 5 + [True])))
+    kind = data.draw(st.sampled_from([np.nan, np.inf, -np.inf]))
+    expected = brute_force(np.where(bad, np.inf, losses), folds)
+    assert cross_fitted(np.where(bad, kind, losses), folds).tolist() == expected
+
+
+@given(ROW_SETS, st.data())
+def test_cross_fitting_follows_permutations_and_units(case: tuple[int, np.ndarray], data: st.DataObject) -> None:
+    """Row sets reordered within repeats reorder the choices; added constants and positive factors change nothing."""
+    folds, losses = case
+    chosen = cross_fitted(losses, folds)
+    repeats = np.arange(len(losses)).reshape(-1, folds)
+    order = np.concatenate([np.array(data.draw(st.permutations(repeat.tolist()))) for repeat in repeats])
+    assert cross_fitted(losses[order], folds).tolist() == chosen[order].tolist()
+    assert cross_fitted(4 * losses + 3, folds).tolist() == chosen.tolist()
+
+
+def test_a_row_set_has_no_part_in_its_own_choice() -> None:
+    """A loss as low as can be changes the choices of the others of its repeat only."""
+    losses = np.zeros((6, 3))
+    losses[:, 2] = 1
+    losses[1, 2] = -99
+    assert cross_fitted(losses, 3).tolist() == [2, 0, 2, 0, 0, 0]
+
+
+def against(losses: np.ndarray, reference: np.ndarray, test_to_train: float, folds: int) -> Any:
+    """Whether searching beats a reference, by choices that no row set had a part in."""
+    chosen = losses[np.arange(len(losses)), cross_fitted(losses, folds)]
+    return corrected_t(reference - chosen, test_to_train)
+
+
+def test_searching_noise_finds_nothing(seed: int) -> None:
+    """Fifty candidates no better than the reference beat it at 5% in about 5% of data sets, the lowest mean in more."""
+    rng = np.random.default_rng(seed)
+    found = np.zeros(2)
+    for _ in range(400):
+        losses = rng.normal(size=(5, 20, 51)).mean(axis=1)  # 5 folds of 20 independent rows
+        found[0] += against(losses[:, 1:], losses[:, 0], 0.25, 5).p_greater < 0.05
+        best = losses[:, 1:].mean(axis=0).argmin() + 1
+        found[1] += corrected_t(losses[:, 0] - losses[:, best], 0.25).p_greater < 0.05
+    assert found[0] / 400 < 0.08
+    assert found[1] / 400 > 0.09  # the break
+
+
+def test_searching_finds_what_is_there() -> None:
+    """What is better on all row sets is found, by its difference to the reference."""
+    reference = np.array([1.0, 1.2, 0.9, 1.1])
+    losses = np.stack([reference + 1, reference - [0.3, 0.5, 0.4, 0.4], reference], axis=1)
+    test = against(losses, reference, 1 / 3, 4)
+    assert vars(test) == pytest.approx(vars(corrected_t(np.array([0.3, 0.5, 0.4, 0.4]), 1 / 3)))
+    assert test.low > 0
+
+
+@given(ROW_SETS, st.floats(0.5, 0.99))
+def test_the_lowest_mean_is_always_in_the_set(case: tuple[int, np.ndarray], level: float) -> None:
+    """Whatever the losses, and a candidate without a finite loss is never."""
+    folds, losses = case
+    broken = losses.copy()
+    broken[-1, 0] = np.nan
+    assert confidence_set(losses, 1 / 3, folds, level)[losses.mean(axis=0).argmin()]
+    kept = confidence_set(broken, 1 / 3, folds, level)
+    assert not kept[0]
+    assert kept.any() == (losses.shape[1] > 1)
+
+
+@given(ROW_SETS, st.data())
+def test_the_set_follows_permutations_and_units(case: tuple[int, np.ndarray], data: st.DataObject) -> None:
+    """Row sets reordered within repeats change nothing, nor do constants and factors; a lower level keeps fewer."""
+    folds, losses = case
+    repeats = np.arange(len(losses)).reshape(-1, folds)
+    order = np.concatenate([np.array(data.draw(st.permutations(repeat.tolist()))) for repeat in repeats])
+    kept = confidence_set(losses, 1 / 3, folds)
+    assert confidence_set(losses[order], 1 / 3, folds).tolist() == kept.tolist()
+    assert confidence_set(4 * losses + 3, 1 / 3, folds).tolist() == kept.tolist()
+    assert not (confidence_set(losses, 1 / 3, folds, 0.6) & ~kept).any()
+
+
+def noise_inputs(rng: np.random.Generator, candidates: int, rows: int = 100, folds: int = 5) -> np.ndarray:
+    """Losses [folds, candidates] of least squares fits, each to a noise input of its own: all are equally good."""
+    inputs, targets = rng.normal(size=(rows, candidates)), rng.normal(size=rows)
+    squares, products = inputs**2, inputs * targets[:, None]
+    losses = []
+    for part in np.array_split(rng.permutation(rows), folds):
+        slope = (products.sum(axis=0) - products[part].sum(axis=0)) / (squares.sum(axis=0) - squares[part].sum(axis=0))
+        losses.append(((targets[part, None] - inputs[part] * slope) ** 2).mean(axis=0))
+    return np.array(losses)
+
+
+def test_the_set_contains_the_best_as_often_as_promised(seed: int) -> None:
+    """At level 0.9, among 50 equally good candidates; comparing with the lowest mean loses it too often."""
+    rng = np.random.default_rng(seed)
+    kept = np.zeros(2)
+    for _ in range(150):
+        losses = noise_inputs(rng, 50)
+        kept[0] += confidence_set(losses, 0.25, 5)[7]
+        lowest = losses[:, losses.mean(axis=0).argmin()]
+        kept[1] += corrected_t(losses[:, 7] - lowest, 0.25).p_greater > 0.1
+    assert kept[0] / 150 >= 0.88
+    assert kept[1] / 150 < 0.85  # the break
+
+
+def test_the_set_leaves_out_what_is_clearly_worse(seed: int) -> None:
+    """A candidate that is worse by ten standard deviations is out."""
+    losses = np.random.default_rng(seed).normal(size=(10, 4)) + np.array([0, 0, 0, 10])
+    assert confidence_set(losses, 0.25, 5).tolist()[3] is False
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: cross_fitted(np.zeros((6, 2)), 1), "'folds' must be at least 2 and divide the 6 row sets. Got 1."),
+        (lambda: cross_fitted(np.zeros((6, 2)), 4), "Got 4."),
+    ],
+)
+def test_what_cannot_be_compared(call: Any, message: str) -> None:
     """An InputError says what was expected and what came."""
     with pytest.raises(InputError) as caught:
         call()

@@ -15,7 +15,6 @@ from scipy.stats import sem
 from fitwell.analysis.selection import (
     RULES,
     Choice,
-    amount,
     choose,
     choose_among,
     choose_by,
@@ -33,6 +32,11 @@ STRENGTHS = st.fixed_dictionaries(
         "dropout": arrays(float, 6, elements=st.sampled_from([0.0, 0.2, 0.5])),
     }
 )
+
+
+def of(strengths: dict[str, np.ndarray]) -> Candidates:
+    """Candidates with these strengths."""
+    return Candidates(strengths, np.ones(len(next(iter(strengths.values())))))
 
 
 def losses(means: list[float], noise: list[float]) -> np.ndarray:
@@ -55,7 +59,7 @@ def losses(means: list[float], noise: list[float]) -> np.ndarray:
 def test_hand_written_curves(means: list[float], noise: list[float], minimum: int, chosen: int) -> None:
     """The rule walks from the minimum to stronger ones while they stay within one paired standard error."""
     with np.errstate(invalid="ignore"):
-        choice = choose_among(losses(means, noise), {"l2": L2})
+        choice = choose_among(losses(means, noise), of({"l2": L2}))
     assert (choice.minimum, choice.one_standard_error) == (minimum, chosen)
 
 
@@ -63,7 +67,7 @@ def test_the_order_of_the_candidates_does_not_matter() -> None:
     """Candidates in another order give the same answers."""
     curves = losses([3.0, 1.0, 1.1, 1.2, 1.3], [0, 0, 0.3, 0.3, 0.2])
     order = np.array([4, 2, 0, 3, 1])
-    choice = choose_among(curves[:, order], {"l2": L2[order]})
+    choice = choose_among(curves[:, order], of({"l2": L2[order]}))
     assert (order[choice.minimum], order[choice.one_standard_error]) == (1, 3)
 
 
@@ -71,15 +75,15 @@ def test_only_what_is_stronger_in_everything() -> None:
     """Less dropout is not paid for by more L2."""
     curves = losses([3.0, 1.0, 1.01, 1.02], [0, 0, 0.3, 0.3])
     strengths = {"l2": np.array([0, 1e-3, 1e-1, 1e-2]), "dropout": np.array([0, 0.3, 0.2, 0.3])}
-    assert choose_among(curves, strengths).one_standard_error == 3
+    assert choose_among(curves, of(strengths)).one_standard_error == 3
 
 
 @settings(max_examples=200)
 @given(LOSSES, STRENGTHS)
 def test_the_rule_by_its_definition(curves: np.ndarray, strengths: dict[str, np.ndarray]) -> None:
     """The chosen one is the most regularized to which, from the minimum, all in between meets its bar."""
-    choice = choose_among(curves, strengths)
-    m, mean, amounts = choice.minimum, curves.mean(axis=0), amount(strengths, 6)
+    choice = choose_among(curves, of(strengths))
+    m, mean, amounts = choice.minimum, curves.mean(axis=0), of(strengths).amount
     assert mean[m] == mean.min()
 
     def stronger(j: int, than: int) -> bool:
@@ -97,7 +101,7 @@ def test_the_rule_by_its_definition(curves: np.ndarray, strengths: dict[str, np.
 @given(LOSSES, STRENGTHS)
 def test_never_weaker_than_the_minimum(curves: np.ndarray, strengths: dict[str, np.ndarray]) -> None:
     """The one-standard-error answer is at least as strong in every regularizer, and within its bar."""
-    choice = choose_among(curves, strengths)
+    choice = choose_among(curves, of(strengths))
     m, chosen, mean = choice.minimum, choice.one_standard_error, curves.mean(axis=0)
     assert all(values[chosen] >= values[m] for values in strengths.values())
     assert chosen == m or mean[chosen] <= mean[m] + choice.standard_error[chosen]
@@ -106,7 +110,7 @@ def test_never_weaker_than_the_minimum(curves: np.ndarray, strengths: dict[str, 
 @given(LOSSES, STRENGTHS)
 def test_the_confidence_set_holds_its_most_regularized(curves: np.ndarray, strengths: dict[str, np.ndarray]) -> None:
     """That strength and the minimum are in the set, it is nowhere weaker than the minimum, and `choose_by` agrees."""
-    choice, rates = choose_among(curves, strengths), np.full(curves.shape[1], 0.1)
+    choice, rates = choose_among(curves, of(strengths)), np.full(curves.shape[1], 0.1)
     assert choice.confidence_set[[choice.minimum, choice.most_regularized]].all()
     assert all(values[choice.most_regularized] >= values[choice.minimum] for values in strengths.values())
     found = {rule: choose_by(rule, curves, Candidates(strengths, rates)) for rule in RULES}
@@ -117,15 +121,17 @@ def test_only_what_is_significantly_worse_leaves_the_confidence_set() -> None:
     """A strength that is worse in every fold alike is out, one that is worse in some and better in others is in."""
     noise = np.array([0.0, 0.1, -0.1, 0.05, -0.05])
     curves = np.stack([1 + 0 * noise, 1.02 + noise, 1.5 + 0.01 * noise], axis=1)
-    choice = choose_among(curves, {"l2": np.array([0.0, 0.1, 0.2])})
+    choice = choose_among(curves, of({"l2": np.array([0.0, 0.1, 0.2])}))
     assert choice.confidence_set.tolist() == [True, True, False]
     assert choice.most_regularized == 1
-    assert choose_among(curves[:1], {"l2": np.array([0.0, 0.1, 0.2])}).most_regularized == 0  # one row set says nothing
+    assert (
+        choose_among(curves[:1], of({"l2": np.array([0.0, 0.1, 0.2])})).most_regularized == 0
+    )  # one row set says nothing
 
 
 def test_one_row_set_gives_the_minimum() -> None:
     """A single row set shows no spread, so both answers are the minimum and the error is unknown."""
-    choice = choose_among(np.array([[3.0, 1.0, 1.0, 1.0, 1.0]]), {"l2": L2})
+    choice = choose_among(np.array([[3.0, 1.0, 1.0, 1.0, 1.0]]), of({"l2": L2}))
     assert choice.minimum == choice.one_standard_error == 1
     assert np.isnan(choice.standard_error).all()
 
@@ -141,8 +147,8 @@ def test_the_standard_error_is_of_paired_differences(seed: int) -> None:
 def test_amount_adds_up_the_places() -> None:
     """All-zero is 0, the tops of two ranges are 2, no regularizer at all is 0."""
     strengths = {"l2": np.array([0, 0.3, 0.3]), "dropout": np.array([0, 0, 0.6])}
-    np.testing.assert_allclose(amount(strengths, 3), [0, 1, 2])
-    assert amount({}, 3).tolist() == [0, 0, 0]
+    np.testing.assert_allclose(of(strengths).amount, [0, 1, 2])
+    assert Candidates({}, np.ones(3)).amount.tolist() == [0, 0, 0]
 
 
 def histories(held_out_loss: Any, best_epoch: list[int], best_loss: list[float]) -> Histories:
@@ -178,9 +184,9 @@ def test_a_strength_that_had_to_leave_has_no_vote() -> None:
     losses = np.array([[3.0, 1.0, 9.0, 1.1], [3.0, 1.2, 9.0, 1.1]])
     strengths = {"l2": np.array([0, 0.1, 0.2, 0.3])}
     halved = np.array([False, False, True, False])
-    assert choose_among(losses, strengths).one_standard_error == 1
-    assert choose_among(losses, strengths, unfinished=halved).one_standard_error == 3
-    assert choose_among(losses, strengths, unfinished=halved[::-1]).one_standard_error == 1
+    assert choose_among(losses, of(strengths)).one_standard_error == 1
+    assert choose_among(losses, of(strengths), unfinished=halved).one_standard_error == 3
+    assert choose_among(losses, of(strengths), unfinished=halved[::-1]).one_standard_error == 1
 
 
 def test_repeats_add_no_data() -> None:
@@ -281,7 +287,7 @@ BY_LAYER = st.fixed_dictionaries(
 @given(LOSSES, BY_LAYER)
 def test_never_weaker_in_any_layer(curves: np.ndarray, strengths: dict[str, np.ndarray]) -> None:
     """With strengths by layer the 1se answer is at least as strong as the minimum in each layer for itself."""
-    choice = choose_among(curves, strengths)
+    choice = choose_among(curves, of(strengths))
     m, chosen, mean = choice.minimum, choice.one_standard_error, curves.mean(axis=0)
     assert all((values[chosen] >= values[m]).all() for values in strengths.values())
     assert chosen == m or mean[chosen] <= mean[m] + choice.standard_error[chosen]
@@ -291,7 +297,7 @@ def test_never_weaker_in_any_layer(curves: np.ndarray, strengths: dict[str, np.n
 def test_equal_layers_are_one_number(curves: np.ndarray, strengths: dict[str, np.ndarray]) -> None:
     """Strengths [G, L] that are the same in all layers are chosen like strengths [G]."""
     repeated = {name: np.repeat(values[:, None], 3, axis=1) for name, values in strengths.items()}
-    one, other = choose_among(curves, strengths), choose_among(curves, repeated)
+    one, other = choose_among(curves, of(strengths)), choose_among(curves, of(repeated))
     assert one.minimum == other.minimum
     chosen = [{name: values[c.one_standard_error] for name, values in strengths.items()} for c in (one, other)]
     assert chosen[0] == chosen[1]
@@ -302,5 +308,5 @@ def test_more_in_one_layer_does_not_pay_for_less_in_another() -> None:
     curves = losses([3.0, 1.0, 1.01], [0, 0, 0.3])
     fair = {"l2": np.array([[0, 0], [0.01, 0.01], [0.1, 0.01]])}
     unfair = {"l2": np.array([[0, 0], [0.01, 0.01], [0.1, 0.009]])}
-    assert choose_among(curves, fair).one_standard_error == 2
-    assert choose_among(curves, unfair).one_standard_error == 1
+    assert choose_among(curves, of(fair)).one_standard_error == 2
+    assert choose_among(curves, of(unfair)).one_standard_error == 1

@@ -11,10 +11,10 @@ import pytest
 
 import fitwell
 from fitwell.data.row_sets import folds
+from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import CLASSIFICATION, Loss
 from fitwell.engine.network import DenseNetwork, Variables
-from fitwell.engine.run import train_all
-from fitwell.engine.settings import Dataset, Settings
+from fitwell.engine.training import train_all
 from fitwell.errors import InputError, InputTypeError
 from fitwell.regularization.strengths import from_settings
 

@@ -39,7 +39,7 @@ def test_the_ensemble_is_the_mean_of_the_fold_networks(result) -> None:
     problem = read_table(mixed(), "ill", cv=3)
     dataset = problem.dataset()
     from fitwell.engine.network import DenseNetwork, Variables
-    from fitwell.engine.run import train_all
+    from fitwell.engine.training import train_all
 
     options = Options(hidden=(8,), strengths=4, epochs=6, refit="ensemble")
     network = DenseNetwork(problem.layout.width, (8,), 2)

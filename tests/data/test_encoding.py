@@ -14,9 +14,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
 
-from fitwell.data.columns import describe_columns
+from fitwell.data.columns import RawFeatures, describe_columns, extract
 from fitwell.data.encoding import Encoding, Layout, fit_encoding, make_layout, moments, stack
-from fitwell.data.raw import RawFeatures, extract
 from fitwell.errors import InputError
 
 LAYOUT = Layout(("a", "b", "a is missing", "c = x", "c = y", "c = (missing)", "c = (other)"), 2, (0,), (2,), (True,))

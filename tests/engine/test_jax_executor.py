@@ -11,7 +11,7 @@ import pytest
 
 from fitwell.engine.executor import Epochs, Job
 from fitwell.engine.jax_executor import JaxBlock, JaxExecutor
-from fitwell.engine.settings import Settings
+from fitwell.engine.job import Settings
 from fitwell.regularization.strengths import Candidates
 
 CANDIDATES = Candidates({"l2": np.array([0, 0.01, 0.1, 0.2, 0.3])}, np.array([0.01, 0.02, 0.03, 0.02, 0.01]))

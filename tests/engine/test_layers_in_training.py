@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fitwell.engine.run import Trained, train_all
-from fitwell.engine.settings import Settings
+from fitwell.engine.job import Settings
+from fitwell.engine.training import Trained, train_all
 from fitwell.regularization.strengths import Candidates, Regularization, from_settings
+from fitwell.regularization.table import BUILT_IN
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +32,10 @@ def trained(case: Any, candidates: Candidates) -> Trained:
 
 def by_layer(strengths: dict[str, np.ndarray], case: Any) -> dict[str, np.ndarray]:
     """Numbers [G] repeated to [G, L]."""
-    return {name: np.repeat(v[:, None], len(case.network.layers.of(name)), axis=1) for name, v in strengths.items()}
+    return {
+        name: np.repeat(v[:, None], len(case.network.layers.of(BUILT_IN[name])), axis=1)
+        for name, v in strengths.items()
+    }
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from scipy.special import erf, expit
 
 from fitwell.engine import noise
 from fitwell.engine.network import ACTIVATIONS, DenseNetwork
+from fitwell.regularization.regularizer import Axes
 
 PLAIN = {
     "relu": lambda z: np.maximum(z, 0),
@@ -74,7 +75,7 @@ def test_only_kernels_are_penalised() -> None:
     """The flags are a tree like the trainable variables: kernels yes, biases no."""
     network = DenseNetwork(3, (4, 5), 2)
     trainable = network.init(noise.make_key(0)).trainable
-    assert network.penalised(trainable) == [{"kernel": True, "bias": False}] * 3
+    assert network.penalised(trainable) == [{"kernel": Axes(inputs=(1,), outputs=(0,)), "bias": False}] * 3
 
 
 def test_hidden_units_are_offered_once_each() -> None:

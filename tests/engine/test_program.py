@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 
 from fitwell.engine import noise
+from fitwell.engine.job import Rows
 from fitwell.engine.losses import CLASSIFICATION, REGRESSION
 from fitwell.engine.network import Variables
 from fitwell.engine.optimizers import adam, make_schedule
 from fitwell.engine.program import Data, Program, State, Trace, lift
-from fitwell.engine.rows import Rows, make_rows
+from fitwell.regularization.regularizer import Axes
+from fitwell.regularization.table import BUILT_IN, make_rows
 
 Outcome = tuple[State, Trace]
 
@@ -29,7 +31,7 @@ def program_for(case: Any, **parts: Any) -> Program:
         "loss": case.loss,
         "optimizer": adam(),
         "schedule": make_schedule("constant", 1),
-        "regularizers": ("l2", "dropout"),
+        "regularizers": (BUILT_IN["l2"], BUILT_IN["dropout"]),
         "batch_size": 8,
         "steps": 4,
         "call_epochs": 3,
@@ -47,7 +49,7 @@ def start(program: Program, rows: Rows, seed: int, dtype: Any, strengths: int = 
 
 def strength_of(program: Program, dtype: Any) -> dict[str, jax.Array]:
     """Two strengths: none, and a middling one of all."""
-    on = {name: [0.0, 0.3] for name in program.regularizers}
+    on = {one.name: [0.0, 0.3] for one in program.regularizers}
     return {name: jnp.asarray(value, dtype) for name, value in (on | {"learning_rate": [0.01, 0.01]}).items()}
 
 
@@ -94,7 +96,7 @@ class CountingNetwork:
 
     def penalised(self, trainable: Any) -> Any:
         """The weight."""
-        return dict.fromkeys(trainable, True)
+        return dict.fromkeys(trainable, Axes())
 
     def constrain(self, trainable: Any) -> Any:
         """Every value is allowed."""
@@ -277,7 +279,7 @@ def test_a_regularizer_that_is_not_searched_is_not_there(problem: Callable[..., 
     """Only the named regularizers are in the program: dropout left out draws no noise."""
     case = problem(seed, regression=True)
     assert case.loss is REGRESSION
-    with_it, without = program_for(case), replace(program_for(case), regularizers=("l2",))
+    with_it, without = program_for(case), replace(program_for(case), regularizers=(BUILT_IN["l2"],))
     state = with_it.start(noise.make_key(seed), jnp.int32(0), jnp.float32)
     inputs, targets = case.dataset.inputs[0, :8], case.dataset.targets[0, :8]
 

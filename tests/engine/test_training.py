@@ -1,22 +1,27 @@
-"""The search: what it reports while it runs, and when it ends."""
+"""The search: what it reports, when it ends, what it leaves behind."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fitwell.engine.listening import Listener, Progress
-from fitwell.engine.plan import Plan
-from fitwell.engine.run import train_all
-from fitwell.engine.settings import Settings
+from fitwell.data.row_sets import RowSets
+from fitwell.engine.job import Settings, make_rows
+from fitwell.engine.plan import Listener, Plan, Progress, default_batch_size
 from fitwell.engine.stopping import Stopping
+from fitwell.engine.training import Trained, train_all
+from fitwell.errors import TrainingError
 from fitwell.regularization.strengths import Candidates
 
-CANDIDATES = Candidates({"l2": np.array([0, 0.01, 0.1])}, np.array([0.01, 0.02, 0.03]))
+THREE = Candidates({"l2": np.array([0, 0.01, 0.1])}, np.array([0.01, 0.02, 0.03]))
 
 
 def settings(seed: int, **others: Any) -> Settings:
@@ -29,7 +34,7 @@ def test_reports(problem: Callable[..., Any], seed: int) -> None:
     case, plans, reports = problem(seed, regression=True), list[Plan](), list[Progress]()
     trained = train_all(
         *case[:3],
-        CANDIDATES,
+        THREE,
         loss=case.loss,
         settings=settings(seed, epochs=4, stopping=None),
         listener=Listener(on_plan=plans.append, on_progress=reports.append),
@@ -47,7 +52,7 @@ def test_reports(problem: Callable[..., Any], seed: int) -> None:
 def test_patience_ends_a_search(problem: Callable[..., Any], seed: int) -> None:
     """Strengths that do not improve leave: far fewer epochs than allowed, and NaN behind them."""
     case, stopping = problem(seed), Stopping(patience=4, halvings=(), finalists=3)
-    rates = Candidates(CANDIDATES.strengths, np.full(3, 0.1))
+    rates = Candidates(THREE.strengths, np.full(3, 0.1))
     patient = settings(seed, epochs=400, stopping=stopping)
     histories = train_all(*case[:3], rates, loss=case.loss, settings=patient).histories
     assert histories.epochs.max() < 200
@@ -60,14 +65,14 @@ def test_patience_ends_a_search(problem: Callable[..., Any], seed: int) -> None:
 @pytest.mark.slow
 def test_halved_strengths_are_marked(problem: Callable[..., Any], seed: int) -> None:
     """Strengths that left while still improving are marked; those that lost patience or trained on are not."""
-    case, rates = problem(seed), Candidates(CANDIDATES.strengths, np.array([1e-3, 2e-3, 1e-4]))
+    case, rates = problem(seed), Candidates(THREE.strengths, np.array([1e-3, 2e-3, 1e-4]))
     halving = settings(seed, epochs=6, stopping=Stopping(patience=100, halvings=(2,), finalists=1))
     histories = train_all(*case[:3], rates, loss=case.loss, settings=halving).histories
     assert histories.halved.any()
     np.testing.assert_array_equal(histories.halved, histories.epochs == 2)
     assert histories.epochs[~histories.halved].tolist() == [6] * int((~histories.halved).sum())
     impatient = settings(seed, epochs=400, stopping=Stopping(patience=4, halvings=(), finalists=3))
-    fast = Candidates(CANDIDATES.strengths, np.full(3, 0.1))
+    fast = Candidates(THREE.strengths, np.full(3, 0.1))
     assert not train_all(*case[:3], fast, loss=case.loss, settings=impatient).histories.halved.any()
 
 
@@ -80,9 +85,298 @@ def test_something_beside(problem: Callable[..., Any], seed: int) -> None:
 
     listener = Listener(on_progress=lambda progress: reports.append(progress.epoch))
     how = settings(seed, epochs=4, stopping=None)
-    train_all(*case[:3], CANDIDATES, loss=case.loss, settings=how, listener=listener, beside=beside)
+    train_all(*case[:3], THREE, loss=case.loss, settings=how, listener=listener, beside=beside)
     for thread in threading.enumerate():
         if thread.name == "beside":
             thread.join(5)
     assert threads == ["beside"]
     assert reports == [2, 4]
+
+
+CANDIDATES = Candidates({"l2": np.array([0, 0.01, 0.1])}, np.array([0.01, 0.02, 0.03]))
+SETTINGS = Settings(epochs=4, batch_size=8, stopping=None, devices=1, block_strengths=3, call_epochs=2)
+
+
+@given(st.integers(1, 100_000))
+def test_default_batch_size(rows: int) -> None:
+    """About an eighth of the rows, a power of two from 16 to 256, never more than there are."""
+    size = default_batch_size(rows)
+    assert size <= rows
+    if rows >= 16:
+        assert 16 <= size <= 256
+        assert size & (size - 1) == 0
+    if 128 <= rows <= 2048:
+        assert 1 / 1.5 <= size / (rows / 8) <= 1.5
+
+
+def test_make_rows(problem: Callable[..., Any], seed: int) -> None:
+    """Rows are padded; measured are training rows, as many as are held out, none twice, by the seed."""
+    row_sets = problem(seed).row_sets
+    rows = make_rows(row_sets, seed)
+    assert (rows.n_train.tolist(), rows.n_held_out.tolist()) == ([27, 27, 28], [14, 14, 13])
+    assert rows.n_measured.tolist() == rows.n_held_out.tolist()
+    for r in range(3):
+        measured = rows.measured[r, : rows.n_measured[r]]
+        assert len(set(measured)) == rows.n_measured[r]
+        assert set(measured) <= set(row_sets.train[r])
+        assert set(rows.train[r, : rows.n_train[r]]) == set(row_sets.train[r])
+    assert {leaf.dtype for leaf in rows} == {np.dtype(np.int32)}
+    np.testing.assert_array_equal(rows.measured, make_rows(row_sets, seed).measured)
+    assert (rows.measured != make_rows(row_sets, seed + 1).measured).any()
+
+
+def test_few_training_rows_are_all_measured() -> None:
+    """Where fewer rows train than are held out, all of them are measured; with none held out none is."""
+    sets = RowSets((np.array([5, 6], np.int32),), (np.arange(5, dtype=np.int32),), 7)
+    assert set(make_rows(sets, 0).measured[0]) == {5, 6}
+    alone = RowSets((np.arange(5, dtype=np.int32),), (np.array([], np.int32),), 5)
+    assert make_rows(alone, 0).measured.shape == (1, 0)
+
+
+@pytest.fixture(scope="module")
+def search(problem: Callable[..., Any], seed: int) -> tuple[Any, Trained]:
+    """A regression of three row sets and three strengths, float32."""
+    case = problem(seed, regression=True)
+    return case, train_all(*case[:3], CANDIDATES, loss=case.loss, settings=replace(SETTINGS, seed=seed))
+
+
+def test_shapes(search: tuple[Any, Trained]) -> None:
+    """Curves are [R, G, E], snapshots [R, G, ...] in the data's own type, and one strength's are [R, ...]."""
+    case, trained = search
+    histories = trained.histories
+    assert histories.train_loss.shape == histories.held_out_metric.shape == (3, 3, 4)
+    assert np.isfinite(histories.train_loss).all()
+    assert histories.row_loss.shape == (3, 41)
+    assert (trained.plan.steps, trained.plan.batch_size, trained.compilations) == (4, 8, 1)
+    for whole, one in zip(jax.tree.leaves(trained.best), jax.tree.leaves(trained.variables(1)), strict=True):
+        assert whole.dtype == np.float32
+        np.testing.assert_array_equal(whole[:, 1], one)
+    assert trained.dataset is case.dataset
+
+
+def test_best_losses_are_in_the_targets_units(search: tuple[Any, Trained]) -> None:
+    """The best loss is the lowest mean over row sets, at the best epoch, in squared units of the target."""
+    _, trained = search
+    histories = trained.histories
+    means = histories.held_out_loss.mean(axis=0)
+    np.testing.assert_allclose(histories.best_loss, means.min(axis=1), rtol=1e-6)
+    np.testing.assert_array_equal(histories.best_epoch, means.argmin(axis=1) + 1)
+
+
+def test_held_out_predictions(search: tuple[Any, Trained]) -> None:
+    """Each row is predicted by the network that did not train on it, in the target's units."""
+    case, trained = search
+    predictions = trained.held_out_predictions([2, 0])
+    assert predictions.shape == (2, 41)
+    for r, held_out in enumerate(case.row_sets.held_out):
+        variables = jax.tree.map(lambda leaf, r=r: leaf[r], trained.variables(2))
+        outputs = case.network.apply(variables, case.dataset.inputs[r, held_out], None)[0][:, 0]
+        expected = case.dataset.shift[r] + case.dataset.scale[r] * outputs
+        np.testing.assert_allclose(predictions[0, held_out], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_row_losses_are_those_of_the_predictions(search: tuple[Any, Trained]) -> None:
+    """The loss of a row is the squared error of its held-out prediction, and their mean is the best loss."""
+    case, trained = search
+    target = case.dataset.shift[0] + case.dataset.scale[0] * case.dataset.targets[0]
+    errors = (trained.held_out_predictions([0, 1, 2]) - target) ** 2
+    np.testing.assert_allclose(trained.histories.row_loss, errors, rtol=1e-3, atol=1e-4)
+    by_set = [errors[:, rows].mean(axis=1) for rows in case.row_sets.held_out]
+    np.testing.assert_allclose(trained.histories.best_loss, np.mean(by_set, axis=0), rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_shared_data_is_own_data_repeated(problem: Callable[..., Any], seed: int) -> None:
+    """Row sets that share inputs train as if each had a copy."""
+    case = problem(seed, own=False)
+    copies = replace(
+        case.dataset,
+        inputs=np.stack([case.dataset.inputs] * 3),
+        targets=np.stack([case.dataset.targets] * 3),
+        own=True,
+    )
+    runs = [
+        train_all(case.network, data, case.row_sets, CANDIDATES, loss=case.loss, settings=SETTINGS)
+        for data in (case.dataset, copies)
+    ]
+    np.testing.assert_allclose(*(run.histories.held_out_loss for run in runs), rtol=1e-4)
+    np.testing.assert_allclose(*(run.held_out_predictions([0, 1, 2]) for run in runs), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_rows_held_out_often_or_never(problem: Callable[..., Any], seed: int) -> None:
+    """Rows held out twice have the mean of both, rows never held out NaN, in predictions and row losses."""
+    case = problem(seed)
+    first = np.arange(0, 14, dtype=np.int32)
+    second = np.arange(7, 20, dtype=np.int32)
+    everything = np.arange(41, dtype=np.int32)
+    held_out = (first, second, second)
+    sets = RowSets(tuple(np.setdiff1d(everything, part) for part in held_out), held_out, 41)
+    trained = train_all(case.network, case.dataset, sets, CANDIDATES, loss=case.loss, settings=SETTINGS)
+    predictions = trained.held_out_predictions([1])[0]
+    assert np.isnan(predictions[20:]).all()
+    assert np.isnan(trained.histories.row_loss[:, 20:]).all()
+    np.testing.assert_allclose(predictions[:20].sum(axis=1), 1, rtol=1e-5)
+    by_set = []
+    for r in range(3):
+        variables = jax.tree.map(lambda leaf, r=r: leaf[r], trained.variables(1))
+        outputs = case.network.apply(variables, case.dataset.inputs[r, 7:14], None)[0]
+        by_set.append(case.loss.predict(outputs))
+    np.testing.assert_allclose(predictions[7:14], np.mean(by_set, axis=0), rtol=1e-4)
+
+
+def test_refit_on_all_rows(problem: Callable[..., Any], seed: int) -> None:
+    """Without held-out rows all strengths train to the end, nothing diverges, and no row has a loss."""
+    case = problem(seed)
+    everything = np.arange(41, dtype=np.int32)
+    sets = RowSets((everything,) * 3, (np.array([], np.int32),) * 3, 41)
+    trained = train_all(case.network, case.dataset, sets, CANDIDATES, loss=case.loss, settings=SETTINGS)
+    histories = trained.histories
+    assert histories.best_epoch.tolist() == histories.epochs.tolist() == [4, 4, 4]
+    assert not histories.diverged.any()
+    assert np.isnan(histories.row_loss).all()
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(trained.best))
+
+
+@pytest.mark.slow
+def test_no_leak_into_training_curves(problem: Callable[..., Any], seed: int) -> None:
+    """Shuffled targets of all held-out rows of a row set leave its training curve as it was, bit for bit."""
+    case = problem(seed)
+    targets = case.dataset.targets.copy()
+    held_out = case.row_sets.held_out[0]
+    targets[0, held_out] = (targets[0, held_out] + 1) % 3
+    changed = replace(case.dataset, targets=targets)
+    runs = [
+        train_all(case.network, data, case.row_sets, CANDIDATES, loss=case.loss, settings=SETTINGS).histories
+        for data in (case.dataset, changed)
+    ]
+    np.testing.assert_array_equal(runs[0].train_loss, runs[1].train_loss)
+    assert (runs[0].held_out_loss[0] != runs[1].held_out_loss[0]).all()
+    np.testing.assert_array_equal(runs[0].held_out_loss[1:], runs[1].held_out_loss[1:])
+
+
+def test_too_little_memory_is_an_error(problem: Callable[..., Any], seed: int) -> None:
+    """A budget that holds not even one block is refused before anything is compiled."""
+    case = problem(seed)
+    with pytest.raises(TrainingError, match=r"The smallest block \(3 row sets x 3 strengths\)"):
+        train_all(*case[:3], CANDIDATES, loss=case.loss, settings=replace(SETTINGS, memory=1000))
+
+
+def test_batches_are_sized_by_the_largest_row_set(problem: Callable[..., Any], seed: int) -> None:
+    """A batch is an eighth of the largest row set's rows, and an epoch as many batches as that needs."""
+    case, plans = problem(seed), []
+
+    class PlannedError(Exception):
+        """Stops a search once it is planned."""
+
+    def stop(plan: Plan) -> None:
+        plans.append(plan)
+        raise PlannedError
+
+    sets = RowSets((np.arange(10, dtype=np.int32), np.arange(40, dtype=np.int32)), (np.array([40], np.int32),) * 2, 41)
+    data = replace(case.dataset, inputs=case.dataset.inputs[:2], targets=case.dataset.targets[:2])
+    data = replace(data, shift=np.zeros(2), scale=np.ones(2))
+    with pytest.raises(PlannedError):
+        train_all(
+            case.network, data, sets, CANDIDATES, loss=case.loss, settings=Settings(), listener=Listener(on_plan=stop)
+        )
+    assert (plans[0].batch_size, plans[0].steps) == (16, 3)
+
+
+# Losses of rows at every epoch
+
+RECORDING = replace(SETTINGS, record_rows=True)
+
+
+@pytest.fixture(scope="module", params=["classes", "values"])
+def recorded(request: pytest.FixtureRequest, problem: Callable[..., Any], seed: int) -> tuple[Any, Trained, Trained]:
+    """A problem, and a search of it with the losses of its rows recorded and without.
+
+    The values' row sets have scales of their own, so that units differ.
+    """
+    case = problem(seed, regression=request.param == "values")
+    if request.param == "values":
+        scale = np.array([2.0, 3.0, 50.0])
+        factors = (case.dataset.scale / scale)[:, None].astype(np.float32)
+        case = case._replace(dataset=replace(case.dataset, targets=case.dataset.targets * factors, scale=scale))
+    runs = [
+        train_all(case.network, case.dataset, case.row_sets, CANDIDATES, loss=case.loss, settings=settings)
+        for settings in (RECORDING, SETTINGS)
+    ]
+    return case, runs[0], runs[1]
+
+
+def test_recorded_rows_are_what_held_out_losses_are_means_of(recorded: tuple[Any, Trained, Trained]) -> None:
+    """At every epoch the mean over a row set's own held-out rows is its held-out loss, in the target's units."""
+    case, trained, _ = recorded
+    rows, losses = trained.histories.row_losses, trained.histories.held_out_loss
+    assert rows is not None
+    assert rows.shape == (3, 3, 4, 14)
+    for r, held_out in enumerate(case.row_sets.held_out):
+        np.testing.assert_allclose(rows[r, :, :, : len(held_out)].mean(axis=-1), losses[r], rtol=1e-5)
+    short = rows[2].mean(axis=-1)  # the break: the third row set holds out one row less, and the rest is padding
+    assert not np.allclose(short, losses[2], rtol=1e-5)
+
+
+def test_recorded_rows_at_the_best_epoch(recorded: tuple[Any, Trained, Trained]) -> None:
+    """At its best epoch a strength's recorded rows are `row_loss`, which is measured by the networks kept."""
+    case, trained, _ = recorded
+    histories = trained.histories
+    for r, held_out in enumerate(case.row_sets.held_out):
+        for g in range(3):
+            found = histories.row_losses[r, g, histories.best_epoch[g] - 1, : len(held_out)]
+            np.testing.assert_allclose(found, histories.row_loss[g, held_out], rtol=2e-4, atol=1e-6)
+
+
+def test_recording_changes_nothing_else(recorded: tuple[Any, Trained, Trained]) -> None:
+    """Every other number and every weight is the same bit for bit, and nothing is recorded unless asked for."""
+    _, trained, without = recorded
+    assert without.histories.row_losses is None
+    for name, value in vars(trained.histories).items():
+        if name != "row_losses":
+            np.testing.assert_array_equal(value, getattr(without.histories, name), err_msg=name)
+    assert jax.tree.all(jax.tree.map(np.array_equal, trained.best, without.best))
+
+
+def test_what_a_strength_did_not_train_is_not_recorded(problem: Callable[..., Any], seed: int) -> None:
+    """Recorded rows end where the strength's curves end."""
+    case = problem(seed)
+    stopping = Stopping(patience=50, halvings=(2,), finalists=1)
+    settings = replace(RECORDING, epochs=6, stopping=stopping)
+    histories = train_all(*case[:3], CANDIDATES, loss=case.loss, settings=settings).histories
+    assert histories.epochs.min() < histories.epochs.max()
+    ended = np.isnan(histories.held_out_loss)
+    np.testing.assert_array_equal(np.isnan(histories.row_losses[:, :, :, 0]), ended)
+
+
+# Row sets of very different size
+
+
+def sized(case: Any, *sizes: int, steps: bool) -> Trained:
+    """Train row sets of the first so many rows, the last eight held out, in batches of eight."""
+    held_out = np.arange(33, 41, dtype=np.int32)
+    sets = RowSets(tuple(np.arange(size, dtype=np.int32) for size in sizes), (held_out,) * len(sizes), 41)
+    settings = replace(SETTINGS, equal_steps=steps)
+    count = len(sizes)
+    data = replace(case.dataset, shift=np.zeros(count), scale=np.ones(count))
+    return train_all(case.network, data, sets, CANDIDATES, loss=case.loss, settings=settings)
+
+
+@pytest.mark.slow
+def test_equal_steps(problem: Callable[..., Any], seed: int) -> None:
+    """A row set of one full batch takes four steps beside one of four: its gradients are those of four epochs alone.
+
+    All its batches are the same eight rows, so that, without noise, order does not matter but by rounding.
+    """
+    case = problem(seed, own=False)
+    equal, own = (sized(case, 8, 32, steps=steps) for steps in (True, False))
+    assert (equal.plan.steps, own.plan.steps) == (4, 4)
+    np.testing.assert_allclose(equal.histories.train_loss[1], own.histories.train_loss[1], rtol=1e-5)
+    settings = replace(SETTINGS, epochs=16, call_epochs=4)
+    sets = RowSets((np.arange(8, dtype=np.int32),), (np.arange(33, 41, dtype=np.int32),), 41)
+    data = replace(case.dataset, shift=np.zeros(1), scale=np.ones(1))
+    alone = train_all(case.network, data, sets, CANDIDATES, loss=case.loss, settings=settings)
+    every_fourth = alone.histories.held_out_loss[0, :, 3::4]
+    np.testing.assert_allclose(equal.histories.held_out_loss[0], every_fourth, rtol=1e-3)
+    assert not np.allclose(own.histories.held_out_loss[0], every_fourth, rtol=1e-2)  # the break
+    np.testing.assert_allclose(own.histories.held_out_loss[0], alone.histories.held_out_loss[0, :, :4], rtol=1e-3)

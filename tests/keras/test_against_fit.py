@@ -13,9 +13,8 @@ import keras
 from fitwell.data.arrays import read_arrays
 from fitwell.data.row_sets import RowSets
 from fitwell.engine import noise
-from fitwell.engine.rows import make_rows
-from fitwell.engine.run import train_all
-from fitwell.engine.settings import Settings
+from fitwell.engine.job import Settings, make_rows
+from fitwell.engine.training import train_all
 from fitwell.keras.compiled import Targets
 from fitwell.keras.opening import Opened
 from fitwell.problems.model_data import make_data, model_candidates

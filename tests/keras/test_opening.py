@@ -179,6 +179,30 @@ def test_wrong_names(argument: str, names: Any, error: type[Exception], sentence
         str(opened(dense(), **{argument: names}))
 
 
+def test_metadata_go_with_the_model() -> None:
+    """They are kept beside it, none if none are given, and the model itself is not touched."""
+    model, mine = dense(), {"labels": ["é", None], "deep": {"a": [1, 0.5]}}
+    before = set(vars(model))
+    assert opened(model, metadata=mine).metadata == mine
+    assert opened(model).metadata == {}
+    assert set(vars(model)) == before
+
+
+@pytest.mark.parametrize(
+    ("metadata", "error", "sentence"),
+    [
+        (["mine"], InputTypeError, "'metadata' must be a mapping of plain JSON. Got list"),
+        ("", InputTypeError, "'metadata' must be a mapping of plain JSON. Got str"),
+        ({"mine": float("nan")}, InputError, "'metadata' must be plain JSON: texts, numbers, lists and dicts"),
+        ({"mine": {1, 2}}, InputError, "'metadata' must be plain JSON"),
+    ],
+)
+def test_metadata_that_cannot_be_written(metadata: Any, error: type[Exception], sentence: str) -> None:
+    """They are refused before the search, not after it."""
+    with pytest.raises(error, match=sentence):
+        opened(dense(), metadata=metadata)
+
+
 def test_what_cannot_be_opened() -> None:
     """No model, a model that is not built, a subclass whose graph is not known, and one without weights."""
     with pytest.raises(InputTypeError, match=r"'model' must be a keras.Model. Got Dense"):

@@ -20,12 +20,11 @@ import keras
 from fitwell.data.arrays import read_arrays
 from fitwell.data.row_sets import RowSets
 from fitwell.engine import noise
+from fitwell.engine.job import Dataset, Rows, Settings, make_rows
 from fitwell.engine.network import Variables
 from fitwell.engine.optimizers import make_schedule
 from fitwell.engine.program import Data, Program, lift
-from fitwell.engine.rows import Rows, make_rows
-from fitwell.engine.run import Trained, train_all
-from fitwell.engine.settings import Dataset, Settings
+from fitwell.engine.training import Trained, train_all
 from fitwell.keras.closing import close
 from fitwell.keras.compiled import Targets
 from fitwell.keras.keras_network import KerasNetwork, keras_inputs
@@ -33,7 +32,7 @@ from fitwell.keras.opening import Opened
 from fitwell.problems.model_data import ModelData, make_data, model_candidates, own_strengths
 from fitwell.problems.options import Options
 from fitwell.regularization.strengths import Candidates
-from fitwell.regularization.table import REGULARIZERS
+from fitwell.regularization.table import BUILT_IN
 
 SETTINGS = [{"l2": 0.05, "dropout": 0.4}, {"l1": 0.003, "l2": 0.02, "weight_dropout": 0.3, "dropout": 0.2}]
 LAST = -1
@@ -64,7 +63,7 @@ Not attention: so compiled, one weight of "transformer" (layer normalisation, Ad
 QUICK = ["branches", "embedding", "custom_block", "linear", "name_taken", "flat_rows"]
 """Models that the tests of all models also meet in `make check`: some that are not trained in full and cost little."""
 
-ON_UNITS = REGULARIZERS["dropout"].on_units
+ON_UNITS = BUILT_IN["dropout"].on_units
 LOAD = """
 import json, sys
 from pathlib import Path
@@ -119,7 +118,7 @@ class Case:
     def candidates(self) -> Candidates:
         """No regularization, the model as given if it has some, and `SETTINGS`."""
         network = self.problem.network
-        settings = [{k: v for k, v in setting.items() if network.layers.of(k)} for setting in SETTINGS]
+        settings = [{k: v for k, v in setting.items() if network.layers.of(BUILT_IN[k])} for setting in SETTINGS]
         options = Options(strengths=settings, refit="single")
         return model_candidates(network, options, self.problem.optimizer.learning_rate)
 
@@ -145,7 +144,7 @@ class Case:
             loss=self.problem.loss,
             optimizer=self.problem.optimizer.optimizer,
             schedule=make_schedule(self.problem.optimizer.schedule or "constant", 6),
-            regularizers=tuple(self.candidates.strengths),
+            regularizers=self.candidates.regularizers,
             batch_size=BATCH,
             steps=3,
             call_epochs=EPOCHS,

@@ -40,16 +40,22 @@ def curves(result: fitwell.Result) -> np.ndarray:
 
 @pytest.mark.slow
 def test_metadata_of_a_file_come_along(tmp_path: Path) -> None:
-    """A model read from TensorFlow.js keeps what a person wrote into its file, through the search and a saved run."""
+    """What a person wrote into a TensorFlow.js file and gives on goes through the search, a saved run and an export."""
     mine = {"mine": "é", "list": [1, {"a": None}]}
     fitwell.tfjs.save(make(), tmp_path / "node", metadata=mine)
-    result = fitwell.tune(fitwell.tfjs.load(tmp_path / "node"), X, Y, **OPTIONS)
+    opened = fitwell.opened(fitwell.tfjs.load(tmp_path / "node"), metadata=fitwell.tfjs.metadata(tmp_path / "node"))
+    result = fitwell.tune(opened, X, Y, **OPTIONS)
+    assert result.predictor.metadata == mine
     run = result.save(tmp_path / "run")
     fitwell.export(run, "tfjs", tmp_path / "web")
-    fitwell.tfjs.save(result.model, tmp_path / "again")
-    for place in ("run/tfjs", "web", "again"):
-        assert fitwell.tfjs.load(tmp_path / place).tfjs_metadata == mine
-    assert not hasattr(fitwell.tune(make(), X, Y, **OPTIONS).model, "tfjs_metadata")
+    for place in ("run/tfjs", "web"):
+        assert fitwell.tfjs.metadata(tmp_path / place) == mine
+
+
+def test_metadata_that_are_not_given_are_none(plain: fitwell.Result, tmp_path: Path) -> None:
+    """The counterpart: without them a run's file holds none."""
+    assert plain.predictor.metadata == {}
+    assert fitwell.tfjs.metadata(plain.save(tmp_path / "run") / "tfjs") == {}
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import pytest
 from fitwell.engine.stopping import Stopping
 from fitwell.errors import InputError
 from fitwell.problems.options import Options, hidden_units, regularizer_list
+from fitwell.regularization.table import BUILT_IN
 
 
 def test_the_network_as_given_trains_to_the_end() -> None:
@@ -18,7 +19,8 @@ def test_the_network_as_given_trains_to_the_end() -> None:
 
 def test_one_regularizer_need_not_stand_in_a_list() -> None:
     """A single name and a list of it are the same."""
-    assert regularizer_list("l2") == regularizer_list(["l2"]) == ("l2",)
+    l2 = BUILT_IN["l2"]
+    assert regularizer_list("l2") == regularizer_list(["l2"]) == regularizer_list(l2) == regularizer_list([l2]) == (l2,)
 
 
 @pytest.mark.parametrize("hidden", [0, -3, 1.5, "8", [8, 0], [8, None]])

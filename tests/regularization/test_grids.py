@@ -1,4 +1,4 @@
-"""Grids: the Sobol sequence, and the place of a strength in its range."""
+"""Grids: the Sobol sequence."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from fitwell.regularization.grids import (
     DEFAULT_COUNT,
     DEFAULT_REGULARIZERS,
     LEARNING_RATES,
-    ZERO_SHARE,
-    position,
     sobol,
 )
+from fitwell.regularization.regularizer import ZERO_SHARE
 from fitwell.regularization.strengths import DEFAULT_LEARNING_RATE, Regularization
-from fitwell.regularization.table import REGULARIZERS
+from fitwell.regularization.table import BUILT_IN
 
-NAMES = st.lists(st.sampled_from(list(REGULARIZERS)), unique=True, max_size=4)
+NAMES = st.lists(st.sampled_from(list(BUILT_IN)), unique=True, max_size=4)
 
 
 @given(st.integers(1, 40), NAMES, st.integers(0, 1000))
@@ -32,7 +31,7 @@ def test_sobol_stays_in_range(count: int, names: list[str], seed: int) -> None:
     assert candidates.learning_rate[0] == DEFAULT_LEARNING_RATE
     assert ((LEARNING_RATES[0] <= candidates.learning_rate) & (candidates.learning_rate <= LEARNING_RATES[1])).all()
     for name in names:
-        values, row = candidates.strengths[name], REGULARIZERS[name]
+        values, row = candidates.strengths[name], BUILT_IN[name]
         on = values[values > 0]
         assert ((row.low * (1 - 1e-12) <= on) & (on <= row.high * (1 + 1e-12))).all()
 
@@ -44,12 +43,12 @@ def test_the_default_search() -> None:
     assert tuple(candidates.strengths) == DEFAULT_REGULARIZERS == ("l2", "dropout")
 
 
-@pytest.mark.parametrize("name", REGULARIZERS)
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_the_share_of_zeros(name: str, seed: int) -> None:
     """About 15% of the strengths are exactly zero, and the others spread evenly over the range."""
     values = sobol(1025, [name], seed=seed).strengths[name][1:]
     assert np.mean(values == 0) == pytest.approx(ZERO_SHARE, abs=0.005)
-    row, on = REGULARIZERS[name], values[values > 0]
+    row, on = BUILT_IN[name], values[values > 0]
     if row.scale == "log":
         share = np.log(on / row.low) / np.log(row.high / row.low)
     else:
@@ -90,25 +89,6 @@ def test_bad_arguments_are_refused() -> None:
         sobol(8, ["l3"])
     with pytest.raises(InputError, match="learning rate"):
         sobol(8, learning_rate=-1)
-
-
-@pytest.mark.parametrize("name", REGULARIZERS)
-def test_position_in_the_range(name: str) -> None:
-    """Off stands at 0, the top of the range at 1, and in between it grows with the strength."""
-    row = REGULARIZERS[name]
-    values = np.concatenate([[0], np.geomspace(max(row.low, 1e-3 * row.high), row.high, 9)])
-    places = position(name, values)
-    assert places[0] == 0
-    assert places[-1] == pytest.approx(1)
-    assert (np.diff(places) > 0).all()
-    assert position(name, np.array([row.high * 1.5 if row.scale == "linear" else row.high * 10]))[0] > 1
-
-
-@given(st.floats(0, 100), st.floats(0, 100), st.sampled_from(["l1", "l2"]))
-def test_position_never_falls(one: float, other: float, name: str) -> None:
-    """A larger penalty never stands below a smaller one, however small."""
-    small, large = position(name, np.sort([one, other]))
-    assert 0 <= small <= large
 
 
 LAYERS = Layers(("hidden_1", "hidden_2", "output"), ("hidden_1", "hidden_2"))

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
+from sklearn.linear_model import Lasso, LogisticRegression, Ridge
+from sklearn.metrics import log_loss
 
-from fitwell.regularization.table import REGULARIZERS, Regularizer, drop, l1_proximal, l2_penalty
+from fitwell.engine.job import Settings
+from fitwell.engine.optimizers import adam
+from fitwell.engine.training import train_all
+from fitwell.regularization.regularizer import Axes, Step
+from fitwell.regularization.strengths import Candidates
+from fitwell.regularization.table import BUILT_IN, drop, l1_proximal, l2_penalty
 
-PLACES = ("penalty", "proximal", "on_kernel", "on_units")
+PLACES = ("penalty", "after_step", "on_kernel", "on_units")
 STEP = 0.7
 
 
@@ -26,16 +37,17 @@ class Case(NamedTuple):
     @property
     def change(self) -> Callable[..., Any]:
         """``change(strength, kernel, noise)``, whatever the place."""
-        act = getattr(REGULARIZERS[self.name], self.place)
+        act = getattr(BUILT_IN[self.name], self.place)
         if self.place == "penalty":
             # a penalty acts by its gradient
-            return lambda strength, kernel, _: kernel - jax.grad(lambda w: act(strength, w))(kernel)
-        if self.place == "proximal":
-            return lambda strength, kernel, _: act(strength, kernel, np.float32(STEP))
+            return lambda strength, kernel, _: kernel - jax.grad(lambda w: act(strength, w, Axes()))(kernel)
+        if self.place == "after_step":
+            size = np.float32(STEP)
+            return lambda strength, kernel, _: act(strength, kernel, Step(kernel, size, size, Axes()))
         return act
 
 
-CASES = [Case(n, place) for n, row in REGULARIZERS.items() for place in PLACES if getattr(row, place)]
+CASES = [Case(n, place) for n, row in BUILT_IN.items() for place in PLACES if getattr(row, place)]
 DROPS = [case for case in CASES if case.place in ("on_kernel", "on_units")]
 
 
@@ -47,10 +59,10 @@ def kernel_and_noise(seed: int) -> tuple[jax.Array, jax.Array]:
     return jnp.asarray(kernel), jnp.asarray(rng.random((5, 7)).astype(np.float32))
 
 
-@pytest.mark.parametrize("name", REGULARIZERS)
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_every_regularizer_acts_somewhere(name: str) -> None:
     """Each row of the table acts somewhere, says what it does, and has a range below its bound."""
-    row = REGULARIZERS[name]
+    row = BUILT_IN[name]
     assert any(case.name == name for case in CASES)
     assert row.does
     assert 0 <= row.low < row.high < row.below
@@ -68,7 +80,7 @@ def test_zero_is_off(case: Case, seed: int) -> None:
 def test_above_zero_is_on(case: Case, seed: int) -> None:
     """The counterpart: a strength in the middle of the range changes values, but neither shape nor type."""
     kernel, noise = kernel_and_noise(seed)
-    found = case.change(np.float32(REGULARIZERS[case.name].high), kernel, noise)
+    found = case.change(np.float32(BUILT_IN[case.name].high), kernel, noise)
     assert np.mean(found != kernel) > 0.3
     assert found.shape == kernel.shape
     assert found.dtype == kernel.dtype
@@ -78,7 +90,7 @@ def test_above_zero_is_on(case: Case, seed: int) -> None:
 def test_strengths_can_be_lifted(case: Case, seed: int) -> None:
     """A vector of strengths under `vmap` gives what each strength gives alone."""
     kernel, noise = kernel_and_noise(seed)
-    strengths = np.linspace(0, REGULARIZERS[case.name].high, 4, dtype=np.float32)
+    strengths = np.linspace(0, BUILT_IN[case.name].high, 4, dtype=np.float32)
     together = jax.vmap(case.change, in_axes=(0, None, None))(strengths, kernel, noise)
     alone = np.stack([case.change(strength, kernel, noise) for strength in strengths])
     np.testing.assert_allclose(together, alone, rtol=1e-6)
@@ -132,8 +144,107 @@ def test_l2_has_no_half_and_no_mean() -> None:
     np.testing.assert_allclose(jax.grad(l2_penalty, argnums=1)(0.1, kernel), 0.2 * kernel, rtol=1e-6)
 
 
-def test_a_row_may_act_nowhere_yet() -> None:
-    """All four places are optional, and a strength has no upper bound unless one is given."""
-    row = Regularizer("nothing", "log", 1e-3, 1.0)
-    assert [getattr(row, place) for place in PLACES] == [None] * 4
-    assert np.isinf(row.below)
+POSITIVE = st.floats(1e-6, 1e3)
+ROWS = st.integers(1, 10_000)
+
+
+UNITS = [(name, unit) for name, row in BUILT_IN.items() for unit in row.units]
+
+
+def converted(name: str, unit: str, value: float, rows: int = 1) -> float:
+    """Another library's setting as fitwell's strength."""
+    return BUILT_IN[name].units[unit].to_fitwell(value, rows)
+
+
+@pytest.mark.parametrize(("name", "unit"), UNITS)
+@given(value=POSITIVE, rows=ROWS)
+def test_units_round_trip(name: str, unit: str, value: float, rows: int) -> None:
+    """To another library's unit and back is the identity."""
+    found = BUILT_IN[name].units[unit]
+    assert found.from_fitwell(found.to_fitwell(value, rows), rows) == pytest.approx(value)
+
+
+def test_units_of_scikit_learns_mlp() -> None:
+    """Half of alpha over the rows where the loss is whole, all of it where the loss is halved."""
+    assert converted("l2", "scikit-learn MLPClassifier(alpha)", 1.0, 200) == 0.0025
+    assert converted("l2", "scikit-learn MLPRegressor(alpha)", 1.0, 200) == 0.005
+
+
+def test_weight_decay_is_a_gradient_step(seed: int) -> None:
+    """A plain gradient step of the L2 penalty moves weights as decoupled decay does."""
+    kernel, rate, decay = np.random.default_rng(seed).normal(size=5), 0.1, 0.3
+    gradient = 2 * converted("l2", "decoupled weight decay", decay) * kernel
+    np.testing.assert_allclose(kernel - rate * gradient, kernel - rate * decay * kernel)
+
+
+def table(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Thirty centred rows of three features, and a noisy target."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(30, 3))
+    features -= features.mean(axis=0)
+    return features, features @ [1.0, -2.0, 0.3] + rng.normal(size=30)
+
+
+def is_stationary(gradient: np.ndarray, tolerance: float = 1e-4) -> bool:
+    """Whether a gradient is zero."""
+    return bool(np.abs(gradient).max() < tolerance)
+
+
+def test_ridge(seed: int) -> None:
+    """Ridge's answer is where our objective is stationary, in converted units and only there."""
+    (features, target), alpha = table(seed), 3.0
+    model = Ridge(alpha=alpha).fit(features, target)
+    errors = model.predict(features) - target
+    own = 2 * features.T @ errors / 30
+    assert is_stationary(own + 2 * converted("l2", "scikit-learn Ridge(alpha)", alpha, 30) * model.coef_)
+    assert not is_stationary(own + 2 * converted("l2", "scikit-learn Ridge(alpha)", alpha, 15) * model.coef_)
+
+
+def test_lasso(seed: int) -> None:
+    """Lasso's answer is where our objective is stationary, in converted units and only there."""
+    (features, target), alpha = table(seed), 0.5
+    model = Lasso(alpha=alpha, tol=1e-10).fit(features, target)
+    own = 2 * features.T @ (model.predict(features) - target) / 30
+    on = model.coef_ != 0
+    assert 0 < on.sum() < 3
+    l1 = converted("l1", "scikit-learn Lasso(alpha)", alpha)
+    assert is_stationary((own + l1 * np.sign(model.coef_))[on])
+    assert (np.abs(own[~on]) <= l1 + 1e-6).all()
+    assert not is_stationary((own + l1 / 2 * np.sign(model.coef_))[on])
+
+
+def test_logistic_regression(seed: int) -> None:
+    """Logistic regression's coefficients are of the best size for our objective, in converted units."""
+    (features, values), c = table(seed), 0.4
+    target = np.digitize(values, [-1, 1])
+    model = LogisticRegression(C=c, tol=1e-10, max_iter=10_000).fit(features, target)
+    l2 = converted("l2", "scikit-learn LogisticRegression(C)", c, 30)
+
+    def objective(coefficients: np.ndarray, l2: float) -> float:
+        logits = features @ coefficients.T + model.intercept_
+        chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        return log_loss(target, chances) + l2 * (coefficients**2).sum()
+
+    def slope(l2: float) -> float:
+        return (objective(1.001 * model.coef_, l2) - objective(0.999 * model.coef_, l2)) / 0.002
+
+    assert abs(slope(l2)) < 1e-5
+    assert abs(slope(2 * l2)) > 1e-2
+
+
+@pytest.mark.parametrize("wrong", [0, 1], ids=["equal", "break"])
+def test_weight_decay_is_adamws(problem: Callable[..., Any], wrong: int) -> None:
+    """With Adam it trains as optax's AdamW does whose mask leaves biases alone, to 1e-12; another strength does not."""
+    case, rate, strength = problem(0, dtype=np.float64), 0.03, 0.4
+    candidates = Candidates({"weight_decay": np.array([0.0, strength + 0.1 * wrong])}, np.full(2, rate))
+    settings = Settings(epochs=4, batch_size=8, stopping=None, seed=0)
+    mask = [{"kernel": True, "bias": False}] * 2
+    # Adam's direction with the decay in it, for a search at strength zero
+    adamw = optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(strength, mask=mask))
+    with jax.enable_x64(True):
+        ours = train_all(*case[:3], candidates, loss=case.loss, settings=settings)
+        plain = replace(settings, optimizer=replace(adam(), transform=adamw))
+        theirs = train_all(*case[:3], Candidates({}, np.full(1, rate)), loss=case.loss, settings=plain)
+    found, expected = (run.histories.held_out_loss[:, -1] for run in (ours, theirs))
+    assert np.allclose(found, expected, rtol=1e-12) != bool(wrong)
+    assert not np.allclose(found, ours.histories.held_out_loss[:, 0], rtol=1e-3)

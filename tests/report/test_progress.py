@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from fitwell.engine.listening import Progress
+from fitwell.engine.plan import Progress
 from fitwell.report.progress import Bar
 
 STEP = Progress(epoch=25, epochs=150, running=40, networks=160, best_loss=0.0632, done=0.25)

@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from fitwell.data.row_sets import folds
 from fitwell.engine.histories import Histories
-from fitwell.engine.settings import Settings
+from fitwell.engine.job import Settings
 from fitwell.errors import InputError, TrainingError
 from fitwell.problems.options import Options
 from fitwell.regularization.strengths import Candidates

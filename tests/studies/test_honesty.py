@@ -22,7 +22,7 @@ from fitwell.analysis.selection import choose, choose_by
 from fitwell.api.tune import tune
 from fitwell.data.resampling import nested_folds
 from fitwell.engine.histories import Histories
-from fitwell.engine.listening import Listener
+from fitwell.engine.plan import Listener
 from fitwell.errors import InputError
 from fitwell.problems.dense import DenseOnTable
 from fitwell.problems.options import Options

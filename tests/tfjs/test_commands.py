@@ -16,7 +16,7 @@ from example_tables import mixed
 from tfjs_node import Node
 
 from fitwell.api.cli import INPUT_EXIT, main
-from fitwell.data.raw import extract
+from fitwell.data.columns import extract
 from fitwell.problems.tables import read_table
 from fitwell.results.predictors import TablePredictor
 from fitwell.results.storage import load

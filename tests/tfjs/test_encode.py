@@ -16,12 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfjs_node import Node
 
-from fitwell.data.columns import Column, describe_columns
-from fitwell.data.dates import DATE_FORMATS, ISO, TIME_FORMATS
+from fitwell.data.columns import Column, describe_columns, extract
 from fitwell.data.encoding import Encoding, fit_encoding, make_layout
-from fitwell.data.raw import extract
 from fitwell.data.table_files import as_frame
 from fitwell.data.target import labels_of
+from fitwell.data.values import DATE_FORMATS, ISO, TIME_FORMATS
 from fitwell.errors import InputError
 from fitwell.keras.heads import as_probabilities
 from fitwell.tfjs.schema import SCRIPT, schema, write_table_files

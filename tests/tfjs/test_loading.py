@@ -27,13 +27,53 @@ def test_a_directory_or_its_file(tmp_path: Path) -> None:
         assert not fitwell.tfjs.load(path).compiled
 
 
-def test_metadata_are_kept(tmp_path: Path) -> None:
-    """What the file holds comes along, and is written again."""
-    fitwell.tfjs.save(model(), tmp_path / "m", metadata={"labels": ["a", "b", "c"], "version": 2})
+def test_metadata_are_read_and_given_on(tmp_path: Path) -> None:
+    """What the file holds is had by its path or its directory's, and is written again where it is given."""
+    mine = {"labels": ["a", "b", "c"], "version": 2}
+    fitwell.tfjs.save(model(), tmp_path / "m", metadata=mine)
     loaded = fitwell.tfjs.load(tmp_path / "m")
-    assert loaded.tfjs_metadata == {"labels": ["a", "b", "c"], "version": 2}
+    for path in (tmp_path / "m", str(tmp_path / "m" / "model.json")):
+        assert fitwell.tfjs.metadata(path) == mine
+    fitwell.tfjs.save(loaded, tmp_path / "again", metadata=fitwell.tfjs.metadata(tmp_path / "m"))
+    assert fitwell.tfjs.metadata(tmp_path / "again") == mine
+
+
+def test_metadata_ride_on_no_model(tmp_path: Path) -> None:
+    """The model of a file with metadata has the attributes of one without, and is written without."""
+    for name, metadata in (("plain", None), ("mine", {"mine": 1})):
+        fitwell.tfjs.save(model(), tmp_path / name, metadata=metadata)
+    plain, loaded = (fitwell.tfjs.load(tmp_path / name) for name in ("plain", "mine"))
+    assert set(vars(loaded)) == set(vars(plain))
     fitwell.tfjs.save(loaded, tmp_path / "again")
-    assert fitwell.tfjs.load(tmp_path / "again").tfjs_metadata == loaded.tfjs_metadata
+    assert fitwell.tfjs.metadata(tmp_path / "again") == {}
+    assert "userDefinedMetadata" not in (tmp_path / "again" / "model.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        (None, "There is no file"),
+        ("{", "It is no JSON"),
+        ("[]", "It must hold one JSON object"),
+        ('{"userDefinedMetadata": 3}', "'userDefinedMetadata' must be an object. Got int"),
+    ],
+)
+def test_metadata_of_no_file(text: str | None, part: str, tmp_path: Path) -> None:
+    """A wrong path or a damaged file is said in a sentence that names it, never taken for a file without metadata."""
+    path = tmp_path / "model.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(FileError, match=part) as caught:
+        fitwell.tfjs.metadata(path)
+    assert str(path) in str(caught.value)
+
+
+def test_metadata_need_no_weights(tmp_path: Path) -> None:
+    """They are read of the model.json alone."""
+    fitwell.tfjs.save(model(), tmp_path / "m", metadata={"mine": 1})
+    for path in (tmp_path / "m").glob("*.bin"):
+        path.unlink()
+    assert fitwell.tfjs.metadata(tmp_path / "m") == {"mine": 1}
 
 
 def test_layers_have_their_keras_names_again(tmp_path: Path) -> None:
@@ -46,7 +86,7 @@ def test_layers_have_their_keras_names_again(tmp_path: Path) -> None:
     loaded = fitwell.tfjs.load(tmp_path / "m")
     assert [layer.name for layer in loaded.layers] == [layer.name for layer in made.layers]
     assert [tensor._keras_history.operation.name for tensor in loaded.outputs] == ["my layer", "ü", "my_layer"]
-    assert not hasattr(loaded, "tfjs_metadata")
+    assert fitwell.tfjs.metadata(tmp_path / "m") == {}
     for one, two in zip(made.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
     loaded.fit(np.ones((4, 4)), [np.ones((4, 2))] * 3, verbose=0)
@@ -73,10 +113,10 @@ def test_odd_keras_names_are_not_given_back(names: Any, expected: list[str], tmp
     fitwell.tfjs.save(keras.Sequential(layers), tmp_path / "m", metadata={"kerasNames": names})
     loaded = fitwell.tfjs.load(tmp_path / "m")
     assert [layer.name for layer in loaded.layers] == expected
-    assert not hasattr(loaded, "tfjs_metadata")
+    assert fitwell.tfjs.metadata(tmp_path / "m") == {}
 
 
-def test_metadata_of_a_damaged_file_are_none(tmp_path: Path) -> None:
+def test_metadata_of_a_damaged_run_are_none(tmp_path: Path) -> None:
     """What a run's file says is taken as far as it can be read."""
     path = tmp_path / "model.json"
     assert kept_metadata(path) == {}

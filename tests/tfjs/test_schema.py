@@ -17,9 +17,8 @@ import pytest
 from example_tables import mixed
 from tfjs_node import MISSING, ROOT, available
 
-from fitwell.data.columns import Column, describe_columns
+from fitwell.data.columns import Column, describe_columns, extract
 from fitwell.data.encoding import Encoding, fit_encoding, make_layout
-from fitwell.data.raw import extract
 from fitwell.errors import FileError, InputError
 from fitwell.results.for_tfjs import schema_of
 from fitwell.results.result import Result

@@ -1,20 +1,18 @@
 """Choosing one strength: the minimum, the one-standard-error rule, the most regularized of a confidence set.
 
 Strength and epoch are chosen together: every strength stands for the epoch at which its mean held-out loss is lowest,
-so that the minimum is the lowest point of the surface [G, E]. Simpler is more regularized (`amount`); of one strength,
-its best epoch counts. NumPy only.
+so that the minimum is the lowest point of the surface [G, E]. Simpler is more regularized (`Candidates.amount`); of one
+strength, its best epoch counts. NumPy only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fitwell.analysis.comparisons import confidence_set
+from fitwell.analysis.intervals import confidence_set
 from fitwell.engine.histories import Histories
-from fitwell.regularization.grids import position
 from fitwell.regularization.strengths import Candidates
 
 RULES = ("1se", "min", "confidence-set")
@@ -89,7 +87,7 @@ def choose(
     # a strength that diverged in one row set ranks last, however good it was in the others
     losses = np.where(usable, losses, np.inf)
     unfinished = not_to_be_chosen(histories, candidates)
-    choice = choose_among(losses, candidates.strengths, folds=folds, test_to_train=test_to_train, unfinished=unfinished)
+    choice = choose_among(losses, candidates, folds=folds, test_to_train=test_to_train, unfinished=unfinished)
     alone = keep_given and _may_stay(losses, candidates.given, choice.minimum, choice.standard_error)
     return replace(choice, given=candidates.given, leave_alone=alone)
 
@@ -132,12 +130,12 @@ def choose_by(
     # a NaN error (one row set, or a strength that diverged) meets no bar
     meets = mean <= mean[minimum] + error if rule == "1se" else _confidence_set(losses, minimum, folds, test_to_train)
     unfinished = np.zeros(len(mean), bool) if unfinished is None else unfinished
-    return most_regularized(candidates.strengths, mean, minimum, meets, unfinished)
+    return most_regularized(candidates, mean, minimum, meets, unfinished)
 
 
 def choose_among(
     losses: np.ndarray,
-    strengths: Mapping[str, np.ndarray],
+    candidates: Candidates,
     *,
     folds: int | None = None,
     test_to_train: float | None = None,
@@ -149,14 +147,14 @@ def choose_among(
     error over row sets of the paired difference ``loss[:, j] - loss[:, m]``: common folds cancel. A network's curve is
     not monotone, so a lucky strength far away is no evidence: j is taken only if everything between m and j meets its
     bar too. Between means at least m and at most j in every regularizer, so on a single path this is the contiguous run
-    from m. Of those left, the one with the largest `amount` is chosen.
+    from m. Of those left, the one with the largest `Candidates.amount` is chosen.
 
     Parameters
     ----------
     losses
         float [R, G], held-out losses.
-    strengths
-        Regularizer's name to strengths [G], or [G, L] by layer.
+    candidates
+        The G strengths.
     folds, test_to_train
         See `choose`.
     unfinished
@@ -165,7 +163,7 @@ def choose_among(
     Examples
     --------
     >>> losses = np.array([[3.0, 1.0, 1.1, 2.0, 1.0], [3.0, 1.2, 1.1, 2.0, 1.3]])
-    >>> choice = choose_among(losses, {"l2": np.array([0.0, 0.1, 0.2, 0.3, 0.4])})
+    >>> choice = choose_among(losses, Candidates({"l2": np.array([0.0, 0.1, 0.2, 0.3, 0.4])}, np.ones(5)))
     >>> choice.minimum, choice.one_standard_error
     (1, 2)
     """
@@ -174,19 +172,18 @@ def choose_among(
     error = paired_standard_error(losses, minimum, folds)
     unfinished = np.zeros(len(mean), bool) if unfinished is None else unfinished
     good = _confidence_set(losses, minimum, folds, test_to_train)
-    within = most_regularized(strengths, mean, minimum, mean <= mean[minimum] + error, unfinished)
-    return Choice(minimum, within, error, good, most_regularized(strengths, mean, minimum, good, unfinished))
+    within = most_regularized(candidates, mean, minimum, mean <= mean[minimum] + error, unfinished)
+    return Choice(minimum, within, error, good, most_regularized(candidates, mean, minimum, good, unfinished))
 
 
 def most_regularized(
-    strengths: Mapping[str, np.ndarray], mean: np.ndarray, minimum: int, meets: np.ndarray, unfinished: np.ndarray
+    candidates: Candidates, mean: np.ndarray, minimum: int, meets: np.ndarray, unfinished: np.ndarray
 ) -> int:
-    """Return the strength of the largest `amount` that meets a bar with all between it and the minimum; see there."""
-    values = np.array([row for name in strengths for row in np.atleast_2d(strengths[name].T)]).reshape(-1, len(mean))
+    """Return the strength of the largest `Candidates.amount` that meets a bar with all between it and the minimum."""
+    values, amounts = candidates.flat, candidates.amount
     finished = [int(j) for j in np.flatnonzero(~unfinished) if j != minimum]
     # what left early might still have fallen, so it stands in nobody's way
     reachable = [minimum, *(j for j in finished if _all_between(values, minimum, j, meets | unfinished))]
-    amounts = amount(strengths, len(mean))
     return max(reachable, key=lambda j: (amounts[j], -mean[j]))
 
 
@@ -217,15 +214,6 @@ def standard_error(values: np.ndarray, folds: int | None = None) -> np.ndarray:
         return np.full(values.shape[1], np.nan)
     with np.errstate(invalid="ignore"):
         return values.std(axis=0, ddof=1) / np.sqrt(folds or len(values))
-
-
-def amount(strengths: Mapping[str, np.ndarray], count: int) -> np.ndarray:
-    """How much regularization: the sum over regularizers of the position in their range, float [G]; all-zero is 0.
-
-    Where strengths differ by layer, the mean over the layers counts.
-    """
-    places = {name: position(name, values).reshape(count, -1).mean(axis=1) for name, values in strengths.items()}
-    return sum(places.values(), np.zeros(count))
 
 
 def _all_between(values: np.ndarray, low: int, high: int, meets: np.ndarray) -> bool:

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fitwell.analysis.comparisons import cross_fitted
-from fitwell.analysis.intervals import Interval, Test, corrected_t
+from fitwell.analysis.intervals import Interval, Test, corrected_t, cross_fitted
 
 VERDICTS = ("overfits", "underfits", "needs data", "fits well", "undecided")
 

@@ -18,15 +18,19 @@ import typer
 from fitwell._version import __version__
 from fitwell.directories import RUN_FILE
 from fitwell.errors import FitwellError
+from fitwell.regularization.grids import DEFAULT_REGULARIZERS
+from fitwell.regularization.table import BUILT_IN
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fitwell.engine.listening import Listener
+    from fitwell.engine.plan import Listener
     from fitwell.results.result import Result
     from fitwell.results.storage import StoredRun
 
+# typer's own status for a wrong option, so that scripts ask for one
 INPUT_EXIT = 2
+# 128 and the signal's number 2, as shells report Ctrl-C
 INTERRUPT_EXIT = 130
 INTERRUPTED = "fitwell: interrupted; nothing was written."
 
@@ -35,17 +39,20 @@ app = typer.Typer(
     help="LassoCV for neural networks: finds the regularization that cures overfitting.",
     no_args_is_help=True,
     add_completion=False,
+    # a fault of ours is a plain traceback that can be sent to us, without the table's values in it
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
+# was Ctrl-C pressed, and do networks train: the handler decides by both
 _interrupted, _training = threading.Event(), threading.Event()
 
 
 def main() -> None:
     """Run the command; an error is one sentence on standard error and exit status 2."""
+    # Python's own handler raises KeyboardInterrupt, which JAX may lose
     signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
@@ -53,11 +60,13 @@ def main() -> None:
         typer.echo(f"fitwell: {error}", err=True)
         sys.exit(INPUT_EXIT)
     except (KeyboardInterrupt, SystemExit):
+        # a SystemExit that is not ours keeps its status
         if not _interrupted.is_set():
             raise
         typer.echo(INTERRUPTED, err=True)
         sys.exit(INTERRUPT_EXIT)
     except BrokenPipeError:  # the reader of our output has gone, as in `fitwell ... | head`
+        # else Python complains once more when it flushes on its way out
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
@@ -72,6 +81,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     _interrupted.set()
     if not _training.is_set():
         raise KeyboardInterrupt
+    # the progress bar hides it, and nobody else will show it again
     show_cursor = "\x1b[?25h" if sys.stdout.isatty() else ""
     sys.stdout.write(show_cursor)
     sys.stdout.flush()
@@ -118,7 +128,7 @@ def tune_command(
     time: Annotated[str | None, typer.Option(help="Column: train on earlier rows, hold out later ones.")] = None,
     hidden: Annotated[str, typer.Option(help="Units of the hidden layers.")] = "128,64",
     strengths: Annotated[int, typer.Option(help="Strengths to try; the first is no regularization.")] = 32,
-    regularizers: Annotated[str, typer.Option(help="Any of l1, l2, dropout, weight_dropout.")] = "l2,dropout",
+    regularizers: Annotated[str, typer.Option(help=f"Any of {', '.join(BUILT_IN)}.")] = ",".join(DEFAULT_REGULARIZERS),
     depth: Annotated[str, typer.Option(help="Of strengths: constant, funnel, rising or search.")] = "constant",
     learning_rate: Annotated[float | None, typer.Option(help="Fix Adam's step size; searched if not given.")] = None,
     epochs: Annotated[int, typer.Option(help="The most epochs; a search usually ends long before.")] = 150,
@@ -189,7 +199,7 @@ def diagnose_command(
     time: Annotated[str | None, typer.Option(help="Column: train on earlier rows, hold out later ones.")] = None,
     hidden: Annotated[str, typer.Option(help="Units of the hidden layers.")] = "128,64",
     strengths: Annotated[int, typer.Option(help="Strengths to try as a cure.")] = 32,
-    regularizers: Annotated[str, typer.Option(help="Any of l1, l2, dropout, weight_dropout.")] = "l2,dropout",
+    regularizers: Annotated[str, typer.Option(help=f"Any of {', '.join(BUILT_IN)}.")] = ",".join(DEFAULT_REGULARIZERS),
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam; 0.001 if not given.")] = None,
     epochs: Annotated[int, typer.Option(help="As many as you train the network for: its last is judged.")] = 100,
     batch_size: Annotated[int | None, typer.Option(help="Rows of a batch; decided by the rows if not given.")] = None,
@@ -244,14 +254,17 @@ def predict(
     from fitwell.results.storage import load
 
     if out is not None:
+        # before Keras is loaded and anything predicted
         check_table_file(out, force=force, source=data)
     frame = as_frame(data)
     predictor = load(run)
+    # a misspelt column would otherwise pass for one that was never there
     ignored = predictor.ignored_columns(frame)
     if ignored and not quiet:
         typer.echo(f"Ignored columns that the run did not train on: {', '.join(ignored)}", err=True)
     predictions = predictor.predict(frame)
     if out is None:
+        # nothing else goes to standard output, so that it can be piped
         typer.echo(predictions.write_csv(), nl=False)
         return
     write_table(predictions, out, force=force)
@@ -308,6 +321,7 @@ def _tune(
 
     check_backend()
     if out is not None:
+        # before the search: an hour of training must not end in "exists already"
         check_directory(out, force=force, mark=RUN_FILE)
     frame = as_frame(data)  # before the seconds of importing JAX: a wrong path is answered at once
     from fitwell.api.tune import tune
@@ -325,6 +339,7 @@ def _tune(
         from fitwell.report import text
 
         _print(console, text.found(result.search, result.answer, result.score))
+    # after the report: if the disk is full, one has at least read the answer
     stored = None if out is None else result.store(out, force=force)
     _finish(console, result, stored, output)
 
@@ -371,7 +386,7 @@ def _listening(output: str) -> Iterator[tuple[Console, Listener]]:
     """Yield where to print, and the listener that prints what was read, the plan and a progress bar."""
     from rich.console import Console
 
-    from fitwell.engine.listening import Listener
+    from fitwell.engine.plan import Listener
     from fitwell.report import text
     from fitwell.report.progress import Bar
 
@@ -396,18 +411,20 @@ def _listening(output: str) -> Iterator[tuple[Console, Listener]]:
 
 
 def _model(path: Path) -> Any:
-    """Load a compiled model, of Keras or of TensorFlow.js; what a person should know goes to standard error."""
+    """Load a compiled model, of Keras or, with its metadata, of TensorFlow.js; notices go to standard error."""
+    # by the name alone: Keras refuses what is no .keras file, and says so
     if path.suffix != ".json":
         from fitwell.keras.model_files import load_compiled
 
         return load_compiled(path)
+    from fitwell.keras.opening import opened
     from fitwell.tfjs.loading import load_with_notices, with_training
 
     loaded = load_with_notices(path)
     model, notice = with_training(loaded.model)
     for line in (*loaded.notices, *([notice] if notice else [])):
         typer.echo(line, err=True)
-    return model
+    return opened(model, metadata=loaded.metadata)
 
 
 def _print(console: Console, parts: list[Any]) -> None:
@@ -417,6 +434,7 @@ def _print(console: Console, parts: list[Any]) -> None:
 
 def _units(text: str) -> tuple[int, ...]:
     try:
+        # a comma at the end is no layer
         return tuple(int(part) for part in text.split(",") if part.strip())
     except ValueError:
         raise typer.BadParameter(
@@ -425,6 +443,7 @@ def _units(text: str) -> tuple[int, ...]:
 
 
 def _bytes(gibibytes: float) -> int:
+    # NaN and infinity are numbers to the command line, too
     if not 0 < gibibytes < 2**20:
         raise typer.BadParameter(f"expected GiB above 0, got {gibibytes}", param_hint="--memory")
     return int(gibibytes * 2**30)

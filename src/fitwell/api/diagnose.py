@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fitwell.engine.listening import QUIET, Listener
+from fitwell.engine.plan import QUIET, Listener
 from fitwell.keras.backend import check_backend
 from fitwell.problems.given import opened_model, read_problem
 from fitwell.problems.options import DEFAULT_HIDDEN, Options, Strengths, hidden_units, regularizer_list
 from fitwell.regularization.grids import DEFAULT_COUNT, DEFAULT_REGULARIZERS
+from fitwell.regularization.regularizer import Regularizer
 from fitwell.regularization.strengths import DEFAULT_LEARNING_RATE
 from fitwell.results.diagnosis import Diagnosis
 from fitwell.studies.evidence import Questions, judge_problem
@@ -28,7 +29,7 @@ def diagnose(
     time: Any = None,
     hidden: int | Sequence[int] = DEFAULT_HIDDEN,
     strengths: Strengths = DEFAULT_COUNT,
-    regularizers: Sequence[str] = DEFAULT_REGULARIZERS,
+    regularizers: Sequence[str | Regularizer] = DEFAULT_REGULARIZERS,
     depth: str = "constant",
     learning_rate: float | None = None,
     epochs: int = 100,
@@ -116,6 +117,7 @@ memory, sample_weight, class_weight, weights, listener
     """
     check_backend()
     questions = Questions(level, worth, larger, learning_curve, null, memorisation)
+    # in a search the rate would be a candidate's own, and the network as given has one only
     if learning_rate is None and isinstance(strengths, int) and model is None and opened_model(table) is None:
         learning_rate = DEFAULT_LEARNING_RATE
     options = Options(
@@ -129,12 +131,14 @@ memory, sample_weight, class_weight, weights, listener
         patience=patience,
         schedule=schedule,
         refit="single",  # the cure is of one network
+        # a verdict compares row sets by itself, and needs no corrected score
         honest=None,
         to_the_end=True,
         seed=seed,
         memory=memory,
     )
     if repeats is None:  # a splitter, and time, decide themselves
+        # twice the row sets make the intervals narrower
         repeats = 2 if isinstance(cv, int) and time is None else 1
     problem = read_problem(
         table,

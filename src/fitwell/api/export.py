@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from fitwell.directories import check_file, fresh_directory, write_aside
@@ -55,14 +56,17 @@ def export(
         raise InputError(f"'to' must be one of {', '.join(FORMATS)}. Got {to!r}.")
     if quantize is not None and to != "tfjs":
         raise InputError(f"'quantize' is for TensorFlow.js, and this export is to {to}: leave it out.")
+    # a directory, with rules of its own about what it may replace
     if to == "tfjs":
         return _export_tfjs(run, out, quantize, force)
     suffix = "." + to
     if out.suffix != suffix:
         raise FileError(f"'{out}' must be a {suffix} file: name it so.")
+    # before the model is loaded, which takes seconds
     check_file(out, force=force)
     predictor = load_any(run)
     if to == "keras":
+        # the very file of the run: saving it again would change its bytes
         write_aside(out, lambda aside: shutil.copyfile(run / MODEL_FILE, aside))
     else:
         from fitwell.keras.onnx import export_onnx
@@ -74,14 +78,13 @@ def export(
 
 
 def _export_tfjs(run: Path, out: Path, quantize: str | None, force: bool) -> tuple[str, ...]:
-    from fitwell.keras.model_files import METADATA
     from fitwell.tfjs.document import MODEL_JSON
     from fitwell.tfjs.loading import kept_metadata
     from fitwell.tfjs.saving import FILES
 
+    # an empty directory is nobody's loss, and needs no --force
     empty = out.is_dir() and not any(out.iterdir())
     with fresh_directory(out, force=force or empty, mark=MODEL_JSON, ours=FILES) as inside:
-        predictor = load_any(run)
-        # a .keras file has no place for them
-        setattr(predictor.model, METADATA, kept_metadata(run / TFJS / MODEL_JSON))
+        # the run's .keras file has no place for a person's metadata, its file for TensorFlow.js has
+        predictor = replace(load_any(run), metadata=kept_metadata(run / TFJS / MODEL_JSON))
         return write_tfjs(predictor, inside, quantize=quantize)

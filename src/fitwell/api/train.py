@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fitwell.engine.listening import QUIET, Listener
 from fitwell.engine.losses import Loss
 from fitwell.engine.optimizers import Optimizer, adam
+from fitwell.engine.plan import QUIET, Listener
 from fitwell.errors import InputTypeError
 from fitwell.problems.functions import Network, read_functions
 from fitwell.problems.options import Options, regularizer_list
@@ -86,8 +86,10 @@ def train(
 def _options(given: Mapping[str, Any]) -> Options:
     allowed = {"strengths", "regularizers", "depth", "learning_rate", "epochs", "batch_size", "patience", "schedule",
                "rule", "honest", "seed", "memory"}  # fmt: skip
+    # checked by hand: `**options` would take a misspelt name without a word
     for name in given:
         if name not in allowed:
             raise InputTypeError(f"train() has no option '{name}'. It has: {', '.join(sorted(allowed))}.")
     regularizers = regularizer_list(given.get("regularizers", Options.regularizers))
+    # no ensemble: networks of functions cannot be joined into one model, whose parameters `result.model` is
     return Options(**{**given, "regularizers": regularizers, "refit": "single"})

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fitwell.engine.listening import QUIET, Listener
+from fitwell.engine.plan import QUIET, Listener
 from fitwell.errors import InputError
 from fitwell.keras.backend import check_backend
 from fitwell.problems.given import opened_model, read_problem
 from fitwell.problems.options import DEFAULT_HIDDEN, Options, Strengths, hidden_units, regularizer_list
 from fitwell.regularization.grids import DEFAULT_COUNT, DEFAULT_REGULARIZERS
+from fitwell.regularization.regularizer import Regularizer
 from fitwell.results.result import Result
 from fitwell.studies.answering import answer
 from fitwell.studies.search import search
@@ -29,7 +30,7 @@ def tune(
     time: Any = None,
     hidden: int | Sequence[int] = DEFAULT_HIDDEN,
     strengths: Strengths = DEFAULT_COUNT,
-    regularizers: Sequence[str] = DEFAULT_REGULARIZERS,
+    regularizers: Sequence[str | Regularizer] = DEFAULT_REGULARIZERS,
     depth: str = "constant",
     learning_rate: float | None = None,
     epochs: int = 150,
@@ -84,7 +85,8 @@ def tune(
         as it was given the second, if it has regularization of its own; the strengths of all others replace that. A
         strength may also be a mapping by layer name or a `fitwell.Depth`.
     regularizers
-        Which to search when `strengths` is a number: any of `l1`, `l2`, `dropout`, `weight_dropout`.
+        Which to search when `strengths` is a number, and which a setting may name besides fitwell's own: names of
+        `fitwell.regularization.table`, or a `fitwell.Regularizer` of yours.
     depth
         How strengths change with depth: `"constant"`, `"funnel"`, `"rising"`, or `"search"`.
     learning_rate
@@ -141,7 +143,9 @@ def tune(
     >>> result.table.height
     4
     """
+    # before Keras is imported by what follows, and could only be refused afterwards
     check_backend()
+    # asked here, because the defaults of `refit` depend on it
     of_a_model = model is not None or opened_model(table) is not None
     if of_a_model and (refit == "ensemble" or refit_seeds != 1):
         raise InputError(

@@ -13,8 +13,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from fitwell.data.canonical import MISSING_MARKS
-from fitwell.data.dates import ISO, has_time_of_day, is_iso, parse_dates
+from fitwell.data.values import ISO, MISSING_MARKS, has_time_of_day, is_iso, parse_dates
 from fitwell.errors import FileError, InputError
 
 SEPARATORS = ",;\t"

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fitwell.data.columns import Column
-from fitwell.data.raw import RawFeatures, number_names
+from fitwell.data.columns import Column, RawFeatures, number_names
 from fitwell.errors import InputError
 
 MISSING = "(missing)"

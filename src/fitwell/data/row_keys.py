@@ -8,10 +8,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fitwell.data.canonical import canonical_text
-from fitwell.data.dates import AMBIGUOUS, ISO, as_moments, find_date_format
-from fitwell.data.frames import as_series
-from fitwell.data.numeric import as_numbers, is_number_like, parse_numbers
+from fitwell.data.table_files import as_series
+from fitwell.data.values import (
+    AMBIGUOUS,
+    ISO,
+    as_moments,
+    as_numbers,
+    canonical_text,
+    find_date_format,
+    is_number_like,
+    parse_numbers,
+)
 from fitwell.errors import InputError
 
 

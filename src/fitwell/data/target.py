@@ -11,9 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from fitwell.data.canonical import canonical_text, canonical_value, plain_text
 from fitwell.data.encoding import moments
-from fitwell.data.numeric import as_numbers, is_number_like, parse_numbers
+from fitwell.data.values import as_numbers, canonical_text, canonical_value, is_number_like, parse_numbers, plain_text
 from fitwell.errors import InputError
 
 Task = Literal["classification", "regression"]

@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from fitwell.errors import TrainingError
-from fitwell.startup import ask_for_devices
 
 Device = Any
 """A `jax.Device`."""
 
+# where the system does not say (macOS, Windows): small enough for nearly all machines
 FALLBACK_MEMORY = 4 * 2**30
 
 _CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
@@ -26,15 +26,13 @@ _CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 def available_devices(wanted: int | None = None) -> list[Device]:
     """Return the devices to train on: all accelerators, or one XLA device for each core of a CPU.
 
-    The number of CPU devices can only be chosen before JAX's backend starts; when it has started, what is there is
-    used.
+    How many CPU devices there are was chosen when fitwell was imported (`fitwell.startup`), or by somebody else.
 
     Parameters
     ----------
     wanted
         Use at most this many.
     """
-    ask_for_devices()
     devices = jax.local_devices()
     return devices[: wanted or len(devices)]
 
@@ -53,10 +51,13 @@ def compiler_options(device: Device) -> dict[str, str]:
 
 def memory_budget(devices: list[Device]) -> int:
     """Return half of the memory that is free now, in bytes (of the smallest device, if it has its own)."""
+    # None on a CPU, whose memory is the host's
     statistics = [device.memory_stats() for device in devices]
     limits = [s["bytes_limit"] - s["bytes_in_use"] for s in statistics if s and "bytes_limit" in s]
     if limits:
+        # strengths are spread evenly, so the smallest device limits all; half is left to XLA and to others
         return min(limits) * len(limits) // 2
+    # a container may have less than the machine
     known = [amount for amount in (_available_memory(), _group_memory()) if amount is not None]
     return min(known, default=FALLBACK_MEMORY) // 2
 
@@ -76,6 +77,7 @@ def check_data(size: int, memory: int | None, *, what: str, remedy: str) -> None
     what, remedy
         Words of the sentence: what needs so much, and what to do.
     """
+    # the host's copy, and one on each device
     needed, budget = size * (1 + len(available_devices())), training_memory(memory)
     if needed > budget:
         raise TrainingError(
@@ -91,8 +93,10 @@ def on_accelerator() -> bool:
 
 def measure_speed(size: int = 512, repeats: int = 4) -> float:
     """Return floating point operations a second of matrix products on all cores, measured in about 50 ms."""
+    # scaled, or the numbers would leave float32's range after some products
     multiply = jax.jit(lambda a: (a @ a) * (1 / size))
     matrix = jnp.ones((size, size), jnp.float32)
+    # once before the clock starts: the first call compiles
     jax.block_until_ready(multiply(matrix))
     begin = time.perf_counter()
     for _ in range(repeats):

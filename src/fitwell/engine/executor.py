@@ -13,10 +13,10 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from fitwell.data.row_sets import RowSets
+from fitwell.engine.job import Dataset
 from fitwell.engine.losses import Loss
 from fitwell.engine.network import PureNetwork, Variables
 from fitwell.engine.plan import Plan
-from fitwell.engine.settings import Dataset
 from fitwell.regularization.strengths import Candidates
 
 

@@ -51,6 +51,7 @@ class Histories:
     @property
     def order(self) -> np.ndarray:
         """Strengths from the best to the worst, int [G]."""
+        # stable: of equals the first, on every machine
         return np.argsort(self.best_loss, kind="stable")
 
     def at_best(self, name: str) -> np.ndarray:
@@ -63,6 +64,7 @@ class Histories:
 
     def _at(self, name: str, epoch: np.ndarray) -> np.ndarray:
         curve = getattr(self, name)
+        # epoch 0 says "never", and would be read as the last one
         index = np.maximum(epoch, 1)[None, :, None] - 1
         values = np.take_along_axis(curve, np.broadcast_to(index, (*curve.shape[:2], 1)), axis=2)[:, :, 0]
         return np.where(epoch > 0, values, np.nan)

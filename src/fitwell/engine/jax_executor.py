@@ -15,16 +15,16 @@ from jax.sharding import PartitionSpec as Split
 from fitwell.engine import noise
 from fitwell.engine.devices import available_devices, compiler_options, measure_speed, training_memory
 from fitwell.engine.executor import Epochs, Job, Measured
+from fitwell.engine.job import Dataset, Rows, Settings, make_rows
 from fitwell.engine.network import PureNetwork, Variables
 from fitwell.engine.optimizers import make_schedule
 from fitwell.engine.plan import Plan, Work, default_batch_size, make_plan
 from fitwell.engine.program import Data, Program, State, Trace, lift
-from fitwell.engine.rows import Rows, make_rows
-from fitwell.engine.settings import Dataset, Settings
 
 STRENGTHS = "strengths"
 """Name of the axis of devices over which strengths are spread."""
 
+# folds differ by a row or two, so only groups, time and learning curves pay for the further masking
 UNEQUAL = 1.25
 """Row sets take the steps of their own epochs when the largest has this many times the rows of the smallest."""
 
@@ -71,6 +71,7 @@ class JaxExecutor:
 
     def start(self, strengths: np.ndarray) -> list[JaxBlock]:
         """See `Executor`; the first call compiles."""
+        # waves after the first find it compiled: all blocks have one shape
         if self._advance is None:
             begin = time.perf_counter()
             self._compile()
@@ -79,6 +80,7 @@ class JaxExecutor:
 
     def advance(self, blocks: Sequence[JaxBlock], first: int, count: int) -> tuple[list[JaxBlock], list[Epochs]]:
         """See `Executor`; all blocks are dispatched before the first result is read, so that no device waits."""
+        # a list, not a generator: every block must be on its way before the first one is waited for
         advanced = [self._dispatch(block, first, count) for block in blocks]
         return [block for block, _ in advanced], [self._epochs(block, trace, count) for block, trace in advanced]
 
@@ -87,6 +89,7 @@ class JaxExecutor:
         if len(strengths) == 0:
             return []
         places = {int(g): (b, place) for b, block in enumerate(blocks) for place, g in enumerate(block.numbers)}
+        # each block once, not once for every strength that is taken from it
         hosts = [jax.tree.map(np.asarray, block.state) for block in blocks]
 
         def gather(part: np.ndarray) -> State:
@@ -100,11 +103,13 @@ class JaxExecutor:
 
     def measure(self, variables: Variables) -> Iterator[Measured]:
         """See `Executor`; as many networks at a time as are in a block."""
+        # the target's own units: the device measures standardised targets
         scale = np.asarray(self.job.dataset.scale, float)[:, None, None]
         for part, count in self._cut(np.arange(jax.tree.leaves(variables)[0].shape[1])):
             chosen = jax.tree.map(lambda leaf: leaf[:, part], variables)  # noqa: B023
             output, loss = self._measuring(jax.device_put(chosen, self._by_second), self._rows, self._data)
             outputs = jax.tree.map(lambda leaf: np.asarray(leaf)[:, :count], output)  # noqa: B023
+            # the repeats that fill up the last block are cut off
             yield Measured(part[:count], outputs, np.asarray(loss)[:, :count].astype(float) * scale**2)
 
     def read(self, blocks: Sequence[JaxBlock], strengths: np.ndarray) -> Variables:
@@ -118,6 +123,7 @@ class JaxExecutor:
                 best = jax.tree.map(np.asarray, block.state.best)
                 if found is None:
                     shape = (len(strengths),)
+                    # only now are the shapes known; every place is filled, as each strength is in one block
                     found = jax.tree.map(lambda leaf: np.empty((len(leaf), *shape, *leaf.shape[2:]), leaf.dtype), best)  # noqa: B023
                 for into, leaf in zip(jax.tree.leaves(found), jax.tree.leaves(best), strict=True):
                     into[:, there] = leaf[:, here]
@@ -136,9 +142,12 @@ class JaxExecutor:
     def _epochs(self, block: JaxBlock, trace: Trace, count: int) -> Epochs:
         """Bring what a call recorded to the host, in the target's own units."""
         real = slice(block.count)
+        # one program records `call_epochs` epochs, and the last call may train fewer
         curves = np.array([np.asarray(values, float)[:, real, :count] for values in trace[:4]])
         curves[:2] *= self._loss_unit  # metrics have no unit
+        # float64 on the host, where float32's range no longer matters
         row_loss = np.asarray(trace.row_loss, float)[:, real, :count] * self._loss_unit
+        # the mean over row sets is the same in all of them: the first one's is taken
         best_loss = np.asarray(block.state.best_loss)[0, real].astype(float) * self._loss_unit
         best_epoch = np.asarray(block.state.best_epoch)[0, real]
         return Epochs(curves, row_loss if self.settings.record_rows else None, best_loss, best_epoch)
@@ -163,6 +172,7 @@ class JaxExecutor:
         mesh, options = self._mesh, compiler_options(self.devices[0])
         own, dtype = self.job.dataset.own, self.job.dataset.dtype
         second, first, whole = Split(None, STRENGTHS), Split(STRENGTHS), Split()
+        # data that all row sets share are not copied for each: they have no axis to map over
         axes = Data(0, 0, 0) if own else Data(None, None, 0)
 
         def spread(run: Any, inputs: tuple[Any, ...]) -> Any:
@@ -171,6 +181,7 @@ class JaxExecutor:
 
         epochs = lift(self.program.epochs, own_data=own)
         advance = spread(epochs, (second, first, whole, whole, whole, whole, whole))
+        # the old state's memory is used for the new one: two would not always fit
         jitted = jax.jit(self._counted(advance), donate_argnums=0, compiler_options=options or None)
         measure = jax.vmap(jax.vmap(self._measure_one, in_axes=(0, None, None)), in_axes=(0, 0, axes))
         measuring = jax.jit(spread(measure, (second, whole, whole)), compiler_options=options or None)
@@ -180,11 +191,13 @@ class JaxExecutor:
                 in_axes=(0, None, 0),
             )
         )
+        # a real block, filled up with repeats, is the surest way to its shapes
         block = self._started(np.arange(1))[0]
         count = np.int32(1)
         self._advance = jitted.lower(
             block.state, block.values, self._rows, self._data, self._key, count, count
         ).compile()
+        # a refit holds nothing out, so there is nothing to measure
         if self._rows.held_out.shape[1]:
             self._measuring = measuring.lower(block.state.best, self._rows, self._data).compile()
 
@@ -203,11 +216,13 @@ class JaxExecutor:
             outputs = self.program.predict(variables, inputs)
             return jax.tree.map(lambda leaf: leaf[0], outputs), self.program.loss.per_row(outputs, targets)[0]
 
+        # some rows at a time: the outputs of all rows at once may be beyond memory
         return jax.lax.map(predict, rows.held_out, batch_size=self.program.evaluation_rows)
 
     def _cut(self, strengths: np.ndarray) -> list[tuple[np.ndarray, int]]:
         size = self.plan.block_strengths
         parts = [strengths[i : i + size] for i in range(0, len(strengths), size)]
+        # padded with repeats, for another shape would be another compilation
         return [(np.pad(part, (0, size - len(part)), mode="edge"), len(part)) for part in parts]
 
     def _block(self, strengths: np.ndarray, count: int, state: State) -> JaxBlock:
@@ -237,16 +252,19 @@ class JaxExecutor:
 def make_program(job: Job, settings: Settings) -> Program:
     """Return what is compiled for a job."""
     most, least = int(np.max(job.row_sets.n_train)), int(np.min(job.row_sets.n_train))
+    # by the largest row set: all have one shape of batches
     batch_size = min(settings.batch_size or default_batch_size(most), most)
+    # rounded up, so that every row is seen; the last batch wraps round
     steps = -(-most // batch_size)
     return Program(
         network=job.network,
         loss=job.loss,
         optimizer=settings.optimizer,
         schedule=make_schedule(settings.schedule, (settings.schedule_epochs or settings.epochs) * steps),
-        regularizers=tuple(job.candidates.strengths),
+        regularizers=job.candidates.regularizers,
         batch_size=batch_size,
         steps=steps,
+        # a program records room for so many
         call_epochs=min(settings.call_epochs, settings.epochs),
         unequal=not settings.equal_steps and most > UNEQUAL * least,
         record_rows=settings.record_rows,
@@ -273,6 +291,7 @@ def _plan(job: Job, settings: Settings, program: Program, devices: int, estimate
 
 def _evaluated(program: Program, n_held_out: np.ndarray) -> int:
     """Rows whose loss is measured at once."""
+    # twice: held-out rows, and as many training rows
     return min(program.evaluation_rows, 2 * int(np.max(n_held_out)))
 
 
@@ -286,5 +305,7 @@ def _work(network: PureNetwork, dataset: Dataset, batch_size: int, evaluated: in
     forward = jax.jit(lambda v, x: network.apply(v, x, None)).lower(variables, shapes)
     cost: Any = forward.cost_analysis() or {}
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(variables))
+    # twice, for the backward pass keeps what the forward pass made
     step_bytes = 2 * cost.get("bytes accessed", 0) * max(1.0, evaluated / (2 * batch_size))
+    # a backward pass costs two forward ones: the gradients of inputs and of weights
     return Work(size, int(step_bytes), 3.0 * cost.get("flops", 0.0))

@@ -45,7 +45,9 @@ class Loss:
 
 def log_loss(outputs: jax.Array, targets: jax.Array) -> jax.Array:
     """Minus the log probability (natural log) of the right class, from logits; targets are class indices."""
+    # compared, not looked up: under `vmap` an index becomes a gather, and its gradient a scatter
     chosen = jnp.arange(outputs.shape[-1], dtype=targets.dtype)[None, :] == targets[:, None]
+    # from logits: the logarithm of a probability that rounds to zero would be infinite
     return jax.nn.logsumexp(outputs, axis=-1) - jnp.where(chosen, outputs, 0).sum(axis=-1)
 
 

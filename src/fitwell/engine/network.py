@@ -14,6 +14,7 @@ import numpy as np
 
 from fitwell.engine import noise
 from fitwell.regularization.by_layer import Layers
+from fitwell.regularization.regularizer import Axes
 
 
 class OnUnits(Protocol):
@@ -65,7 +66,7 @@ class PureNetwork(Protocol):
         ...
 
     def penalised(self, trainable: Any) -> Any:
-        """Return a tree like `trainable` of Python booleans: the kernels that penalties and weight dropout act on."""
+        """Return a tree like `trainable`: `Axes` for the kernels that regularizers act on, False for all else."""
         ...
 
     def apply(self, variables: Variables, inputs: Any, on_units: OnUnits | None) -> tuple[Any, Any]:
@@ -139,7 +140,7 @@ class DenseNetwork:
 
     def penalised(self, trainable: Any) -> Any:
         """Every kernel, no bias."""
-        return [{"kernel": True, "bias": False} for _ in trainable]
+        return [{"kernel": Axes(inputs=(1,), outputs=(0,)), "bias": False} for _ in trainable]
 
     def constrain(self, trainable: Any) -> Any:
         """Every value is allowed."""

@@ -28,14 +28,17 @@ def fold(key: Key, number: jax.Array | int) -> Key:
     """Return the key for item `number` (row set, epoch, step, layer) of what `key` stands for."""
     word = jnp.asarray(number).astype(jnp.uint32)
     first = _mix(key[0] ^ _mix(word + key[1]))
+    # a second constant, so that the two words never mix alike (from MurmurHash3's finalizer)
     second = _mix(key[1] + _mix(first ^ word) + jnp.uint32(0x85EBCA6B))
     return jnp.stack([first, second])
 
 
 def uniform(key: Key, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> jax.Array:
     """Draw numbers from [0, 1), multiples of 2**-24 and the same in every floating dtype."""
+    # by position: a number is the same whatever else is drawn beside it
     position = jax.lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
     bits = _mix(_mix(position ^ key[0]) + key[1])
+    # 24 bits are what float32 holds exactly: rounding more could give 1.0
     return (bits >> 8).astype(dtype) * jnp.asarray(2.0**-24, dtype)
 
 

@@ -39,6 +39,7 @@ def adam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> Optimizer:
 
     def step_size(state: Any, trainable: Any) -> Any:
         del trainable
+        # the step size belongs to the state after the update, whose count is this step's
         correction = 1 - b2**state.count
         return jax.tree.map(lambda nu: 1 / (jnp.sqrt(nu / correction.astype(nu.dtype)) + eps), state.nu)
 
@@ -47,6 +48,7 @@ def adam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> Optimizer:
 
 def sgd(momentum: float = 0.0) -> Optimizer:
     """Gradient descent, with heavy-ball momentum if it is not zero (a unit of gradient moves 1 / (1 - momentum))."""
+    # without momentum the slot would be a copy of all weights for nothing
     transform = optax.trace(momentum) if momentum else optax.identity()
 
     def step_size(state: Any, trainable: Any) -> Any:
@@ -64,6 +66,7 @@ def make_schedule(name: str | Callable[[Any], Any], total_steps: int) -> Callabl
     if callable(name):
         return name
     if name == "constant":
+        # an array, as a schedule gives one: the program is the same for both
         return lambda step: jnp.ones_like(step, dtype=jnp.float32)
     if name == "cosine":
         return optax.cosine_decay_schedule(1.0, total_steps)

@@ -1,9 +1,14 @@
-"""The plan of a search: blocks, waves, memory, work. Sizes only: no data, no decisions later on."""
+"""The plan of a search (blocks, waves, memory, work), and who is told of it and of how it goes on.
+
+Sizes only: no data, no decisions later on.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from fitwell.errors import InputError, TrainingError
 
@@ -16,6 +21,7 @@ TYPICAL_SHARE = 0.3
 TYPICAL_EFFICIENCY = 0.4
 """Share of a large matrix product's speed that training reaches, all overheads counted."""
 
+# for the estimate of the time only: the program is compiled once, whatever the size of the search
 COMPILE_SECONDS = 4.0
 
 
@@ -99,6 +105,7 @@ class Plan:
 
 def default_batch_size(n_train: int) -> int:
     """An eighth of the training rows, as a power of two from 16 to 256, and never more than there are."""
+    # a power of two, so that tables of nearly one size train alike
     power = 2 ** round(math.log2(max(n_train / 8, 1)))
     return min(max(16, min(power, 256)), n_train)
 
@@ -128,15 +135,18 @@ def make_plan(
     InputError
         `block_strengths` is not a multiple of the devices.
     """
+    # a device without a strength of its own would train repeats
     devices = min(devices, strengths)
     block = block_strengths or _block_strengths(row_sets, strengths, devices, block_networks)
     if block % devices:
         raise InputError(f"The strengths of a block must be a multiple of the {devices} devices. Got {block}.")
     kept = data_bytes + row_sets * strengths * work.variable_bytes  # every strength's best variables, on the host
     room = budget - kept
+    # smaller blocks before waves: waves halve by themselves, blocks change nothing
     while block > devices and _bytes(row_sets * block, row_sets * block, work) > room and block_strengths is None:
         block -= devices
     step = row_sets * block * work.step_bytes
+    # whole blocks only, for all have one shape; one step at a time is in memory
     fitting = int((room - step) // max(1, row_sets * work.state_bytes)) // block * block
     if fitting < 1:
         needed = kept + _bytes(row_sets * block, row_sets * block, work)
@@ -171,3 +181,53 @@ def _block_strengths(row_sets: int, strengths: int, devices: int, networks: int)
 
 def _bytes(networks: int, training: int, work: Work) -> int:
     return networks * work.state_bytes + training * work.step_bytes
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a search stands.
+
+    Attributes
+    ----------
+    epoch, epochs
+        Epochs done, of the most there can be.
+    running, networks
+        Networks still in training, of all.
+    best_loss
+        The lowest mean held-out loss so far.
+    done
+        Share of the whole work done or saved, 0 to 1.
+    """
+
+    epoch: int
+    epochs: int
+    running: int
+    networks: int
+    best_loss: float
+    done: float
+
+
+def _say_nothing(said: Any) -> None:
+    del said
+
+
+@dataclass(frozen=True)
+class Listener:
+    """What is called while a search goes on; by default nothing.
+
+    Attributes
+    ----------
+    on_read
+        Given what was read, as plain types, before anything is trained.
+    on_plan
+        Given how the search is cut, before it is compiled.
+    on_progress
+        Given where the search stands, every few epochs.
+    """
+
+    on_read: Callable[[dict[str, Any]], None] = _say_nothing
+    on_plan: Callable[[Plan], None] = _say_nothing
+    on_progress: Callable[[Progress], None] = _say_nothing
+
+
+QUIET = Listener()

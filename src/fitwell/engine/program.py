@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -18,11 +17,11 @@ import optax
 from jax import lax
 
 from fitwell.engine import noise
+from fitwell.engine.job import Leaf, Rows
 from fitwell.engine.losses import Loss
 from fitwell.engine.network import PureNetwork, Variables
 from fitwell.engine.optimizers import Optimizer
-from fitwell.engine.rows import Leaf, Rows
-from fitwell.regularization.table import REGULARIZERS
+from fitwell.regularization.regularizer import Axes, Regularizer, Step
 
 ROW_SETS = "row_sets"
 """Name of the mapped axis R, over which the held-out loss is averaged."""
@@ -86,7 +85,7 @@ class Program:
     network, loss, optimizer, schedule
         The parts. `schedule` gives the learning rate's factor by step.
     regularizers
-        Names of those that are searched; the others are not in the program.
+        Those that are searched; the others are not in the program.
     batch_size, steps
         Rows of a batch, and batches of an epoch. Batches wrap round to the start of a row set's order.
     call_epochs
@@ -104,7 +103,7 @@ class Program:
     loss: Loss
     optimizer: Optimizer
     schedule: Callable[[jax.Array], jax.Array]
-    regularizers: tuple[str, ...]
+    regularizers: tuple[Regularizer, ...]
     batch_size: int
     steps: int
     call_epochs: int
@@ -198,29 +197,34 @@ class Program:
         direction, optimizer = update(gradients, optimizer, variables.trainable, factor=factor)
         rate = (strength["learning_rate"] * factor).astype(strength["learning_rate"].dtype)
         trainable = jax.tree.map(lambda weight, way: weight - rate * way, variables.trainable, direction)
-        trainable = self._shrink(trainable, penalised, strength, optimizer, rate)
+        trainable = self._after_step(variables.trainable, trainable, penalised, strength, optimizer, rate)
         return Variables(self.network.constrain(trainable), new_state), optimizer
 
     def _penalty(self, trainable: Any, penalised: Any, strength: Any) -> jax.Array | float:
-        kernels = [leaf for leaf, yes in _with_flags(trainable, penalised) if yes]
-        active = [(strength[name], f) for name in self.regularizers if (f := REGULARIZERS[name].penalty)]
-        return sum(penalty(_at(s, place), kernel) for s, penalty in active for place, kernel in enumerate(kernels))
+        kernels = [(leaf, axes) for leaf, axes in _with_axes(trainable, penalised) if axes]
+        active = [(strength[row.name], row.penalty) for row in self.regularizers if row.penalty]
+        return sum(
+            penalty(_at(s, place), kernel, axes)
+            for s, penalty in active
+            for place, (kernel, axes) in enumerate(kernels)
+        )
 
     def _perturb_kernels(self, trainable: Any, penalised: Any, strength: Any, key: noise.Key) -> Any:
-        for name in self.regularizers:
-            change = REGULARIZERS[name].on_kernel
-            if change:
+        for row in self.regularizers:
+            if row.on_kernel:
                 key = noise.fold(key, 1)
-                trainable = _map_kernels(partial(_drop_kernel, change, strength[name], key), trainable, penalised)
+                trainable = _map_kernels(_perturbed(row.on_kernel, strength[row.name], key), trainable, penalised)
         return trainable
 
-    def _shrink(self, trainable: Any, penalised: Any, strength: Any, optimizer: Any, rate: jax.Array) -> Any:
-        for name in self.regularizers:
-            proximal = REGULARIZERS[name].proximal
-            if proximal:
+    def _after_step(
+        self, before: Any, trainable: Any, penalised: Any, strength: Any, optimizer: Any, rate: jax.Array
+    ) -> Any:
+        # the regularizers that are not smooth, or not part of the gradient: after Adam has scaled it, they act unscaled
+        for row in self.regularizers:
+            if row.after_step:
                 sizes = jax.tree.leaves(self.optimizer.step_size(optimizer, trainable))
-                shrink = partial(_shrink_kernel, proximal, strength[name], rate, sizes)
-                trainable = _map_kernels(shrink, trainable, penalised)
+                changed = _stepped(row.after_step, strength[row.name], jax.tree.leaves(before), rate, sizes)
+                trainable = _map_kernels(changed, trainable, penalised)
         return trainable
 
     def _measure(self, variables: Variables, rows: Rows, data: Data) -> Trace:
@@ -269,7 +273,7 @@ class Program:
 class _OnUnits:
     """`OnUnits` of one training step: every regularizer that acts on units, one after another."""
 
-    regularizers: tuple[str, ...]
+    regularizers: tuple[Regularizer, ...]
     strength: Any
     key: noise.Key
 
@@ -281,12 +285,11 @@ class _OnUnits:
         self, units: jax.Array, layer: int, *, draw: int | None = None, noise_shape: tuple[int, ...] | None = None
     ) -> jax.Array:
         key = self.key
-        for name in self.regularizers:
-            change = REGULARIZERS[name].on_units
-            if change:
+        for row in self.regularizers:
+            if row.on_units:
                 key = noise.fold(key, 2 + (layer if draw is None else draw))
                 drawn = noise.uniform(key, noise_shape or units.shape, units.dtype)
-                units = change(_at(self.strength[name], layer), units, drawn)
+                units = row.on_units(_at(self.strength[row.name], layer), units, drawn)
         return units
 
 
@@ -332,28 +335,45 @@ def _take(inputs: Any, indices: jax.Array) -> Any:
     return jax.tree.map(lambda leaf: leaf[indices], inputs)
 
 
-def _with_flags(trainable: Any, penalised: Any) -> list[tuple[jax.Array, bool]]:
-    return list(zip(jax.tree.leaves(trainable), jax.tree.leaves(penalised), strict=True))
+Kernels = Callable[[int, int, jax.Array, Axes], jax.Array]
+"""``f(number of the leaf, of the place, kernel, its axes)``; places count kernels only."""
 
 
-def _map_kernels(change: Callable[[int, int, jax.Array], jax.Array], trainable: Any, penalised: Any) -> Any:
-    """Apply ``change(number of the leaf, of the place, kernel)`` to every penalised leaf: places count only these."""
-    flagged = _with_flags(trainable, penalised)
+def _with_axes(trainable: Any, penalised: Any) -> list[tuple[jax.Array, Axes | None]]:
+    """Pair every leaf with the axes of its kernel; None for what is no kernel."""
+    return [(leaf, axes or None) for leaf, axes in zip(_leaves(trainable), _leaves(penalised), strict=True)]
+
+
+def _leaves(tree: Any) -> list[Any]:
+    return jax.tree.leaves(tree)
+
+
+def _map_kernels(change: Kernels, trainable: Any, penalised: Any) -> Any:
+    """Apply a function to every kernel."""
     places = itertools.count()
-    leaves = [change(i, next(places), leaf) if yes else leaf for i, (leaf, yes) in enumerate(flagged)]
+    leaves = [
+        change(i, next(places), leaf, axes) if axes else leaf
+        for i, (leaf, axes) in enumerate(_with_axes(trainable, penalised))
+    ]
     return jax.tree.unflatten(jax.tree.structure(trainable), leaves)
 
 
-def _shrink_kernel(
-    proximal: Callable[..., Any], strength: Leaf, rate: Leaf, sizes: list[Any], leaf: int, place: int, kernel: Leaf
-) -> Any:
-    return proximal(_at(strength, place), kernel, rate * sizes[leaf])
+def _perturbed(on_kernel: Callable[..., Any], strength: Leaf, key: noise.Key) -> Kernels:
+    def change(leaf: int, place: int, kernel: jax.Array, axes: Axes) -> jax.Array:
+        del axes
+        drawn = noise.uniform(noise.fold(key, leaf), kernel.shape, kernel.dtype)
+        return on_kernel(_at(strength, place), kernel, drawn)
+
+    return change
 
 
-def _drop_kernel(
-    change: Callable[..., Any], strength: Leaf, key: noise.Key, leaf: int, place: int, kernel: Leaf
-) -> Any:
-    return change(_at(strength, place), kernel, noise.uniform(noise.fold(key, leaf), kernel.shape, kernel.dtype))
+def _stepped(
+    after_step: Callable[..., Any], strength: Leaf, before: list[jax.Array], rate: jax.Array, sizes: list[Any]
+) -> Kernels:
+    def change(leaf: int, place: int, kernel: jax.Array, axes: Axes) -> jax.Array:
+        return after_step(_at(strength, place), kernel, Step(before[leaf], rate, rate * sizes[leaf], axes))
+
+    return change
 
 
 def _at(strength: Leaf, place: int) -> Leaf:

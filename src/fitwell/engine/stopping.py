@@ -61,8 +61,10 @@ def still_running(
     kept = np.zeros_like(running)
     kept[list(protected)] = rules.to_the_end & np.isfinite(best_loss[list(protected)])
     staying = running & (improving | kept)
+    # a call trains several epochs, so a halving's epoch may lie inside it
     if any(before < epoch <= after for epoch in rules.halvings):
         staying &= _better_half(rules, running, best_loss, protected)
+    # among all, those that left too: no rest may train on that is behind the ones that are done
     leaders = np.argsort(best_loss, kind="stable")[: rules.finalists]
     if not staying[leaders].any() and not staying[list(protected)].any():
         return np.zeros_like(running)
@@ -70,8 +72,10 @@ def still_running(
 
 
 def _better_half(rules: Stopping, running: np.ndarray, best_loss: np.ndarray, protected: tuple[int, ...]) -> np.ndarray:
+    # stable: of equals the first stays, on every machine
     order = [g for g in np.argsort(best_loss, kind="stable") if running[g]]
     kept = np.zeros_like(running)
+    # half is rounded up: of three, two stay
     kept[order[: max(rules.finalists, -(-len(order) // 2))]] = True
     kept[list(protected)] = True
     return kept

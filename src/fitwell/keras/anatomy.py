@@ -14,6 +14,7 @@ import numpy as np
 from fitwell.keras.backend import import_keras, is_keras_own
 from fitwell.keras.internals import inner_layers
 from fitwell.keras.rebuilding import Graph, Layer, from_config, is_graph
+from fitwell.regularization.regularizer import Axes, Regularizer
 
 KERNEL_ARGUMENTS = {
     "kernel": "kernel_regularizer",
@@ -57,16 +58,26 @@ class Kernel:
         The outermost layer that holds it, no model.
     variable
         Its Keras variable.
-    l1, l2, weight_dropout
-        Its own, from its layer's regularizer (or `fitwell.layers.Dense`).
+    axes
+        What its axes mean.
+    regularizer
+        That of its layer in Keras, if any.
     """
 
     place: str
     layer: Layer
     variable: Any
-    l1: float
-    l2: float
-    weight_dropout: float
+    axes: Axes
+    regularizer: Any
+
+    def strength(self, row: Regularizer) -> float:
+        """Return the kernel's own strength of a regularizer: what Keras's regularizer, or the layer, says now."""
+        if row.keras is None:
+            return 0.0
+        if row.keras.holder == "regularizer":
+            held = self.regularizer if is_penalty(self.regularizer) else None
+            return float(getattr(held, row.keras.attribute, 0.0))
+        return number(getattr(self.layer, row.keras.attribute, 0.0)) if row.keras.holder == "layer" else 0.0
 
 
 @dataclass(frozen=True)
@@ -86,6 +97,10 @@ class UnitPlace:
     place: str
     layer: Layer
     rate: float | None
+
+    def strength(self, row: Regularizer) -> float:
+        """Return the place's own strength of a regularizer."""
+        return self.rate or 0.0 if row.keras and row.keras.holder == "dropout" else 0.0
 
 
 def walk(model: Any) -> Iterator[Layer]:
@@ -148,9 +163,8 @@ def kernels(model: Any) -> list[Kernel]:
         several = len({attribute for attribute, _, _ in owned}) > 1
         for attribute, inner, variable in owned:
             place = f"{named[id(layer)]}:{attribute}" if several else named[id(layer)]
-            l1, l2 = penalties_of(getattr(inner, regularizer_argument(inner, attribute), None))
-            rate = number(getattr(layer, "dropout_rate", 0.0))  # of fitwell.layers.Dense
-            found[order[id(variable)]] = Kernel(place, layer, variable, l1, l2, rate)
+            held = getattr(inner, regularizer_argument(inner, attribute), None)
+            found[order[id(variable)]] = Kernel(place, layer, variable, axes_of(inner, variable), held)
     return [found[i] for i in sorted(found)]
 
 
@@ -191,11 +205,20 @@ def kind(layer: Layer) -> str:
     return type(layer).__name__
 
 
-def penalties_of(regularizer: Any) -> tuple[float, float]:
-    """Return (l1, l2) of one of Keras's regularizers; zeros for none and for others (see `is_penalty`)."""
-    if not is_penalty(regularizer):
-        return 0.0, 0.0
-    return float(getattr(regularizer, "l1", 0.0)), float(getattr(regularizer, "l2", 0.0))
+def axes_of(layer: Layer, kernel: Any) -> Axes:
+    """Return which axes of a layer's kernel are its inputs and its outputs.
+
+    The last two, but where an equation says it: in ``"abc,cde->abde"``, a projection of attention, ``c`` goes in and
+    ``de`` come out.
+    """
+    equation = getattr(layer, "equation", None)
+    if not isinstance(equation, str) or "->" not in equation:
+        return Axes()
+    taken, given = equation.split("->")
+    letters = taken.split(",")[1]
+    outputs = tuple(i for i, letter in enumerate(letters) if letter in given)
+    inputs = tuple(i for i in range(len(letters)) if i not in outputs)
+    return Axes(inputs, outputs) if len(letters) == len(kernel.shape) and "." not in letters else Axes()
 
 
 def is_penalty(regularizer: Any) -> bool:

@@ -16,7 +16,6 @@ from fitwell.keras.backend import import_keras, is_keras_own
 from fitwell.keras.compiled import compile_arguments
 from fitwell.keras.internals import all_layers
 from fitwell.keras.keras_network import KerasNetwork, build_subclassed, finalize, plain
-from fitwell.keras.model_files import carry_metadata
 from fitwell.keras.rebuilding import Layer, is_graph, rebuild
 from fitwell.regularization.strengths import Regularization
 
@@ -24,7 +23,7 @@ from fitwell.regularization.strengths import Regularization
 def close(
     model: Any, network: KerasNetwork, variables: Variables, regularization: Regularization | None, sample: Any
 ) -> Any:
-    """Return a plain Keras model with trained weights, compiled as `model` was and with its metadata.
+    """Return a plain Keras model with trained weights, compiled as `model` was.
 
     Parameters
     ----------
@@ -53,7 +52,6 @@ def close(
     _set_weights(news, network, variables)
     closed.compile(**compile_arguments(model))
     closed.optimizer.build(closed.trainable_variables)  # else Keras warns when a saved model is loaded
-    carry_metadata(model, closed)
     return closed
 
 
@@ -74,7 +72,7 @@ class _Writer:
 
     def __init__(self, network: KerasNetwork, regularization: Regularization) -> None:
         self.network, self.regularization = network, regularization
-        self.rates = {id(p.layer): regularization.at("dropout", p.place) for p in network.places}
+        self.rates = {id(p.layer): regularization.in_keras("dropout", p.place).get("rate", 0.0) for p in network.places}
         self.added = {id(p.layer) for p in network.places if p.rate is None}
         self.taken = {layer.name for layer in all_layers(network.original)}
         self.penalties: dict[int, dict[str, Any]] = {}
@@ -134,12 +132,10 @@ class _Writer:
 
     def _regularizer(self, place: str) -> dict[str, Any] | None:
         """One of Keras's regularizers as a configuration."""
-        keras = import_keras()
-        l1, l2 = self.regularization.at("l1", place), self.regularization.at("l2", place)
-        if l1 == l2 == 0:
-            return None
-        made = keras.regularizers.L1L2(l1, l2) if l1 and l2 else keras.regularizers.L1(l1) if l1 else None
-        return keras.regularizers.serialize(made or keras.regularizers.L2(l2))
+        regularizers = import_keras().regularizers
+        kinds = {("l1",): regularizers.L1, ("l2",): regularizers.L2, ("l1", "l2"): regularizers.L1L2}
+        on = {name: value for name, value in self.regularization.in_keras("regularizer", place).items() if value}
+        return regularizers.serialize(kinds[tuple(sorted(on))](**on)) if on else None
 
 
 def _argument(layer: Layer, variable: Any) -> str | None:

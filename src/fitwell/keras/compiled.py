@@ -46,6 +46,7 @@ def compile_arguments(model: Any) -> dict[str, Any]:
         raise InputError(
             f"The model '{model.name}' is not compiled: call model.compile(optimizer=..., loss=...) first."
         )
+    # steps here are the program's, and losses are of single rows: no override can be trusted to mean the same
     for method in ("train_step", "compute_loss", "fit"):
         if getattr(type(model), method) is not getattr(keras.Model, method):
             raise InputError(
@@ -53,6 +54,7 @@ def compile_arguments(model: Any) -> dict[str, Any]:
                 "write it as a loss and layers, or use fitwell.train with functions of your own."
             )
     given = dict(given_to_compile(model))
+    # the object given holds the slots of the user's own training, which must not be touched
     given["optimizer"] = type(model.optimizer).from_config(model.optimizer.get_config())
     return {name: _anew(keras, value) for name, value in given.items()}
 
@@ -76,6 +78,7 @@ def make_loss(copy: Any, targets: Targets, sample_outputs: Any) -> Loss:
             f"The loss that the model was compiled with does not take these targets ({first_line(error)})."
         ) from error
     copy.reset_metrics()
+    # the loss is among them, and is recorded anyway
     metric = next((name for name in found if name != "loss"), None) if _has_mean_metric(copy) else None
 
     def one_loss(outputs: Outputs, row: Targets) -> jax.Array:
@@ -86,6 +89,7 @@ def make_loss(copy: Any, targets: Targets, sample_outputs: Any) -> Loss:
             return copy.compute_metrics(None, keras_targets(row.values), _masked(outputs), None)[metric]
 
     def per_row(outputs: Outputs, rows: Targets) -> jax.Array:
+        # Keras's losses give one mean of a batch, so each row is a batch of its own
         losses = _by_row(one_loss, outputs, rows)
         return losses if outputs.added is None else losses + outputs.added
 
@@ -115,6 +119,7 @@ def compiled_scores(copy: Any, targets: Targets, predictions: Any) -> dict[str, 
     copy.reset_metrics()
     found = copy.compute_metrics(None, keras_targets(kept.values), outputs, kept.weight)
     copy.reset_metrics()
+    # float32 holds seven digits: more would be rounding
     return {name: float(f"{value:.7g}") for name, value in found.items() if not name.endswith("loss")}
 
 
@@ -155,12 +160,14 @@ def _has_mean_metric(copy: Any) -> bool:
     """Whether the first metric is a mean over rows (accuracy, absolute error): others say nothing of a single row."""
     keras = import_keras()
     metrics = [inner for metric in copy.metrics for inner in getattr(metric, "metrics", [metric])]
+    # Keras tracks the losses of single outputs as metrics too
     metrics = [metric for metric in metrics if metric.name != "loss" and not metric.name.endswith("_loss")]
     return bool(metrics) and isinstance(metrics[0], keras.metrics.Mean)
 
 
 def _anew(keras: Any, value: Any) -> Any:
     def one(item: Any) -> Any:
+        # a metric object goes on counting: two models with one would count each other's rows
         return type(item).from_config(item.get_config()) if isinstance(item, keras.metrics.Metric) else item
 
     if isinstance(value, dict):

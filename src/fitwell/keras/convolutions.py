@@ -63,6 +63,7 @@ def batched_call(layer: Any) -> Callable[[Any], jax.Array] | None:
         return functools.partial(_convolve, layer, _depthwise)
     if kind in _SEPARABLE:
         return functools.partial(_convolve, layer, _separable)
+    # only windows side by side can be cut by a reshape; others stay Keras's
     if kind in _MAX and layer.padding == "valid" and tuple(layer.strides) == tuple(layer.pool_size):
         return functools.partial(_max_pool, layer)
     return None
@@ -84,6 +85,7 @@ def patch_elements(layer: Any, input_shape: Sequence[int]) -> int:
     int
         0 for a layer that makes no patches: only `Conv1D`, `Conv2D` and `Conv3D` do.
     """
+    # depthwise and separable layers add slices up and make no patches
     if type(layer) not in _DENSE:
         return 0
     output_shape = layer.compute_output_shape(tuple(input_shape))
@@ -152,6 +154,7 @@ def _product(slices: Sequence[jax.Array], kernel: jax.Array, groups: int) -> jax
     """Multiply patches by the kernel: one product, of two axes only, was the fastest of all ways tried."""
     shape, offsets = slices[0].shape[:-1], len(slices)
     units_in, units_out = kernel.shape[-2:]
+    # apart from the einsum below, which is no product of two axes only
     if groups == 1:
         patches = jnp.concatenate(slices, axis=-1).reshape(-1, offsets * units_in)
         return (patches @ kernel.reshape(-1, units_out)).reshape(*shape, units_out)
@@ -190,7 +193,9 @@ def _slices(inputs: jax.Array, layer: Any) -> list[jax.Array]:
 
 def _pads(lengths: Sequence[int], reach: Sequence[int], layer: Any) -> Sequence[tuple[int, int]]:
     if layer.padding == "causal":
+        # an output sees nothing that comes after it
         return [(far, 0) for far in reach]
+    # a dilated kernel reaches as far as a larger one
     windows = [far + 1 for far in reach]
     return jax.lax.padtype_to_pads(lengths, windows, layer.strides, layer.padding.upper())
 

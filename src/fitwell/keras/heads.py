@@ -32,6 +32,7 @@ def head_of(model: Any, classes: int) -> str:
             raise InputError(f"The model gives {outputs} numbers, and the target is one number: end it with Dense(1).")
         return "values"
     logits = from_logits(model.loss)
+    # a sigmoid says the second class only
     if outputs == 1 and classes == 2:
         return "logit" if logits else "probability"
     if outputs != classes:
@@ -44,6 +45,7 @@ def head_of(model: Any, classes: int) -> str:
 def targets_for(model: Any, head: str, values: np.ndarray, classes: int, dtype: Any) -> np.ndarray:
     """Return a table's target [n] as the model's loss takes it."""
     if head in ("values", "probability", "logit"):
+        # [n, 1], as the output is: Keras must have nothing to guess about the shape
         return values.astype(dtype)[:, None]
     if "sparse" in loss_name(model.loss):
         return values.astype(np.int32)
@@ -53,6 +55,7 @@ def targets_for(model: Any, head: str, values: np.ndarray, classes: int, dtype: 
 def as_probabilities(outputs: np.ndarray, head: str) -> np.ndarray:
     """Return probabilities [..., k] of a model's outputs; values as they are."""
     if head == "logits":
+        # the largest becomes 0, so that no exponential overflows
         shifted = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
         return shifted / shifted.sum(axis=-1, keepdims=True)
     if head == "logit":  # the smaller probability keeps all its digits, and nothing overflows
@@ -72,6 +75,7 @@ def from_logits(loss: Any) -> bool:
 def loss_name(loss: Any) -> str:
     """Return a loss's name in Keras's spelling, whether it was given by name, as a function or as an object."""
     if isinstance(loss, str):
+        # "mse" is mean_squared_error to Keras
         return getattr(import_keras().losses.get(loss), "__name__", loss)
     return getattr(loss, "name", None) or getattr(loss, "__name__", "loss")
 

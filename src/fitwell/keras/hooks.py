@@ -26,7 +26,7 @@ Call = Callable[..., Any]
 
 
 @dataclass
-class Step:
+class TrainingStep:
     """One training step in the making.
 
     Attributes
@@ -51,13 +51,14 @@ class Step:
         return self.on_units(units, place, draw=number, noise_shape=noise_shape)
 
 
-_step: ContextVar[Step | None] = ContextVar("step", default=None)
+# no argument: Keras calls the layers, and their signatures have no place for one
+_step: ContextVar[TrainingStep | None] = ContextVar("step", default=None)
 
 
 @contextmanager
-def training_step(on_units: OnUnits | None) -> Iterator[Step | None]:
+def training_step(on_units: OnUnits | None) -> Iterator[TrainingStep | None]:
     """Let the hooks know that a training step is traced (or, with None, a prediction)."""
-    step = None if on_units is None else Step(on_units)
+    step = None if on_units is None else TrainingStep(on_units)
     token = _step.set(step)
     try:
         yield step
@@ -94,6 +95,7 @@ def install(copy: Any, places: list[UnitPlace], counterparts: dict[int, Layer], 
         Numbers of the trainable variables on which the strengths of penalties act.
     """
     for layer in (inner for outer in walk(copy) for inner in parts(outer)):
+        # before the dropout hooks, which must wrap the faster call and not be replaced by it
         faster = _dense(layer) if _is_plain_dense(layer) else batched_call(layer)
         if faster is not None:
             layer.call = faster
@@ -110,14 +112,17 @@ def _take_off(copy: Any, penalised: Collection[int], names: list[str]) -> Own:
     others: list[tuple[int, Any]] = []
     for number, variable in enumerate(copy.trainable_variables):
         regularizer = variable.regularizer
+        # a searched kernel's L1 and L2 are strengths of the candidate; all else is weighed by `own`
         if regularizer is not None and not (is_penalty(regularizer) and number in penalised):
             others.append((number, regularizer))
             names.append(f"{type(regularizer).__name__} of {variable.path}")
+        # else Keras would add the penalty to the loss of every candidate
         variable.regularizer = None
     return Own(tuple(others), tuple(names))
 
 
 def _is_plain_dense(layer: Layer) -> bool:
+    # a subclass may compute something else
     return type(layer) is import_keras().layers.Dense
 
 
@@ -129,6 +134,7 @@ def _dense(layer: Layer) -> Call:
     keras, plain = import_keras(), layer.call
 
     def call(inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        # sequences keep Keras's product; a symbolic tensor is no array yet
         if getattr(inputs, "ndim", 0) != 2 or keras.backend.is_keras_tensor(inputs):
             return plain(inputs, *args, **kwargs)
         kernel = keras.ops.convert_to_tensor(layer.kernel)
@@ -148,6 +154,7 @@ def _behind(layer: Layer, place: int) -> Call:
         outputs, step = plain(*args, **kwargs), _step.get()
         if step is None or kwargs.get("training") is False:
             return outputs
+        # states beside the output are what the next step begins with: they are not dropped
         flat = keras.tree.flatten(outputs)
         return keras.tree.pack_sequence_as(outputs, [step.drop(flat[0], place), *flat[1:]])
 
@@ -165,6 +172,7 @@ def _dropping(layer: Layer, place: int) -> Call:
             return inputs
         if kind(layer) in OTHER_NOISE:
             own = step.on_units.own
+            # noise that is no dropout has no strength: it acts in the model as given only
             inputs = own * plain(inputs, *args, training=True, **kwargs) + (1 - own) * inputs
         return step.drop(inputs, place, _noise_shape(layer, inputs.shape, together))
 
@@ -199,6 +207,7 @@ def _weighed(keras: Any, mask_of: Call) -> Call:
     def mask(*args: Any, **kwargs: Any) -> Any:
         drawn, step = mask_of(*args, **kwargs), _step.get()
         own = step.on_units.own if step else 0.0
+        # a mask of ones where `own` is 0; arithmetic, since it is traced
         return keras.tree.map_structure(lambda leaf: own * leaf + (1 - own), drawn)
 
     return mask

@@ -83,6 +83,7 @@ def nodes_behind(operation: Any) -> list[Any]:
 def same_output(one: Any, two: Any) -> bool:
     """Return whether two symbolic tensors are the same output of the same layer, perhaps of different calls."""
     history = [getattr(tensor, "_keras_history", None) for tensor in (one, two)]
+    # an array of numbers has no history
     if history[0] is None or history[1] is None:
         return one is two
     return history[0].operation is history[1].operation and history[0].tensor_index == history[1].tensor_index

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from fitwell.keras.backend import import_keras
 from fitwell.keras.internals import mask_of
 from fitwell.keras.rebuilding import Layer, from_config, is_graph, rebuild, seeded
 from fitwell.regularization.by_layer import Layers
+from fitwell.regularization.regularizer import Axes
 
 
 class Outputs(NamedTuple):
@@ -67,7 +68,7 @@ class KerasNetwork:
     layers: Layers
     own: hooks.Own
     values: Variables
-    _penalised: tuple[bool, ...]
+    _penalised: tuple[Axes | Literal[False], ...]
     _changing: tuple[int, ...]
     _constant: tuple[np.ndarray, ...]
 
@@ -77,7 +78,7 @@ class KerasNetwork:
         return jax.tree.map(jnp.asarray, self.values)
 
     def penalised(self, trainable: Any) -> Any:
-        """Return True for every kernel in `kernels`."""
+        """Return the axes of every kernel in `kernels`."""
         del trainable
         return list(self._penalised)
 
@@ -85,9 +86,11 @@ class KerasNetwork:
         """Return the model's outputs and the state that training changes; see `PureNetwork.apply`."""
         with hooks.training_step(on_units) as step:
             predictions, after, losses = self._called(variables, inputs, training=step is not None)
+        # a second pass, only for models that call `add_loss`: their sums mix the rows
         added = self._added_by_row(variables, inputs) if losses else None
         if step is not None:
             penalties = [*step.penalties, *(f(variables.trainable[number]) for number, f in self.own.variables)]
+            # `add_loss` is part of the model in every candidate, penalties are the given model's only
             terms = [*losses, *(step.on_units.own * jnp.sum(penalty) for penalty in penalties)]
             added = sum(jnp.sum(term) for term in terms) if terms else None
         masks = tuple(mask_of(leaf) for leaf in jax.tree.leaves(predictions))
@@ -95,6 +98,7 @@ class KerasNetwork:
 
     def _called(self, variables: Variables, inputs: Any, training: bool) -> Any:
         """Outputs, all non-trainable variables afterwards, and losses that layers add."""
+        # what no step changes is a constant of the program: as a variable every network would have a copy
         state = [jnp.asarray(value) for value in self._constant]
         for number, value in zip(self._changing, variables.state, strict=True):
             state[number] = value
@@ -151,6 +155,7 @@ def open_network(
         The model cannot be copied, has no trainable variables, or a name is wrong.
     """
     copy, counterparts, graphs = _private_copy(model, sample)
+    # a model that is not built has no kernels to look at yet
     original = model if model.built and model.trainable_variables else _private_copy(model, sample)[0]
     if original is not model:
         counterparts = {id(a): b for a, b in _pairs(original, copy)}
@@ -166,12 +171,14 @@ def open_network(
         )
     kernels = anatomy.kernels(original)
     if penalise is not None:
+        # a kernel inside a layer is called "layer:part"
         kernels = [kernel for kernel in kernels if kernel.place.split(":")[0] in set(penalise)]
     places = anatomy.unit_places(original, graphs, dropout_after)
     numbers = {id(v): i for i, v in enumerate(original.trainable_variables)}
-    chosen = {numbers[id(kernel.variable)] for kernel in kernels}
+    chosen = {numbers[id(kernel.variable)]: kernel.axes for kernel in kernels}
     own = hooks.install(copy, places, counterparts, chosen)
     values = [np.asarray(v) for v in copy.trainable_variables], [np.asarray(v) for v in copy.non_trainable_variables]
+    # after the hooks are on: dropout that they replace no longer moves its seed
     changing = _changing(copy, values, sample)
     return KerasNetwork(
         original=original,
@@ -181,7 +188,7 @@ def open_network(
         layers=Layers(tuple(k.place for k in kernels), tuple(p.place for p in places)),
         own=own,
         values=Variables(values[0], [values[1][i] for i in changing]),
-        _penalised=tuple(i in chosen for i in range(len(values[0]))),
+        _penalised=tuple(chosen.get(i, False) for i in range(len(values[0]))),
         _changing=tuple(changing),
         _constant=tuple(values[1]),
     )
@@ -195,6 +202,7 @@ def first_weights(network: KerasNetwork, model: Any, sample: Any, seeds: list[in
     drawn = []
     for seed in seeds:
         with seeded(seed):
+            # the whole model anew: initializers take their seeds when the layers are made
             fresh, _, _ = _private_copy(model, sample, weights=False)
         other = [np.asarray(v) for v in fresh.non_trainable_variables]
         trainable = [np.asarray(v) for v in fresh.trainable_variables]
@@ -230,6 +238,7 @@ def _private_copy(model: Any, sample: Any, weights: bool = True) -> tuple[Any, d
         _call_once(copy, sample)
     pairs = list(_pairs(model, copy))
     for old, new in pairs:
+        # only where it differs: Keras sets it on all layers inside, too
         if old.trainable != new.trainable:
             new.trainable = old.trainable
     if weights:
@@ -270,6 +279,7 @@ def _pairs(original: Any, copy: Any) -> list[tuple[Layer, Layer]]:
     """All layers of the original, inner ones too, with those of the copy."""
     olds = [inner for outer in anatomy.walk(original) for inner in anatomy.parts(outer)]
     news = [inner for outer in anatomy.walk(copy) for inner in anatomy.parts(outer)]
+    # else weights would land in other layers, without an error where shapes agree
     if [anatomy.kind(a) for a in olds] != [anatomy.kind(b) for b in news]:
         raise InputError(
             f"The model '{original.name}' made anew from its configuration has other layers than the original "
@@ -301,9 +311,11 @@ def _changing(copy: Any, values: tuple[list[Any], list[Any]], sample: Any) -> li
     def step(trainable: Any, other: Any, inputs: Any) -> Any:
         with hooks.training_step(_Still()):
             _, after = copy.stateless_call(trainable, other, inputs, training=True)
+        # by identity: what a step does not assign comes back as the very same object
         found.extend(i for i, (old, new) in enumerate(zip(other, after, strict=True)) if new is not old)
         return 0
 
+    # shapes only: nothing is computed
     jax.eval_shape(step, *values, sample)
     return found
 

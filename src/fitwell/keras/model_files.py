@@ -9,16 +9,6 @@ from typing import Any
 from fitwell.errors import FileError
 from fitwell.keras.backend import import_keras
 
-METADATA = "tfjs_metadata"
-"""Attribute of a model: what a person wrote into its TensorFlow.js file beside it (`userDefinedMetadata`), a dict."""
-
-
-def carry_metadata(model: Any, other: Any) -> None:
-    """Give another model the metadata that a model has, if it has any."""
-    found = getattr(model, METADATA, None)
-    if found:
-        setattr(other, METADATA, dict(found))
-
 
 def load_compiled(path: Path) -> Any:
     """Load a compiled model from a `.keras` file.
@@ -41,13 +31,16 @@ def load_compiled(path: Path) -> Any:
             model = keras.saving.load_model(path, safe_mode=True)
     except Exception as error:  # Keras, zipfile and h5py raise many kinds for a damaged file
         raise FileError(_refusal(path, error)) from error
+    # asked here, where the file can be named, and not in the search
     if not model.compiled:
         raise FileError(f"The model in '{path}' is not compiled: call model.compile(...) before it is saved.")
     return model
 
 
 def _refusal(path: Path, error: Exception) -> str:
+    # Keras breaks its messages into lines, and an error of ours is one sentence
     text = " ".join(str(error).split())
+    # Keras has no exception of its own for it, only these words
     if "safe_mode" in text or "arbitrary code" in text:
         return (
             f"'{path}' holds code (a Lambda layer), and no code of a file is run: build that part from Keras's layers."

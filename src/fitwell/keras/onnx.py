@@ -18,6 +18,7 @@ from fitwell.keras.probing import probes
 NEEDED = ("jax2onnx", "onnx", "onnxruntime")
 """What Keras's exporter takes on JAX, and what checks it."""
 
+# float32 sums in another order differ by 1e-7 to 1e-6 of the largest, a wrong operation by far more than this
 TOLERANCE = 1e-4
 """Largest difference from Keras's outputs, as a share of the largest output."""
 
@@ -39,6 +40,7 @@ def export_onnx(model: Any, path: Path) -> float:
     InputError
         A package is missing, Keras cannot export the model, or its file predicts something else.
     """
+    # said first, with what to install: Keras would fail with an import error of its own
     missing = [name for name in NEEDED if not _importable(name)]
     if missing:
         raise InputError(f"ONNX takes the package {missing[0]}, which is not installed: pip install 'fitwell[onnx]'.")
@@ -53,6 +55,7 @@ def export_onnx(model: Any, path: Path) -> float:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"Keras's exporter cannot write '{model.name}' as ONNX ({first[:200]}): use tfjs.") from error
     difference = max(_difference(np.asarray(one), two) for one, two in zip(outputs, found, strict=True))
+    # so written that NaN is refused too
     if not difference <= TOLERANCE:
         raise InputError(
             f"The ONNX file of '{model.name}' predicts something else than Keras (largest difference "
@@ -72,6 +75,7 @@ def _importable(name: str) -> bool:
 @contextlib.contextmanager
 def _quiet() -> Any:
     """Silence the exporter's progress; what matters is checked."""
+    # the caller may have silenced more, and that must come back
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -92,5 +96,7 @@ def _predicted(path: Path, inputs: list[np.ndarray]) -> list[np.ndarray]:
 
 def _difference(one: np.ndarray, two: np.ndarray) -> float:
     if one.shape != two.shape:
+        # NumPy would broadcast shapes that differ, and might find them equal
         return np.inf
+    # outputs that are all zero would divide by zero
     return float(np.abs(one - two).max() / max(float(np.abs(one).max()), np.finfo(np.float32).tiny))

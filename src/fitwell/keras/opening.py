@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,10 @@ from fitwell.errors import InputError, InputTypeError
 from fitwell.keras.anatomy import kind, names, parts, walk
 from fitwell.keras.backend import import_keras
 from fitwell.keras.keras_network import KerasNetwork, open_network
+from fitwell.regularization.table import BUILT_IN
+
+OF_KERNELS = [one for one in BUILT_IN.values() if one.keras and one.keras.holder in ("regularizer", "layer")]
+"""Regularizers that a model has by layer, besides dropout, which has columns of its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +36,14 @@ class Opened:
     dropout_after
         Names of the layers behind which dropout is put; None is every hidden layer that is not followed by dropout.
         The model's own dropout layers are always searched.
+    metadata
+        What a person keeps beside the model, plain JSON; it goes with what comes back.
     """
 
     model: Any
     penalise: tuple[str, ...] | None = None
     dropout_after: tuple[str, ...] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def network(self, sample: Any = None) -> KerasNetwork:
         """Return the model as the engine takes it; `sample` are inputs of a row or two, if it is not built."""
@@ -58,7 +66,13 @@ class Opened:
     __repr__ = __str__
 
 
-def opened(model: Any, *, penalise: Sequence[str] | None = None, dropout_after: Sequence[str] | None = None) -> Opened:
+def opened(
+    model: Any,
+    *,
+    penalise: Sequence[str] | None = None,
+    dropout_after: Sequence[str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Opened:
     """Look at a Keras model: which kernels are penalised, and where units are dropped.
 
     Parameters
@@ -70,6 +84,9 @@ def opened(model: Any, *, penalise: Sequence[str] | None = None, dropout_after: 
         convolutional, recurrent and attention layers; biases, normalisation and embeddings are left alone.
     dropout_after
         Names of layers to put dropout behind. None takes every hidden layer that is not followed by dropout.
+    metadata
+        What to keep beside the model, plain JSON, such as `fitwell.tfjs.metadata` of the file it was loaded from: the
+        result's ``predictor.metadata``, and in a saved run part of `tfjs/model.json`.
 
     Returns
     -------
@@ -79,7 +96,7 @@ def opened(model: Any, *, penalise: Sequence[str] | None = None, dropout_after: 
     Raises
     ------
     InputError
-        It is no Keras model, is not built, cannot be copied, or a name is wrong.
+        It is no Keras model, is not built, cannot be copied, a name is wrong, or the metadata is no JSON.
 
     Examples
     --------
@@ -98,7 +115,20 @@ def opened(model: Any, *, penalise: Sequence[str] | None = None, dropout_after: 
         found,
         penalise=None if penalise is None else tuple(penalise),
         dropout_after=None if dropout_after is None else tuple(dropout_after),
+        metadata=_checked({} if metadata is None else metadata),
     )
+
+
+def _checked(metadata: Any) -> dict[str, Any]:
+    """Return metadata that can be written: a search may take hours, and only then would a writer refuse it."""
+    if not isinstance(metadata, Mapping):
+        raise InputTypeError(f"'metadata' must be a mapping of plain JSON. Got {type(metadata).__name__}.")
+    found = dict(metadata)
+    try:
+        json.dumps(found, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"'metadata' must be plain JSON: texts, numbers, lists and dicts ({error}).") from error
+    return found
 
 
 def describe(network: KerasNetwork) -> pl.DataFrame:
@@ -106,7 +136,7 @@ def describe(network: KerasNetwork) -> pl.DataFrame:
     named = names(network.original)
     rows = [_row(network, layer, named) for layer in walk(network.original)]
     kinds = {"layer": pl.String, "kind": pl.String, "parameters": pl.Int64, "penalised": pl.String}
-    kinds |= {"l1": pl.Float64, "l2": pl.Float64, "weight_dropout": pl.Float64}
+    kinds |= {one.name: pl.Float64 for one in OF_KERNELS}
     return pl.DataFrame(rows, schema=kinds | {"dropout_after": pl.String, "dropout": pl.Float64})
 
 
@@ -126,8 +156,8 @@ def _row(network: KerasNetwork, layer: Any, named: dict[int, str]) -> dict[str, 
     places = [place for place in network.places if id(place.layer) in inside or place.place == name]
     row: dict[str, Any] = {"layer": name, "kind": kind(layer), "parameters": layer.count_params() if layer.built else 0}
     row["penalised"] = ", ".join(dict.fromkeys(kernel.variable.name for kernel in held))
-    for strength in ("l1", "l2", "weight_dropout"):
-        row[strength] = max((getattr(kernel, strength) for kernel in held), default=None)
+    for one in OF_KERNELS:
+        row[one.name] = max((kernel.strength(one) for kernel in held), default=None)
     mine = [place for place in places if place.place.split(":")[0] == name]
     row["dropout_after"] = ", ".join(named.get(id(place.layer), str(place.layer.name)) for place in mine)
     row["dropout"] = max((place.rate or 0.0 for place in mine), default=None)

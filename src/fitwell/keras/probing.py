@@ -10,6 +10,7 @@ from fitwell.errors import InputError
 from fitwell.keras.backend import import_keras
 from fitwell.keras.internals import nodes_of, same_output
 
+# hardly ever a layer's width: axes that are mixed up then do not fit by chance
 UNKNOWN_LENGTH = 7
 """For dimensions that a model leaves open, other than rows."""
 
@@ -34,8 +35,10 @@ def probes(model: Any, rows: int, seed: int = 0) -> list[np.ndarray]:
 def _probe(random: np.random.Generator, tensor: Any, rows: int, size: int | None) -> np.ndarray:
     shape = (rows, *(UNKNOWN_LENGTH if length is None else length for length in tensor.shape[1:]))
     if size is not None:
+        # an index beyond the embedding has no answer that two libraries share
         return random.integers(0, size, shape).astype(tensor.dtype)
     if "int" in str(tensor.dtype):
+        # flags or indices: nearly all allow 0 and 1
         return random.integers(0, 2, shape).astype(tensor.dtype)
     return random.normal(size=shape).astype("float32")
 
@@ -50,6 +53,7 @@ def _size_of_embedding(model: Any, tensor: Any) -> int | None:
                     continue
                 if isinstance(layer, embedding):
                     return int(layer.input_dim)
+                # a nested model has inputs of its own, in the order of what it takes
                 inner = getattr(layer, "inputs", None) if hasattr(layer, "layers") else None
                 size = _size_of_embedding(layer, inner[place]) if inner else None
                 if size is not None:

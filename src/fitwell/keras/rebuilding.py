@@ -103,6 +103,7 @@ def seeded(seed: int) -> Iterator[None]:
 
     Initializers and noise layers without a seed take theirs from Python's `random` when they are made.
     """
+    # a person's own draws must not depend on whether a search ran in between
     state = random.getstate()
     random.seed(seed)
     try:
@@ -163,12 +164,14 @@ class _Builder:
             inputs = model.inputs[0]
             shape = (None, *inputs.shape[1:]) if self.any_rows else inputs.shape
             layers.append(self.keras.Input(batch_shape=shape, dtype=inputs.dtype, name=inputs.name))
+        # any object stands for what passes between two layers: a Sequential may have no tensors yet
         tensor = object()
         for layer in model.layers:
             layers.append(self._new(layer))
             if (more := self._behind(layer)) is not None:
                 layers.append(more)
             before, tensor = tensor, object()
+            # the added layer is left out: the graph is that of the original
             graph.calls.append((layer, [before], [tensor]))
         graph.outputs = [tensor]
         return self.keras.Sequential(layers, name=model.name, trainable=model.trainable)
@@ -194,6 +197,7 @@ class _Builder:
         # an alias, since Keras would compile the clone of a compiled model from its configuration, which not all have
         alias = keras.Model(model.input, model.output, name=model.name)
         built = keras.models.clone_model(alias, clone_function=clone, call_function=call)
+        # the alias is trainable, whatever the model was
         built.trainable = model.trainable
         graph.outputs = _tensors(keras, built.output)
         return built
@@ -221,6 +225,7 @@ def _tensors(keras: Any, structure: Any) -> list[Any]:
 
 
 def _among(tensor: Any, tensors: list[Any]) -> bool:
+    # by identity: a tensor is another one's equal only if it is that one
     return any(tensor is other for other in tensors)
 
 

@@ -12,6 +12,7 @@ from fitwell.keras.backend import import_keras, is_keras_own
 from fitwell.keras.heads import from_logits, loss_name
 from fitwell.keras.internals import mask_of
 
+# Keras would broadcast [n, 1] against [n, 3] and give a loss that means nothing
 BY_NUMBER = frozenset(
     ("mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_logarithmic_error",
      "huber", "log_cosh", "binary_crossentropy", "poisson")
@@ -20,6 +21,7 @@ BY_NUMBER = frozenset(
 
 OF_PROBABILITIES = frozenset(("binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"))
 
+# float32 is off by some 1e-7, logits by far more than this
 NEARLY = 1e-4
 """By how much rounding may carry a probability beyond 0 or 1."""
 
@@ -63,8 +65,10 @@ def _by_output(tree: Any, keys: list[Any], count: int) -> list[Any]:
 
 def _check(loss: Any, values: np.ndarray, output: np.ndarray, where: str) -> None:
     name = loss_name(loss)
+    # before it is asked whose loss it is: by the name, a class index is one in somebody's own loss too
     if "sparse" in name:
         _check_classes(loss, values, output.shape[-1], where)
+    # what somebody's own loss takes is not known here
     if not _is_own(loss):
         return
     if name == "binary_crossentropy" and values.size and not 0 <= values.min() <= values.max() <= 1:
@@ -92,6 +96,7 @@ def _is_own(loss: Any) -> bool:
 def _check_classes(loss: Any, values: np.ndarray, classes: int, where: str) -> None:
     """Refuse class indices beyond the model's outputs, whose loss Keras takes to be zero."""
     ignored = loss.get_config().get("ignore_class") if hasattr(loss, "get_config") else None
+    # what is ignored may be any number, often -1
     wanted = values if ignored is None else values[values != ignored]
     if not wanted.size:
         return
@@ -106,5 +111,6 @@ def _check_classes(loss: Any, values: np.ndarray, classes: int, where: str) -> N
 
 
 def _no_probabilities(output: np.ndarray) -> bool:
+    # NaN says nothing about what the outputs mean
     finite = output[np.isfinite(output)]
     return bool(finite.size and (finite.min() < -NEARLY or finite.max() > 1 + NEARLY))

@@ -82,14 +82,14 @@ def _add_tower(keras: Any, item: Tower, name: str, values: Any, classification: 
             name=f"{name}_dense_{number}",
         )
         values = dense(values)
-        if number < last and (rate := item.regularization.at("dropout", place)) > 0:
+        if number < last and (rate := item.regularization.in_keras("dropout", place).get("rate", 0.0)) > 0:
             values = keras.layers.Dropout(rate, name=f"{name}_dropout_{number}")(values)
     return values
 
 
 def _regularizer(keras: Any, regularization: Regularization, place: str) -> Any:
-    l1, l2 = regularization.at("l1", place), regularization.at("l2", place)
-    return None if l1 == l2 == 0 else keras.regularizers.L1L2(l1=l1, l2=l2)
+    held = regularization.in_keras("regularizer", place)
+    return keras.regularizers.L1L2(**held) if any(held.values()) else None
 
 
 def _set_weights(model: Any, towers: Sequence[Tower]) -> None:

@@ -21,6 +21,7 @@ from fitwell.errors import InputError
 from fitwell.keras.backend import import_keras
 from fitwell.keras.internals import decays
 
+# as long as BERT's warm-up, among the longest in use; a longer one only makes the reference smaller
 WARM_UP_STEPS = 10_000
 """First steps of a schedule among which the largest rate is looked for, if it starts at zero."""
 
@@ -74,6 +75,7 @@ def translate(optimizer: Any, variables: Sequence[Any]) -> Translated:
     _refuse_other_classes(keras, optimizer)
     _refuse_other_arguments(optimizer)
     method = TRANSLATORS[type(optimizer).__name__](optimizer)
+    # Keras's order: the method sees clipped gradients, and decay is added to its direction, unclipped
     transform = optax.chain(_clipping(optimizer), method.transform, _weight_decay(optimizer, variables))
     learning_rate, schedule = _learning_rate(keras, optimizer)
     return Translated(
@@ -85,6 +87,7 @@ def translate(optimizer: Any, variables: Sequence[Any]) -> Translated:
 
 def _refuse_other_classes(keras: Any, optimizer: Any) -> None:
     name = type(optimizer).__name__
+    # a subclass has the same name and arguments, and may take other steps
     if name in TRANSLATORS and type(optimizer) is getattr(keras.optimizers, name):
         return
     names = ", ".join(sorted(TRANSLATORS))
@@ -100,6 +103,7 @@ def _refuse_other_classes(keras: Any, optimizer: Any) -> None:
 
 
 def _refuse_other_arguments(optimizer: Any) -> None:
+    # each changes the steps in a way that the directions here do not know
     for argument, unset in (("use_ema", False), ("gradient_accumulation_steps", None), ("loss_scale_factor", None)):
         value = getattr(optimizer, argument)
         if value:
@@ -119,6 +123,7 @@ def _learning_rate(keras: Any, optimizer: Any) -> tuple[float, Callable[[Any], j
             return jnp.asarray(optimizer.learning_rate)
 
     reference = rate(jnp.int32(0))
+    # a warm-up begins at zero, by which no rate could be divided
     if reference <= 0:
         reference = jax.vmap(rate)(jnp.arange(WARM_UP_STEPS, dtype=jnp.int32)).max()
     if not reference > 0:
@@ -127,6 +132,7 @@ def _learning_rate(keras: Any, optimizer: Any) -> tuple[float, Callable[[Any], j
             f"most {reference}: change its schedule."
         )
     learning_rate = _shortest(reference)
+    # a search may change the rate: the schedule keeps its shape and is scaled along
     return learning_rate, lambda step: rate(step) / learning_rate
 
 
@@ -150,6 +156,7 @@ def _clip_by_norm(most: float) -> optax.GradientTransformation:
     """Scale each leaf whose norm is above `most` down to it (optax has this for blocks' root mean squares only)."""
 
     def clip(gradient: jax.Array) -> jax.Array:
+        # the larger of the two below the line: a gradient of zero has norm zero
         return gradient * (most / jnp.maximum(jnp.sqrt(jnp.square(gradient).sum()), most))
 
     return optax.stateless(lambda gradients, trainable: jax.tree.map(clip, gradients))
@@ -162,6 +169,7 @@ def _weight_decay(optimizer: Any, variables: Sequence[Any]) -> optax.GradientTra
     """
     if not optimizer.weight_decay:
         return optax.identity()
+    # asked once, outside the program: Keras answers by the variables themselves
     decayed = [decays(optimizer, variable) for variable in variables]
     return optax.add_decayed_weights(
         optimizer.weight_decay, lambda tree: jax.tree.unflatten(jax.tree.structure(tree), decayed)
@@ -179,6 +187,7 @@ def _sgd(optimizer: Any) -> Optimizer:
 
     def step_size(state: Any, trainable: Any) -> Any:
         del state
+        # the proximal step must be as long as what a gradient moves in the end, or L1 would be too weak
         return jax.tree.map(lambda leaf: jnp.asarray(1 / (1 - momentum), leaf.dtype), trainable)
 
     return Optimizer("SGD", transform, step_size)
@@ -195,6 +204,7 @@ def _velocity(momentum: float, nesterov: bool = False) -> optax.GradientTransfor
         scaled = jax.tree.map(lambda g: g * jnp.asarray(factor, g.dtype), updates)
         velocity = jax.tree.map(lambda u, g: momentum * u + g, state, scaled)
         moved = jax.tree.map(lambda u, g: momentum * u + g, velocity, scaled) if nesterov else velocity
+        # divided, since the program multiplies by the rate; at a rate of zero this would be 0 / 0
         return jax.tree.map(lambda d: jnp.where(factor == 0, 0, d / jnp.asarray(factor, d.dtype)), moved), velocity
 
     return optax.GradientTransformationExtraArgs(lambda params: _zeros(params), update)
@@ -285,6 +295,7 @@ def _nadam(optimizer: Any) -> Optimizer:
 
         def direction(g: jax.Array, m: jax.Array, s: jax.Array) -> jax.Array:
             now, following, product = momentum(steps, g), momentum(steps + 1, g), after.product.astype(g.dtype)
+            # `product` holds the momenta up to this step: the next step's is one factor more
             return (following * m / (1 - product * following) + (1 - now) * g / (1 - product)) * s
 
         return jax.tree.map(direction, updates, mean, step_size(after, None)), after
@@ -349,6 +360,7 @@ def _rmsprop(optimizer: Any) -> Optimizer:
         slots = state[0]
         variance = slots.nu
         if optimizer.centered:
+            # as in the step itself: proximal step and step must be of one size
             variance = jax.tree.map(lambda v, a: v - a**2, slots.nu, slots.mu)
         return jax.tree.map(lambda v: 1 / (jnp.sqrt(v + eps) * (1 - momentum)), variance)
 

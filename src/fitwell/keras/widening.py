@@ -10,6 +10,7 @@ from fitwell.keras.compiled import compile_arguments
 from fitwell.keras.keras_network import finalize, plain
 from fitwell.keras.rebuilding import Graph, Layer, from_config, is_graph, rebuild
 
+# heads and depth multipliers are sizes too, but tied to the shapes around them
 SIZES = ("units", "filters")
 """Arguments that say how wide a layer is."""
 
@@ -28,7 +29,9 @@ def widen(model: Any, factor: int) -> Any | None:
     if not is_graph(model):
         return None
     graphs = rebuild(model, plain).graphs
+    # a wider output layer would no longer fit the targets
     last = _last_sized(model, graphs)
+    # a frozen layer holds what somebody trained elsewhere: wider, it would be random
     wide = {id(layer) for layer in walk(model) if _size(layer) and id(layer) not in last and layer.trainable}
 
     def make(layer: Layer) -> Layer:
@@ -43,6 +46,7 @@ def widen(model: Any, factor: int) -> Any | None:
     except (ValueError, InputError):  # shapes that cannot be added
         return None
     kept = all(_keep(layer, rebuilt.made.get(id(layer))) for layer in walk(model) if id(layer) not in wide)
+    # a last guard: outputs of another shape would not fit the targets
     if not kept or rebuilt.model.output_shape != model.output_shape:
         return None
     rebuilt.model.compile(**compile_arguments(model))
@@ -58,6 +62,7 @@ def _keep(layer: Layer, new: Layer | None) -> bool:
 
     Moving statistics of normalisation begin anew where the layer is wider: they are learned with its weights.
     """
+    # what trains is drawn anew with the rest
     if new is None or not layer.weights or layer.trainable_weights:
         return True
     if [v.shape for v in new.weights] != [v.shape for v in layer.weights]:
@@ -71,6 +76,7 @@ def _last_sized(model: Any, graphs: dict[int, Graph]) -> set[int]:
     """Ids of the layers with a size that no other such layer stands behind: they make the outputs."""
     graph, found = graphs[id(model)], set()
     waiting, seen = list(graph.outputs), []
+    # backwards from the outputs: the first layer with a size on a path is the last of it
     while waiting:
         tensor = waiting.pop()
         if any(tensor is other for other in seen):

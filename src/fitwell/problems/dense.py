@@ -11,9 +11,9 @@ import numpy as np
 from fitwell.analysis.scores import score_of
 from fitwell.data.row_sets import RowSets
 from fitwell.engine.devices import check_data
+from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import Loss
 from fitwell.engine.network import DenseNetwork
-from fitwell.engine.settings import Dataset, Settings
 from fitwell.errors import InputError
 from fitwell.keras.backend import import_keras
 from fitwell.keras.towers import build_model, tower
@@ -43,6 +43,7 @@ class DenseOnTable:
     hidden: tuple[int, ...]
 
     may_stay = False  # a table has no network as given that somebody wants to keep
+    # the mean of dense networks is one Keras model, and rarely worse than the best of them
     joins = True
 
     @property
@@ -77,6 +78,7 @@ class DenseOnTable:
         if target.task == "regression":
             return float(np.var(target.values))
         shares = np.bincount(target.values, minlength=self.table.outputs) / len(target.values)
+        # a class that never occurs adds 0, not 0 times minus infinity
         return float(-(shares * np.log(np.where(shares > 0, shares, 1))).sum())
 
     def check(self, options: Options) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,14 +14,15 @@ from fitwell.analysis.scores import score_of
 from fitwell.data.arrays import read_arrays, read_inputs
 from fitwell.data.row_sets import RowSets, folds
 from fitwell.engine import noise
+from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import CLASSIFICATION, REGRESSION, Loss
 from fitwell.engine.network import OnUnits, Variables
 from fitwell.engine.optimizers import Optimizer
-from fitwell.engine.settings import Dataset, Settings
 from fitwell.errors import InputError, InputTypeError
 from fitwell.problems.options import Options
 from fitwell.problems.problem import Fitted, Problem
 from fitwell.regularization.by_layer import Layers
+from fitwell.regularization.regularizer import Axes
 from fitwell.regularization.strengths import Candidates
 
 LOSSES = {"log loss": CLASSIFICATION, "squared error": REGRESSION}
@@ -62,6 +63,7 @@ class Network:
         for name in ("init", "apply"):
             if not callable(getattr(self, name)):
                 raise InputTypeError(f"'{name}' must be a function. Got {type(getattr(self, name)).__name__}.")
+        # by their number, not their names: a person's functions may call them anything
         if len(inspect.signature(self.apply).parameters) not in (2, 3):
             raise InputTypeError(
                 "'apply' must take (parameters, inputs) or (parameters, inputs, drop). "
@@ -89,6 +91,7 @@ def read_functions(
         raise InputTypeError(f"'network' must be a fitwell.Network. Got {type(network).__name__}.")
     arrays = read_arrays(x, y)
     targets, measured = _targets(arrays.targets, loss)
+    # folds are stratified only where targets are surely classes
     task = "classification" if measured is CLASSIFICATION else "regression"
     row_sets = folds(targets, task, seed=seed, **splits)
     functions = FunctionNetwork(network, _count_drops(network, arrays.inputs, targets, measured))
@@ -197,6 +200,7 @@ class FunctionNetwork:
     @property
     def layers(self) -> Layers:
         """Where strengths act: kernels by their paths, dropped units by the order of the calls of `drop`."""
+        # shapes only: the names of a large network's kernels must not cost its weights
         shapes = jax.eval_shape(self.functions.init, jax.random.key(0))
         named = jax.tree_util.tree_leaves_with_path(shapes)
         flags = jax.tree.leaves(self.penalised(shapes))
@@ -206,13 +210,14 @@ class FunctionNetwork:
     def init(self, key: noise.Key, dtype: Any) -> Variables:
         """Draw the first parameters."""
         del dtype
+        # two words, as JAX's threefry keys are: a person's `init` gets a key of JAX's own
         return Variables(self.functions.init(jax.random.wrap_key_data(key, impl="threefry2x32")), ())
 
     def penalised(self, trainable: Any) -> Any:
-        """Return which parameters are kernels."""
+        """Return which parameters are kernels; their last two axes are taken for inputs and outputs."""
         kernels = self.functions.kernels or (lambda path, array: len(array.shape) >= 2)
         return jax.tree_util.tree_map_with_path(
-            lambda path, leaf: bool(kernels(jax.tree_util.keystr(path), leaf)), trainable
+            lambda path, leaf: Axes() if kernels(jax.tree_util.keystr(path), leaf) else False, trainable
         )
 
     def apply(self, variables: Variables, inputs: Any, on_units: OnUnits | None) -> tuple[jax.Array, Any]:
@@ -249,6 +254,11 @@ class FunctionPredictor:
         )
         return jax.tree.map(np.asarray, self.loss.predict(outputs))
 
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """Nothing: functions come with none."""
+        return {}
+
     def write(self, directory: Any) -> None:
         """Refuse: functions cannot be written."""
         del directory
@@ -282,11 +292,13 @@ def _count_drops(network: Network, inputs: Any, targets: np.ndarray, loss: Loss)
         arguments = (network.init(key), rows)
         return network.apply(*arguments, count) if network.drops else network.apply(*arguments)
 
+    # two rows: an output that lost its rows hardly has two of something else
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((2, *leaf.shape[1:]), leaf.dtype), inputs)
     outputs = jax.eval_shape(once, jax.random.key(0), shapes)
     for leaf in jax.tree.leaves(outputs):
         if leaf.shape[:1] != (2,):
             raise InputError(f"'apply' must give one row for each row of x. It gave shape {leaf.shape} for 2 rows.")
+    # what somebody's own loss takes is not known here
     if loss in LOSSES.values():
         _check_outputs(outputs, targets, loss)
     return calls
@@ -312,6 +324,7 @@ def _targets(targets: Any, loss: str | Loss | None) -> tuple[np.ndarray, Loss]:
     if isinstance(loss, str) and loss not in LOSSES:
         raise InputError(f"'loss' must be one of {', '.join(map(repr, LOSSES))}, or a Loss. Got {loss!r}.")
     found = LOSSES[loss] if isinstance(loss, str) else loss
+    # an index below 0 is that of no class, and its loss would mean nothing
     if found is CLASSIFICATION and (flat.dtype.kind != "i" or flat.min() < 0):
         raise InputError("The log loss needs class indices, whole numbers from 0 on, in 'y'.")
     return flat, found

@@ -13,9 +13,9 @@ import numpy as np
 from fitwell.data.arrays import Arrays, read_arrays
 from fitwell.data.row_sets import RowSets
 from fitwell.engine.devices import on_accelerator, training_memory
+from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import Loss
 from fitwell.engine.plan import BLOCK_NETWORKS, default_batch_size
-from fitwell.engine.settings import Dataset, Settings
 from fitwell.errors import InputError
 from fitwell.keras.anatomy import parts, walk
 from fitwell.keras.backend import import_keras
@@ -27,7 +27,7 @@ from fitwell.keras.targets import check_targets
 from fitwell.keras.translation import Translated, translate
 from fitwell.problems.options import Options
 from fitwell.regularization.strengths import Candidates
-from fitwell.regularization.table import REGULARIZERS
+from fitwell.regularization.table import BUILT_IN, Table
 
 WEIGHTS = ("fresh", "given")
 
@@ -122,7 +122,7 @@ def model_candidates(network: KerasNetwork, options: Options, learning_rate: flo
     if options.learning_rate is None and not isinstance(options.strengths, Candidates):
         options = replace(options, learning_rate=learning_rate)
     searched = options.candidates(network.layers)
-    given = own_strengths(network)
+    given = own_strengths(network, searched.table)
     extras = bool(network.own.names)
     if not given and not extras:
         return searched
@@ -131,11 +131,12 @@ def model_candidates(network: KerasNetwork, options: Options, learning_rate: flo
     return _with_given(searched, given, extras, network)
 
 
-def own_strengths(network: KerasNetwork) -> dict[str, np.ndarray]:
+def own_strengths(network: KerasNetwork, table: Table = BUILT_IN) -> dict[str, np.ndarray]:
     """Return the model's own strengths, regularizer's name to [L]; those that are zero everywhere are left out."""
-    found = {name: np.array([getattr(kernel, name) for kernel in network.kernels])
-             for name in ("l1", "l2", "weight_dropout")}  # fmt: skip
-    found["dropout"] = np.array([place.rate or 0.0 for place in network.places])
+    found = {
+        name: np.array([place.strength(row) for place in (network.places if row.on_units else network.kernels)])
+        for name, row in table.items()
+    }
     return {name: values for name, values in found.items() if values.any()}
 
 
@@ -144,14 +145,15 @@ def _with_given(
 ) -> Candidates:
     """Put the model as given second, behind the network without regularization."""
     strengths = {}
-    for name in REGULARIZERS:
+    for name, row in searched.table.items():
         if name in searched.strengths or name in given:
-            own = given.get(name, np.zeros(len(network.layers.of(name))))
+            own = given.get(name, np.zeros(len(network.layers.of(row))))
             strengths[name] = _with_second(searched.strengths.get(name, np.zeros(searched.count)), own)
     second = np.zeros(searched.count + 1)
     second[1] = 1.0
     rates = np.insert(searched.learning_rate, 1, searched.learning_rate[0])
-    return Candidates(strengths, rates, network.layers, own=second if extras else None, given=1)
+    own = second if extras else None
+    return Candidates(strengths, rates, network.layers, own=own, given=1, table=searched.table)
 
 
 def _with_second(values: np.ndarray, own: np.ndarray) -> np.ndarray:

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from fitwell.data.row_sets import RowSets, folds
+from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import Loss
-from fitwell.engine.settings import Dataset, Settings
 from fitwell.errors import InputError
 from fitwell.keras.closing import close, zeros
 from fitwell.keras.compiled import compiled_scores
@@ -69,6 +69,7 @@ class ModelOnArrays:
     summary: dict[str, Any]
 
     may_stay = True
+    # one network of the person's own architecture comes back, so there is nothing to average
     joins = False
     constant_loss = None  # a model may have any loss
 
@@ -107,7 +108,9 @@ class ModelOnArrays:
         wide = widen(model.opened.model, WIDER)
         if wide is None:
             return {}
+        # the choice of layers stays, for names are the same
         opened = replace(model.opened, model=wide)
+        # weights of another width cannot be given
         data = make_data(opened, model.inputs, model.targets, own=model.own, weights="fresh")
         return {"twice the units of every hidden layer": replace(self, model=data)}
 
@@ -124,12 +127,14 @@ class ModelOnArrays:
 
     def score(self, predictions: Any, mean_loss: float) -> dict[str, float]:
         """See `Problem`: the mean loss of the rows, and the compiled metrics of their predictions."""
+        # the loss of single rows, as recorded: of all predictions at once `add_loss` would be missing
         return {"loss": mean_loss} | compiled_scores(self.network.copy, self.model.targets, predictions)
 
     def finish(self, networks: Sequence[Fitted]) -> tuple[Predicts, pl.DataFrame | None]:
         """Write the one network's weights and strengths into a plain model of the architecture that was given."""
         (fitted,) = networks
-        return ModelPredictor(self.closed(fitted)), layer_table(self.network, fitted)
+        predictor = ModelPredictor(self.closed(fitted), self.model.opened.metadata)
+        return predictor, layer_table(self.network, fitted)
 
     def closed(self, fitted: Fitted) -> Any:
         """Return the plain Keras model of one trained network."""
@@ -141,15 +146,16 @@ def layer_table(network: KerasNetwork, fitted: Fitted) -> pl.DataFrame:
     """One row for each place where a strength acts: the network's strengths, and the share of weights exactly zero."""
     regularization, layers = fitted.regularization, network.layers
     shares = zeros(network, fitted.variables)
+    # a set in order: a layer with a kernel and dropout is one row
     places = dict.fromkeys([*layers.kernels, *layers.units])
+    found = {row.name: layers.of(row) for row in regularization.rows}
     rows = [
         {
             "layer": place,
-            **{name: regularization.at(name, place) if place in layers.of(name) else None
-               for name, _ in regularization.items()},
+            **{name: regularization.at(name, place) if place in acting else None for name, acting in found.items()},
             "share_of_zeros": shares.get(place),
         }
         for place in places
-    ]  # fmt: skip
-    kinds = {"layer": pl.String} | {name: pl.Float64 for name, _ in regularization.items()}
+    ]
+    kinds = {"layer": pl.String} | dict.fromkeys(found, pl.Float64)
     return pl.DataFrame(rows, schema=kinds | {"share_of_zeros": pl.Float64})

@@ -31,8 +31,10 @@ def open_on_table(table: TableData, opened: Opened) -> ModelOnTable:
     head = head_of(opened.model, classes)
     _check_width(opened.model, table.layout.width)
     values = targets_for(opened.model, head, table.target.values, classes, import_keras().config.floatx())
+    # the table's standardised targets are left aside: the model's loss sees them as they are
     inputs = table.dataset().inputs
     targets = Targets(_repeated(values, len(inputs)), None, None)
+    # given weights may have seen the held-out rows of this table
     data = make_data(opened, inputs, targets, own=True, weights="fresh")
     return ModelOnTable(data, table.row_sets, table.strata, table.summary(), table, head)
 
@@ -55,6 +57,7 @@ class ModelOnTable(ModelOnArrays):
     def on(self, row_sets: RowSets) -> ModelOnTable:
         """See `Problem`; the encoding is fitted anew on every row set's own training rows."""
         table = self.table.on(row_sets)
+        # all row sets have the same targets, only their inputs are encoded apart
         targets = jax.tree.map(lambda leaf: _repeated(leaf[0], row_sets.count), self.model.targets)
         model = replace(self.model, inputs=table.dataset().inputs, targets=targets)
         return replace(self, model=model, row_sets=row_sets, table=table)
@@ -78,7 +81,7 @@ class ModelOnTable(ModelOnArrays):
         """Write the one network into a plain model, behind the encoding of its rows."""
         (fitted,) = networks
         encodings = (self.table.encodings[fitted.row_set],)
-        predictor = self.table.predictor(encodings, self.closed(fitted), self.head)
+        predictor = self.table.predictor(encodings, self.closed(fitted), self.head, self.model.opened.metadata)
         return predictor, layer_table(self.network, fitted)
 
 
@@ -88,6 +91,7 @@ def _repeated(leaf: Any, count: int) -> np.ndarray:
 
 def _check_width(model: Any, width: int) -> None:
     shape = model.input_shape
+    # several inputs have a list of shapes
     if not isinstance(shape, tuple) or len(shape) != 2 or shape[1] != width:
         raise InputError(
             f"The table gives {width} inputs once encoded, and the model takes {shape}: build it with "

@@ -9,13 +9,14 @@ import numpy as np
 
 from fitwell.analysis.honest import METHODS
 from fitwell.analysis.selection import RULES
-from fitwell.engine.settings import Settings
+from fitwell.engine.job import Settings
 from fitwell.engine.stopping import Stopping
 from fitwell.errors import InputError, InputTypeError
 from fitwell.regularization.by_layer import Layers
 from fitwell.regularization.grids import DEFAULT_COUNT, DEFAULT_REGULARIZERS, sobol
-from fitwell.regularization.strengths import Candidates, Regularization, Strength, check_strengths, from_settings
-from fitwell.regularization.table import REGULARIZERS
+from fitwell.regularization.regularizer import Regularizer, Table, resolve
+from fitwell.regularization.strengths import Candidates, Regularization, Strength, from_settings
+from fitwell.regularization.table import BUILT_IN
 
 ENSEMBLE_STRENGTHS = 4
 """Strengths whose fold networks are averaged: the recipe measured on 15 real tables (see the design notes)."""
@@ -40,7 +41,7 @@ class Options:
 
     hidden: tuple[int, ...] = DEFAULT_HIDDEN
     strengths: Strengths = DEFAULT_COUNT
-    regularizers: Sequence[str] = DEFAULT_REGULARIZERS
+    regularizers: tuple[Regularizer, ...] = tuple(BUILT_IN[name] for name in DEFAULT_REGULARIZERS)
     depth: str = "constant"
     learning_rate: float | None = None
     epochs: int = 150
@@ -64,6 +65,11 @@ class Options:
         """Who leaves a search when."""
         return Stopping(patience=self.patience, to_the_end=self.to_the_end)
 
+    @property
+    def table(self) -> Table:
+        """The regularizers that settings may name: fitwell's, and those that were passed in."""
+        return {**BUILT_IN, **{one.name: one for one in self.regularizers}}
+
     def candidates(self, layers: Layers | None = None) -> Candidates:
         """Return the strengths to search, in a network with these layers."""
         if isinstance(self.strengths, Candidates):
@@ -71,7 +77,7 @@ class Options:
             return self.strengths
         if isinstance(self.strengths, int | np.integer):
             ranges = {"learning_rate": self.learning_rate, "seed": self.seed, "layers": layers, "depth": self.depth}
-            acting = [name for name in self.regularizers if layers is None or layers.of(name)]
+            acting = [one for one in self.regularizers if layers is None or layers.of(one)]
             return sobol(int(self.strengths), acting, **ranges)
         if not isinstance(self.strengths, Sequence) or not all(
             isinstance(item, Mapping | Regularization) for item in self.strengths
@@ -80,7 +86,7 @@ class Options:
                 "'strengths' must be a number, Candidates, or a list of settings such as [{'l2': 0.01}]. "
                 f"Got {self.strengths!r}."
             )
-        return from_settings(self.strengths, self.learning_rate, layers)
+        return from_settings(self.strengths, self.learning_rate, layers, self.table)
 
     def settings(self) -> Settings:
         """Return how the search is trained."""
@@ -110,16 +116,15 @@ def hidden_units(hidden: int | Sequence[int]) -> tuple[int, ...]:
     return tuple(int(number) for number in units)
 
 
-def regularizer_list(regularizers: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the names of regularizers; one alone need not stand in a list."""
-    return (regularizers,) if isinstance(regularizers, str) else tuple(regularizers)
+def regularizer_list(regularizers: str | Regularizer | Sequence[str | Regularizer]) -> tuple[Regularizer, ...]:
+    """Return regularizers, given by name or as they are; one alone need not stand in a list."""
+    alone = isinstance(regularizers, str | Regularizer)
+    return tuple(resolve(one, BUILT_IN) for one in ([regularizers] if alone else regularizers))
 
 
 def _check_options(options: Options) -> None:
     if not options.regularizers and isinstance(options.strengths, int):
-        raise InputError(f"'regularizers' must name at least one of {', '.join(REGULARIZERS)}. Got none.")
-    for name in options.regularizers:
-        check_strengths(name, [])
+        raise InputError(f"'regularizers' must name at least one of {', '.join(BUILT_IN)}. Got none.")
     if options.refit not in ("ensemble", "single"):
         raise InputError(f"'refit' must be 'ensemble' or 'single'. Got {options.refit!r}.")
     if options.rule not in RULES:

@@ -14,9 +14,9 @@ import numpy as np
 import polars as pl
 
 from fitwell.data.row_sets import RowSets
+from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import Loss
 from fitwell.engine.network import PureNetwork, Variables
-from fitwell.engine.settings import Dataset, Settings
 from fitwell.problems.options import Options
 from fitwell.regularization.strengths import Candidates, Regularization
 from fitwell.results.predictors import Predicts
@@ -143,5 +143,6 @@ class Problem(Protocol):
 
 def permuted(targets: Any, seed: int) -> Any:
     """Deal the rows of a tree of arrays [n, ...] anew, all alike."""
+    # one order for all leaves: a row's weight goes with its target
     order = np.random.default_rng(seed).permutation(len(jax.tree.leaves(targets)[0]))
     return jax.tree.map(lambda leaf: leaf[order], targets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,15 +11,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fitwell.data.columns import Column, describe_columns
+from fitwell.data.columns import Column, RawFeatures, describe_columns, extract
 from fitwell.data.encoding import Encoding, Layout, fit_encoding, make_layout, stack
-from fitwell.data.raw import RawFeatures, extract
 from fitwell.data.row_keys import group_indices, moments_of
 from fitwell.data.row_sets import RowSets, folds
 from fitwell.data.table_files import as_frame
 from fitwell.data.target import Target, read_target, standardise
+from fitwell.engine.job import Dataset
 from fitwell.engine.losses import CLASSIFICATION, REGRESSION, Loss
-from fitwell.engine.settings import Dataset
 from fitwell.errors import InputError, InputTypeError
 from fitwell.results.predictors import TablePredictor
 
@@ -80,11 +80,24 @@ class TableData:
         """Class of each row [n], None for regression."""
         return self.target.values if self.target.task == "classification" else None
 
-    def predictor(self, encodings: tuple[Encoding, ...], model: Any, head: str = "probabilities") -> TablePredictor:
-        """Return what predicts new rows with a Keras model that takes these encodings."""
-        target = self.target
+    def predictor(
+        self,
+        encodings: tuple[Encoding, ...],
+        model: Any,
+        head: str = "probabilities",
+        metadata: Mapping[str, Any] | None = None,
+    ) -> TablePredictor:
+        """Return what predicts new rows with a Keras model that takes these encodings; `metadata` goes with it."""
         return TablePredictor(
-            self.columns, encodings, target.name, target.task, target.classes, target.label_type, model, head
+            columns=self.columns,
+            encodings=encodings,
+            target=self.target.name,
+            task=self.target.task,
+            classes=self.target.classes,
+            label_type=self.target.label_type,
+            model=model,
+            head=head,
+            metadata=metadata or {},
         )
 
     def summary(self) -> dict[str, Any]:
@@ -144,10 +157,12 @@ def read_table(
     read, kept = read_target(frame, name, task)
     _check_columns(frame, {"groups": groups, "time": time}, name)
     features = [column for column in frame.columns if column not in (name, groups, time)]
+    # a row without a target may hold anything: what is wrong with it must not stop the others
     if len(kept) < frame.height:
         _check_rows(frame, kept, features, groups, time)
     rows = frame[kept.tolist()] if len(kept) < frame.height else frame
     special = {key: rows[column] if column else None for key, column in {"groups": groups, "time": time}.items()}
+    # the columns' kinds are decided once, by all rows; numbers and categories by training rows only
     columns = describe_columns(rows, without=[column for column in frame.columns if column not in features])
     if all(column.kind == "set aside" for column in columns):
         raise InputError(f"No column is left to learn from: {_set_aside(columns)}.")
@@ -168,6 +183,7 @@ def make_dataset(target: Target, raw: RawFeatures, row_sets: RowSets, encodings:
     values = np.asarray(target.values, float)
     moments = np.array([standardise(values, train) for train in row_sets.train])
     shift, scale = moments[:, 0], moments[:, 1]
+    # by training rows only, like all else that is fitted
     standardised = (values[None, :] - shift[:, None]) / scale[:, None]
     return Dataset(inputs, standardised.astype(inputs.dtype), True, shift, scale)
 
@@ -180,6 +196,7 @@ def _with_target(frame: pl.DataFrame, target: Any) -> tuple[pl.DataFrame, str]:
             "A target is needed: the name of a column of the table, or an array with a value for each row."
         )
     shape = getattr(target, "shape", None)
+    # a number, or an array without axes: neither has a length to compare
     if not hasattr(target, "__len__") or shape == ():
         found = type(target).__name__
         raise InputError(f"The target must have one value for each of the {frame.height} rows. Got {found}.")
@@ -191,6 +208,7 @@ def _with_target(frame: pl.DataFrame, target: Any) -> tuple[pl.DataFrame, str]:
         target = _only_column(target, shape)
     name = ARRAY_TARGET
     while name in frame.columns:
+        # a column of the table may be called so already, and would be overwritten
         name += "_"
     column = as_frame({name: target})
     return frame.with_columns(column[name]), name
@@ -219,6 +237,7 @@ def _check_rows(
     frame: pl.DataFrame, kept: NDArray[np.int64], features: list[str], groups: str | None, time: str | None
 ) -> None:
     """Raise what is wrong with the kept rows, by their numbers in the whole table; the other rows are not looked at."""
+    # the whole table is looked at, so that rows are numbered as the person numbers them
     used = pl.Series(np.isin(np.arange(frame.height), kept))
     plain = [column for column in frame.columns if frame[column].dtype != pl.Object]  # polars cannot blank the others
     blanked = frame.select(pl.when(used).then(pl.col(plain)))

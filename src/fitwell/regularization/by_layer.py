@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fitwell.errors import InputError
-from fitwell.regularization.table import REGULARIZERS
+from fitwell.regularization.regularizer import Regularizer
 
 SHAPES = {"funnel": -1.0, "constant": 0.0, "rising": 1.0}
 """Names of shapes over depth."""
@@ -40,7 +40,8 @@ class Depth:
 
     Examples
     --------
-    >>> Depth(0.2, "funnel").values("dropout", 3).tolist()
+    >>> from fitwell.regularization.table import DROPOUT
+    >>> Depth(0.2, "funnel").values(DROPOUT, 3).tolist()
     [0.8, 0.2, 0.05]
     """
 
@@ -60,17 +61,19 @@ class Depth:
         """The shape as a number."""
         return SHAPES[self.shape] if isinstance(self.shape, str) else self.shape
 
-    def values(self, name: str, count: int) -> np.ndarray:
-        """Return the strengths of `count` layers of regularizer `name`, first to last, float64 [count]."""
-        return over_depth(name, self.scale, self.number, count)
+    def values(self, regularizer: Regularizer, count: int) -> np.ndarray:
+        """Return the strengths of `count` layers of a regularizer, first to last, float64 [count]."""
+        return over_depth(regularizer, self.scale, self.number, count)
 
 
-def over_depth(name: str, scale: np.ndarray | float, shape: np.ndarray | float, count: int) -> np.ndarray:
+def over_depth(
+    regularizer: Regularizer, scale: np.ndarray | float, shape: np.ndarray | float, count: int
+) -> np.ndarray:
     """Return strengths ``[..., count]`` for scales and shapes ``[...]``; see `Depth`."""
     depth = np.linspace(0, 1, count) if count > 1 else np.full(count, 0.5)
     scales = np.asarray(scale)[..., None]
     values = scales * STEEPNESS ** (np.asarray(shape)[..., None] * (2 * depth - 1))
-    bounded = np.isfinite(REGULARIZERS[name].below)
+    bounded = np.isfinite(regularizer.below)
     return np.minimum(values, np.maximum(scales, HIGHEST_RATE)) if bounded else values
 
 
@@ -90,31 +93,31 @@ class Layers:
     kernels: tuple[str, ...]
     units: tuple[str, ...]
 
-    def of(self, name: str) -> tuple[str, ...]:
-        """Return the places of regularizer `name`."""
-        return self.units if REGULARIZERS[name].on_units else self.kernels
+    def of(self, regularizer: Regularizer) -> tuple[str, ...]:
+        """Return the places of a regularizer."""
+        return self.units if regularizer.acts_on == "units" else self.kernels
 
-    def over_depth(self, name: str, scale: np.ndarray | float, shape: np.ndarray | float) -> np.ndarray:
+    def over_depth(self, regularizer: Regularizer, scale: np.ndarray | float, shape: np.ndarray | float) -> np.ndarray:
         """Return strengths ``[..., L]`` for scales and shapes ``[...]``; kernels of one name are at one depth."""
-        places = self.of(name)
+        places = self.of(regularizer)
         depths = {place: number for number, place in enumerate(dict.fromkeys(places))}
-        values = over_depth(name, scale, shape, len(depths))
+        values = over_depth(regularizer, scale, shape, len(depths))
         return values[..., [depths[place] for place in places]]
 
-    def spread(self, name: str, value: float | Mapping[str, float] | Depth) -> np.ndarray:
-        """Return the strength of regularizer `name` at each of its places, float64 [L].
+    def spread(self, regularizer: Regularizer, value: float | Mapping[str, float] | Depth) -> np.ndarray:
+        """Return the strength of a regularizer at each of its places, float64 [L].
 
         Raises
         ------
         InputError
             A mapping names a layer that has no such place.
         """
-        places = self.of(name)
+        places = self.of(regularizer)
         if isinstance(value, Depth):
-            return self.over_depth(name, value.scale, value.number)
+            return self.over_depth(regularizer, value.scale, value.number)
         if isinstance(value, Mapping):
             for key in value:
-                _check_place(name, key, places)
+                _check_place(regularizer.name, key, places)
             return np.array([_of_place(value, place) for place in places], float)
         return np.full(len(places), float(value))
 

@@ -1,4 +1,4 @@
-"""The default grid of strengths, a Sobol sequence, and where a strength stands in its range.
+"""The default grid of strengths, a Sobol sequence.
 
 The grid starts with all zeros: the unregularized network is always in the result.
 """
@@ -11,20 +11,19 @@ import numpy as np
 
 from fitwell.errors import InputError
 from fitwell.regularization.by_layer import SHAPES, Layers
-from fitwell.regularization.strengths import DEFAULT_LEARNING_RATE, Candidates, check_strengths
-from fitwell.regularization.table import REGULARIZERS
+from fitwell.regularization.regularizer import Regularizer, resolve
+from fitwell.regularization.strengths import DEFAULT_LEARNING_RATE, Candidates
+from fitwell.regularization.table import BUILT_IN
 
 DEFAULT_REGULARIZERS = ("l2", "dropout")
 DEFAULT_COUNT = 32
-# a search that never switches one off could not say that it is not needed
-ZERO_SHARE = 0.15
 # around Adam's usual 1e-3
 LEARNING_RATES = (5e-4, 3e-3)
 
 
 def sobol(
     count: int = DEFAULT_COUNT,
-    names: Sequence[str] = DEFAULT_REGULARIZERS,
+    regularizers: Sequence[str | Regularizer] = DEFAULT_REGULARIZERS,
     *,
     learning_rate: float | None = None,
     seed: int = 0,
@@ -41,8 +40,8 @@ def sobol(
     ----------
     count
         G, at least 1.
-    names
-        The regularizers to search.
+    regularizers
+        Which to search, by name or your own.
     learning_rate
         Fixes it for all candidates.
     seed
@@ -61,18 +60,17 @@ def sobol(
     """
     if count < 1:
         raise InputError(f"The number of strengths must be at least 1. Got {count}.")
-    for name in names:
-        check_strengths(name, [])
-    searched = len(names) if depth == "search" else 0
-    points = _sobol_points(count - 1, len(names) + 1 + searched, seed)
-    strengths = {name: _with_zero_first(_spread(name, points[:, i])) for i, name in enumerate(names)}
+    rows = [resolve(one, BUILT_IN) for one in regularizers]
+    searched = len(rows) if depth == "search" else 0
+    points = _sobol_points(count - 1, len(rows) + 1 + searched, seed)
+    strengths = {row.name: _with_zero_first(row.spread(points[:, i])) for i, row in enumerate(rows)}
     low, high = np.log(LEARNING_RATES)
-    rates = np.concatenate([[DEFAULT_LEARNING_RATE], np.exp(low + (high - low) * points[:, len(names)])])
+    rates = np.concatenate([[DEFAULT_LEARNING_RATE], np.exp(low + (high - low) * points[:, len(rows)])])
     rates = rates if learning_rate is None else np.full(count, float(learning_rate))
     if depth != "constant":
-        shapes = _shapes(depth, points[:, len(names) + 1 :], len(names))
-        strengths = _over_depth(strengths, shapes, layers)
-    return Candidates(strengths, rates, layers)
+        shapes = _shapes(depth, points[:, len(rows) + 1 :], len(rows))
+        strengths = _over_depth(rows, strengths, shapes, layers)
+    return Candidates(strengths, rates, layers, table={**BUILT_IN, **{row.name: row for row in rows}})
 
 
 def _shapes(depth: str, points: np.ndarray, names: int) -> np.ndarray:
@@ -84,20 +82,12 @@ def _shapes(depth: str, points: np.ndarray, names: int) -> np.ndarray:
     return np.full((len(points) + 1, names), SHAPES[depth])
 
 
-def _over_depth(strengths: dict[str, np.ndarray], shapes: np.ndarray, layers: Layers | None) -> dict[str, np.ndarray]:
+def _over_depth(
+    rows: Sequence[Regularizer], strengths: dict[str, np.ndarray], shapes: np.ndarray, layers: Layers | None
+) -> dict[str, np.ndarray]:
     if layers is None:
         raise InputError("'depth' needs the names of the network's layers.")
-    return {name: layers.over_depth(name, scales, shapes[:, i]) for i, (name, scales) in enumerate(strengths.items())}
-
-
-def position(name: str, values: np.ndarray) -> np.ndarray:
-    """Return where strengths stand in the regularizer's range: 0 for off, above 0 to 1 (and beyond) otherwise."""
-    row = REGULARIZERS[name]
-    if row.scale == "linear":
-        return np.asarray(values) / row.high
-    floor = row.low * (row.low / row.high)  # the range again below `low`, so that `low` itself stands in the middle
-    safe = np.maximum(values, floor)
-    return np.where(np.asarray(values) > 0, np.log(safe / floor) / np.log(row.high / floor), 0.0)
+    return {row.name: layers.over_depth(row, strengths[row.name], shapes[:, i]) for i, row in enumerate(rows)}
 
 
 def _sobol_points(count: int, dimensions: int, seed: int) -> np.ndarray:
@@ -105,16 +95,6 @@ def _sobol_points(count: int, dimensions: int, seed: int) -> np.ndarray:
 
     exponent = max(0, int(np.ceil(np.log2(max(count, 1)))))
     return qmc.Sobol(dimensions, scramble=True, rng=seed).random_base2(exponent)[:count]
-
-
-def _spread(name: str, unit: np.ndarray) -> np.ndarray:
-    row = REGULARIZERS[name]
-    share = np.clip((unit - ZERO_SHARE) / (1 - ZERO_SHARE), 0, 1)
-    if row.scale == "linear":
-        values = row.low + (row.high - row.low) * share
-    else:
-        values = np.exp(np.log(row.low) + np.log(row.high / row.low) * share)
-    return np.where(unit < ZERO_SHARE, 0.0, values)
 
 
 def _with_zero_first(values: np.ndarray) -> np.ndarray:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from fitwell.errors import InputError
 from fitwell.regularization.by_layer import Depth, Layers
-from fitwell.regularization.table import REGULARIZERS
+from fitwell.regularization.regularizer import Regularizer, Table, resolve
+from fitwell.regularization.table import BUILT_IN
 
 DEFAULT_LEARNING_RATE = 1e-3
 
@@ -17,57 +19,89 @@ Strength = float | Mapping[str, float] | Depth
 """A number for all layers, a number by layer name (0 where not named), or a shape over depth."""
 
 
-@dataclass(frozen=True)
-class Regularization:
+class Regularization(Mapping[str, Strength]):
     """One setting of all regularizers, zero is off, in Keras's convention.
 
-    Each is a number for all layers, a mapping from layer names to numbers (layers that are not named have 0), or a
-    `Depth`.
+    A mapping from names to strengths, which can also be read as attributes. Each strength is a number for all layers, a
+    mapping from layer names to numbers (layers that are not named have 0), or a `Depth`. All regularizers of the table
+    are in it: those that are not given are 0.
 
-    Attributes
+    Parameters
     ----------
-    l1
-        Factor of ``sum |w|`` over every penalised kernel.
-    l2
-        Factor of ``sum w**2`` over every penalised kernel.
-    dropout
-        Fraction of hidden units zeroed in a training step, in [0, 1).
-    weight_dropout
-        Fraction of every kernel's weights zeroed in a training step, in [0, 1).
+    strengths
+        By name; or given as keywords.
+    table
+        Which regularizers there are, if not fitwell's own (`fitwell.regularization.table`).
 
     Raises
     ------
     InputError
-        A strength is negative, not finite, or a rate is 1 or more.
+        There is no such regularizer, or a strength is out of range.
 
     Examples
     --------
-    >>> Regularization(l2=0.01, dropout=0.2)
-    Regularization(l1=0.0, l2=0.01, dropout=0.2, weight_dropout=0.0)
+    >>> setting = Regularization(l2=0.01, dropout=0.2)
+    >>> print(setting)
+    l2 = 0.01, dropout = 0.2
+    >>> setting.l2, setting["l1"]
+    (0.01, 0.0)
     """
 
-    l1: Strength = 0.0
-    l2: Strength = 0.0
-    dropout: Strength = 0.0
-    weight_dropout: Strength = 0.0
+    __slots__ = ("_strengths", "_table")
 
-    def __post_init__(self) -> None:
-        for name, value in self.items():
-            check_strengths(name, _numbers(value))
+    def __init__(
+        self, strengths: Mapping[str, Strength] | None = None, table: Table = BUILT_IN, /, **named: Strength
+    ) -> None:
+        given = {**(strengths or {}), **named}
+        for name, value in given.items():
+            resolve(name, table).check(_numbers(value))
+        self._table = table
+        self._strengths = {name: given.get(name, 0.0) for name in table}
+
+    def __getitem__(self, name: str) -> Strength:
+        return self._strengths[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._strengths)
+
+    def __len__(self) -> int:
+        return len(self._strengths)
+
+    def __getattr__(self, name: str) -> Strength:
+        if name.startswith("_") or name not in self._strengths:
+            raise AttributeError(f"There is no regularizer '{name}'.")
+        return self._strengths[name]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Regularization, (self._strengths, self._table)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._strengths.items()))
 
     def __str__(self) -> str:
         return ", ".join(f"{name} = {_text(value)}" for name, value in self.items() if _is_on(value)) or "none"
 
-    def items(self) -> list[tuple[str, Strength]]:
-        """Return (regularizer's name, its strength)."""
-        return [(field.name, getattr(self, field.name)) for field in fields(self)]
+    def __repr__(self) -> str:
+        on = ", ".join(f"{name}={value!r}" for name, value in self.items() if _is_on(value))
+        return f"Regularization({on})"
 
-    def at(self, name: str, place: str) -> float:
+    def at(self, regularizer: str | Regularizer, place: str) -> float:
         """Return the strength of a regularizer at one place (see `Layers`); a `Depth` must have been spread before."""
-        value = getattr(self, name)
+        row = resolve(regularizer, self._table)
+        value = self[row.name]
         if isinstance(value, Depth):
-            raise InputError(f"The '{name}' strength is a shape over depth: it has no number for '{place}' alone.")
+            raise InputError(f"The '{row.name}' strength is a shape over depth: it has no number for '{place}' alone.")
         return float(value.get(place, 0.0) if isinstance(value, Mapping) else value)
+
+    @property
+    def rows(self) -> tuple[Regularizer, ...]:
+        """The regularizers that it knows."""
+        return tuple(self._table.values())
+
+    def in_keras(self, holder: str, place: str) -> dict[str, float]:
+        """Return what a holder in Keras is told of the strengths at one place: attribute to number, see `InKeras`."""
+        rows = [row for row in self._table.values() if row.keras and row.keras.holder == holder]
+        return {row.keras.attribute: self.at(row, place) for row in rows if row.keras}
 
 
 @dataclass(frozen=True)
@@ -88,6 +122,8 @@ class Candidates:
         biases, of activities, inside recurrent cells) is on; None if there is none.
     given
         Number of the candidate that is the network as given; 0 if that has no regularization.
+    table
+        The regularizers that `strengths` names.
     """
 
     strengths: Mapping[str, np.ndarray]
@@ -95,10 +131,11 @@ class Candidates:
     layers: Layers | None = None
     own: np.ndarray | None = None
     given: int = 0
+    table: Table = field(default_factory=lambda: BUILT_IN)
 
     def __post_init__(self) -> None:
         for name, values in self.strengths.items():
-            check_strengths(name, values)
+            resolve(name, self.table).check(values)
             if len(values) != self.count:
                 raise InputError(
                     f"{self.count} strengths of '{name}' were expected, one a learning rate. Got {len(values)}."
@@ -111,74 +148,89 @@ class Candidates:
         return len(self.learning_rate)
 
     @property
+    def regularizers(self) -> tuple[Regularizer, ...]:
+        """Those that are searched, in the order of `strengths`."""
+        return tuple(self.table[name] for name in self.strengths)
+
+    @property
+    def amount(self) -> np.ndarray:
+        """How much regularization: the sum over regularizers of the position in their range, float [G]; all-zero is 0.
+
+        Where strengths differ by layer, the mean over the layers counts.
+        """
+        positions = [row.position(self.strengths[row.name]).reshape(self.count, -1) for row in self.regularizers]
+        return sum((position.mean(axis=1) for position in positions), np.zeros(self.count))
+
+    @property
+    def flat(self) -> np.ndarray:
+        """Every number of every candidate, [regularizers (times layers, where they differ), G]."""
+        rows = [values.reshape(self.count, -1).T for values in self.strengths.values()]
+        return np.concatenate(rows) if rows else np.zeros((0, self.count))
+
+    @property
     def means(self) -> dict[str, np.ndarray]:
         """Regularizer's name to its strengths [G], the mean over layers where they differ."""
         return {name: values.reshape(self.count, -1).mean(axis=1) for name, values in self.strengths.items()}
 
     def regularization(self, index: int) -> Regularization:
         """Return candidate `index` as one setting of all regularizers."""
-        return Regularization(**{name: self._value(name, values[index]) for name, values in self.strengths.items()})
+        values = {name: self._value(name, values[index]) for name, values in self.strengths.items()}
+        return Regularization(values, self.table)
 
     def take(self, indices: Sequence[int] | np.ndarray) -> Candidates:
         """Return the candidates at `indices`, in that order (`given` loses its meaning and becomes 0)."""
         chosen = np.asarray(indices, dtype=int)
         own = None if self.own is None else self.own[chosen]
         strengths = {k: v[chosen] for k, v in self.strengths.items()}
-        return Candidates(strengths, self.learning_rate[chosen], self.layers, own)
+        return Candidates(strengths, self.learning_rate[chosen], self.layers, own, table=self.table)
 
     def _value(self, name: str, values: np.ndarray) -> float | dict[str, float]:
         if values.ndim == 0 or (values == values[0]).all():
             return float(values.flat[0])
         assert self.layers is not None
-        return dict(zip(self.layers.of(name), map(float, values), strict=True))
+        return dict(zip(self.layers.of(self.table[name]), map(float, values), strict=True))
 
 
 def from_settings(
-    settings: Sequence[Regularization | Mapping[str, Strength]],
+    settings: Sequence[Mapping[str, Strength]],
     learning_rate: float | None = None,
     layers: Layers | None = None,
+    table: Table = BUILT_IN,
 ) -> Candidates:
     """Make candidates of an explicit list; all-zero is put first if it is not in the list.
 
     Parameters
     ----------
+    settings
+        `Regularization` or plain mappings.
     layers
         The network's places; needed where a strength is not a number for all layers.
+    table
+        The regularizers that may be named.
 
     Examples
     --------
     >>> from_settings([{"l2": 0.01}, {"dropout": 0.5}]).strengths["l2"].tolist()
     [0.0, 0.01, 0.0]
     """
-    rows = [item if isinstance(item, Regularization) else _from_mapping(item) for item in settings]
-    rows = [Regularization(), *(row for row in rows if any(_is_on(value) for _, value in row.items()))]
-    names = [name for name in REGULARIZERS if any(_is_on(getattr(row, name)) for row in rows)]
-    strengths = {name: _stacked(name, [getattr(row, name) for row in rows], layers) for name in names}
+    given = [Regularization(dict(item), table) for item in settings]
+    rows = [Regularization({}, table), *(row for row in given if any(_is_on(value) for value in row.values()))]
+    names = [name for name in table if any(_is_on(row[name]) for row in rows)]
+    strengths = {name: _stacked(table[name], [row[name] for row in rows], layers) for name in names}
     rate = DEFAULT_LEARNING_RATE if learning_rate is None else learning_rate
-    return Candidates(strengths, np.full(len(rows), rate), layers)
+    return Candidates(strengths, np.full(len(rows), rate), layers, table=table)
 
 
-def _stacked(name: str, values: list[Strength], layers: Layers | None) -> np.ndarray:
+def _stacked(regularizer: Regularizer, values: list[Strength], layers: Layers | None) -> np.ndarray:
     """Numbers [G], or [G, L] if a strength differs by layer."""
-    if layers is not None and not layers.of(name):
+    name = regularizer.name
+    if layers is not None and not layers.of(regularizer):
         raise InputError(f"The regularizer '{name}' acts on no layer of this network: leave it out.")
     if all(not isinstance(value, Mapping | Depth) for value in values):
         return np.array(values, float)
     if layers is None:
         raise InputError(f"The '{name}' strength is given by layer, and here it must be one number for all layers.")
-    return np.stack([layers.spread(name, value) for value in values])
-
-
-def check_strengths(name: str, values: Sequence[float] | np.ndarray) -> None:
-    """Raise an InputError unless `name` is a regularizer and all its strengths are in range."""
-    if name not in REGULARIZERS:
-        raise InputError(f"There is no regularizer '{name}'. Choose from {', '.join(REGULARIZERS)}.")
-    below = REGULARIZERS[name].below
-    wanted = "be finite and at least 0" if np.isinf(below) else f"lie in [0, {below:g})"
-    for index, row in enumerate(values):
-        for value in row if isinstance(row, np.ndarray) else [row]:
-            if isinstance(value, str) or not (np.isfinite(value) and 0 <= value < below):
-                raise InputError(f"The '{name}' strength must {wanted}. Got {value} at index {index}.")
+    return np.stack([layers.spread(regularizer, value) for value in values])
 
 
 def check_learning_rates(values: Sequence[float] | np.ndarray) -> None:
@@ -186,12 +238,6 @@ def check_learning_rates(values: Sequence[float] | np.ndarray) -> None:
     for index, value in enumerate(values):
         if not (np.isfinite(value) and value > 0):
             raise InputError(f"The learning rate must be finite and above 0. Got {value} at index {index}.")
-
-
-def _from_mapping(item: Mapping[str, Strength]) -> Regularization:
-    for name, value in item.items():
-        check_strengths(name, _numbers(value))
-    return Regularization(**item)
 
 
 def _numbers(value: Strength) -> list[float]:

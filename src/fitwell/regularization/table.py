@@ -1,42 +1,44 @@
-"""The table of regularizers: what each does to a network in training, and the range of its strengths.
+"""fitwell's own regularizers: a function and a row each.
 
 The objective that a training minimises is
 
     mean over training rows of loss(row) + sum over penalised kernels of ( l1 * sum |w| + l2 * sum w**2 )
 
-in Keras's and TensorFlow.js's convention (`fitwell.regularization.units` converts). A strength is a number and zero is
-off by arithmetic: nothing here asks whether a strength is zero, so all strengths are one array program.
+in Keras's and TensorFlow.js's convention: no factor one half, no division by the number of rows, the squared error not
+halved. What other libraries mean by their settings is in each row's `units`; n is the number of rows:
 
-A new regularizer is one row of `REGULARIZERS` and one function; each row acts at one or more of four places:
+| library | its objective | here |
+|---|---|---|
+| scikit-learn `MLPClassifier(alpha)` | mean loss + alpha / (2 n) * sum w**2 | l2 = alpha / (2 n) |
+| scikit-learn `MLPRegressor(alpha)` | half the mean squared error + alpha / (2 n) * sum w**2 | l2 = alpha / n |
+| scikit-learn `Ridge(alpha)` | sum of squared errors + alpha * sum w**2 | l2 = alpha / n |
+| scikit-learn `LogisticRegression(C)` | C * sum of log losses + sum w**2 / 2 | l2 = 1 / (2 C n) |
+| scikit-learn `Lasso(alpha)` | half the mean squared error + alpha * sum abs(w) | l1 = 2 alpha |
+| decoupled decay (AdamW, PyTorch) | w -= learning_rate * decay * w | l2 = decay / 2, for plain gradient descent only |
 
-- `penalty(strength, kernel)`: a smooth term of the objective;
-- `proximal(strength, kernel, step)`: applied to the kernel after the optimizer's step, whose size is `step`;
-- `on_kernel(strength, kernel, noise)`: what a training step sees in place of the kernel;
-- `on_units(strength, units, noise)`: what a training step sees in place of a hidden layer's output.
+scikit-learn's MLP divides `alpha` by the rows of the *batch* in every step (`_multilayer_perceptron.py`,
+`_compute_loss_grad`), so with mini-batches n is the batch size.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
 
-Array = Any
-"""A JAX or NumPy array: the functions below are arithmetic only."""
+from fitwell.regularization.regularizer import Array, Axes, InKeras, Regularizer, Step, Table, Unit
 
 
-def l1_proximal(strength: Array, kernel: Array, step: Array) -> Array:
-    """Soft threshold: the exact minimiser of ``(w - kernel)**2 / (2 step) + strength |w|``.
+def l1_proximal(strength: Array, kernel: Array, size: Array) -> Array:
+    """Soft threshold: the exact minimiser of ``(w - kernel)**2 / (2 size) + strength |w|``.
 
     Weights become exactly zero, which a subgradient (Keras, TensorFlow.js) never reaches. Source: Parikh and Boyd,
     "Proximal Algorithms", 2014, section 6.5.2; with Adam's step per weight: Melchior et al., arXiv 1910.10094.
     """
-    return _sign(kernel) * _positive_part(abs(kernel) - step * strength)
+    return _sign(kernel) * _positive_part(abs(kernel) - size * strength)
 
 
-def l2_penalty(strength: Array, kernel: Array) -> Array:
+def l2_penalty(strength: Array, kernel: Array, axes: Axes | None = None) -> Array:
     """``strength * sum(w**2)``: no factor one half, no division by the number of rows."""
+    del axes
     return strength * (kernel * kernel).sum()
 
 
@@ -50,6 +52,19 @@ def drop(strength: Array, values: Array, noise: Array) -> Array:
     return values * ((noise < keep) / keep)
 
 
+def _soft_threshold(strength: Array, kernel: Array, step: Step) -> Array:
+    return l1_proximal(strength, kernel, step.size)
+
+
+def decay(strength: Array, kernel: Array, step: Step) -> Array:
+    """Decoupled weight decay: takes ``rate * strength * w`` off, with the weights w from before the step.
+
+    Unlike L2, whose gradient an adaptive optimizer divides by its running size, it shrinks all weights alike. As Keras,
+    PyTorch and optax do it, the schedule counts. Source: Loshchilov and Hutter, ICLR 2019, algorithm 2.
+    """
+    return kernel - step.rate * strength * step.before
+
+
 def _sign(values: Array) -> Array:
     return (values > 0) * 1.0 - (values < 0) * 1.0
 
@@ -58,38 +73,80 @@ def _positive_part(values: Array) -> Array:
     return values * (values > 0)
 
 
-@dataclass(frozen=True)
-class Regularizer:
-    """One row of the table.
-
-    Attributes
-    ----------
-    does
-        One line for people.
-    scale
-        How a search spaces it: `"log"` for penalties, `"linear"` for rates.
-    low, high
-        The range that the default search covers (the share of exact zeros comes on top).
-    below
-        Strengths must lie in ``[0, below)``.
-    """
-
-    does: str
-    scale: Literal["log", "linear"]
-    low: float
-    high: float
-    below: float = math.inf
-    penalty: Callable[[Array, Array], Array] | None = None
-    proximal: Callable[[Array, Array, Array], Array] | None = None
-    on_kernel: Callable[[Array, Array, Array], Array] | None = None
-    on_units: Callable[[Array, Array, Array], Array] | None = None
+def _times(factor: float, power: int, strength: float, rows: int) -> float:
+    return strength * factor * rows**power
 
 
-REGULARIZERS: Mapping[str, Regularizer] = {
-    "l1": Regularizer("pulls kernels to exactly zero", "log", 1e-5, 1e-2, proximal=l1_proximal),
-    "l2": Regularizer("pulls kernels towards small", "log", 1e-5, 3e-1, penalty=l2_penalty),
-    "dropout": Regularizer("zeroes a fraction of hidden units in training", "linear", 0.0, 0.6, 1.0, on_units=drop),
-    "weight_dropout": Regularizer(
-        "zeroes a fraction of a kernel's weights in training (DropConnect)", "linear", 0.0, 0.6, 1.0, on_kernel=drop
-    ),
-}
+def _inverse_of_twice(strength: float, rows: int) -> float:
+    return 1 / (2 * strength * rows)
+
+
+def _by_factor(factor: float, power: int) -> Unit:
+    """A unit in which a strength times `factor` times rows to the `power` is fitwell's."""
+    return Unit(
+        partial(_times, factor, power), partial(_times, 1 / factor, -power)
+    )  # no lambdas: they cannot be pickled
+
+
+L1 = Regularizer(
+    "l1",
+    "pulls kernels to exactly zero",
+    "log",
+    1e-5,
+    1e-2,
+    after_step=_soft_threshold,
+    keras=InKeras("regularizer", "l1"),
+    units={"scikit-learn Lasso(alpha)": _by_factor(2, 0)},
+)
+
+L2 = Regularizer(
+    "l2",
+    "pulls kernels towards small",
+    "log",
+    1e-5,
+    3e-1,
+    penalty=l2_penalty,
+    keras=InKeras("regularizer", "l2"),
+    units={
+        "scikit-learn MLPClassifier(alpha)": _by_factor(1 / 2, -1),
+        "scikit-learn MLPRegressor(alpha)": _by_factor(1, -1),
+        "scikit-learn Ridge(alpha)": _by_factor(1, -1),
+        "scikit-learn LogisticRegression(C)": Unit(_inverse_of_twice, _inverse_of_twice),
+        "decoupled weight decay": _by_factor(1 / 2, 0),
+    },
+)
+
+DROPOUT = Regularizer(
+    "dropout",
+    "zeroes a fraction of hidden units in training",
+    "linear",
+    0.0,
+    0.6,
+    1.0,
+    on_units=drop,
+    keras=InKeras("dropout", "rate"),
+)
+
+WEIGHT_DROPOUT = Regularizer(
+    "weight_dropout",
+    "zeroes a fraction of a kernel's weights in training (DropConnect)",
+    "linear",
+    0.0,
+    0.6,
+    1.0,
+    on_kernel=drop,
+    keras=InKeras("layer", "dropout_rate"),  # of fitwell.layers.Dense; Keras itself has no such layer
+)
+
+WEIGHT_DECAY = Regularizer(
+    "weight_decay",
+    "shrinks kernels by a share of themselves in every step (decoupled, AdamW)",
+    "log",
+    # weights that nothing else moves shrink by exp(-strength) in a thousand steps at a rate of 1e-3: hardly, to gone
+    1e-3,
+    1e1,
+    after_step=decay,
+    units={"AdamW(weight_decay)": _by_factor(1, 0)},  # of Keras, PyTorch, optax
+)
+
+BUILT_IN: Table = {row.name: row for row in (L1, L2, DROPOUT, WEIGHT_DROPOUT, WEIGHT_DECAY)}

@@ -35,6 +35,7 @@ def check_table_file(path: Path, *, force: bool, source: Path | None = None) -> 
     """
     if path.suffix.lower() not in WRITERS:
         raise FileError(f"'{path}' must end in one of {', '.join(WRITERS)}, which says the format.")
+    # even with --force: a typing error must not cost the table
     if source is not None and path.exists() and source.exists() and path.samefile(source):
         raise FileError(f"'{path}' is the table that is read: name another file.")
     check_file(path, force=force)
@@ -42,5 +43,6 @@ def check_table_file(path: Path, *, force: bool, source: Path | None = None) -> 
 
 def write_table(table: pl.DataFrame, path: Path, *, force: bool) -> None:
     """Write a table in the format of the file's ending; with `force`, over a file that stays whole until the end."""
+    # again, for the file may have come while networks predicted
     check_table_file(path, force=force)
     write_aside(path, lambda aside: WRITERS[path.suffix.lower()](table, aside))

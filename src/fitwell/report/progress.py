@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from fitwell.engine.listening import Progress
+from fitwell.engine.plan import Progress
 
 
 class Bar:
@@ -18,12 +18,16 @@ class Bar:
             BarColumn(bar_width=24),
             TextColumn("{task.fields[state]}"),
             TimeElapsedColumn(),
+            # strengths leave early, so the time left is an upper bound
             TextColumn("at most"),
             TimeRemainingColumn(),
             console=console,
+            # the report below says all that the bar said
             transient=True,
+            # a log file would be full of redrawn lines
             disable=not console.is_terminal,
         )
+        # the first progress is reported after the first epochs: until then it compiles
         self._task = self._bar.add_task("Compiling", total=1.0, state="")
 
     def start(self) -> None:

@@ -16,12 +16,14 @@ from fitwell.analysis.honest import Score
 from fitwell.engine.plan import Plan
 from fitwell.report.words import LEAVE_IT_ALONE, verdict
 
-HEADINGS = {"weight_dropout": "weight dropout", "share_of_zeros": "weights at zero"}
+HEADINGS = {"share_of_zeros": "weights at zero"}
+"""Of columns that are not named after a regularizer."""
 METHOD_WORDS = {
     "bbc": "corrected for having chosen (BBC-CV)",
     "nested": "nested cross-validation",
     "bates": "nested cross-validation, interval of Bates, Hastie and Tibshirani",
 }
+# more would not fit on a screen with the rest of the report
 SHOWN = 10
 """Strengths in the printed table; all are in the saved one."""
 
@@ -33,6 +35,7 @@ def read(summary: dict[str, Any]) -> list[RenderableType]:
     if summary["rows_without_target"]:
         lines.append(f"          {summary['rows_without_target']:,} rows without a target were set aside")
     lines.append(f"Target    {summary['target']}: {_task(summary)}")
+    # named, each with its reason: a column that is silently missing is found much later
     lines += [f"Set aside {name}: {reason}" for name, reason in _some(summary["set_aside"])]
     lines += [f"Note      {name}: {reason}" for name, reason in _some(summary["remarks"])]
     return [Text(line) for line in lines]
@@ -80,9 +83,10 @@ def strengths(search: Search) -> Table:
 def layers(chosen: pl.DataFrame) -> Table:
     """The strengths of the network that is handed over, by layer, and the share of its weights that are zero."""
     table = Table(title="The network handed over", title_justify="left", title_style="")
+    # a strength that acts nowhere would be an empty column
     names = [name for name in chosen.columns if name == "layer" or chosen[name].drop_nulls().len()]
     for name in names:
-        table.add_column(HEADINGS.get(name, name), justify="left" if name == "layer" else "right")
+        table.add_column(HEADINGS.get(name, name.replace("_", " ")), justify="left" if name == "layer" else "right")
     for row in chosen.select(names).to_dicts():
         table.add_row(*(_cell(name, value) for name, value in row.items()))
     return table
@@ -96,6 +100,7 @@ def scores(answer: Answer, score: Score) -> list[RenderableType]:
         table.add_column(heading, justify="right")
     for name, values in answer.scores.items():
         table.add_row(_scored(answer, name), *(f"{value:.4g}" for value in values.values()))
+    # the corrected loss is of one network; a mean of several is rarely worse
     of = "one network at the minimum" if answer.refit == "ensemble" else "a network so chosen"
     return [
         table,
@@ -168,6 +173,7 @@ def _chosen(search: Search, index: int) -> str:
 
 
 def _remarks(search: Search) -> list[RenderableType]:
+    # counted and said once, not warned about in each network
     diverged = int(search.histories.diverged.sum())
     if not diverged:
         return []
@@ -183,6 +189,7 @@ def _cell(name: str, value: Any) -> str:
 
 
 def _mark(search: Search, strength: int) -> str:
+    # 0 is the unregularized network itself, which has its mark
     given = {"as given": search.candidates.given} if search.candidates.given else {}
     marks = {
         "unregularized": 0,
@@ -207,6 +214,7 @@ def _task(summary: dict[str, Any]) -> str:
     if summary["task"] == "regression":
         return f"regression, mean {summary['target_mean']:.4g}, standard deviation {summary['target_sd']:.4g}"
     total = sum(summary["classes"].values())
+    # a target with hundreds of classes must not fill the screen
     shown = list(summary["classes"].items())[:SHOWN]
     balance = ", ".join(f"{name} {count:,} ({count / total:.0%})" for name, count in shown)
     more = ", ..." if len(shown) < len(summary["classes"]) else ""

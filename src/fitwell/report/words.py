@@ -50,6 +50,7 @@ def _sentences(found: Findings) -> Iterator[str]:
         f"On its training rows the {name} is {figures(found.as_given.train_loss)}, on held-out rows "
         f"{figures(found.as_given.held_out_loss)} (gap {_interval(found.as_given.gap, first=True)})."
     )
+    # None where the last epoch is the best: then nothing turned
     if found.as_given.turned:
         what = "turned upwards" if found.verdict.word == "overfits" else "was lowest"
         yield f"Held-out {name} {what} at epoch {found.as_given.turned} of {found.as_given.epochs}."
@@ -79,6 +80,7 @@ def _cures(found: Findings) -> Iterator[str]:
         return
     if stopping.helps:
         yield f"Stopping at epoch {stopping.epoch} lowers it {_lowers(stopping)}."
+    # an interval without an end is that of networks that diverged
     if found.verdict.cure == "fewer epochs" and not np.isfinite(evidence.beyond.test.high):
         yield "That is cure enough; whether regularization adds to it is not known, since its networks diverged."
     elif found.verdict.cure == "fewer epochs":
@@ -97,6 +99,7 @@ def _growth(found: Findings, growth: Help) -> str:
             f"{growth.train.share:.0%}: {growth.best}."
         )
     changes = f"Larger, freer and longer trained networks change it by {_change(growth.held_out)}"
+    # a lower held-out loss alone is no underfitting: that shows in the training loss
     if growth.helps:
         return f"{changes} ({growth.best}), but not surely the training loss: that is no underfitting."
     return f"{changes}."
@@ -111,6 +114,7 @@ def _rows(found: Findings) -> Iterator[str]:
         return
     cured = "With that cure, twice" if found.verdict.word == "overfits" else "Twice"
     falls = curve.falls
+    # an interval that holds zero must not read as a promise
     known = "" if curve.twice.low > 0 else ", which may be nothing"
     yield (
         f"The last doubling of the rows changed it by {_change(falls, level=True)}. "
@@ -141,6 +145,7 @@ def _noise(found: Findings, noise: Noise) -> str:
     )
     lowest, honest = figures(noise.lowest), figures(noise.honest)
     alone = ": the difference is what searching alone makes look better" if noise.lowest < noise.honest else ""
+    # compared as printed: two equal numbers must not be called a difference
     if lowest == honest:
         alone = ": searching alone makes nothing look better here"
     return (
@@ -163,6 +168,7 @@ def _memorisation(found: Findings, memorisation: Memorisation) -> str:
 def _interval(found: Test | Interval, *, first: bool = False, labelled: bool = False) -> str:
     """An estimate with its interval; the first one, and one of another level than the last, says the level."""
     estimate = found.difference if isinstance(found, Test) else found.estimate
+    # said once, and again where it changes: in every sentence it would drown the numbers
     level = f"{found.level * 100:.4g}% interval " if first or labelled else ""
     opening = ", " if first else " ("
     text = f"{figures(estimate, 2)}{opening}{level}{figures(found.low, 2)} to {figures(found.high, 2)}"
@@ -178,8 +184,10 @@ def _lowers(found: Help) -> str:
 def _change(found: Reduction, *, level: bool = False) -> str:
     """A change of the loss as a share, negative where it falls, with its interval (and the level of that)."""
     name = f"{found.test.level * 100:.4g}% interval " if level else ""
+    # a reduction counts what is saved; people read a change of the loss, so the ends of the interval swap
     return f"{_percent(-found.share)} ({name}{_percent(-found.high)} to {_percent(-found.low)})"
 
 
 def _percent(share: float) -> str:
+    # rounded it would be "-0%"
     return f"{share:+.0%}" if abs(share) >= 0.005 else "0%"

@@ -73,6 +73,7 @@ class Diagnosis:
             "train_loss": given.train_loss,
             "held_out_loss": given.held_out_loss,
             "gap": asdict(given.gap),
+            # what was not asked is left out, rather than null among the tests
             "evidence": {name: asdict(test) for name, test in vars(found.evidence).items() if test is not None},
             "epochs": given.epochs,
             "turned_at_epoch": given.turned,
@@ -97,4 +98,5 @@ class Diagnosis:
             "seed": self.record.seed,
             "seconds": self.record.seconds["total"],
         }
+        # losses of networks that diverged are not finite, and JSON has no name for that
         return plain_types(document)

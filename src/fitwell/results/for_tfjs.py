@@ -14,7 +14,7 @@ TFJS = "tfjs"
 
 
 def write_tfjs(predictor: Predicts, directory: Path, *, quantize: str | None = None) -> tuple[str, ...]:
-    """Write a model, and of a table what encodes its records, into an existing directory.
+    """Write a model with its metadata, and of a table what encodes its records, into an existing directory.
 
     Returns
     -------
@@ -25,9 +25,10 @@ def write_tfjs(predictor: Predicts, directory: Path, *, quantize: str | None = N
     InputError
         TensorFlow.js cannot be made to compute the model alike.
     """
+    # imported late: a run that is loaded to predict needs nothing of TensorFlow.js
     from fitwell.tfjs.saving import write
 
-    saved = write(predictor.model, directory, quantize=quantize)
+    saved = write(predictor.model, directory, quantize=quantize, metadata=predictor.metadata)
     if isinstance(predictor, TablePredictor):
         from fitwell.tfjs.schema import write_table_files
 
@@ -52,6 +53,7 @@ def add_tfjs(predictor: Predicts, directory: Path) -> str | None:
     inside.mkdir()
     try:
         write_tfjs(predictor, inside)
+    # a full disk hits the rest of the run too, so it is no fault of the writer
     except OSError:
         raise
     except InputError as error:
@@ -60,5 +62,6 @@ def add_tfjs(predictor: Predicts, directory: Path) -> str | None:
         why = f"it could not be written, by a fault of fitwell's ({type(error).__name__}: {error}); please report it."
     else:
         return None
+    # half of it must not be taken for a model
     shutil.rmtree(inside)
     return why

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,9 +12,8 @@ import numpy as np
 import polars as pl
 
 from fitwell.data.arrays import read_inputs
-from fitwell.data.columns import Column
+from fitwell.data.columns import Column, RawFeatures, extra_columns, extract
 from fitwell.data.encoding import Encoding
-from fitwell.data.raw import RawFeatures, extra_columns, extract
 from fitwell.data.table_files import as_frame
 from fitwell.data.target import LabelType, labels_of
 from fitwell.keras.backend import import_keras
@@ -34,6 +34,11 @@ class Predicts(Protocol):
     @property
     def model(self) -> Any:
         """The trained model."""
+        ...
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What a person keeps beside the model, plain JSON; it is written with the model for TensorFlow.js."""
         ...
 
     def predict(self, table: Any, /) -> Any:
@@ -61,6 +66,8 @@ class TablePredictor:
         keras.Model: takes the encoded numbers (a list, if there are several encodings), gives what `head` says.
     head
         One of `fitwell.keras.heads.HEADS`: probabilities [n, k] and values [n, 1], unless the model is the user's own.
+    metadata
+        What a person keeps beside the model; see `Predicts`.
     """
 
     columns: tuple[Column, ...]
@@ -71,6 +78,7 @@ class TablePredictor:
     label_type: LabelType
     model: Any
     head: str = "probabilities"
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def predict_numbers(self, table: Any) -> np.ndarray:
         """Predict rows of a table (a path, a data frame, an array).
@@ -81,6 +89,7 @@ class TablePredictor:
         """
         frame = as_frame(table)
         raw = extract(frame, self.columns)
+        # at least one part, so that a table without rows has predictions of the right shape
         parts = [slice(start, start + ROWS_AT_ONCE) for start in range(0, max(len(raw.numbers), 1), ROWS_AT_ONCE)]
         outputs = np.concatenate([self._predict_part(RawFeatures(raw.numbers[p], raw.codes[p])) for p in parts])
         return as_probabilities(outputs, self.head) if self.task == "classification" else outputs[:, 0]
@@ -107,6 +116,7 @@ class TablePredictor:
         numbers = self.predict_numbers(table)
         if self.task == "regression":
             return pl.DataFrame({self.target: numbers.astype(float)})
+        # with the types that the table had: 0 and 1 come back as numbers
         labels = labels_of(numbers.argmax(axis=1), self.classes, self.label_type)
         probabilities = {f"probability of {name}": numbers[:, i] for i, name in enumerate(self.classes)}
         return pl.DataFrame({self.target: labels, **probabilities})
@@ -128,6 +138,7 @@ class TablePredictor:
             "columns": [column.to_json() for column in self.columns],
             "encodings": [encoding.to_json() for encoding in self.encodings],
         }
+        # names of columns stay readable, whatever their script
         (directory / ENCODING_FILE).write_text(json.dumps(stored, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
@@ -139,13 +150,18 @@ class ModelPredictor:
     ----------
     model
         keras.Model, plain.
+    metadata
+        What a person keeps beside it; see `Predicts`.
     """
 
     model: Any
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def predict(self, inputs: Any) -> Any:
         """Predict rows: what ``model.predict`` gives for arrays, dicts of arrays or frames."""
+        # read by the rules of training, so that frames and lists mean the same here
         read = read_inputs(inputs, np.dtype(import_keras().config.floatx()))
+        # Keras takes several inputs as a list
         read = list(read) if isinstance(read, tuple) else read
         return self.model.predict(read, verbose=0)
 

@@ -40,6 +40,7 @@ def plain_types(value: Any) -> Any:
         return [plain_types(item) for item in value]
     if isinstance(value, np.generic):
         return plain_types(value.item())
+    # Python would write NaN, which is no JSON and which other readers refuse
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value

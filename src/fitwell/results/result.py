@@ -141,6 +141,7 @@ class Result:
 
     def store(self, directory: str | Path, *, force: bool = False) -> StoredRun:
         """Do what `save` does, and return why the run is not there for TensorFlow.js, if so."""
+        # tables beside the JSON: curves of hundreds of networks are long
         tables = {"strengths": self.table, "histories": self.search.curves()}
         return store_run(Path(directory), self.predictor, self.to_json(), tables, force=force)
 

@@ -21,6 +21,7 @@ from fitwell.results.predictors import ENCODING_FILE, FORMAT, MODEL_FILE, ModelP
 
 STRENGTHS_FILE = "strengths.parquet"
 HISTORIES_FILE = "histories.parquet"
+# what a replaced run may lose: any other name in its directory is somebody's own
 RUN_FILES = (RUN_FILE, MODEL_FILE, ENCODING_FILE, STRENGTHS_FILE, HISTORIES_FILE, TFJS)
 """All that is written into a run's directory."""
 
@@ -61,8 +62,10 @@ def store_run(
         Replace an earlier run.
     """
     with fresh_directory(directory, force=force, mark=RUN_FILE, ours=RUN_FILES) as inside:
+        # first: what cannot be saved at all is refused before the rest is written
         predictor.write(inside)
         without_tfjs = add_tfjs(predictor, inside)
+        # `allow_nan=False`: a number that JSON has not must be noticed here, not by the reader
         text = json.dumps({**document, "tfjs": without_tfjs}, ensure_ascii=False, indent=1, allow_nan=False)
         (inside / RUN_FILE).write_text(text, encoding="utf-8")
         tables["strengths"].write_parquet(inside / STRENGTHS_FILE)
@@ -78,6 +81,7 @@ def load(directory: str | Path) -> TablePredictor:
     FileError
         The directory is not there, is not one of fitwell's, or is damaged.
     """
+    # to predict, no loss and no optimizer are needed, and a loss of one's own may not be known here
     return _load_table(Path(directory), compiled=False)
 
 
@@ -94,6 +98,7 @@ def _load_table(directory: Path, *, compiled: bool) -> TablePredictor:
         columns = tuple(Column.from_json(item) for item in stored["columns"])
         encodings = tuple(Encoding.from_json(item) for item in stored["encodings"])
         about = {key: stored[key] for key in ("target", "task", "label_type")}
+        # runs from before there were other heads have none
         about["head"] = stored.get("head", "probabilities")
         classes = tuple(stored["classes"])
     except (KeyError, TypeError, ValueError) as error:
@@ -106,6 +111,7 @@ def _read_encoding(directory: Path) -> Mapping[str, Any]:
     path = directory / ENCODING_FILE
     if not directory.is_dir():
         raise FileError(f"There is no directory '{directory}': give the one that `fitwell tune --out` wrote.")
+    # a likely mix-up, and Keras alone can load that one
     if not path.is_file() and (directory / MODEL_FILE).is_file():
         raise FileError(
             f"'{directory}' holds a Keras model of arrays, not of a table: load it by "
@@ -119,6 +125,7 @@ def _read_encoding(directory: Path) -> Mapping[str, Any]:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise FileError(f"'{path}' is damaged ({error}): tune again.") from error
+    # rather no prediction than one by rules that have changed
     if not isinstance(stored, dict) or stored.get("format") != FORMAT:
         found = stored.get("format") if isinstance(stored, dict) else type(stored).__name__
         raise FileError(

@@ -10,7 +10,7 @@ import numpy as np
 
 from fitwell.analysis.found import Answer, Search
 from fitwell.analysis.selection import Choice, choose
-from fitwell.engine.run import Trained
+from fitwell.engine.training import Trained
 from fitwell.problems.options import ENSEMBLE_STRENGTHS
 from fitwell.problems.problem import Fitted
 from fitwell.regularization.strengths import Candidates
@@ -41,6 +41,7 @@ def answer(searched: Searched) -> Result:
     best = best_strengths(trained) if problem.joins else ()
     alone = choice.chosen(options.rule)
     members = best if options.refit == "ensemble" else (alone,)
+    # before anything is scored: a refit that diverges is an error, and scores would be wasted
     predictor, layers = _hand_over(searched, members)
     predictions = _held_out(searched, choice, best)
     found = Search(
@@ -55,6 +56,7 @@ def answer(searched: Searched) -> Result:
     answered = Answer(
         refit=options.refit,
         members=members,
+        # an ensemble has no rule: what is shown as chosen beside it is the usual one
         chosen=alone if options.refit == "single" else choice.chosen("1se"),
         averaged=len(best),
         scores=_scores(searched, choice, predictions),
@@ -68,6 +70,7 @@ def answer(searched: Searched) -> Result:
 def best_strengths(trained: Trained) -> tuple[int, ...]:
     """Number the strengths of the ensemble: the best few that did not diverge."""
     order = trained.histories.order[:ENSEMBLE_STRENGTHS]
+    # fewer than four, if the others diverged
     return tuple(int(g) for g in order if np.isfinite(trained.histories.best_loss[g]))
 
 
@@ -98,6 +101,7 @@ def _fitted(searched: Searched, trained: Trained, place: int, strength: int, row
 def compared_strengths(candidates: Candidates, choice: Choice) -> dict[str, int]:
     """Name the strengths whose predictions are compared."""
     given = {"as_given": candidates.given} if candidates.given else {}
+    # the same strength may have several names: each is asked for once below
     return given | {
         "unregularized": 0,
         "minimum": choice.minimum,
@@ -120,10 +124,12 @@ def _held_out(searched: Searched, choice: Choice, best: Sequence[int]) -> dict[s
 
     def one(g: int) -> Any:
         place = wanted.index(g)
+        # a strength that diverged in one fold has no predictions of all rows
         return jax.tree.map(lambda leaf: leaf[place] if finite[g] else np.full_like(leaf[0], np.nan), predicted)
 
     found = {name: one(g) for name, g in numbers.items()}
     if best:
+        # the mean over strengths of networks that did not see the row, as the ensemble's is on new rows
         found["ensemble"] = trained.held_out_predictions(list(best)).mean(axis=0)
     return {name: problem.predictions(raw) for name, raw in found.items()}
 
@@ -135,4 +141,5 @@ def _scores(searched: Searched, choice: Choice, predictions: Mapping[str, Any]) 
         name: problem.score(found, float(np.nanmean(row_loss[numbers[name]])) if name in numbers else np.nan)
         for name, found in predictions.items()
     }
+    # no scores rather than a table with gaps
     return scores if all(scores.values()) else {}

@@ -9,17 +9,16 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fitwell.analysis.comparisons import cross_fitted
 from fitwell.analysis.findings import AsGiven, Findings, LearningCurve, Memorisation, Noise
-from fitwell.analysis.intervals import corrected_t
+from fitwell.analysis.intervals import corrected_t, cross_fitted
 from fitwell.analysis.learning_curve import fit_power_law
 from fitwell.analysis.selection import choose_by, not_to_be_chosen
 from fitwell.analysis.verdict import Evidence, Help, Menu, beyond, cure_of, judge, reduction, weigh
 from fitwell.data.resampling import with_fewer_rows
 from fitwell.data.row_sets import RowSets
 from fitwell.engine.histories import Histories
-from fitwell.engine.listening import QUIET, Listener
-from fitwell.engine.settings import Settings
+from fitwell.engine.job import Settings
+from fitwell.engine.plan import QUIET, Listener
 from fitwell.errors import InputError, TrainingError
 from fitwell.problems.options import Options
 from fitwell.problems.problem import Problem
@@ -30,12 +29,15 @@ from fitwell.studies.search import Searched, search, train_networks
 
 _Found = TypeVar("_Found")
 
+# doublings, so that the last step says what the next doubling may give
 SHARES = (0.125, 0.25, 0.5, 1.0)
 """Of the training rows, in the learning curve: each doubles the one before."""
 
+# as many as the smallest batch has: with fewer an epoch is a single step
 FEWEST_ROWS = 16
 """In training, in the learning curve: fewer say nothing about more."""
 
+# about equal steps in the logarithm
 WEAKER = (0.3, 0.1)
 """Shares of the network's own regularization that are tried, besides none."""
 
@@ -139,6 +141,7 @@ class Compared:
 def judge_problem(problem: Problem, options: Options, questions: Questions, listener: Listener = QUIET) -> Diagnosis:
     """Train what the verdict needs and judge; see `fitwell.diagnose`."""
     tests = _tests(problem.row_sets, questions.level)
+    # else a network with too much regularization could only be compared with one that has none
     candidates = with_weaker(problem.candidates(options))
     if candidates.count == 1:
         raise InputError("There is no strength to compare the network as given with: raise 'strengths'.")
@@ -160,6 +163,7 @@ def _findings(searched: Searched, found: Compared, questions: Questions) -> Find
     problem, options, settings = searched.problem, searched.options, searched.settings
     evidence, chosen, curve = gather(problem, found, settings, options, questions)
     shuffled = problem.shuffled(options.seed) if questions.null or questions.memorisation else None
+    # one shuffled target serves both questions
     noise = _if_it_trains(null_search, shuffled, found, settings) if shuffled and questions.null else None
     by_heart = _if_it_trains(memorised, shuffled, found, settings) if shuffled and questions.memorisation else None
     return Findings(
@@ -207,10 +211,12 @@ def gather(
     """
     candidates, tests, given = found.candidates, found.tests, found.candidates.given
     weaker = weaker_than_given(candidates, found.lowest_train_loss)
+    # less regularization is no cure of overfitting: it is asked below, as a larger network is
     others = [g for g in range(candidates.count) if g != given and not weaker[g]]
     earlier = found.menu([given])
     stronger = found.menu(others) if others else earlier  # all that was tried is weaker
     search, stopped = found.weigh(earlier, stronger), found.weigh(earlier)
+    # stopping early is free, so regularization is the cure only if it adds to that
     more = beyond(stronger, earlier, tests.test_to_train, tests.folds, tests.level)
     growth, chosen = None, given
     if not search.helps:
@@ -254,6 +260,7 @@ def weaker_than_given(candidates: Candidates, train_loss: np.ndarray) -> np.ndar
     another, those that reach a lower training loss [G]: regularization is what keeps a network from its training rows.
     """
     values = [v.reshape(candidates.count, -1) for v in candidates.strengths.values()]
+    # regularization of the model's own kind counts as one more regularizer
     values += [] if candidates.own is None else [candidates.own[:, None]]
     every = np.concatenate(values, axis=1) if values else np.zeros((candidates.count, 0))
     less, more = every < every[candidates.given], every > every[candidates.given]
@@ -267,6 +274,7 @@ def larger_menus(problem: Problem, candidates: Candidates, settings: Settings) -
     Those that diverge, or for which memory is too small, are no better network and are left out.
     """
     given = candidates.take([candidates.given])
+    # a network that is not trained to the end looks too small
     longer = replace(settings, epochs=2 * settings.epochs)
     tries = [(name, larger, settings) for name, larger in problem.larger().items()]
     menus = []
@@ -286,14 +294,19 @@ def learning_curve(
     """
     row_sets = problem.row_sets
     shares = [share for share in SHARES if share * row_sets.n_train.min() >= FEWEST_ROWS]
+    # a power law has three numbers: two sizes say nothing about its rate
     if len(shares) < 3:
         return None
     fewer = with_fewer_rows(row_sets, shares, problem.strata, settings.seed)
+    # what the last epoch does is known already, so nobody trains on after the best one
     stopping = replace(settings.stopping, to_the_end=False) if settings.stopping else None
+    # equal steps, so that fewer rows are not also less training
     alike = replace(settings, equal_steps=True, stopping=stopping)
     histories = train_networks(problem.on(fewer), candidates.take([strength]), alike).histories
+    # row sets come size by size, as `with_fewer_rows` makes them
     held_out = histories.held_out_loss[:, 0].reshape(len(shares), row_sets.count, -1)
     rows = np.arange(row_sets.count)
+    # the epoch is chosen by the other row sets: its own would make the loss too low
     losses = np.array([at_size[rows, cross_fitted(at_size, tests.folds)] for at_size in held_out])
     if not np.isfinite(losses).all():  # it diverged with fewer rows
         return None
@@ -324,9 +337,11 @@ def memorised(shuffled: Problem, found: Compared, settings: Settings) -> Memoris
     given = found.candidates.given
     histories = train_networks(shuffled, found.candidates.take([given]), settings).histories
     noise = histories.train_loss[:, 0].mean(axis=0)
+    # the lowest held-out loss where there is nothing to learn
     chance = float(np.nanmin(histories.held_out_loss[:, 0].mean(axis=0)))
     return Memorisation(
         chance=chance,
+        # the last epoch at which all row sets trained
         train_loss=float(noise[np.isfinite(noise)][-1]),
         half_learned=_first_below(noise, chance / 2),
         half_learned_of_target=_first_below(found.histories.train_loss[:, given].mean(axis=0), chance / 2),
@@ -335,6 +350,7 @@ def memorised(shuffled: Problem, found: Compared, settings: Settings) -> Memoris
 
 def turning_epoch(curve: np.ndarray) -> int | None:
     """Return the epoch, counted from 1, of a curve's lowest point; None if that is its last."""
+    # behind its last epoch a curve is NaN
     known = curve[np.isfinite(curve)]
     lowest = int(np.argmin(known))
     return lowest + 1 if lowest + 1 < len(known) else None
@@ -350,5 +366,6 @@ def _tests(row_sets: RowSets, level: float) -> Comparing:
         raise InputError(
             f"A diagnosis compares row sets, so it needs at least 3 folds. Got {row_sets.independent}: use cv=5."
         )
+    # the other row sets choose for each one: rows that they share would be scored by their own choice
     row_sets.check_apart()
     return Comparing(row_sets.test_to_train, row_sets.independent, level)

@@ -13,7 +13,7 @@ from fitwell.analysis.nested import bates_interval, nested_interval
 from fitwell.analysis.selection import Choice, choose_by, not_to_be_chosen
 from fitwell.data.resampling import inner_number, nested_folds
 from fitwell.engine.histories import Histories
-from fitwell.engine.settings import Settings
+from fitwell.engine.job import Settings
 from fitwell.errors import TrainingError
 from fitwell.problems.problem import Problem
 from fitwell.regularization.strengths import Candidates
@@ -34,6 +34,7 @@ def honest_score(searched: Searched, choice: Choice) -> Score:
     problem, options, candidates = searched.problem, searched.options, searched.candidates
     histories, stay = searched.trained.histories, problem.may_stay
     rule = "min" if options.refit == "ensemble" else options.rule
+    # shown beside the corrected loss, so that one sees what choosing made of it
     naive = float(histories.at_best("held_out_loss").mean(axis=0)[choice.chosen(rule)])
     if options.honest == "bbc":
         score = _corrected(rule, problem, histories, candidates, keep_given=stay)
@@ -53,7 +54,9 @@ def _corrected(rule: str, problem: Problem, histories: Histories, candidates: Ca
     )
     if rule == "min" and not keep_given and histories.row_losses is not None:
         return score(row_surface(histories.row_losses, row_sets.held_out, row_sets.n_rows))
+    # infinite, so that no draw of the bootstrap chooses a strength that diverged
     surface = np.where(np.isfinite(histories.best_loss), histories.row_loss.T, np.inf)
+    # rows that were never held out are no evidence for any strength
     surface[np.isnan(histories.row_loss).all(axis=0)] = np.nan
     if rule == "min" and not keep_given:
         return score(surface)
@@ -78,6 +81,7 @@ def _nested(
 ) -> Score:
     folds = problem.row_sets.independent
     row_sets = nested_folds(problem.row_sets)
+    # halving looks at all folds, also at the one that is to be scored: here nobody leaves
     alone = replace(settings, stopping=None, record_rows=True)
     histories = train_networks(problem.on(row_sets), candidates, alone).histories
     surface = histories.held_out_loss
@@ -108,6 +112,7 @@ def _nested(
                 g, e = chosen(rest)
                 r = first + inner_number(folds, k, j)
                 inner[t, k, row_sets.held_out[r]] = histories.row_losses[r, g, e, : len(row_sets.held_out[r])]
+    # splitters of a person's own may never hold a row out
     known = ~np.isnan(outer).any(axis=0)
     groups = None if row_sets.groups is None else row_sets.groups[known]
     if method == "nested":

@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 
 from fitwell.data.resampling import nested_folds
 from fitwell.data.row_sets import RowSets
-from fitwell.engine.listening import QUIET, Listener
-from fitwell.engine.run import Trained, train_all
-from fitwell.engine.settings import Settings
+from fitwell.engine.job import Settings
+from fitwell.engine.plan import QUIET, Listener
+from fitwell.engine.training import Trained, train_all
 from fitwell.problems.options import Options
 from fitwell.problems.problem import Problem
 from fitwell.regularization.strengths import Candidates
 
+# 256 MiB on the host, where they are float64
 MOST_RECORDED = 2**25
 """Losses of rows that a search keeps (rows x strengths x epochs x repeats), to choose epochs anew in every draw."""
 
@@ -66,6 +67,7 @@ def search(
         What was asked cannot be done; nearly all of that is said before anything is trained.
     """
     begun = clock.perf_counter()
+    # before the listener says what was read: a search that cannot be finished is not announced
     problem.check(options)
     listener.on_read(problem.summary)
     candidates = problem.candidates(options) if candidates is None else candidates
@@ -85,7 +87,7 @@ def train_networks(
     listener: Listener | None = None,
     beside: Callable[[], None] | None = None,
 ) -> Trained:
-    """Train every row set of a problem times every strength; see `fitwell.engine.run.train_all`.
+    """Train every row set of a problem times every strength; see `fitwell.engine.training.train_all`.
 
     Parameters
     ----------

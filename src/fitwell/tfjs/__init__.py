@@ -6,12 +6,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fitwell.tfjs.loading import load
+    from fitwell.tfjs.loading import load, metadata
     from fitwell.tfjs.saving import Saved, save
 
-__all__ = ["Saved", "load", "save"]
+__all__ = ["Saved", "load", "metadata", "save"]
 
-_WHERE = {"Saved": "fitwell.tfjs.saving", "load": "fitwell.tfjs.loading", "save": "fitwell.tfjs.saving"}
+_WHERE = {
+    "Saved": "fitwell.tfjs.saving",
+    "load": "fitwell.tfjs.loading",
+    "metadata": "fitwell.tfjs.loading",
+    "save": "fitwell.tfjs.saving",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -6,7 +6,8 @@ import json
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -19,15 +20,22 @@ from fitwell.tfjs.topology import GRAPH_MODEL, parse_topology, write_topology
 from fitwell.tfjs.weights import QuantizationLoss, read_weights, write_weights
 
 MODEL_JSON = "model.json"
+METADATA = "userDefinedMetadata"
+"""Key of a model.json: what a person keeps beside the model, under TensorFlow.js's name."""
+
+# weights are not in it, so even models of thousands of layers have a few MiB
 MOST_TEXT = 64 * 2**20
 """Bytes of a model.json."""
 
+# Python's parser recurses: far deeper, it would end the process
 MOST_DEPTH = 200
 """Of lists and objects within each other; a model of models has about eight for each."""
 
+# an empty list takes 3 bytes of text and some 60 of memory: a small file must not become a large one
 MOST_VALUES = 2_000_000
 """In lists and objects; commas in texts count too."""
 
+# Windows knows neither flag
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 """For a pipe: that nobody writes to it is seen after it is opened."""
@@ -87,6 +95,7 @@ class Directory:
         mode = size = 0
         try:
             for part in Path(path).parts:
+                # every part of the path, for a directory on the way may be a link too
                 inside = inside / part
                 found = inside.lstat()
                 mode, size = found.st_mode, found.st_size
@@ -113,53 +122,63 @@ def read_document(path: Path) -> Document:
     FileError
         Whatever is wrong with them.
     """
+    text = _text(path)
+    with _naming(path):
+        return parse_document(text, Directory(path.parent))
+
+
+def metadata_in(path: Path) -> dict[str, Any]:
+    """Read the `userDefinedMetadata` of a model.json, empty if it holds none; its weight files are not looked at.
+
+    Raises
+    ------
+    FileError
+        It is not there, or damaged.
+    """
+    text = _text(path)
+    with _naming(path):
+        return _object_or_none(_object(text), METADATA) or {}
+
+
+def _text(path: Path) -> bytes:
+    """Read the bytes of a model.json, if it is a file and no larger than any should be."""
     try:
         if not path.exists():
             raise FileError(f"There is no file '{path}': give the model.json that TensorFlow.js wrote.")
         if not path.is_file():
             raise FileError(f"'{path}' must be a file: give the model.json that TensorFlow.js wrote.")
+        # before it is opened: a stranger's file may be of any size
         if path.stat().st_size > MOST_TEXT:
             raise FileError(f"'{path}' has more than {MOST_TEXT:,} bytes, and no more are read.")
     except FileError:
         raise
     except (OSError, ValueError) as error:
         raise FileError(f"'{path}' cannot be read ({getattr(error, 'strerror', None) or error}).") from error
-    text = _bytes(path, MOST_TEXT)
+    return _bytes(path, MOST_TEXT)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Put the file's name before what is wrong inside it."""
     try:
-        return parse_document(text, Directory(path.parent))
+        yield
     except FileError as error:
         raise FileError(f"'{path}': {error}") from error
 
 
 def parse_document(text: bytes, shards: Shards) -> Document:
     """Read a document from the bytes of its model.json and a place where weight files are looked up."""
-    found = _json(text)
-    if not isinstance(found, dict):
-        raise FileError("It must hold one JSON object, as TensorFlow.js writes it.")
+    found = _object(text)
+    # the usual mix-up: what the converter makes of a SavedModel
     if found.get("format") == "graph-model":
         raise FileError(GRAPH_MODEL)
     if "modelTopology" not in found:
         raise FileError("It has no 'modelTopology': give the model.json that model.save() of TensorFlow.js wrote.")
     graph = parse_topology(found["modelTopology"])
-    training, metadata = (_object_or_none(found, key) for key in ("trainingConfig", "userDefinedMetadata"))
+    training, metadata = (_object_or_none(found, key) for key in ("trainingConfig", METADATA))
     manifest = found.get("weightsManifest")
     weights, state = read_weights([] if manifest is None else manifest, shards.size, shards.read)
     return Document(graph, weights, training, metadata, (OPTIMIZER,) if state else ())
-
-
-def metadata_in(path: Path) -> dict[str, Any]:
-    """Return the `userDefinedMetadata` of a model.json, as far as it can be read."""
-    found = _seen(path).get("userDefinedMetadata")
-    return found if isinstance(found, dict) else {}
-
-
-def _seen(path: Path) -> dict[str, Any]:
-    """Return what a model.json holds, nothing if it is damaged or not there."""
-    try:
-        found = _json(_bytes(path, MOST_TEXT))
-    except FileError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def write_document(
@@ -188,13 +207,22 @@ def write_document(
         "weightsManifest": manifest,
     }
     document |= {} if training is None else {"trainingConfig": dict(training)}
-    document |= {} if metadata is None else {"userDefinedMetadata": dict(metadata)}
+    document |= {} if metadata is None else {METADATA: dict(metadata)}
     try:
+        # JavaScript's JSON.parse refuses NaN, and then the whole file
         text = json.dumps(document, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"The model's settings or its 'metadata' are no JSON ({error}).") from error
+    # ASCII with escapes, so that it is read alike whatever encoding a server declares
     (directory / MODEL_JSON).write_text(text, encoding="ascii")
     return losses
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    found = _json(text)
+    if not isinstance(found, dict):
+        raise FileError("It must hold one JSON object, as TensorFlow.js writes it.")
+    return found
 
 
 def _object_or_none(found: Mapping[str, Any], key: str) -> dict[str, Any] | None:
@@ -211,6 +239,7 @@ def _bytes(path: Path, most: int, flags: int = 0) -> bytes:
         with os.fdopen(handle, "rb") as file:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
                 raise FileError(f"'{path}' is no file any more: try again.")
+            # no more than was looked at: the file may grow meanwhile
             return file.read(most)
     except FileError:
         raise
@@ -222,6 +251,7 @@ def _json(text: bytes) -> Any:
     if len(text) > MOST_TEXT:
         raise FileError(f"It has more than {MOST_TEXT:,} bytes, and no more are read.")
     try:
+        # some editors on Windows put a byte order mark in front
         decoded = text.decode("utf-8-sig")
         _check_size(decoded)
         return json.loads(decoded, parse_constant=_no_number, parse_float=_finite)
@@ -236,6 +266,7 @@ def _check_size(text: str) -> None:
     if sum(map(text.count, ",[{")) > MOST_VALUES:
         raise FileError(f"It holds more than {MOST_VALUES:,} values, and no more are read.")
     depth = most = 0
+    # brackets inside of texts are no lists
     for character in filter("[]{}".__contains__, _TEXTS.sub("", text)):
         depth += 1 if character in "[{" else -1
         most = max(most, depth)
@@ -249,6 +280,7 @@ def _no_number(name: str) -> NoReturn:
 
 def _finite(text: str) -> float:
     value = float(text)
+    # 1e999 is JSON, and Python makes infinity of it
     if not np.isfinite(value):
         raise FileError(f"It holds the number {text[:50]}, which is too large.")
     return value

@@ -30,6 +30,7 @@ def read_metrics(found: Any, notices: list[str], outputs: int = 1) -> Any:
     if isinstance(found, dict):
         return {str(key): _read(value, notices) for key, value in found.items()}
     names = _read(found, notices)
+    # Keras would deal a flat list out, one metric to each output
     return names if outputs == 1 or not names else [names] * outputs
 
 
@@ -89,6 +90,7 @@ def _metric_name(metric: Any) -> str:
     if isinstance(metric, str):
         return metric
     if not isinstance(metric, import_keras().metrics.Metric) or not has_default_settings(metric):
+        # a threshold of one's own, say, would be lost without a word
         return ""
     return snake(type(metric).__name__)
 

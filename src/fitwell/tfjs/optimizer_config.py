@@ -79,11 +79,13 @@ def read_optimizer(found: Any) -> Any:
         raise FileError(f"'trainingConfig' must name one of {', '.join(OPTIMIZERS)}. Got {str(name)[:100]!r}.")
     kind, config = OPTIMIZERS[name], entry.get("config")
     given = {snake(str(key)): value for key, value in config.items()} if isinstance(config, dict) else {}
+    # TensorFlow.js loads both spellings
     given |= {short: given[long] for short, long in (("beta1", "beta_1"), ("beta2", "beta_2")) if long in given}
     settings: dict[str, Any] = dict(kind.fixed)
     for name, (keras_name, default) in kind.fields.items():
         value = given.get(name)
         value = default if value is None else value
+        # true is a number to Python, and no learning rate
         is_truth = isinstance(value, bool) and not isinstance(default, bool)
         if is_truth or not isinstance(value, int | float) or not 0 <= value < 1e300:
             raise FileError(f"The optimizer's '{name}' must be a number. Got {str(value)[:100]!r}.")
@@ -108,8 +110,10 @@ def written_optimizer(optimizer: Any) -> dict[str, Any] | None:
     names = [name for name, found in OPTIMIZERS.items() if found.keras == kind]
     if not names or not is_keras_own(optimizer):
         return None
+    # TensorFlow.js has two classes for what is one in Keras
     name = "Momentum" if kind == "SGD" and config.get("momentum") else names[0]
     found = OPTIMIZERS[name]
+    # what TensorFlow.js has not must be off, or it would train otherwise
     if any(config.get(key) not in (value, None) for key, value in found.fixed.items()):
         return None
     settings = {ours: config.get(keras_name) for ours, (keras_name, _) in found.fields.items()}

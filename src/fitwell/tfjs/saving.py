@@ -12,7 +12,6 @@ import numpy as np
 from fitwell.directories import fresh_directory
 from fitwell.errors import FileError, InputError
 from fitwell.keras.backend import import_keras
-from fitwell.keras.model_files import METADATA
 from fitwell.keras.probing import probes
 from fitwell.tfjs.document import MODEL_JSON, read_document, write_document
 from fitwell.tfjs.reading import from_tfjs
@@ -25,6 +24,7 @@ from fitwell.tfjs.writing import to_tfjs
 FILES = (MODEL_JSON, "group*-shard*of*.bin", SCHEMA_FILE, MODULE, *ASSETS, "package.json")
 """All that is written for TensorFlow.js, as patterns."""
 
+# a largest difference takes many rows to be seen, and these take a moment
 PROBES = 256
 
 
@@ -72,7 +72,8 @@ def save(
         `"float16"`, `"uint16"` or `"uint8"`: kernels take half or a quarter of the space, and the outputs change a
         little.
     metadata
-        Kept in the file as `userDefinedMetadata`: plain JSON. Those of a model that was loaded are written again.
+        What to keep beside the model, plain JSON; it stands in the file as `userDefinedMetadata`. That of a file that
+        was loaded is had by `fitwell.tfjs.metadata`.
 
     Returns
     -------
@@ -102,11 +103,12 @@ def write(
     model: Any, directory: Path, *, quantize: str | None = None, metadata: Mapping[str, Any] | None = None
 ) -> Saved:
     """Write a model into an existing directory; see `save`."""
+    # before the model is walked: a misspelt name is answered at once
     if quantize is not None and quantize not in QUANTIZED:
         raise InputError(f"'quantize' must be one of {', '.join(QUANTIZED)}. Got {quantize!r}.")
     written = to_tfjs(model)
     training, untold = written_training_config(model, [tensor.layer for tensor in written.graph.outputs])
-    kept = dict(metadata or getattr(model, METADATA, {}) or {})
+    kept = dict(metadata or {})
     if written.names:
         kept[KERAS_NAMES] = dict(written.names)
     write_document(
@@ -124,7 +126,9 @@ def _change(model: Any, directory: Path) -> float:
         inputs = probes(model, PROBES)
     except (FileError, InputError):  # written, but not to be read back or probed: then it is not known
         return float("nan")
+    # through the reader, so that it is measured what a reader gets
     pairs = zip(_outputs(model, inputs), _outputs(quantized, inputs), strict=True)
+    # outputs that are all zero would divide by zero
     return max(float(np.abs(one - two).max() / max(np.abs(one).max(), np.finfo(float).tiny)) for one, two in pairs)
 
 

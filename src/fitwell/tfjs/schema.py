@@ -9,11 +9,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from fitwell.data.columns import Column
-from fitwell.data.dates import EPOCH
+from fitwell.data.columns import Column, number_names
 from fitwell.data.encoding import Encoding
-from fitwell.data.raw import number_names
 from fitwell.data.target import LabelType, labels_of
+from fitwell.data.values import EPOCH
 from fitwell.errors import FileError, InputError
 
 SCHEMA_FORMAT = 1
@@ -91,11 +90,13 @@ def write_table_files(directory: Path, document: Mapping[str, Any]) -> None:
     """
     texts = {name: (files("fitwell.tfjs") / "assets" / name).read_text(encoding="utf-8") for name in ASSETS}
     script = texts[SCRIPT]
+    # one source for both, so that they cannot differ
     texts[MODULE] = script[: script.rindex(EXPORTS[SCRIPT])] + EXPORTS[MODULE] + "\n"
     texts[SCHEMA_FILE] = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     texts["package.json"] = json.dumps(COMMONJS) + "\n"
     try:
         for name, text in texts.items():
+            # the same bytes on Windows
             (directory / name).write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise FileError(f"'{directory}' cannot be written: {error.strerror or error}.") from error
@@ -117,6 +118,7 @@ def _check(used: Sequence[Column], encodings: Sequence[Encoding]) -> None:
 
 def _labels(classes: Sequence[str], label_type: LabelType) -> list[Any]:
     labels = labels_of(range(len(classes)), classes, label_type).tolist() if classes else []
+    # as a number JavaScript would round it to another label
     return [str(label) if isinstance(label, int) and abs(label) > EXACT else label for label in labels]
 
 
@@ -131,6 +133,7 @@ def _columns(used: Sequence[Column], encodings: Sequence[Encoding]) -> list[dict
         about: dict[str, Any] = {"name": column.name, "kind": column.kind, "missing": column.has_missing}
         if column.kind == "categorical":
             about |= {"levels": list(column.levels), "typical": _typical_level(column, encodings, code)}
+            # behind the levels come "missing" and "other"
             code += len(column.levels) + 2
         else:
             if column.kind == "date":
@@ -143,6 +146,7 @@ def _columns(used: Sequence[Column], encodings: Sequence[Encoding]) -> list[dict
 
 def _typical_number(column: Column, encodings: Sequence[Encoding], number: int) -> float | bool | str:
     """The middle one of the medians of the row sets, as a record would have it."""
+    # a record must look like one: a mean of medians may be a number that no row has
     medians = sorted(float(encoding.fill[number]) for encoding in encodings)
     median = medians[len(medians) // 2]
     if column.kind == "boolean":

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from fitwell.tfjs.graph import TfjsGraph, TfjsLayer, TfjsTensor
 
+# a stack of recurrent cells has one or two states for each
 MOST_OUTPUTS = 64
 """Of a layer that does not say how many it has."""
 
@@ -41,11 +42,13 @@ def checked(graph: TfjsGraph, error: type[Exception]) -> TfjsGraph:
 
 def _check_layers(graph: TfjsGraph, error: type[Exception]) -> None:
     names = Counter(layer.name for layer in graph.layers)
+    # weights are found by the layer's name
     if len(names) < len(graph.layers):
         raise error(f"Two layers of '{graph.name}' are called '{names.most_common(1)[0][0]}'.")
     if not graph.inputs or not graph.outputs:
         raise error(f"The model '{graph.name}' must have inputs and outputs.")
     inputs = [layer.name for layer in graph.layers if layer.class_name == "InputLayer"]
+    # an input that is not listed would never be fed
     if sorted(inputs) != sorted(tensor.layer for tensor in graph.inputs):
         named = ", ".join(tensor.layer for tensor in graph.inputs)[:200]
         raise error(
@@ -115,11 +118,13 @@ def _in_order(graph: TfjsGraph, error: type[Exception]) -> list[str]:
         for layer in graph.layers
         for number, call in enumerate(layer.calls)
     }
+    # by calls, not by layers: a shared layer may well take what came of its first call
     steps = _sorted(calls)
     if steps is None:
         raise error(f"The model '{graph.name}' has a cycle: a layer waits for its own output.")
     layers = {layer.name: [tensor.layer for call in layer.calls for tensor in call] for layer in graph.layers}
     order = _sorted(layers)
+    # a set in order; layers that are never called come last
     return list(dict.fromkeys([name for name, _ in steps] + list(layers))) if order is None else order
 
 

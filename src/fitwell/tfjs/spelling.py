@@ -42,6 +42,7 @@ def snake_case(value: Any, key: str = "") -> Any:
         return {k: snake_case(item, k) for k, item in spelled.items()}
     if isinstance(value, list):
         return [snake_case(item, key) for item in value]
+    # TensorFlow.js spells keys and texts in snake_case when it saves, and a hand-made file may not
     if isinstance(value, str) and key not in KEPT and _SETTING.fullmatch(value):
         return snake(value)
     return value

@@ -13,7 +13,9 @@ from fitwell.tfjs.soundness import checked
 from fitwell.tfjs.spelling import snake_case
 
 MODELS = ("Model", "Functional", "Sequential")
+# each takes milliseconds to build in Keras, so a file must not ask for millions
 MOST_LAYERS = 20_000
+# reading recurses once for each
 MOST_NESTED = 32
 """Models within models."""
 
@@ -21,6 +23,7 @@ MOST_NUMBERS = 2**31
 """Of one row of an input."""
 
 GRAPH_MODEL = "It is a graph model, which has no layers: save it by model.save() of a model of tf.layers."
+# the version that every layer is compared with
 VERSION = "tfjs-layers 4.22.0"
 """As which TensorFlow.js reads what is written."""
 
@@ -38,6 +41,7 @@ def parse_topology(topology: Any) -> TfjsGraph:
     """
     found = _object(topology, "'modelTopology'")
     inside = found.get("model_config", found.get("modelConfig"))
+    # the Python converter puts the model one level deeper
     found = found if inside is None else _object(inside, "'model_config'")
     class_name = found.get("class_name", found.get("className"))
     if class_name is None and "node" in found:
@@ -56,12 +60,14 @@ def _model(class_name: str, config: Any, depth: int) -> TfjsGraph:
 
 
 def _sequential(config: Any, depth: int) -> TfjsGraph:
+    # old versions of Keras wrote the bare list of layers
     config = {"layers": config} if isinstance(config, list) else _object(config, "The config of the Sequential")
     name = _name(config.get("name", "sequential"))
     entries = [_object(entry, "A layer") for entry in _list(config.get("layers"), f"The layers of '{name}'")]
     if not entries:
         raise FileError(f"The model '{name}' has no layers.")
     layers = [_layer(entry, depth) for entry in entries]
+    # the first layer may carry the shape instead
     if layers[0].class_name != "InputLayer":
         layers.insert(0, _made_up_input(layers, name))
     chain = layers[:1]
@@ -83,6 +89,7 @@ def _made_up_input(layers: Sequence[TfjsLayer], model: str) -> TfjsLayer:
     if "batch_input_shape" not in config:
         raise FileError(f"The first layer of '{model}' has no 'batch_input_shape': build the model before it is saved.")
     taken, name = {layer.name for layer in layers}, f"{first.name}_input"
+    # somebody may have called a layer so
     while name in taken:
         name += "_"
     return TfjsLayer("InputLayer", name, _input_config(config, first.name))
@@ -154,6 +161,7 @@ def _call(node: Any, layer: str, known: Mapping[str, TfjsLayer]) -> tuple[TfjsTe
             "model in Keras, and write it by fitwell.tfjs.save."
         )
     node = _list(node, f"A call of '{layer}'")
+    # a single tensor may stand there without a list around it
     node = [node] if node and isinstance(node[0], str) else node
     return tuple(_tensor(entry, f"A call of '{layer}'", known) for entry in node)
 
@@ -161,6 +169,7 @@ def _call(node: Any, layer: str, known: Mapping[str, TfjsLayer]) -> tuple[TfjsTe
 def _ends(config: Mapping[str, Any], key: str, known: Mapping[str, TfjsLayer]) -> tuple[TfjsTensor, ...]:
     camel = "inputLayers" if key == "input_layers" else "outputLayers"
     entries = _list(config.get(key, config.get(camel)), f"'{key}'")
+    # likewise for a single input or output
     entries = [entries] if entries and isinstance(entries[0], str) else entries
     if not entries:
         raise FileError(f"'{key}' names no layer.")
@@ -186,6 +195,7 @@ def _check_arguments(arguments: Any, where: str) -> None:
     if arguments is None:
         return
     for key, value in _object(arguments, f"The arguments of {where[0].lower()}{where[1:]}").items():
+        # an argument that is passed over may change what the layer computes
         if value not in HARMLESS:
             raise FileError(f"{where} has the argument {str(key)[:50]!r}, which is not read: {str(value)[:100]!r}.")
 
@@ -202,6 +212,7 @@ def write_topology(graph: TfjsGraph) -> dict[str, Any]:
 
 
 def _written(graph: TfjsGraph) -> dict[str, Any]:
+    # a file that refers to what is missing is loaded for ever: it must not be written
     graph = checked(graph, InputError)
     if graph.sequential:
         layers = [_entry(layer) for layer in graph.layers]

@@ -43,12 +43,14 @@ def read_training_config(training: Mapping[str, Any], outputs: int = 1) -> tuple
         It names a loss or an optimizer that TensorFlow.js does not have, or holds what is no setting.
     """
     notices: list[str] = []
+    # files made by hand or by other programs are in camelCase
     found = training.get("optimizer_config", training.get("optimizerConfig"))
     loss = _mapped(training.get("loss"), _loss)
     if loss is None or loss == [] or loss == {}:
         raise FileError("'trainingConfig' names no loss: compile the model before it is saved.")
     metrics = read_metrics(training.get("metrics"), notices, outputs)
     optimizer = read_optimizer(found)
+    # said, not refused: the model predicts the same, and only training on differs
     if takes_other_steps(optimizer):
         notices.append(OTHER_STEPS.format(type(optimizer).__name__))
     return {"optimizer": optimizer, "loss": loss, "metrics": metrics}, tuple(notices)
@@ -68,6 +70,7 @@ def written_training_config(model: Any, outputs: Sequence[str]) -> tuple[dict[st
     """
     if not getattr(model, "compiled", False):
         return None, ()
+    # as they were given: `model.metrics` holds what Keras has wrapped
     config = given_to_compile(model)
     why = _why_not(model, config)
     optimizer = None if why else written_optimizer(model.optimizer)
@@ -107,6 +110,7 @@ def _mapped(value: Any, one: Any) -> Any:
 
 
 def _why_not(model: Any, config: Mapping[str, Any]) -> str | None:
+    # TensorFlow.js throws when it loads a file that has them
     for name in ("loss_weights", "weighted_metrics"):
         if config.get(name):
             return name.replace("_", " ")

@@ -13,12 +13,14 @@ import numpy as np
 
 from fitwell.errors import FileError, InputError
 
+# as the converter cuts them: browsers cache files of this size
 SHARD_BYTES = 4 * 2**20
 MOST_BYTES = 2 * 2**30
 """Of all weights of a model, in the files as in memory: no browser takes more."""
 
 MOST_WEIGHTS = 100_000
 MOST_SHARDS = 10_000
+# TensorFlow.js has tensors of up to six
 MOST_DIMENSIONS = 16
 MOST_NAME = 1000
 """Characters of a name or path."""
@@ -107,19 +109,24 @@ def read_weights(
     """
     paths, specs = parse_manifest(manifest)
     wanted = sum(spec.size for spec in specs)
+    # quantized weights grow in memory, up to four times
     asked = max(wanted, sum(4 * spec.count for spec in specs))
     if asked > MOST_BYTES:
         raise FileError(f"The manifest asks for {asked:,} bytes of weights, and at most {MOST_BYTES:,} are read.")
+    # by the sizes on disk, before a byte is read or memory taken
     found = sum(size(path) for path in paths)
     if wanted != found:
         raise FileError(
             f"The weight files hold {found:,} bytes, and the manifest asks for {wanted:,}: they are not of this model."
         )
+    # joined first: a shard may end in the middle of a number
     data = b"".join(read(path) for path in paths)
+    # between the look and the reading somebody may have written
     if len(data) != wanted:
         raise FileError("The weight files changed while they were read: try again.")
     weights, offset = {}, 0
     for spec in specs:
+        # its state is skipped, but its bytes lie between those of the weights
         if not spec.optimizer:
             weights[spec.name] = _decoded(spec, np.frombuffer(data, spec.stored, spec.count, offset))
         offset += spec.size
@@ -167,6 +174,7 @@ def _encoded(name: str, values: np.ndarray, quantize: str | None) -> tuple[dict[
     if quantize is None or dtype != "float32" or values.ndim < 2 or values.size < 2:
         return entry, plain.astype(DTYPES[dtype])
     if quantize == "float16":
+        # beyond 65,504 half precision is infinite, and so would be the outputs
         half = np.float32(np.finfo(np.float16).max)
         entry["quantization"] = {"dtype": "float16", "original_dtype": "float32"}
         return entry, np.where(np.isfinite(plain), np.clip(plain, -half, half), plain).astype(QUANTIZED["float16"])
@@ -177,10 +185,12 @@ def _encoded(name: str, values: np.ndarray, quantize: str | None) -> tuple[dict[
             f" {quantize}."
         )
     steps = np.iinfo(QUANTIZED[quantize]).max
+    # equal values have no range, by which nothing could be divided
     scale = (high - low) / steps or 1.0
     # zero stays zero where it lies inside: exact zeros mean that a weight was dropped for good
     low = round(low / scale) * scale if low < 0 < high else low
     entry["quantization"] = {"dtype": quantize, "min": low, "scale": scale, "original_dtype": "float32"}
+    # in double precision, as readers compute it back; moving zero may push an end out
     stored = np.clip(np.rint((plain.astype(float) - low) / scale), 0, steps)
     return entry, stored.astype(QUANTIZED[quantize])
 
@@ -197,6 +207,7 @@ def _plain(name: str, values: np.ndarray) -> np.ndarray:
         return values
     with np.errstate(over="ignore"):
         plain = values.astype(MADE["float32"])
+    # only wider types can overflow float32; their own infinities are allowed
     if values.dtype.itemsize > 4 and not np.array_equal(np.isfinite(plain), np.isfinite(values)):
         raise InputError(f"The weight '{name}' holds numbers beyond float32, and TensorFlow.js has no larger ones.")
     return plain
@@ -230,6 +241,7 @@ def _spec(entry: Any) -> Spec:
     if not isinstance(dtype, str) or dtype not in DTYPES:
         raise FileError(f"The weight '{name}' has the type {str(dtype)[:50]!r}, and only {', '.join(DTYPES)} are read.")
     shape = _list(entry.get("shape"), f"The shape of the weight '{name}'", MOST_DIMENSIONS)
+    # `type`, not `isinstance`: true is a whole number to Python
     if not all(type(length) is int and length >= 0 for length in shape):
         raise FileError(f"The shape of the weight '{name}' must be whole numbers. Got {str(shape)[:100]}.")
     if math.prod(length or 1 for length in shape) > MOST_BYTES:  # NumPy multiplies the lengths beside a 0, too
@@ -259,6 +271,7 @@ def _path(path: Any) -> str:
     if not isinstance(path, str) or not 0 < len(path) <= MOST_NAME or not path.isprintable():
         raise FileError(f"A path of a weight file must be a text. Got {str(path)[:100]!r}.")
     pure = PurePosixPath(path)
+    # also what leads out on Windows: backslashes, drives, streams
     if pure.is_absolute() or ".." in pure.parts or "\\" in path or ":" in path or not pure.name:
         raise FileError(
             f"The weight file '{path[:200]}' would lie outside of the model's directory, so it is not read."

@@ -20,6 +20,7 @@ def safe_names(names: Iterable[str]) -> dict[str, str]:
     for name in names:
         if name not in safe:
             new = name.replace("/", "_")
+            # "a/b" and "a_b" may both be there
             while new in taken:
                 new += "_"
             taken.add(new)
@@ -41,6 +42,7 @@ def given_back(found: Any, names: Mapping[str, str]) -> dict[str, str]:
     entries = found.items() if isinstance(found, dict) else ()
     wanted = {name: old for name, old in entries if name in names and _is_name(old)}
     times = Counter({**names, **wanted}.values())
+    # a name that two layers would have is given to neither
     renamed = {**names, **{name: old for name, old in wanted.items() if times[old] == 1}}
     return renamed if len(set(renamed.values())) == len(renamed) else dict(names)
 

@@ -94,6 +94,7 @@ class LayerSettings:
     def ignored(self) -> dict[str, Any]:
         """Return the settings that nobody asked for, and that would do something if TensorFlow.js knew them."""
         left = {key: value for key, value in self._config.items() if key not in self._read | SILENT}
+        # a setting at its off value is no loss, and a notice for each would hide those that are
         own = {key: value for key, value in left.items() if not any(value == off for off in OFF)}
         return own | {key: value for inner in self._inner for key, value in inner.ignored().items()}
 
@@ -118,10 +119,13 @@ class LayerSettings:
     def whole(self, name: str, default: int | None = None, least: int = 1) -> int:
         """Return a whole number."""
         value = self._value(name, default)
+        # files spell the lengths of one axis as [3], too
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
+        # 3.0 in a file made by hand
         if type(value) is float and value.is_integer():
             value = int(value)
+        # `type`: true is a whole number to Python
         if type(value) is not int or not least <= value < MOST:
             raise self.refuse(f"must have a whole number of at least {least} for '{name}'. Got {_shown(value)}.")
         return value
@@ -168,6 +172,7 @@ class LayerSettings:
         values = value if isinstance(value, list) else [value]
         if unknown is not ...:
             values = [unknown if v is None else v for v in values]
+        # no tensor has more axes
         if len(values) > 16 or not all(
             (type(v) is int and least <= v < MOST) or (v is unknown and unknown is None) for v in values
         ):
@@ -180,6 +185,7 @@ class LayerSettings:
         if not isinstance(value, list):
             return self.number(name, default)
         try:
+            # as objects: NumPy would make numbers of texts and of true
             found = np.array(value, dtype=object)
         except ValueError:
             found = np.empty(0)  # lists of several lengths in NumPy's opinion
@@ -227,6 +233,7 @@ class LayerSettings:
     def activation(self, name: str = "activation", default: str = "linear", also: Sequence[str] = ()) -> str:
         """Return Keras's name of an activation, or one of `also`; `hard_sigmoid` means another function there."""
         value = self._value(name, default)
+        # an activation may be written as an object with settings, of which there are none
         if isinstance(value, dict):
             value = value.get("class_name")
         spelled = snake(value) if isinstance(value, str) else ""
@@ -250,6 +257,7 @@ class LayerSettings:
         l1, l2 = (strengths.number(key, 0.0) for key in ("l1", "l2"))
         if l1 < 0 or l2 < 0:
             raise self.refuse(f"has a penalty below zero: {_shown(config)}.")
+        # the penalty of a stretched weight is that of the weight: |6/5 w| and (6/5 w)**2 grow along
         l1, l2 = l1 / stretch, l2 / stretch**2
         regularizers = import_keras().regularizers
         if l1 and l2:

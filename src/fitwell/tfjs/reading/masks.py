@@ -40,6 +40,7 @@ class Masks:
         """Whether a chain has a layer before which the mask must be taken away, or masks in nested models."""
         masked = False
         for layer in self.graph.layers:
+            # a Sequential of Keras hands masks on by itself, and nothing can stand between its layers
             if masked and layer.class_name not in KEEPING:
                 return True
             masked = (masked or begins(layer)) and _hands_on(layer)
@@ -68,6 +69,7 @@ class Masks:
                 raise FileError(f"The layer '{layer.name}' ({layer.class_name}) {why}")
         elif layer.class_name in RECURRENT or _inner(layer) in RECURRENT:
             self.unmasked.add((layer.name, number))
+        # a joined mask is a new one, equal to none of those it came of
         if begins(layer) or (any_mask and layer.class_name == "Concatenate"):
             self._of[TfjsTensor(layer.name, number)] = TfjsTensor(layer.name, number)
         elif any_mask and layer.class_name in KEEPING and _hands_on(layer) and sources[0] is not None:
@@ -96,6 +98,7 @@ def check_none_lingers(all_masks: Iterable[Masks]) -> None:
     """
     all_masks = list(all_masks)
     for masks in all_masks:
+        # in what order TensorFlow.js runs nested models is not known here, so any mask elsewhere may be the earlier one
         elsewhere = any(other.masked for other in all_masks if other is not masks)
         for call in sorted(masks.unmasked):
             if elsewhere or (masks.masked and masks.masked - masks.behind(call)):

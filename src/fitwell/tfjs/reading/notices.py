@@ -33,6 +33,7 @@ class Notices:
         config = settings.given()
         if made.stretched:
             self._stretched.append(settings.layer)
+            # of a whole stretched weight the penalty was scaled along, of some columns it cannot be
             if any(columns != slice(None) for _, columns in made.stretched) and _holds(config, "regularizer"):
                 self._penalties.append(settings.layer)
         if _holds(config, "constraint") and not settings.is_regularizer("depthwise_constraint"):

@@ -11,6 +11,7 @@ from fitwell.keras.backend import import_keras
 from fitwell.tfjs.reading.layer_settings import LayerSettings
 from fitwell.tfjs.reading.read_layers import Made, Reader, about, keras_layers, with_activation
 
+# 64 MiB as float32: enough to double images of 2,896 places a side
 MOST_PLACES = 2**24
 """Numbers in a matrix that interpolates."""
 
@@ -33,6 +34,7 @@ def convolution_reader(
         }
         if dilated:
             options["dilation_rate"] = settings.lengths("dilation_rate", rank, 1)
+        # its filters follow from the channels and the multiplier
         if settings.class_name != "DepthwiseConv2D":
             options["filters"] = settings.whole("filters")
         if settings.class_name in ("DepthwiseConv2D", "SeparableConv2D"):
@@ -62,6 +64,7 @@ def pooling_reader(keras_name: str, rank: int) -> Reader:
 
     def read(settings: LayerSettings, name: str) -> Made:
         data_format = settings.data_format(first=rank == 2)
+        # None is Keras's word for the windows' sizes, too
         strides = settings.lengths("strides", rank) if settings.has("strides") else None
         padding = settings.choice("padding", ("valid", "same"), "valid")
         size = settings.lengths("pool_size", rank, 2)
@@ -104,6 +107,7 @@ def read_up_sampling(settings: LayerSettings, name: str) -> Made:
 
     def between(tensor: Any) -> Any:
         lengths = tensor.shape[1:3]
+        # a matrix has one size, and a small file could ask for a huge one
         if None in lengths or max(n * n * f for n, f in zip(lengths, size, strict=True)) > MOST_PLACES:
             raise settings.refuse("interpolates images of unknown or huge size: fix it in inputShape, or use nearest.")
         rows, columns = (_between(n, f) for n, f in zip(lengths, size, strict=True))
@@ -117,6 +121,7 @@ def _between(length: int, factor: int) -> np.ndarray:
     matrix = np.zeros((length * factor, length), np.float32)
     places = np.arange(length * factor)
     low, share = places // factor, (places % factor) / factor
+    # added, since at the last place both numbers are the same
     np.add.at(matrix, (places, low), 1 - share)
     np.add.at(matrix, (places, np.minimum(low + 1, length - 1)), share)
     return matrix

@@ -45,6 +45,7 @@ def keras_layers() -> Any:
 def with_activation(settings: LayerSettings, make: Callable[..., Any], name: str, weights: Sequence[str]) -> Made:
     """Make a layer with an activation; what has no name in Keras becomes parts behind it."""
     kind = settings.activation(also=(TANH_GELU,))
+    # the layer itself is linear then, and keeps the name under which its weights are found
     if kind in BEHIND:
         return Made((make(activation="linear", name=name), *BEHIND[kind](f"{name}_stretch", name)), tuple(weights))
     return Made((make(activation=kind, name=name),), tuple(weights))
@@ -59,6 +60,7 @@ def _hard_sigmoid(first: str, name: str) -> tuple[Any, ...]:
 def _tanh_gelu(first: str, name: str) -> tuple[Any, ...]:
     del first, name
     keras = import_keras()
+    # operations of Keras, so that the model is saved without code
     return (lambda tensor: keras.ops.gelu(tensor, approximate=True),)
 
 
@@ -122,6 +124,7 @@ def simple_reader(keras_name: str, **fields: str) -> Reader:
 
 def read_reshape(settings: LayerSettings, name: str) -> Made:
     """Read a `Reshape`."""
+    # null is what TensorFlow.js writes for the size that follows from the others
     shape = tuple(settings.wholes("target_shape", -1, unknown=-1))
     return Made((keras_layers().Reshape(shape, name=name),))
 
@@ -166,6 +169,7 @@ def read_layer_normalization(settings: LayerSettings, name: str) -> Made:
     axis = settings.wholes("axis") if settings.has("axis") else [-1]
     options = about(settings, "gamma", "beta")
     for part in ("gamma", "beta"):
+        # TensorFlow.js's LayerNormalization knows none, whatever stands in a file
         options.pop(f"{part}_constraint")
     epsilon = settings.number("epsilon", 1e-3)
     made = keras_layers().LayerNormalization(
@@ -182,6 +186,7 @@ def read_relu(settings: LayerSettings, name: str) -> Made:
 
 def read_leaky_relu(settings: LayerSettings, name: str) -> Made:
     """Read a `LeakyReLU`."""
+    # TensorFlow.js's name of it, and its default
     return Made((keras_layers().LeakyReLU(negative_slope=settings.number("alpha", 0.3), name=name),))
 
 

@@ -49,10 +49,12 @@ def from_tfjs(graph: TfjsGraph, weights: Mapping[str, np.ndarray], keras_names: 
         A class is not known or cannot be equal, a setting is odd, or weights are missing, too many, or misshapen.
     """
     stored, notices, all_masks = Stored(weights), Notices(), list[Masks]()
+    # Keras's policy may be half precision, which would round the file's weights
     with _float32():
         builder = _Builder(graph, stored, notices, all_masks, keras_names)
         model = builder.build()
     check_none_lingers(all_masks)
+    # weights that are left over mean that another model was built than was saved
     stored.check_all_used()
     return Read(model, notices.sentences(), builder.names)
 
@@ -74,6 +76,7 @@ def _saying(which: str) -> Iterator[None]:
     """Turn what Keras and JAX raise, of many kinds, for settings that do not fit."""
     try:
         yield
+    # ours say more already, and lack of memory is no fault of the file
     except (FitwellError, MemoryError):
         raise
     except Exception as error:
@@ -159,6 +162,7 @@ class _Builder:
         """Build a layer without memory for its variables until their shapes are known to be those of the file."""
         first = made.parts[0]
         try:
+            # a few bytes of settings can ask for gigabytes of kernel: nothing is taken before the shapes agree
             with self.keras.StatelessScope(initialize_variables=False):
                 first.build(inputs[0].shape)
             give(first, self.stored.of(layer.name, made, [tuple(variable.shape) for variable in first.weights]))
@@ -167,6 +171,7 @@ class _Builder:
 
     def _check_size(self, layer: TfjsLayer, outputs: Any) -> Any:
         for output in outputs if isinstance(outputs, list | tuple) else [outputs]:
+            # a chain of harmless layers (repeats, up-sampling) can grow beyond any memory
             if math.prod(size or 1 for size in output.shape[1:]) > MOST_NUMBERS:
                 raise FileError(f"{_described(layer)} makes more than {MOST_NUMBERS:,} numbers of one row.")
         return outputs
@@ -185,6 +190,7 @@ class _Builder:
             with _saying(_described(layer)):
                 masks.see(layer, 0, len(tensor.shape))
                 made = self._layer(layer, [tensor])
+                # a function has no place in a Sequential; the model becomes functional
                 if not all(isinstance(part, self.keras.layers.Layer) for part in made.parts):
                     return None
                 for part in made.parts:
@@ -204,13 +210,16 @@ class _Builder:
     def _functional(self) -> Any:
         """Call every layer as often as the graph does."""
         self.all_masks.append(self._new_masks())
+        # by calls, since the order of layers does not say which call of a shared one comes first
         waiting = [(layer, number) for layer in self.graph.layers for number in range(len(layer.calls))]
         while waiting:
             later = [(layer, number) for layer, number in waiting if not self._called(layer, number)]
+            # none of them could be called: nor would any in the next round
             if len(later) == len(waiting):
                 raise FileError(f"{_described(later[0][0])} takes a tensor that no layer gives.")
             waiting = later
         inputs, outputs = ([self._tensor(t) for t in tensors] for tensors in (self.graph.inputs, self.graph.outputs))
+        # Keras takes a list of one for another structure than a tensor
         ends = [values[0] if len(values) == 1 else values for values in (inputs, outputs)]
         return self.keras.Model(*ends, name=self.names[self.graph.name])
 
@@ -245,6 +254,7 @@ class _Builder:
         if layer.class_name in LISTS or (layer.graph is not None and len(inputs) > 1):
             outputs = first(inputs)
         elif len(inputs) > 1 and layer.class_name in RECURRENT:
+            # TensorFlow.js lists states as further inputs of the same call
             outputs = first(inputs[0], initial_state=inputs[1:])
         elif len(inputs) > 1:
             raise FileError(f"{_described(layer)} takes one tensor. Got {len(inputs)}.")

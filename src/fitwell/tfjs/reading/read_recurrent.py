@@ -28,15 +28,19 @@ def _options(settings: LayerSettings, kind: str) -> dict[str, Any]:
         "recurrent_dropout": settings.share("recurrent_dropout", 0.0),
     }
     if kind != "SimpleRNN":
+        # TensorFlow.js's default; Keras's is the sigmoid
         found["recurrent_activation"] = settings.activation("recurrent_activation", "hard_sigmoid")
     if kind == "LSTM":
         found["unit_forget_bias"] = settings.flag("unit_forget_bias", True)
     if kind == "GRU":
         if settings.flag("reset_after", False):
             raise settings.refuse("resets after the product, which TensorFlow.js does not offer: leave resetAfter out.")
+        # Keras's default is True
         found["reset_after"] = False
+    # an LSTM applies it to its state, which no weight can stretch
     if activation == "hard_sigmoid" and kind not in OUTER:
         raise settings.refuse("has the activation hardSigmoid, whose scale Keras does not share: use another.")
+    # only where all columns are stretched alike can a penalty be scaled along
     whole = kind == "SimpleRNN" and activation == "hard_sigmoid"
     return {**found, **about(settings, "kernel", "recurrent", "bias", stretch=STRETCH if whole else 1.0)}
 
@@ -96,6 +100,7 @@ def read_rnn(settings: LayerSettings, name: str) -> Made:
     stretched: tuple[tuple[int, slice], ...] = ()
     for number, (kind, _, options) in enumerate(cells):
         stretched += _stretched(kind, options, len(weights))
+        # a single cell's weights have no prefix in the file
         weights += _weights(options, f"RNNCell_{number}/" if stacked else "")
     layers = import_keras().layers
     cell = layers.StackedRNNCells([made for _, made, _ in cells]) if stacked else cells[0][1]
@@ -129,6 +134,7 @@ def read_bidirectional(settings: LayerSettings, name: str) -> Made:
     class_name, config = settings.nested("layer")
     if class_name not in CELL_KINDS:
         raise settings.refuse(f"wraps a {class_name[:50]!r}, and only SimpleRNN, LSTM and GRU are read.")
+    # the file names the forward layer, and weights by both ways
     inner = str(config.get("name", class_name.lower()))[:200].removeprefix("forward_")
     safe = inner.replace("/", "_")
     one = recurrent_reader(class_name)(settings.inside(class_name, config), safe)
@@ -144,5 +150,6 @@ def read_bidirectional(settings: LayerSettings, name: str) -> Made:
     )
     weights = tuple(f"{way}_{inner}/{weight}" for way in ("forward", "backward") for weight in one.weights)
     count = len(one.weights)
+    # Keras lists the weights of both ways one behind the other
     stretched = one.stretched + tuple((number + count, columns) for number, columns in one.stretched)
     return Made((made,), weights, stretched)

@@ -13,9 +13,11 @@ def read_time_distributed(settings: LayerSettings, name: str) -> Made:
     class_name, config = settings.nested("layer")
     if class_name not in LAYER_READERS or class_name in ("TimeDistributed", "Bidirectional"):
         raise settings.refuse(f"wraps a {class_name[:50]!r}, which is not read there.")
+    # cut: names of strangers may be of any length
     inner = str(config.get("name", class_name.lower()))[:200].replace("/", "_")
     one = LAYER_READERS[class_name](settings.inside(class_name, config), inner)
     keras = import_keras()
+    # a function cannot be wrapped
     if not all(isinstance(part, keras.layers.Layer) for part in one.parts):
         raise settings.refuse(f"wraps a {class_name}, which Keras has no layer for: use it without TimeDistributed.")
     wrapped = [keras.layers.TimeDistributed(part, name=name if not i else f"{name}_{part.name}")

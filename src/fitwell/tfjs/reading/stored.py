@@ -64,9 +64,11 @@ class Stored:
             return weight
         last = weight.rsplit("/", 1)[-1]
         start = f"{layer}/{weight.removesuffix(last)}"
+        # TensorFlow 2.2 and later put the cell's name between: layer/cell/kernel
         behind = [name for name in self._left if name.startswith(start) and name.endswith(f"/{last}")]
         if len(behind) == 1:
             return behind[0]
+        # one of the converter's ways has numbers alone
         numbered = f"{layer}/{number}"
         if numbered in self._weights:
             return numbered
@@ -77,6 +79,7 @@ def _stretched(values: np.ndarray, number: int, made: Made) -> np.ndarray:
     columns = [columns for which, columns in made.stretched if which == number]
     if not columns:
         return values
+    # in double precision, then rounded once
     values = values.astype(float)
     for part in columns:
         values[..., part] *= STRETCH

@@ -68,6 +68,7 @@ def keras_name(activation: Any) -> str | None:
     """Return the name in `keras.activations` of a function, None for anything else."""
     known = import_keras().activations
     name = getattr(activation, "__name__", "")
+    # by the function itself: somebody's own may be called relu
     return name if name and getattr(known, name, None) is activation else None
 
 
@@ -120,6 +121,7 @@ def add_gelu_tanh(call: LayerCall, value: Value, part: str) -> Value:
 
 def add_relu(call: LayerCall, value: Value, part: str, slope: float, top: float | None, threshold: float) -> Value:
     """Write any ReLU of Keras: a slope below the threshold, a largest value, a threshold."""
+    # the plain cases first: one layer each, which people know again in the file
     if threshold == 0 and slope == 0:
         return call.add("ReLU", value, part, max_value=None if top is None else float(top))
     if threshold == 0 and top is None:
@@ -137,6 +139,7 @@ def add_relu(call: LayerCall, value: Value, part: str, slope: float, top: float 
 
 def add_elu(call: LayerCall, value: Value, part: str, alpha: float) -> Value:
     """Write an ELU: ``relu(x) + alpha * elu(min(x, 0))``."""
+    # TensorFlow.js's ELU refuses any other alpha
     if alpha == 1:
         return call.add("ELU", value, part, alpha=1.0)
     upper = call.add("ReLU", value, f"{part}_above", max_value=None)

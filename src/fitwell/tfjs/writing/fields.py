@@ -49,9 +49,11 @@ def regularizer(call: LayerCall, given: Any) -> dict[str, Any] | None:
     if given is None:
         return None
     keras = import_keras()
+    # others are no such sums over weights
     if type(given) not in (keras.regularizers.L1, keras.regularizers.L2, keras.regularizers.L1L2):
         call.note(f"its regularizer {type(given).__name__} is left out, since TensorFlow.js has only L1 and L2.")
         return None
+    # both keys, since a missing one is 0.01 in TensorFlow.js
     config = {"l1": float(getattr(given, "l1", 0.0)), "l2": float(getattr(given, "l2", 0.0))}
     return {"class_name": "L1L2", "config": config}
 
@@ -59,6 +61,7 @@ def regularizer(call: LayerCall, given: Any) -> dict[str, Any] | None:
 def initializer(given: Any) -> dict[str, Any] | None:
     """Return an initializer that TensorFlow.js has, else None: all weights are in the file, so none is needed."""
     name = type(given).__name__
+    # somebody's own may have the same name
     if not is_keras_own(given):
         return None
     config = given.get_config()

@@ -22,6 +22,7 @@ def in_order(outputs: Any, values: dict[int, Value]) -> Iterator[Any]:
         node = stack[-1]
         before = [node_of(tensor) for tensor in reversed(data_of(node)) if id(tensor) not in values]
         waiting = [one for one in before if id(one) not in done]
+        # no recursion, for chains of layers are long
         if waiting and id(node) not in done:
             stack.extend(waiting)
             continue
@@ -62,6 +63,7 @@ def mask_name(mask: Any, values: dict[int, Value]) -> Any:
     keras = import_keras()
     node = node_of(mask)
     class_name, key = "Embedding", "mask_zero"
+    # Masking keeps a step if any of its numbers differs from the value
     if type(node.operation).__name__ == "Any":
         class_name, key = "Masking", "mask_value"
         inner = [one for one in node.arguments.args if isinstance(one, keras.KerasTensor)]

@@ -96,6 +96,7 @@ class Sheet:
     ) -> TfjsTensor:  # fmt: skip
         """Write a call of a layer, which is a new one unless the same Keras layer has written the same part before."""
         parts = self._parts.setdefault((owner, part), [])
+        # a shared layer is written once and called again, unless its shapes made something else of it
         layer = next((one for one in parts if _same(one, class_name, config, weights)), None)
         if layer is None:
             layer = _Written(class_name, self.names.take(wanted), config, weights, outputs, shape)
@@ -195,12 +196,14 @@ class LayerCall:
     ) -> list[Value]:  # fmt: skip
         """Write one layer and return its outputs."""
         values = [inputs] if isinstance(inputs, Value) else list(inputs)
+        # constants of a recipe are no weights of the model: training on must not move them
         config = {"trainable": not constant and bool(getattr(self.layer, "trainable", True)), **config}
         mask = self.sheet.mask_of(class_name, config, values)
         arrays = {name: as_float32(value) for name, value in (weights or {}).items()}
         wanted = f"{self.layer.name}_{part}" if part else self.layer.name
         shape = shape or values[0].shape
         tensor = self.sheet.call(id(self.layer), part, wanted, class_name, config, arrays, values, outputs, shape)
+        # only the first output has a mask: states have none
         made = [Value(dataclasses.replace(tensor, output=n), shape) for n in range(outputs)]
         return [dataclasses.replace(made[0], mask=mask), *made[1:]]
 
@@ -287,6 +290,7 @@ def as_float32(value: Any) -> np.ndarray:
     array = np.asarray(value)
     with np.errstate(over="ignore"):
         made = np.ascontiguousarray(array.astype(np.float32))
+    # infinite weights of the model's own are kept as they are
     if (np.isinf(made) & np.isfinite(array)).any():
         raise InputError(
             f"A weight is {array.flat[np.abs(array).argmax()]:g}, and TensorFlow.js's numbers end at 3.4e38: scale the "

@@ -20,6 +20,7 @@ def channels_last(call: LayerCall, value: Value, write: Callable[[Value], Value]
     axes = range(2, len(value.shape))
     made = write(call.permute(value, [*axes, 1], "to_last"))
     rank = len(made.shape)
+    # a global pooling leaves no places, and nothing to turn back
     return made if rank == 2 else call.permute(made, [rank - 1, *range(1, rank - 1)], "from_last")
 
 
@@ -79,6 +80,7 @@ def volume(
 def along_axes(call: LayerCall, value: Value, matrices: Sequence[np.ndarray]) -> Value:
     """Write the product of [a, b, channels] with a fixed matrix along a and one along b."""
     for number, matrix in enumerate(matrices):
+        # a dense layer multiplies the last axis: each turn brings the next one there
         turned = call.permute(value, [2, 3, 1], f"turn_{number}")
         value = call.dense(turned, matrix, None, f"matrix_{number}", constant=True)
     return call.permute(value, [2, 3, 1], "turn_last")

@@ -12,6 +12,7 @@ def safe(name: str) -> str:
     It takes "/" too, which parts a layer from its weight, so that no name here has one.
     """
     replaced = re.sub(r"[^-A-Za-z0-9._]", "_", name).lstrip("-._")
+    # nothing may be left of a name in another script
     return replaced or "layer"
 
 

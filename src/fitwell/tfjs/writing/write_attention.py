@@ -15,6 +15,7 @@ from fitwell.tfjs.writing.fields import regularizer, tell_left_out, weight_field
 from fitwell.tfjs.writing.sheet import LayerCall, Value, as_float32, total_size
 from fitwell.tfjs.writing.write_layers import check_quantized
 
+# infinity is no JSON; exp of this is zero in float32 beside any score
 FAR = -1e9
 """Added to the scores of places that must not be seen: their softmax is then exactly zero."""
 
@@ -119,11 +120,14 @@ def _heads(call: LayerCall, heads: int, shared: int, width: int, dropout: float,
     if any(len(one.shape) != 3 for one in (query, value, key)):
         call.refuse("only inputs [rows, steps, features] are offered; reshape them before it.")
     call.note("each head is written as layers of its own.")
+    # Keras scales the query by it before the product; here the scores, which is the same
     scale = 1 / math.sqrt(width)
     keys = [_projection(call, dense.key, key, head, "key") for head in range(shared)]
     values = [_projection(call, dense.value, value, head, "value") for head in range(shared)]
+    # TensorFlow.js's Dot takes rank 3 at most, so that heads cannot be an axis of their own
     made = []
     for head in range(heads):
+        # of grouped queries several heads share one key and value
         part, other = f"head_{head}_", head * shared // heads
         own = _projection(call, dense.query, query, head, "query")
         scores = _scores(call, own, keys[other], scale, part)
@@ -133,6 +137,7 @@ def _heads(call: LayerCall, heads: int, shared: int, width: int, dropout: float,
     kernel = as_float32(dense.output.kernel)
     if kernel.ndim != 3:
         call.refuse("an output_shape of several sizes is not offered; reshape behind it.")
+    # heads one behind the other, as they are concatenated
     whole = kernel.reshape(-1, kernel.shape[-1])
     joined = made[0] if len(made) == 1 else call.add(
         "Concatenate", made, "heads", axis=2, shape=(*made[0].shape[:2], whole.shape[0])
@@ -187,6 +192,7 @@ def write_einsum_dense(call: LayerCall, inputs: list[Value]) -> Value:
         if given.size != units:
             call.note("its bias is written once for each unit.")
     fields = weight_fields(call, *(["kernel"] if bias is None else ["kernel", "bias"]))
+    # initializers know the kernel's own shape, and it is written as a matrix
     fields = {key: item for key, item in fields.items() if key.endswith("_regularizer")}
     matrix = kernel.reshape(-1, units)
     inner, outer = activations.split(layer.activation, moved=len(sizes) != 1)
@@ -200,6 +206,7 @@ def _equation(equation: str, rank: int) -> tuple[str, str, str]:
     inputs, out = equation.split("->")
     left, right = inputs.split(",")
     if "..." in left:
+        # an ellipsis stands for axes without letters: they get unused ones
         free = [letter for letter in string.ascii_uppercase if letter not in equation]
         dots = "".join(free[: rank - len(left.replace("...", ""))])
         left, out = left.replace("...", dots), out.replace("...", dots)

@@ -18,6 +18,7 @@ from fitwell.tfjs.writing.write_layers import check_quantized
 def write_convolution(call: LayerCall, inputs: list[Value]) -> Value:
     """Write `Conv1D`, `Conv2D` or `Conv3D`."""
     check_quantized(call)
+    # channels that come first are turned around the layer, and a softmax would take another axis
     inner, outer = activations.split(call.layer.activation, moved=call.layer.data_format != LAST)
     made = channels_last(call, inputs[0], lambda value: _convolution(call, value, inner))
     return activations.add_activation(call, outer, made)
@@ -27,10 +28,12 @@ def _convolution(call: LayerCall, value: Value, activation: Any) -> Value:
     layer = call.layer
     padding, dilation = layer.padding, list(layer.dilation_rate)
     if padding == "causal":
+        # TensorFlow.js loads causal padding and cannot predict with it: zeros in front, and none else
         ahead = (layer.kernel_size[0] - 1) * dilation[0]
         value = as_line(call, pad(call, as_plane(call, value), [[ahead, 0], [0, 0]], "past"))
         padding = "valid"
     kernel = as_float32(layer.kernel)
+    # TensorFlow.js knows no groups, and would find the kernel misshapen
     if layer.groups > 1:
         call.note("its groups are written as one kernel with zeros between them, which training may fill.")
         kernel = _blocks(kernel, layer.groups)
@@ -107,6 +110,7 @@ def _flat(layer: Any, sizes: Sequence[int], *, fill: int = 1) -> list[int]:
 
 def _wide(layer: Any, kernel: Any) -> np.ndarray:
     array = as_float32(kernel)
+    # a kernel of a line is one of an image that is one wide
     return array[:, None] if layer.rank == 1 else array
 
 
@@ -204,10 +208,12 @@ def _transposed(call: LayerCall, value: Value, activation: Any) -> Value:
         )  # fmt: skip
     kernel = spread(_wide(layer, layer.kernel), dilation)
     tell_left_out(call, layer)
+    # the whole product, of which Keras's part is cut: TensorFlow.js has no output_padding
     whole = _transposed_part(call, value, kernel, "valid", {}, use_bias=False, activation="linear")
     cut = pad(call, whole, _margins(call, value, whole), "margin")
     if layer.use_bias:
         call.note("its bias is written as a constant, which TensorFlow.js does not train.")
+        # behind the padding, whose zeros get the bias in Keras, too
         cut = call.rescale(cut, 1, as_float32(layer.bias), "bias")
     return activations.add_activation(call, activation, cut)
 

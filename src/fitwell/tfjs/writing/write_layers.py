@@ -65,6 +65,7 @@ def write_dropout(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `Dropout` of Keras or of fitwell."""
     layer = call.layer
     shape = getattr(layer, "noise_shape", None)
+    # no seed: a seeded dropout of TensorFlow.js drops the same units in every batch
     config = {"rate": float(layer.rate.numpy() if hasattr(layer.rate, "numpy") else layer.rate), "seed": None}
     return call.add("Dropout", inputs, noise_shape=as_json(shape), **config)
 
@@ -127,6 +128,7 @@ def along_last(call: LayerCall, value: Value, axis: int, write: Callable[[Value]
     if axis == 0:
         call.refuse("it works along the batch, which TensorFlow.js's layers cannot.")
     order = [number for number in range(1, rank) if number != axis] + [axis]
+    # the inverse order, counted from 1 as Permute does
     back = [order.index(number) + 1 for number in range(1, rank)]
     return call.permute(write(call.permute(value, order, "to_last")), back, "from_last")
 
@@ -217,10 +219,12 @@ def _encoded(call: LayerCall, value: Value, tokens: int, mode: str) -> Value:
     if mode == "one_hot":
         return call.reshape(one_hot, [tokens], "flat") if numbers_a_row == 1 else one_hot
     if mode == "multi_hot":
+        # the largest of one-hot rows is 1 for every category that occurs
         return call.add("GlobalMaxPooling1D", one_hot, shape=(shape[0], tokens))
     if numbers_a_row is None:
         call.refuse("counting needs a known number of categories a row; give it to the model's Input.")
     columns = call.permute(one_hot, [2, 1], "columns")
+    # a sum over rows, which no layer of TensorFlow.js takes: a product with ones
     counts = call.dense(columns, np.ones((numbers_a_row, 1)), None, "count", constant=True)
     return call.reshape(counts, [tokens], "")
 
@@ -230,6 +234,7 @@ def write_discretization(call: LayerCall, inputs: list[Value]) -> Value:
     layer, value = call.layer, inputs[0]
     if layer.bin_boundaries is None:
         call.refuse("it has no boundaries yet; call its adapt() first.")
+    # as float32, in which both compare
     limits = np.asarray(layer.bin_boundaries, np.float32)
     each = call.reshape(value, [*value.shape[1:], 1], "each")
     distance = call.dense(each, np.ones((1, len(limits))), -limits, "distance", constant=True)

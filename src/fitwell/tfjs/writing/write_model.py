@@ -57,8 +57,10 @@ def to_tfjs(model: Any) -> Written:
         A layer, an option or the kind of the model cannot be the same in TensorFlow.js.
     """
     walker = _written(model, keep_masks=True)
+    # masks that nobody reads would still reach later layers in TensorFlow.js
     if walker.sheet.masks_made and not walker.sheet.masks_read:
         walker = _written(model, keep_masks=False)
+    # at the end: only then is it known who reads masks and who lacks one
     walker.check_masks()
     return walker.result()
 
@@ -154,6 +156,7 @@ class _Walker:
         call = LayerCall(sheet, layer, arguments, shapes, self._layer)
         written = _writer(call)(call, inputs)
         outputs = [written] if isinstance(written, Value) else list(written)
+        # by Keras's rules, beside the mask that TensorFlow.js will have: where they differ is refused
         mask = _keras_mask(layer, inputs)
         sized = [dataclasses.replace(value, shape=shape) for value, shape in zip(outputs, shapes, strict=True)]
         return [dataclasses.replace(sized[0], keras_mask=mask), *sized[1:]]
@@ -173,6 +176,7 @@ class _Inner:
     """Writes the graph of a nested model on the sheet of the outer one."""
 
     def __init__(self, walker: _Walker, sheet: Sheet) -> None:
+        # on the same sheet: TensorFlow.js cannot load two nested models with like-named layers
         self.walker = _Walker(walker.model, sheet)
 
     def run(self, model: Any, inputs: list[Value]) -> list[Value]:
@@ -214,6 +218,7 @@ def _function_of(model: Any) -> Any:
         function = graph_of_sequential(model)
         if function is None:
             raise InputError(f"The model '{model.name}' is not built: add an Input, or call it once on data.")
+        # a subclass may compute anything
         if type(model).call is not keras.Sequential.call:
             raise InputError(_OWN.format(name=model.name, kind=kind))
         return function
@@ -236,6 +241,7 @@ def _writer(call: LayerCall) -> Any:
     """Return the writer of a layer or an operation."""
     layer, made = call.layer, type(call.layer)
     keras = import_keras()
+    # by the class itself: a class of somebody else's may have the same name
     name = next((one for one in (*LAYER_WRITERS, *NOT_WRITTEN) if getattr(keras.layers, one, None) is made), None)
     if name in LAYER_WRITERS:
         return LAYER_WRITERS[name]
@@ -298,6 +304,7 @@ def _input_dtype(tensor: Any) -> str:
         raise InputError(f"The input '{tensor.name}' holds strings, which TensorFlow.js's layers do not take.")
     whole = str(tensor.dtype).startswith(("int", "uint"))
     users = {type(node.operation).__name__ for node in nodes_behind(operation_of(tensor))}
+    # NotEqual is what Keras makes the mask of an embedding with
     return "int32" if whole and users <= {"Embedding", "NotEqual"} and users else "float32"
 
 

@@ -38,6 +38,7 @@ def _batch_last(call: LayerCall, value: Value) -> Value:
         "center": True, "scale": True, **weight_fields(call, "gamma", "beta"),
     }  # fmt: skip
     flat = value
+    # TensorFlow.js normalises ranks 2 to 4
     if len(value.shape) > 4:
         flat = call.reshape(value, [total_size(value.shape[1:-1]), channels], "flat")
     made = call.add("BatchNormalization", flat, weights=weights, **config)
@@ -80,6 +81,7 @@ def write_group_normalization(call: LayerCall, inputs: list[Value]) -> Value:
         places, channels = total_size(value.shape[1:-1]), value.shape[-1]
         if places is None or channels is None:
             call.refuse("it needs a known input size; give it to the model's Input.")
+        # -1 is a group for each channel, as instance normalisation has it
         groups = channels if layer.groups == -1 else int(layer.groups)
         split = call.reshape(value, [places, groups, channels // groups], "split")
         front = call.permute(split, [2, 1, 3], "front")
@@ -108,6 +110,7 @@ def rms(call: LayerCall, value: Value, epsilon: float) -> Value:
     turned = call.rescale(flat, -1, 0, "turn")
     both = call.add("Concatenate", [flat, turned], "both", axis=2, shape=(value.shape[0], rows, 2 * channels))
     halves = call.reshape(bare(call, both, epsilon, ""), [rows, 2, channels], "halves")
+    # the half of -x has done its work
     cropping = {"cropping": [[0, 0], [0, 1]], "data_format": "channels_last"}
     half = call.add("Cropping2D", halves, "half", shape=(value.shape[0], rows, 1, channels), **cropping)
     return call.reshape(half, value.shape[1:], "back")
@@ -132,6 +135,7 @@ def write_unit_normalization(call: LayerCall, inputs: list[Value]) -> Value:
         call.refuse("several axes are not offered; use one.")
 
     def write(value: Value) -> Value:
+        # tiny beside the squares, and zeros are divided by its root instead of by zero
         normal = rms(call, value, 1e-30)
         return call.rescale(normal, 1 / np.sqrt(float(value.shape[-1] or 0)), 0, "unit")
 
@@ -156,6 +160,7 @@ def write_normalization(call: LayerCall, inputs: list[Value]) -> Value:
         call.refuse("it has no mean yet; call its adapt() first.")
     mean = as_float32(import_keras().ops.convert_to_numpy(layer.mean))
     variance = as_float32(import_keras().ops.convert_to_numpy(layer.variance))
+    # as Keras does: a constant input has deviation zero
     deviation = np.maximum(np.sqrt(variance), np.float32(import_keras().backend.epsilon()))
     mean, deviation = (_trimmed(array) for array in (mean, deviation))
     if layer.invert:

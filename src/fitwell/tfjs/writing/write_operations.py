@@ -25,6 +25,7 @@ ACTIVATION_OPERATIONS = {
 def _operands(call: LayerCall) -> tuple[Any, Any]:
     names = ("x1", "x2")
     first, second = (_operand(call, call.arguments[name]) for name in names)
+    # Keras lines axes up from the last, TensorFlow.js's merges put new ones behind the batch
     if isinstance(first, Value) and isinstance(second, Value) and len(first.shape) != len(second.shape):
         call.refuse("tensors of different rank are not offered; reshape one of them.")
     return first, second
@@ -35,6 +36,7 @@ def _operand(call: LayerCall, given: Any) -> Any:
     if isinstance(given, Value):
         return given
     array = np.asarray(import_keras().ops.convert_to_numpy(given), np.float64)
+    # axes of one in front broadcast anyway, the batch's among them
     while array.ndim and array.shape[0] == 1:
         array = array[0]
     rank = max(len(value.shape) for value in call.arguments.values() if isinstance(value, Value))
@@ -102,6 +104,7 @@ def _extreme_writer(class_name: str) -> Writer:
         if np.ndim(number):
             call.refuse("an array is not offered here; use a number.")
         sign = 1.0 if class_name == "Maximum" else -1.0
+        # max(x, a) is relu(x - a) + a: TensorFlow.js's Maximum takes no numbers
         distance = call.rescale(value, sign, -sign * number, "distance")
         return call.rescale(call.add("ReLU", distance, "above", max_value=None), sign, number, "")
 
@@ -186,8 +189,10 @@ def _write_reshape(call: LayerCall, inputs: list[Value]) -> Value:
 def _write_transpose(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an order of the axes."""
     axes: Sequence[int] = call.layer.axes or ()
+    # None turns all axes round, the batch's too
     if not axes or axes[0] != 0:
         call.refuse("the batch must stay the first axis.")
+    # Permute counts axes from 1, the batch being 0
     return call.permute(inputs[0], list(axes)[1:], "")
 
 
@@ -222,4 +227,5 @@ OPERATIONS: dict[str, Writer] = {
 
 def writer_of(operation: Any) -> Writer | None:
     """Return the writer of an operation of Keras's own."""
+    # by module and class: `nn.Softmax` is an operation, and there is a layer of that name
     return OPERATIONS.get(kind_of_operation(operation) or "")

@@ -41,11 +41,13 @@ def global_pooling_writer(kind: str, rank: int) -> Writer:
         layer, value = call.layer, inputs[0]
         call.refuse_mask(value)
         first = layer.data_format != LAST
+        # turned at any rank: pooling of lines takes channels last only
         if first:
             value = call.permute(value, [*range(2, len(value.shape)), 1], "to_last")
         channels = value.shape[-1]
         if rank == 3:
             value = call.reshape(value, [total_size(value.shape[1:-1]), channels], "line")
+        # the pooling of lines knows no such option
         config: dict[str, Any] = {"data_format": LAST} if rank == 2 else {}
         made = call.add(f"Global{kind}Pooling{min(rank, 2) if rank < 3 else 1}D", value,
                         shape=(value.shape[0], channels), **config)  # fmt: skip
@@ -81,6 +83,7 @@ def write_center_crop(call: LayerCall, inputs: list[Value]) -> Value:
     def write(value: Value) -> Value:
         sides = []
         for size, wanted in zip(value.shape[1:3], (call.layer.height, call.layer.width), strict=True):
+            # Keras enlarges smaller images, which cropping cannot
             if size is None or size < wanted:
                 call.refuse("only larger images of a known size are cropped; give the size to the model's Input.")
             start = (size - wanted) // 2
@@ -113,6 +116,7 @@ def write_up_sampling_2d(call: LayerCall, inputs: list[Value]) -> Value:
     def write(value: Value) -> Value:
         if layer.interpolation == "nearest":
             return _repeat(call, value, [height, width], "")
+        # Keras itself is asked what it interpolates: linear in each axis, so that a matrix says it all
         made = {"interpolation": layer.interpolation, "data_format": LAST}
         sizes = [(height, 1), (1, width)]
         matrices = [
@@ -127,6 +131,7 @@ def write_up_sampling_2d(call: LayerCall, inputs: list[Value]) -> Value:
 def write_up_sampling_3d(call: LayerCall, inputs: list[Value]) -> Value:
     """Write an `UpSampling3D`."""
     a, b, c = as_json(call.layer.size)
+    # the second image has the rows joined in front, so its first axis stays
     steps = [[a, b], [1, c]]
 
     def write(value: Value) -> Value:

@@ -110,6 +110,7 @@ def _activation(call: LayerCall, activation: Any, weights: dict[str, np.ndarray]
     call.note("its weights are scaled by 5/6 for hard_sigmoid, of which TensorFlow.js has another; penalties stay.")
     for name in weights:
         pieces = np.split(weights[name], parts, axis=-1)
+        # only the gates: the candidate has an activation of its own
         scaled = [piece * np.float32(5 / 6) if n in columns else piece for n, piece in enumerate(pieces)]
         weights[name] = np.concatenate(scaled, axis=-1)
     return "hard_sigmoid"
@@ -119,6 +120,7 @@ def _flags(call: LayerCall, layer: Any, inputs: list[Value]) -> dict[str, Any]:
     """Return the fields of the loop over steps, and check the masks that it reads."""
     if layer.stateful:
         call.refuse(STATEFUL)
+    # also where there is no mask: TensorFlow.js may hand an earlier layer's mask to it
     call.read_mask(inputs[0])
     if inputs[0].mask is not None and getattr(layer, "zero_output_for_mask", False) and layer.return_sequences:
         call.refuse(
@@ -149,6 +151,7 @@ def write_bidirectional(call: LayerCall, inputs: list[Value]) -> Any:
         call.refuse("around a layer other than SimpleRNN, LSTM and GRU it is not offered.")
     config, weights = cell_config(call, forward.cell, kind)
     other, other_weights = cell_config(call, backward.cell, kind)
+    # the file holds the forward layer alone, and both ways are made of it
     if config != other or forward.go_backwards:
         call.refuse("its backward layer must be configured as its forward layer, which must run forward.")
     if len(inputs) > 1:
@@ -168,7 +171,9 @@ def write_bidirectional(call: LayerCall, inputs: list[Value]) -> Any:
 def write_time_distributed(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a `TimeDistributed` as one around each of the layers that the inner one is written as."""
     layer, value = call.layer.layer, inputs[0]
+    # the inner layer sees one step, without the axis of steps
     step = Value(TfjsTensor("step"), (value.shape[0], *value.shape[2:]))
+    # a sheet of its own: what the inner layer becomes is wrapped piece by piece
     sheet = Sheet(keep_masks=False)
     shapes = [layer.compute_output_shape(step.shape)]
     [last] = call.write(sheet, layer, [step], {}, shapes)

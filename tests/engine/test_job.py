@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fitwell.engine.settings import Dataset, Settings
+from fitwell.engine.job import Dataset, Settings
 from fitwell.errors import InputError
 
 

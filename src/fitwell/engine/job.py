@@ -1,14 +1,15 @@
-"""What a search is given: its rows, and how to train."""
+"""What a search is given: its rows, how to train, and row sets as index arrays of one shape."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from fitwell.data.row_sets import RowSets
 from fitwell.engine.network import Variables
 from fitwell.engine.optimizers import Optimizer, adam
 from fitwell.engine.plan import BLOCK_NETWORKS
@@ -57,6 +58,7 @@ class Dataset:
     def dtype(self) -> np.dtype:
         """Of losses and strengths: that of the first weights, else of the first inputs that are not whole numbers."""
         arrays = jax.tree.leaves((self.first.trainable if self.first else None, self.inputs))
+        # whole numbers are indices of embeddings, and no dtype for losses
         floating = [leaf.dtype for leaf in arrays if np.issubdtype(leaf.dtype, np.floating)]
         return np.dtype(floating[0] if floating else np.float32)
 
@@ -106,6 +108,7 @@ class Settings:
     block_strengths: int | None = None
     block_networks: int = BLOCK_NETWORKS
     memory: int | None = None
+    # divides 10, 25 and 60: every halving is decided at its own epoch
     call_epochs: int = 5
     schedule_epochs: int | None = None
     equal_steps: bool = False
@@ -118,5 +121,49 @@ class Settings:
                 raise InputError(f"'{name}' must be at least 1. Got {getattr(self, name)}.")
         if self.batch_size is not None and self.batch_size < 1:
             raise InputError(f"'batch_size' must be at least 1. Got {self.batch_size}.")
+        # a key is two words of 32 bits: a larger seed would be cut off, and two seeds be one
         if not 0 <= self.seed < 2**32:
             raise InputError(f"'seed' must lie in [0, 4294967296). Got {self.seed}.")
+
+
+Leaf = Any
+"""A JAX array in the program; a NumPy array on the host; the number of a mapped axis in a specification."""
+
+
+class Rows(NamedTuple):
+    """One row set as indices into the data, padded so that all row sets have one shape.
+
+    Attributes
+    ----------
+    id
+        int [], which row set this is: random numbers come from it, never from its place in a block.
+    train, n_train
+        int [m_max] and how many of them are real.
+    measured, n_measured
+        int [h_max]: a random part of the training rows, as many as are held out, on which the training loss is
+        measured.
+    held_out, n_held_out
+        int [h_max] and how many of them are real; none in a refit on all rows.
+    """
+
+    id: Leaf
+    train: Leaf
+    n_train: Leaf
+    measured: Leaf
+    n_measured: Leaf
+    held_out: Leaf
+    n_held_out: Leaf
+
+
+def make_rows(row_sets: RowSets, seed: int) -> Rows:
+    """Turn row sets into padded index arrays [R, ...], and draw the training rows on which loss is measured."""
+    train, n_train, held_out, n_held_out = row_sets.padded()
+    # as many as are held out are enough to compare, and cost no more
+    n_measured = np.minimum(n_train, n_held_out).astype(np.int32)
+    measured = np.zeros((row_sets.count, int(n_measured.max(initial=0))), np.int32)
+    for r, identity in enumerate(row_sets.ids):
+        # by what the row set is, not by its place: alone or among others it measures the same rows
+        generator = np.random.default_rng([seed, int(identity)])
+        measured[r, : n_measured[r]] = generator.permutation(train[r, : n_train[r]])[: n_measured[r]]
+    ids = np.asarray(row_sets.ids, np.int32)
+    return Rows(ids, train, n_train.astype(np.int32), measured, n_measured, held_out, n_held_out.astype(np.int32))
