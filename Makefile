@@ -1,4 +1,4 @@
-# Two commands do everything, set-up included: `make demo` and `make test`.
+# Three commands do everything, set-up included: `make demo`, `make check` (minutes) and `make test` (all).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,17 +7,24 @@ WORKERS ?= 2
 SOURCES := $(shell find src -name '*.py') pyproject.toml README.md LICENSE
 
 NODE_PACKAGES := node_modules/.package-lock.json
+COMPILED := $(CURDIR)/$(VENV)/compiled
+TESTS := ../$(BIN)/python -m pytest . -c ../pyproject.toml --rootdir=.. -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test lint bench browser clean
+.PHONY: demo check test lint bench browser clean
 
 demo: $(INSTALLED)
 	$(BIN)/fitwell demo
 
-# what users install is what is tested: the built wheel, with all its dependencies compiled to byte code
-test: lint $(NODE_PACKAGES) browser
-	cd tests && ../$(BIN)/python -m pytest . -c ../pyproject.toml --rootdir=.. -n $(WORKERS) --dist loadfile $(PYTEST)
+# for daily work: the sources as they are, without the tests marked slow; what XLA compiled stays for the next time, a week long
+check: lint $(NODE_PACKAGES) browser
+	mkdir -p $(COMPILED) && find $(COMPILED) -type f -mtime +7 -delete
+	cd tests && PYTHONPATH="$(CURDIR)/src" FITWELL_TESTS_CACHE="$(COMPILED)" $(TESTS) -m "not slow" $(PYTEST)
 
-lint: $(INSTALLED)
+# what users install is what is tested: the built wheel, with all its dependencies compiled to byte code
+test: $(INSTALLED) lint $(NODE_PACKAGES) browser
+	cd tests && $(TESTS) $(PYTEST)
+
+lint: $(VENV)/dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
@@ -48,12 +55,16 @@ $(VENV)/tools: pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-compile --group dev
 	touch $@
 
-$(INSTALLED): $(VENV)/tools $(SOURCES)
+# they come with fitwell itself, whose sources `make lint` and `make check` then read where they are
+$(VENV)/dependencies: $(VENV)/tools
+	$(BIN)/python -m pip install --quiet --no-compile --no-build-isolation .
+	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null || true
+	touch $@
+
+$(INSTALLED): $(VENV)/dependencies $(SOURCES)
 	rm -rf build dist
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist . > /dev/null
 	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
-	$(BIN)/python -m pip install --quiet --no-compile dist/*.whl
-	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null || true
 	touch $@
 
 clean:

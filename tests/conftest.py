@@ -6,7 +6,9 @@ Two CPU devices must be asked for before JAX starts; warnings are errors by
 
 from __future__ import annotations
 
+import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -26,8 +28,13 @@ from fitwell.results.result import Result
 jax.config.update("jax_num_cpu_devices", 2)
 
 # programs of the same shape are compiled once for all tests
-_CACHE = tempfile.TemporaryDirectory(prefix="fitwell-tests-")
-jax.config.update("jax_compilation_cache_dir", _CACHE.name)
+CACHE = "FITWELL_TESTS_CACHE"
+"""Names a directory in which compiled programs stay for the next run, as in `make check`; else each run begins anew."""
+
+if CACHE not in os.environ:
+    _OWN = tempfile.TemporaryDirectory(prefix="fitwell-tests-")
+    os.environ[CACHE] = _OWN.name  # for the workers, which the process that has read this starts
+jax.config.update("jax_compilation_cache_dir", os.environ[CACHE])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
@@ -46,6 +53,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     own = any("seed" in str(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize"))
     if seeds > 1 and "seed" in metafunc.fixturenames and not own:
         metafunc.parametrize("seed", range(seeds), indirect=True, scope="session")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files of the most slow tests, so that no long one is left when the other worker has ended."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(scope="session")

@@ -396,6 +396,7 @@ def mixed_table(seed: int) -> RawFeatures:
     return extract(frame, describe_columns(frame))
 
 
+@pytest.mark.slow
 def test_no_leak_through_encodings(problem: Callable[..., Any], seed: int) -> None:
     """Imputation, scaling and categories fitted per row set let no held-out row in; fitted on all they do."""
     case, raw = problem(seed), mixed_table(seed)
@@ -660,6 +661,7 @@ def test_one_bad_run_harms_no_other(with_third: Callable[[float], Trained]) -> N
     assert not equal_bits(of(good, np.array([2])), of(bad, np.array([2])))
 
 
+@pytest.mark.slow
 def test_all_bad_is_an_error(problem: Callable[..., Any], seed: int) -> None:
     """A search of which nothing is left says so in a sentence."""
     case, chosen = problem(seed), replace(ALL_ON.take([0, 1]), learning_rate=np.full(2, 1e30))

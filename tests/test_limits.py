@@ -66,6 +66,7 @@ def linear(variables: Variables, g: int) -> tuple[np.ndarray, np.ndarray]:
     return layer["kernel"][0, g], layer["bias"][0, g, :, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", [adam(), sgd(0.9)], ids=lambda optimizer: optimizer.name)
 def test_l2_without_hidden_layers_is_ridge(optimizer: Optimizer, seed: int) -> None:
     """A linear network with L2 ends at Ridge's coefficients and intercept, off included, by any optimizer."""
@@ -99,6 +100,7 @@ def test_l1_without_hidden_layers_is_lasso(optimizer: Optimizer, seed: int) -> N
     assert 0 < zeros[1] < FEATURES
 
 
+@pytest.mark.slow
 def test_l2_without_hidden_layers_is_logistic_regression(seed: int) -> None:
     """A linear classifier with L2 ends at multinomial logistic regression: coefficients and probabilities."""
     features, _, classes = table(seed)
@@ -115,6 +117,7 @@ def test_l2_without_hidden_layers_is_logistic_regression(seed: int) -> None:
         np.testing.assert_allclose(chances, model.predict_proba(features), rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_other_units_are_not_ours(seed: int) -> None:
     """The counterpart: without conversion a linear network does not end at Ridge's coefficients."""
     features, values, _ = table(seed)
@@ -123,6 +126,7 @@ def test_the_other_units_are_not_ours(seed: int) -> None:
     assert np.abs(linear(found, 0)[0][0] - model.coef_).max() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["l1", "l2"])
 def test_endless_strength_leaves_the_shares(name: str, seed: int) -> None:
     """Under an endless penalty only biases are left: predictions are the classes' shares, for any row."""
@@ -170,6 +174,7 @@ class _Step:
         return [(k.T, b) for k, b in zip(self.model.coefs_, self.model.intercepts_, strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regression", [False, True], ids=["classification", "regression"])
 def test_steps_are_scikit_learns(regression: bool, seed: int) -> None:
     """Three steps of gradient descent with momentum and L2 move a network as scikit-learn's MLP moves it."""
@@ -205,6 +210,7 @@ def test_steps_are_scikit_learns(regression: bool, seed: int) -> None:
             np.testing.assert_allclose(own[place], other[place], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_linear_model_has_no_units_to_drop(seed: int) -> None:
     """Without hidden layers there are no units to drop: dropout then changes nothing, weight dropout does."""
     features, values, _ = table(seed)

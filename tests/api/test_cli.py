@@ -112,6 +112,7 @@ def test_a_seed_repeats_the_document(run: Run) -> None:
     assert first["scores"] == second["scores"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("table")
 def test_every_option_reaches_the_search(run: Run) -> None:
     """Groups, regularizers, a fixed learning rate, batch size, repeats and a single refit are all used."""
@@ -174,6 +175,7 @@ def test_bad_tables_get_one_sentence(
     assert [path.name for path in tmp_path.iterdir()] == ([name] if content is not None else [])
 
 
+@pytest.mark.slow
 def test_odd_tables_are_used_and_said_so(run: Run, tmp_path: Path) -> None:
     """Numbers as text, empty columns, thousands of categories, ids, rows without a target: handled and reported."""
     n = 2400
@@ -372,6 +374,7 @@ def keras_model(path: Path, *, inputs: int | None = None, units: int = 2, code: 
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("table")
 @pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")
 def test_a_keras_model_is_tuned_and_predicts(run: Run, tmp_path: Path) -> None:
@@ -423,6 +426,7 @@ def test_models_that_cannot_be_used(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("table")
 def test_depth_reaches_the_search(run: Run) -> None:
     """With --depth the strengths of the dense network differ by layer; a wrong one is refused by name."""
@@ -438,6 +442,7 @@ def test_depth_reaches_the_search(run: Run) -> None:
 QUICK_DIAGNOSIS = ("--hidden", "8", "--strengths", "3", "--epochs", "4", "--cv", "3", "--repeats", "1")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("table")
 def test_diagnose(run: Run) -> None:
     """The verdict, the gap with its interval and what was tried are printed; with --json as one document."""
@@ -458,6 +463,7 @@ def test_diagnose(run: Run) -> None:
     assert document["memorisation"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("table")
 @pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")
 def test_a_keras_model_is_diagnosed(run: Run, tmp_path: Path) -> None:
@@ -490,6 +496,7 @@ def test_a_diagnosis_that_cannot_be_made(run: Run, options: list[str], part: str
     assert "Traceback" not in answer.err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("table")
 @pytest.mark.parametrize("honest", ["bbc", "nested"])
 def test_an_honest_number(run: Run, honest: str) -> None:

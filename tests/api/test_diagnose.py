@@ -135,6 +135,7 @@ def test_a_network_of_one_unit_underfits(underfitted: Diagnosis) -> None:
     assert underfitted.findings.chosen == underfitted.findings.as_given.regularization == Regularization()
 
 
+@pytest.mark.slow
 def test_its_own_regularization_may_be_too_much(shackled: Diagnosis) -> None:
     """Shares of a model's own penalties are tried, and here they, or none, are the cure of an underfitted model."""
     given = shackled.candidates.given
@@ -146,6 +147,7 @@ def test_its_own_regularization_may_be_too_much(shackled: Diagnosis) -> None:
     assert shackled.findings.as_given.regularization.l2 != 0
 
 
+@pytest.mark.slow
 def test_a_model_on_a_table(on_table: Diagnosis) -> None:
     """The model's loss and the table's rows are in the summary, and the learning curve has three sizes."""
     assert on_table.verdict in VERDICTS
@@ -156,6 +158,7 @@ def test_a_model_on_a_table(on_table: Diagnosis) -> None:
     assert "The last doubling of the rows changed it by" in str(on_table)
 
 
+@pytest.mark.slow
 def test_what_is_not_asked_is_not_trained(grouped: tuple[Diagnosis, Diagnosis]) -> None:
     """Without larger networks, fewer rows and shuffled targets there is no word of them; nor is blame on the rows."""
     found = grouped[0]
@@ -167,6 +170,7 @@ def test_what_is_not_asked_is_not_trained(grouped: tuple[Diagnosis, Diagnosis]) 
     assert "too few rows for a learning curve" not in str(found)  # it was not asked for
 
 
+@pytest.mark.slow
 def test_a_seed_repeats_a_diagnosis(grouped: tuple[Diagnosis, Diagnosis]) -> None:
     """The same call gives the same text and the same numbers, but for the seconds."""
     first, second = grouped
@@ -175,6 +179,7 @@ def test_a_seed_repeats_a_diagnosis(grouped: tuple[Diagnosis, Diagnosis]) -> Non
     assert documents[0] == documents[1]
 
 
+@pytest.mark.slow
 def test_time_splits() -> None:
     """With a time column, later rows are held out; repeats are of no use there and must be 1."""
     unsaid = {name: value for name, value in TINY.items() if name != "repeats"}
@@ -206,6 +211,7 @@ def written(value: float) -> set[str]:
     return {way.lstrip("+-") for way in ways}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["shackled", "on_table", "grouped"])
 def test_the_text_says_what_the_object_holds(request: pytest.FixtureRequest, which: str) -> None:
     """The text begins with the verdict; each number in it is one of the object's, and its JSON is valid."""

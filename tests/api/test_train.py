@@ -68,6 +68,7 @@ def regressed() -> fitwell.Result:
     return fitwell.train(LINEAR, X, VALUES, **options)
 
 
+@pytest.mark.slow
 def test_the_dense_network_again(classified: fitwell.Result) -> None:
     """Two functions that compute what the built-in network does train to its curves, bit for bit."""
     row_sets = folds(CLASSES, "classification", cv=2)
@@ -81,6 +82,7 @@ def test_the_dense_network_again(classified: fitwell.Result) -> None:
     assert len({curve.tobytes() for curve in found.held_out_loss[0]}) == 3  # the break: strengths do differ
 
 
+@pytest.mark.slow
 def test_places_have_names(classified: fitwell.Result) -> None:
     """Kernels are named by their path, calls of `drop` by their number; `kernels` chose two of four parameters."""
     layers = classified.search.candidates.layers
@@ -89,6 +91,7 @@ def test_places_have_names(classified: fitwell.Result) -> None:
     assert layers.units == ("drop_1",)
 
 
+@pytest.mark.slow
 def test_probabilities(classified: fitwell.Result) -> None:
     """`predict` applies the refit's parameters without noise; held-out predictions are probabilities and scored."""
     found = classified.predict(X)
@@ -102,6 +105,7 @@ def test_probabilities(classified: fitwell.Result) -> None:
     assert "unregularized" in str(classified)
 
 
+@pytest.mark.slow
 def test_values_without_drop(regressed: fitwell.Result) -> None:
     """A network without `drop` has no dropout to search; the unregularized one comes near to least squares."""
     design = np.column_stack([X, np.ones(48)])
@@ -114,6 +118,7 @@ def test_values_without_drop(regressed: fitwell.Result) -> None:
     assert set(regressed.scores["minimum"]) == {"RMSE", "R2", "mean absolute error"}
 
 
+@pytest.mark.slow
 def test_a_loss_of_ones_own() -> None:
     """What another loss predicts is handed over as it is, and only its own numbers are measured."""
 
@@ -129,6 +134,7 @@ def test_a_loss_of_ones_own() -> None:
     assert "unregularized" in str(result)
 
 
+@pytest.mark.slow
 def test_functions_cannot_be_saved(classified: fitwell.Result, tmp_path: Any) -> None:
     """`save` refuses in a sentence and leaves nothing behind."""
     with pytest.raises(InputError, match=r"cannot be saved: save its parameters, `result.model`\."):

@@ -84,6 +84,7 @@ def test_regression_predicts_in_the_targets_units(regression) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_single_refit_is_one_network_on_all_rows() -> None:
     """refit='single' has one tower, at the chosen strength, and averages several seeds if asked."""
     one = tune(mixed(), "ill", **QUICK, refit="single", rule="min")
@@ -94,6 +95,7 @@ def test_a_single_refit_is_one_network_on_all_rows() -> None:
     assert sum(layer.name.endswith("dense_0") for layer in three.model.layers) == 3
 
 
+@pytest.mark.slow
 def test_time_takes_a_single_refit() -> None:
     """With a time column every fold trains on earlier rows, and the model is trained on all of them."""
     result = tune(mixed(), "ill", **QUICK, time="visit")
@@ -102,12 +104,14 @@ def test_time_takes_a_single_refit() -> None:
     assert 0 < never.sum() < 90
 
 
+@pytest.mark.slow
 def test_given_strengths_are_searched() -> None:
     """An explicit list is searched as it is, behind no regularization at all."""
     result = tune(mixed(), "ill", strengths=[{"l2": 0.01}, Regularization(dropout=0.4)], epochs=3, hidden=(8,), cv=3)
     assert [str(result.search.candidates.regularization(g)) for g in range(3)] == ["none", "l2 = 0.01", "dropout = 0.4"]
 
 
+@pytest.mark.slow
 def test_targets_of_extreme_size() -> None:
     """A target in units of 1e20 or 1e-20 gives the same choice, and losses in its own units."""
     results = []
@@ -119,6 +123,7 @@ def test_targets_of_extreme_size() -> None:
         assert results[-1].choice.minimum == results[0].choice.minimum
 
 
+@pytest.mark.slow
 def test_a_refit_follows_the_searchs_schedule() -> None:
     """With a cosine schedule the single refit stops on the search's curve: it differs from a constant rate."""
     options = {**QUICK, "refit": "single", "rule": "min", "strengths": [{"l2": 0.01}], "learning_rate": 0.01}
@@ -129,6 +134,7 @@ def test_a_refit_follows_the_searchs_schedule() -> None:
     assert not np.allclose(*predictions)
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_repeats_takes_one_repeat() -> None:
     """Repeated folds are searched together, and the model holds the networks of the first repeat only."""
     result = tune(mixed(), "ill", **QUICK, repeats=2)

@@ -46,6 +46,7 @@ def advance_one(executor: JaxExecutor, block: JaxBlock, first: int, count: int) 
     return trained, epochs
 
 
+@pytest.mark.slow
 def test_start(executor: JaxExecutor) -> None:
     """Blocks have one shape, the last filled up with repeats that do not count; all strengths start alike."""
     blocks = executor.start(np.arange(5))
@@ -57,6 +58,7 @@ def test_start(executor: JaxExecutor) -> None:
     assert np.asarray(blocks[1].values["learning_rate"]).tolist() == pytest.approx([0.03, 0.02])
 
 
+@pytest.mark.slow
 def test_strengths_are_spread_over_the_devices(executor: JaxExecutor) -> None:
     """Each device holds its share of a block's strengths, for all row sets, before and after training."""
     blocks = executor.start(np.arange(4))
@@ -67,6 +69,7 @@ def test_strengths_are_spread_over_the_devices(executor: JaxExecutor) -> None:
         assert [shard.data.shape for shard in shards] == [(3, 1), (3, 1)]
 
 
+@pytest.mark.slow
 def test_repacking_changes_no_number(executor: JaxExecutor) -> None:
     """Strengths moved into other blocks take all along that they are, and train on to the same numbers."""
     whole = advance(executor, executor.start(np.arange(5)), 0, 2)
@@ -82,11 +85,13 @@ def test_repacking_changes_no_number(executor: JaxExecutor) -> None:
         assert not np.allclose(trained[g], before[g], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_repacking_none(executor: JaxExecutor) -> None:
     """When no strength goes on there are no blocks."""
     assert executor.repack(executor.start(np.arange(2)), np.array([], int)) == []
 
 
+@pytest.mark.slow
 def test_advance(executor: JaxExecutor) -> None:
     """A call trains as many epochs as asked for, and two calls of one are one call of two."""
     once, both = advance_one(executor, executor.start(np.arange(2))[0], 0, 2)
@@ -100,6 +105,7 @@ def test_advance(executor: JaxExecutor) -> None:
     assert np.array_equal(kernels([once])[1], kernels([twice])[1])
 
 
+@pytest.mark.slow
 def test_what_epochs_gave(executor: JaxExecutor, problem: Callable[..., Any], seed: int) -> None:
     """The mean of the rows' losses is the curve, and the lowest mean over row sets the best so far."""
     (_, last), (_, epochs) = executor.advance(executor.start(np.arange(3)), 0, 2)
@@ -114,6 +120,7 @@ def test_what_epochs_gave(executor: JaxExecutor, problem: Callable[..., Any], se
     assert epochs.best_epoch == lowest.argmin() + 1
 
 
+@pytest.mark.slow
 def test_read(executor: JaxExecutor) -> None:
     """Variables of the best epochs come in the order that was asked for, from whichever block."""
     blocks = advance(executor, executor.start(np.arange(5)), 0, 2)
@@ -125,6 +132,7 @@ def test_read(executor: JaxExecutor) -> None:
     assert not np.array_equal(expected, expected[:, ::-1])  # the break: another order is another answer
 
 
+@pytest.mark.slow
 def test_measure(executor: JaxExecutor, problem: Callable[..., Any], seed: int) -> None:
     """Outputs and losses of any number of networks are the network's own on the held-out rows."""
     case = problem(seed)
@@ -144,6 +152,7 @@ def test_measure(executor: JaxExecutor, problem: Callable[..., Any], seed: int) 
             np.testing.assert_allclose(losses[r, g, : len(held_out)], loss, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_one_tracing(executor: JaxExecutor) -> None:
     """Whatever blocks were trained above, the program was traced once."""
     advance(executor, executor.start(np.arange(5)), 0, 1)

@@ -13,6 +13,8 @@ from fitwell.engine.training import Trained, train_all
 from fitwell.regularization.strengths import Candidates, Regularization, from_settings
 from fitwell.regularization.table import BUILT_IN
 
+pytestmark = pytest.mark.slow
+
 HIDDEN = (6, 5)
 SETTINGS = Settings(epochs=3, batch_size=8, stopping=None)
 PLACES = ("hidden_1", "hidden_2", "output")

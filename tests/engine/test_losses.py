@@ -16,6 +16,7 @@ def logits_and_classes(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.normal(size=(40, 4)) * 3, rng.integers(0, 4, 40).astype(np.int32)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 def test_classification_equals_scikit_learn(seed: int) -> None:
     """The mean over rows is scikit-learn's log loss of the predicted probabilities, and its accuracy."""

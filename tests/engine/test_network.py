@@ -20,6 +20,7 @@ PLAIN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.usefixtures("float64")
 def test_apply_equals_plain_products(activation: str, seed: int) -> None:
@@ -38,6 +39,7 @@ def test_apply_equals_plain_products(activation: str, seed: int) -> None:
     assert abs(PLAIN["gelu"](1.0) - (1 + erf(np.sqrt(0.5))) / 2) < 1e-3  # the usual approximation of GELU
 
 
+@pytest.mark.slow
 def test_first_weights(seed: int) -> None:
     """Kernels start normal with variance 2 / inputs, the output's at a tenth of the size, biases at zero."""
     network = DenseNetwork(50, (400,), 30)
@@ -58,6 +60,7 @@ def test_layers_start_differently(seed: int) -> None:
     assert (first["kernel"] != second["kernel"]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 def test_variables_have_the_type_asked_for() -> None:
     """float64 networks are float64 through and through, and float32 ones stay float32."""

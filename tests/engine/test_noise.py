@@ -76,6 +76,7 @@ def test_independent_between_keys(before: tuple[int, ...], seed: int) -> None:
     assert kstest(draws[:, 0], "uniform").pvalue > 1e-3  # the first number of each key too
 
 
+@pytest.mark.slow
 def test_no_key_comes_twice(seed: int) -> None:
     """Any two paths (row set, epoch, step) have different keys, and the order of a path matters."""
     epochs = jax.vmap(lambda r: jax.vmap(lambda e: noise.fold(noise.fold(chain(seed), r), e))(jnp.arange(60)))
@@ -93,6 +94,7 @@ def test_seeds_differ() -> None:
     assert len(set(keys)) == len(seeds)
 
 
+@pytest.mark.slow
 def test_the_same_together_as_alone(seed: int) -> None:
     """Under `vmap` over keys, twice nested too, every key draws bit for bit what it draws alone."""
     keys = keys_of(6, seed).reshape(2, 3, 2)

@@ -166,6 +166,7 @@ def test_rows_are_shuffled_anew(counts: tuple[Any, np.ndarray, np.ndarray], seed
     assert len({tuple(order) for order in real}) == 3
 
 
+@pytest.mark.slow
 def test_two_calls_are_one(trained: Callable[..., Any]) -> None:
     """Two epochs and then one more are three epochs, bit for bit: a call can be cut anywhere."""
     *_, (whole, whole_trace) = trained((3,))
@@ -174,6 +175,7 @@ def test_two_calls_are_one(trained: Callable[..., Any]) -> None:
     assert jax.tree.all(jax.tree.map(np.array_equal, whole_trace, cut_trace))
 
 
+@pytest.mark.slow
 def test_the_epoch_number_matters(trained: Callable[..., Any], seed: int) -> None:
     """The counterpart: every epoch has its own noise and order, so epochs trained again differ."""
     case, program, rows, (after_two, _) = trained((2,))
@@ -208,6 +210,7 @@ def test_measuring_in_parts_is_measuring_at_once(trained: Callable[..., Any]) ->
         np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_measured_without_noise(trained: Callable[..., Any]) -> None:
     """Recorded losses and metrics are plain means over the rows measured, no dropout in them."""
     case, program, rows, (state, trace) = trained()

@@ -62,6 +62,7 @@ def test_patience_ends_a_search(problem: Callable[..., Any], seed: int) -> None:
         assert np.isnan(histories.held_out_loss[:, g, epochs:]).all()
 
 
+@pytest.mark.slow
 def test_halved_strengths_are_marked(problem: Callable[..., Any], seed: int) -> None:
     """Strengths that left while still improving are marked; those that lost patience or trained on are not."""
     case, rates = problem(seed), Candidates(THREE.strengths, np.array([1e-3, 2e-3, 1e-4]))
@@ -184,6 +185,7 @@ def test_row_losses_are_those_of_the_predictions(search: tuple[Any, Trained]) ->
     np.testing.assert_allclose(trained.histories.best_loss, np.mean(by_set, axis=0), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_shared_data_is_own_data_repeated(problem: Callable[..., Any], seed: int) -> None:
     """Row sets that share inputs train as if each had a copy."""
     case = problem(seed, own=False)
@@ -201,6 +203,7 @@ def test_shared_data_is_own_data_repeated(problem: Callable[..., Any], seed: int
     np.testing.assert_allclose(*(run.held_out_predictions([0, 1, 2]) for run in runs), rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_rows_held_out_often_or_never(problem: Callable[..., Any], seed: int) -> None:
     """Rows held out twice have the mean of both, rows never held out NaN, in predictions and row losses."""
     case = problem(seed)
@@ -235,6 +238,7 @@ def test_refit_on_all_rows(problem: Callable[..., Any], seed: int) -> None:
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(trained.best))
 
 
+@pytest.mark.slow
 def test_no_leak_into_training_curves(problem: Callable[..., Any], seed: int) -> None:
     """Shuffled targets of all held-out rows of a row set leave its training curve as it was, bit for bit."""
     case = problem(seed)
@@ -358,6 +362,7 @@ def sized(case: Any, *sizes: int, steps: bool) -> Trained:
     return train_all(case.network, data, sets, CANDIDATES, loss=case.loss, settings=settings)
 
 
+@pytest.mark.slow
 def test_equal_steps(problem: Callable[..., Any], seed: int) -> None:
     """A row set of one full batch takes four steps beside one of four: its gradients are those of four epochs alone.
 

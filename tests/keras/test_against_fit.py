@@ -94,6 +94,7 @@ def assert_same(model: Any, found: tuple[list[np.ndarray], list[np.ndarray]]) ->
             np.testing.assert_allclose(weight, leaf, **tolerance(model))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "penalty"),
     [*((name, 0.03) for name in CASES), *((name, 0.0) for name in ("dense_schedule", "conv_rmsprop"))],
@@ -115,6 +116,7 @@ def test_the_engine_trains_what_keras_does(name: str, penalty: float) -> None:
     assert any(np.abs(a - b).max() > 1e-3 for a, b in zip(before, model.get_weights(), strict=True))
 
 
+@pytest.mark.slow
 def test_batches_in_the_same_order() -> None:
     """With the engine's order of rows given to Keras, batches of a quarter train the same; in another order not."""
     model, x, y = made("batch_normalised", optimizers.Adam(decaying()), 0.03)
@@ -141,6 +143,7 @@ def order_of(seed: int, epoch: int) -> np.ndarray:
     return np.asarray(make_rows(ALL, seed).train[0])[np.argsort(rank, kind="stable")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", ["sample_weight", "class_weight"])
 def test_weights_of_rows(weights: str) -> None:
     """Weights of rows and of classes count as in Keras."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -26,29 +25,41 @@ USES = {
     "Opened": "fitwell.Opened(None)",
 }
 CATCH = """
-import sys, fitwell
-try:
-    {use}
-except fitwell.InputError as error:
-    print(error)
-print(*[name for name in ("keras", "torch", "tensorflow") if name in sys.modules])
+import os, sys, fitwell
+for use in {uses}:
+    if not os.fork():  # each use in a process of its own, in which nothing else has been asked
+        try:
+            exec(use)
+        except fitwell.InputError as error:
+            print(error)
+        print(*[name for name in ("keras", "torch", "tensorflow") if name in sys.modules], flush=True)
+        os._exit(0)
+    os.wait()
 """
 
 
 def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code], env=CLEAN | environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code],
+        env=CLEAN | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
 
 @pytest.fixture(scope="module")
 def answers() -> dict[tuple[str, str], list[str]]:
-    """What fresh processes print, two at a time: for each use, with another backend asked for and already loaded."""
-    runs = {(name, "asked"): (CATCH.format(use=use), "torch") for name, use in USES.items()}
-    runs |= {(name, "loaded"): ("import keras\n" + CATCH.format(use=use), "numpy") for name, use in USES.items()}
-    with ThreadPoolExecutor(2) as pool:
-        done = pool.map(lambda run: python(run[0], KERAS_BACKEND=run[1]), runs.values())
-        return {key: (one.stdout + one.stderr).splitlines() for key, one in zip(runs, done, strict=True)}
+    """What processes print: for each use, two lines with another backend asked for, and two with it loaded."""
+    code = CATCH.format(uses=list(USES.values()))
+    asked = python(code, KERAS_BACKEND="torch")
+    loaded = python("import keras\n" + code, KERAS_BACKEND="numpy")
+    found = {}
+    for state, done in (("asked", asked), ("loaded", loaded)):
+        lines = done.stdout.splitlines()
+        assert (len(lines), done.stderr) == (2 * len(USES), "")
+        found |= {(name, state): lines[2 * i : 2 * i + 2] for i, name in enumerate(USES)}
+    return found
 
 
 @pytest.mark.slow

@@ -124,6 +124,7 @@ def test_equal_to_keras_in_float32(kind: type, options: dict[str, Any], shape: t
     agree(kind, options, shape, "float32")
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=6)
 def test_equal_to_keras_for_any_shape(data: st.DataObject) -> None:

@@ -155,6 +155,7 @@ def fitted(layers: list[keras.layers.Layer], weights: list[np.ndarray] | None = 
     return model.get_weights()
 
 
+@pytest.mark.slow
 def test_a_fit_with_rate_zero_is_the_fit_of_plain_keras() -> None:
     """Five epochs with rates of zero give the bits of plain Keras; a rate of 0.1 gives others."""
     plain = fitted([keras.layers.Dense(9, "relu"), keras.layers.Dense(3)])
@@ -370,6 +371,7 @@ def changed_model() -> Any:
     return model
 
 
+@pytest.mark.slow
 def test_files_keep_the_rates_of_the_moment(tmp_path: Path) -> None:
     """A `.keras` file gives back the changed rates, the weights and the bits of a prediction, and trains on."""
     model = changed_model()

@@ -18,6 +18,8 @@ from fitwell.keras.onnx import export_onnx
 from fitwell.keras.probing import probes
 from fitwell.results.predictors import ModelPredictor
 
+pytestmark = pytest.mark.slow  # jax2onnx takes long to load
+
 L = keras.layers
 runtime: Any = pytest.importorskip("onnxruntime", reason="onnxruntime is missing: pip install 'fitwell[onnx]'")
 

@@ -31,6 +31,7 @@ def rows() -> np.ndarray:
     return np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_one_tower_predicts_what_the_network_does(rows: np.ndarray) -> None:
     """A Keras model of one network gives the network's own probabilities."""
     made = variables(0)
@@ -39,6 +40,7 @@ def test_one_tower_predicts_what_the_network_does(rows: np.ndarray) -> None:
     np.testing.assert_allclose(model.predict(rows, verbose=0), expected, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_towers_are_averaged_each_on_its_own_encoding(rows: np.ndarray) -> None:
     """Two towers with an input each give the mean of their probabilities, and swapped inputs do not."""
     first, second = variables(0), variables(1)

@@ -60,6 +60,9 @@ OPTIMISED = ["with_dropout", "separable", "gru"]
 Not attention: so compiled, one weight of "transformer" (layer normalisation, AdamW) was 4e-5 off; see `tolerance`.
 """
 
+QUICK = ["branches", "embedding", "custom_block", "linear", "name_taken", "flat_rows"]
+"""Models that the tests of all models also meet in `make check`: some that are not trained in full and cost little."""
+
 ON_UNITS = BUILT_IN["dropout"].on_units
 LOAD = """
 import json, sys
@@ -192,7 +195,9 @@ def case(name: str) -> Case:
     return Case(ZOO[name])
 
 
-everyone = pytest.mark.parametrize("name", list(ZOO))
+everyone = pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ZOO]
+)
 
 
 def leaves(tree: Any) -> list[np.ndarray]:
@@ -308,6 +313,7 @@ def test_all_strengths_zero_are_the_model_without_regularization(name: str) -> N
     assert_close(found.predicted, found.of_predicted, **case(name).tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["with_dropout", "separable"])
 def test_a_strength_that_is_not_zero_is_seen(name: str) -> None:
     """The comparison above can fail: a rate of a tenth moves the outputs."""
@@ -316,12 +322,13 @@ def test_a_strength_that_is_not_zero_is_seen(name: str) -> None:
     assert far(sides(name).bare.outputs, with_noise.outputs)
 
 
+@pytest.mark.slow
 def test_another_momentum_is_seen() -> None:
     """The comparison above can fail: batch normalisation of another momentum has other moving statistics."""
     found = case("batch_normalised")
-    bare = stripped(found)
+    bare, inputs = stripped(found), found.problem.inputs
     bare.layers[1].momentum = 0.71
-    other = jax.jit(lambda values: by_keras(bare, values, found.problem.inputs))(values_of(bare))
+    other = jax.jit(lambda values: by_keras(bare, values, inputs))(values_of(bare))
     assert_close(other.outputs, sides("batch_normalised").of_zero.outputs, **found.tolerance)
     assert far(other.kept, sides("batch_normalised").of_zero.kept)
 
@@ -375,6 +382,7 @@ def plain_loss(found: Case) -> Any:
     return jax.jit(lambda variables, x, y: program.loss.per_row(program.predict(variables, x), y))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EQUAL)
 def test_one_program_trains_what_a_plain_loop_does(name: str) -> None:
     """Row sets times strengths in one program are the networks that a loop over batches trains one by one.
@@ -393,6 +401,7 @@ def test_one_program_trains_what_a_plain_loop_does(name: str) -> None:
             assert_close(after[best], in_one_program, **found.tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nested_sequential"])
 def test_a_strength_in_the_wrong_slot_is_seen(name: str) -> None:
     """The comparison above can fail: other strengths, or the first place's at the last, train another network."""
@@ -414,6 +423,7 @@ def test_a_strength_in_the_wrong_slot_is_seen(name: str) -> None:
 # 3. No leak
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NORMALISED)
 def test_no_leak_bitwise(name: str) -> None:
     """Whatever the held-out rows of a row set hold, its networks keep every bit, moving statistics too.
@@ -523,6 +533,7 @@ def strengthless(model: Any) -> list[tuple[str, Any]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["with_dropout", "other_penalties", "custom_block", "gru", "own_layers"])
 def test_left_alone_it_keeps_its_own(name: str) -> None:
     """Where the model as given is chosen, the closed one has its own rates and penalties."""
@@ -551,6 +562,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     return folder, json.loads(run.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 @everyone
 def test_round_trip_without_fitwell(name: str, loaded: tuple[Path, dict[str, Any]]) -> None:
     """A saved model loads where fitwell was never imported, predicts the same and has the same strengths.
@@ -603,6 +615,7 @@ def test_tune_from_end_to_end(name: str) -> None:
     assert [w.shape for w in result.model.trainable_weights] == [w.shape for w in model.trainable_weights]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("single")
 def test_a_sequential_without_input() -> None:
     """A model that is not built learns its shapes from the data."""
@@ -615,6 +628,7 @@ def test_a_sequential_without_input() -> None:
     assert [weight.shape for weight in result.model.weights] == [(4, 6), (6,), (6, 3), (3,)]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("single")
 def test_a_model_in_mixed_precision() -> None:
     """Under the policy mixed_bfloat16 it computes in bfloat16 and keeps its weights in float32, also once closed."""
@@ -662,6 +676,7 @@ def test_a_changed_strength_takes_effect() -> None:
     np.testing.assert_array_equal(candidates.strengths["l2"][candidates.given], [0.5, 0, 0])
 
 
+@pytest.mark.slow
 def test_penalties_that_are_not_searched_are_the_models_own() -> None:
     """With `penalise`, the penalties of the other layers act in the model as given, and nowhere else."""
     model = ZOO["nested_sequential"].model(rate=0.0)

@@ -38,6 +38,7 @@ def curves(result: fitwell.Result) -> np.ndarray:
     return result.search.histories.held_out_loss
 
 
+@pytest.mark.slow
 def test_metadata_of_a_file_come_along(tmp_path: Path) -> None:
     """What a person wrote into a TensorFlow.js file and gives on goes through the search, a saved run and an export."""
     mine = {"mine": "é", "list": [1, {"a": None}]}
@@ -85,6 +86,7 @@ def batches() -> list[Any]:
     return [(X[i : i + 10], Y[i : i + 10]) for i in range(0, 48, 10)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("x", "y"),
     [
@@ -100,6 +102,7 @@ def test_however_it_is_given(plain: fitwell.Result, x: Any, y: Any) -> None:
     np.testing.assert_allclose(result.predict(x if y is not None else X), plain.predict(X), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_other_targets_give_another_model(plain: fitwell.Result, alone: Any) -> None:
     """The break: the curves do depend on the data."""
     assert np.abs(curves(alone[2])[:, 1, :2] - curves(plain)[:, 0]).max() > 0.01
@@ -112,6 +115,7 @@ def slow_and_fast() -> list[np.ndarray]:
     return [curves(fitwell.tune(model, X, Y, **OPTIONS)) for model in models]
 
 
+@pytest.mark.slow
 def test_the_compiled_learning_rate_is_used(slow_and_fast: list[np.ndarray]) -> None:
     """Another rate at `compile` is another training; `learning_rate` takes its place."""
     slow, fast = slow_and_fast
@@ -121,6 +125,7 @@ def test_the_compiled_learning_rate_is_used(slow_and_fast: list[np.ndarray]) -> 
     assert result.search.candidates.learning_rate.tolist() == [0.2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("weights", "measured"),
     [({"class_weight": {0: 2.0, 1: 2.0}}, 1.0), ({"sample_weight": np.full(48, 2.0)}, 2.0)],
@@ -147,6 +152,7 @@ def knowing() -> Any:
     return model
 
 
+@pytest.mark.slow
 def test_fresh_weights_know_nothing_and_given_ones_do() -> None:
     """What a model has learned from all rows is not in fresh weights; `weights="given"` starts where it stands."""
     model = knowing()
@@ -162,6 +168,7 @@ def test_fresh_weights_know_nothing_and_given_ones_do() -> None:
     assert (np.abs(curves(fresh)[0] - curves(fresh)[1]) > 1e-3).all()  # row sets draw their own
 
 
+@pytest.mark.slow
 def test_frozen_layers_keep_their_weights() -> None:
     """A frozen layer stays as it is through search and refit, with fresh weights too, and is not penalised."""
     model = make()
@@ -180,6 +187,7 @@ def test_frozen_layers_keep_their_weights() -> None:
 # What comes back
 
 
+@pytest.mark.slow
 def test_it_can_be_left_alone(alone: Any) -> None:
     """The model as given is the second candidate, and comes back with its own regularizers where none is better."""
     _, _, result = alone
@@ -193,6 +201,7 @@ def test_it_can_be_left_alone(alone: Any) -> None:
     assert "Leave it alone" in str(result)
 
 
+@pytest.mark.slow
 def test_a_better_strength_takes_its_place(better: fitwell.Result) -> None:
     """Where a strength is clearly better, the model comes back with it, and only with it."""
     assert not better.choice.leave_alone
@@ -203,6 +212,7 @@ def test_a_better_strength_takes_its_place(better: fitwell.Result) -> None:
     assert str(better).splitlines()[-2].endswith("l1 = {hidden: 3, last: 1}")
 
 
+@pytest.mark.slow
 def test_strengths_by_layer_are_searched(alone: Any) -> None:
     """A mapping by layer and a shape over depth become strengths of the layers, behind unregularized and as given."""
     _, _, result = alone
@@ -215,6 +225,7 @@ def test_strengths_by_layer_are_searched(alone: Any) -> None:
     assert last.at("dropout", "hidden") == 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["alone", "better"])
 def test_l1_gives_exact_zeros(which: str, alone: Any, better: fitwell.Result) -> None:
     """The reported share of zeros is that of the model's kernels, counted here; without L1 there is none."""
@@ -231,6 +242,7 @@ def test_l1_gives_exact_zeros(which: str, alone: Any, better: fitwell.Result) ->
     assert rows["last"]["dropout"] is None
 
 
+@pytest.mark.slow
 def test_it_prints_side_by_side(alone: Any, better: fitwell.Result) -> None:
     """As given, unregularized and chosen stand below one another; without own regularization there is no first."""
     lines = str(alone[2]).splitlines()
@@ -240,6 +252,7 @@ def test_it_prints_side_by_side(alone: Any, better: fitwell.Result) -> None:
     assert alone[2].comparison["difference"].to_list()[0] == alone[2].comparison["difference"].to_list()[2] == 0
 
 
+@pytest.mark.slow
 def test_the_command_lines_report_of_a_model(alone: Any) -> None:
     """What was found is printed with the marks, the sentence and the layers."""
     from rich.console import Console
@@ -251,6 +264,7 @@ def test_the_command_lines_report_of_a_model(alone: Any) -> None:
     assert all(part in captured.get() for part in ("as given", "Leave it alone", "weights at zero", "hidden"))
 
 
+@pytest.mark.slow
 def test_the_users_model_is_not_touched(alone: Any) -> None:
     """Configuration, weights and optimizer are as before, and the model that comes back is another."""
     model, (config, weights), result = alone
@@ -263,6 +277,7 @@ def test_the_users_model_is_not_touched(alone: Any) -> None:
     model.fit(X, NOISE, verbose=0)  # and it can still be trained
 
 
+@pytest.mark.slow
 def test_it_comes_back_compiled_and_plain(better: fitwell.Result) -> None:
     """Loss, metrics and optimizer are those of `compile`; no layer is fitwell's; it can be trained on."""
     model = better.model
@@ -275,6 +290,7 @@ def test_it_comes_back_compiled_and_plain(better: fitwell.Result) -> None:
     assert len(copy.fit(X, NOISE, verbose=0).history["loss"]) == 1
 
 
+@pytest.mark.slow
 def test_predictions_are_the_models(better: fitwell.Result) -> None:
     """`predict` is the Keras model's own; scores are of rows held out, by the compiled loss and metrics."""
     np.testing.assert_array_equal(better.predict(X), better.model.predict(X, verbose=0))
@@ -285,6 +301,7 @@ def test_predictions_are_the_models(better: fitwell.Result) -> None:
     assert better.scores["minimum"]["accuracy"] == pytest.approx((held_out.argmax(axis=1) == NOISE).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")  # as of any model that was not fitted
 def test_a_run_is_saved(better: fitwell.Result, tmp_path: Path) -> None:
     """Model, document and both tables are written; Keras alone loads the model; `load` says it is no table's."""
@@ -369,6 +386,7 @@ def test_what_only_models_take(option: dict[str, Any]) -> None:
         fitwell.tune(X, Y, **OPTIONS, **option)
 
 
+@pytest.mark.slow
 def test_a_regularizer_without_a_place_is_not_searched() -> None:
     """A linear model has no hidden units: of the default search only L2 is left, and its own L2 is a candidate."""
     model = keras.Sequential([keras.Input((3,)), L.Dense(1, kernel_regularizer=R.L2(0.01), name="only")])

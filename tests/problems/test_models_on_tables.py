@@ -13,6 +13,8 @@ import fitwell
 import keras
 from fitwell.errors import FitwellError, InputError
 
+pytestmark = pytest.mark.slow
+
 L, LOSSES = keras.layers, keras.losses
 OPTIONS: dict[str, Any] = {"cv": 2, "epochs": 2, "batch_size": 10, "strengths": [{"l2": 0.1}], "learning_rate": 0.05}
 RANDOM = np.random.default_rng(0)

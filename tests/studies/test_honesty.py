@@ -105,6 +105,7 @@ def outer_losses(dense: DenseOnTable, histories: Histories, *, leak: bool = Fals
     return found
 
 
+@pytest.mark.slow
 def test_nested_is_a_plain_loop(dense: DenseOnTable, search: Any, trained: Histories) -> None:
     """The score is the mean of losses of rows whose fold had no part in choosing; with the leak it is lower."""
     found = score(dense, search, honest="nested")
@@ -117,6 +118,7 @@ def test_nested_is_a_plain_loop(dense: DenseOnTable, search: Any, trained: Histo
     assert leaking < found.value * (1 - 1e-6)
 
 
+@pytest.mark.slow
 def test_the_outer_networks_are_those_of_the_table(dense: DenseOnTable, trained: Histories) -> None:
     """Each outer row set has the losses of a network trained on that fold's training rows alone, encoded by them."""
     sets = nested_folds(dense.row_sets)
@@ -145,6 +147,7 @@ def choices(dense: DenseOnTable, search: Any, monkeypatch: pytest.MonkeyPatch, m
     return found
 
 
+@pytest.mark.slow
 def test_a_planted_leak_does_not_reach_the_choice(
     dense: DenseOnTable, search: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +166,7 @@ def test_a_planted_leak_does_not_reach_the_choice(
         assert not np.array_equal(before[k * each][1], after[k * each][1])
 
 
+@pytest.mark.slow
 def test_bates_has_an_interval(dense: DenseOnTable, search: Any) -> None:
     """The interval of Bates, Hastie and Tibshirani is finite and contains its estimate."""
     found = score(dense, search, honest="bates")
@@ -171,6 +175,7 @@ def test_bates_has_an_interval(dense: DenseOnTable, search: Any) -> None:
     assert found.interval.low < found.value < found.interval.high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["min", "1se", "confidence-set"])
 @pytest.mark.parametrize("method", ["bbc", "nested"])
 def test_every_rule_has_a_score(dense: DenseOnTable, search: Any, rule: str, method: str) -> None:
@@ -189,6 +194,7 @@ STRENGTHS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["bbc", "nested", "bates"])
 def test_rows_of_a_group_are_no_news(dense: DenseOnTable, search: Any, method: str) -> None:
     """With groups the interval is another, and with each row a group of its own the same as without."""
@@ -215,6 +221,7 @@ def test_never_weaker_than_the_minimum(surface: np.ndarray, strengths: dict[str,
     assert mean[lowest].min() == mean.min()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["bbc", "nested"])
 @pytest.mark.parametrize("rule", ["min", "1se", "confidence-set"])
 def test_what_is_scored_is_what_is_chosen(dense: DenseOnTable, search: Any, rule: str, method: str) -> None:
@@ -228,6 +235,7 @@ def test_what_is_scored_is_what_is_chosen(dense: DenseOnTable, search: Any, rule
         assert naive == histories.at_best("held_out_loss").mean(axis=0)[g]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["bbc", "nested"])
 def test_a_network_left_alone_is_what_is_scored(dense: DenseOnTable, search: Any, method: str) -> None:
     """The draws leave it alone, too: where it is always the choice, the score is its own, else another."""
@@ -248,6 +256,7 @@ def test_a_network_left_alone_is_what_is_scored(dense: DenseOnTable, search: Any
     assert free.value != alone.value
 
 
+@pytest.mark.slow
 def test_too_many_records(dense: DenseOnTable, search: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the records would be too many none are kept, and the score comes from the strengths' best epochs."""
     candidates = search[1]

@@ -94,6 +94,7 @@ def tuned(run: Callable[..., Answer], node: Node, place: Path) -> Path:
     return place / "run"
 
 
+@pytest.mark.slow
 def test_a_model_from_node_is_tuned_and_goes_back(tuned: Path, node: Node, wasm: Node) -> None:
     """`run/tfjs` predicts in TensorFlow.js what the run predicts in Python; its own dropout and L2 were candidates."""
     predictor = load(tuned)
@@ -106,6 +107,7 @@ def test_a_model_from_node_is_tuned_and_goes_back(tuned: Path, node: Node, wasm:
     assert {"encode.js", "schema.json", "model.json"} <= {path.name for path in (tuned / "tfjs").iterdir()}
 
 
+@pytest.mark.slow
 def test_training_goes_on_in_node(tuned: Path, node: Node) -> None:
     """The settings came back with the model: it is compiled when it is loaded."""
     code = """
@@ -118,6 +120,7 @@ def test_training_goes_on_in_node(tuned: Path, node: Node) -> None:
     assert found["rate"] == pytest.approx(0.01)
 
 
+@pytest.mark.slow
 def test_metadata_of_node_come_back(run: Callable[..., Answer], tuned: Path, node: Node, place: Path) -> None:
     """In the run and in what is exported of it: what a person wrote, and nothing else."""
     assert run("export", "run", "--to", "tfjs", "--out", "again").status == 0
@@ -126,6 +129,7 @@ def test_metadata_of_node_come_back(run: Callable[..., Answer], tuned: Path, nod
         assert node(code, file=folder / "model.json") == {"mine": "é"}
 
 
+@pytest.mark.slow
 def test_export_to_tfjs(run: Callable[..., Answer], tuned: Path, node: Node, place: Path) -> None:
     """The same files under another name; quantized ones are smaller, differ a little, and by how much is printed."""
     predictor = load(tuned)
@@ -145,6 +149,7 @@ def test_export_to_tfjs(run: Callable[..., Answer], tuned: Path, node: Node, pla
     assert sizes[0] == sizes[1] > sizes[2]
 
 
+@pytest.mark.slow
 def test_export_to_keras(run: Callable[..., Answer], tuned: Path, place: Path) -> None:
     """The Keras file is the run's own; a line says that it takes encoded numbers."""
     answer = run("export", "run", "--to", "keras", "--out", "model.keras")
@@ -153,6 +158,7 @@ def test_export_to_keras(run: Callable[..., Answer], tuned: Path, place: Path) -
     assert (place / "model.keras").read_bytes() == (tuned / "model.keras").read_bytes()
 
 
+@pytest.mark.slow
 def test_predict_js_predicts_a_record(tuned: Path) -> None:
     """A record in, the label and probabilities of Python out; it needs nothing but TensorFlow.js."""
     row = mixed()[:1].drop("ill")
@@ -169,6 +175,7 @@ def test_predict_js_predicts_a_record(tuned: Path) -> None:
     assert answer["probabilities"]["yes"] == pytest.approx(expected["probability of yes"][0], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_model_without_training_settings(run: Callable[..., Answer], node: Node, place: Path) -> None:
     """Node saves none unless asked: the last layer says the loss, and a line says what was taken."""
     make(node, place / "bare", loss="")
@@ -207,6 +214,7 @@ def test_what_cannot_be_done(run: Callable[..., Answer], place: Path, arguments:
     assert sorted(path.name for path in place.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_a_model_that_tensorflow_js_lacks(run: Callable[..., Answer], place: Path) -> None:
     """The run is saved all the same, without `tfjs`; it says why, and so does `export`."""
     import keras

@@ -221,6 +221,7 @@ def tables(draw: st.DrawFn) -> tuple[pl.DataFrame, dict[str, st.SearchStrategy[A
     return frame, kinds
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(st.data())
 def test_any_record_of_any_table_is_encoded_bit_for_bit(node: Node, folder: Path, data: st.DataObject) -> None:

@@ -41,6 +41,7 @@ return [model.metricsNames, numbers];
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "metrics", "written", "left_out"),
     [

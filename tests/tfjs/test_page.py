@@ -172,6 +172,7 @@ def agrees(shown: dict[str, Any], wanted: tuple[str, dict[str, float]]) -> bool:
     return shown["prediction"] == wanted[0] and shares == pytest.approx(wanted[1], abs=0.0501)
 
 
+@pytest.mark.slow
 def test_a_form_that_is_filled_in_shows_pythons_prediction(result: Result, place: Path, server: str) -> None:
     """Also of missing values and an unseen category; the page asks nobody but its own server."""
     answer = visit(f"{server}/page/", *map(typed, RECORDS))
@@ -220,6 +221,7 @@ def test_the_form_is_ready_and_accessible(result: Result, server: str) -> None:
     assert agrees(found, expected(result.predictor, columns))
 
 
+@pytest.mark.slow
 def test_a_regression_shows_a_number(result: Result, place: Path, server: str) -> None:
     """Of a model with one output and one encoding, to six digits."""
     import keras
@@ -243,6 +245,7 @@ def test_what_cannot_be_read_is_said(server: str) -> None:
     assert shown["prediction"] is None
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_said(result: Result, place: Path, server: str) -> None:
     """A file that is not there is named; a page that is opened as a file says to start a server."""
     write(result.predictor, place / "bare", tensorflow=False)

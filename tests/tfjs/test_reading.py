@@ -515,6 +515,7 @@ print("same")
 """
 
 
+@pytest.mark.slow
 def test_keras_files_load_without_fitwell(node: Node, tmp_path: Path) -> None:
     """Models that are read are plain Keras models: they are saved and loaded in a process without fitwell."""
     made = make(node, tmp_path, {key: CASES[key] for key in PLAIN})

@@ -21,6 +21,7 @@ def model() -> keras.Sequential:
     return keras.Sequential([keras.Input((6,)), keras.layers.Dense(32, "tanh"), keras.layers.Dense(3)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantize", ["float16", "uint16", "uint8"])
 def test_what_quantization_changes_is_measured(quantize: str, tmp_path: Path) -> None:
     """The number is that of the loaded file's outputs; the break: the files as they are change nothing."""
@@ -45,6 +46,7 @@ def test_names_that_had_to_change_are_in_the_file(tmp_path: Path) -> None:
     assert written["userDefinedMetadata"] == {"mine": 1, "kerasNames": {"my_layer": "my layer"}}
 
 
+@pytest.mark.slow
 def test_nothing_half_written(tmp_path: Path) -> None:
     """A model that cannot be written leaves what was there, and nothing else."""
     fitwell.tfjs.save(model(), tmp_path / "m")

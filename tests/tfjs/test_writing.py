@@ -80,6 +80,7 @@ def difference(expected: list[np.ndarray], got: Any) -> float:
     return max(float(np.abs(a.astype("f8") - b).max() / max(np.abs(a).max(), 1e-9)) for a, b in pairs)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Layer .* does not support mask", "ignore:Explicitly requested dtype")
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_every_case_predicts_the_same_in_tensorflow_js(group: int, node: Node, wasm: Node, tmp_path: Path) -> None:
@@ -126,6 +127,7 @@ BREAKS: dict[str, tuple[str, dict[str, Any]]] = {
 """Settings of a recipe that, changed, must show."""
 
 
+@pytest.mark.slow
 def test_a_recipe_with_a_setting_changed_differs(node: Node, tmp_path: Path) -> None:
     cases, expected = {}, {}
     for key, (class_name, setting) in BREAKS.items():
