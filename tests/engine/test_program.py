@@ -284,7 +284,8 @@ def test_a_regularizer_that_is_not_searched_is_not_there(problem: Callable[..., 
     inputs, targets = case.dataset.inputs[0, :8], case.dataset.targets[0, :8]
 
     def step(program: Program) -> str:
-        strength = {name: jnp.float32(0.1) for name in (*program.regularizers, "learning_rate")}
+        names = [*(one.name for one in program.regularizers), "learning_rate"]
+        strength = {name: jnp.float32(0.1) for name in names}
         rest = (inputs, targets, noise.make_key(seed))
         one = jax.make_jaxpr(program._step)(state.variables, state.optimizer, strength, jnp.float32(1), *rest)
         return str(one)
