@@ -130,6 +130,7 @@ class Program:
             Regularizer's name to a number [], or one for each place [L]; `"learning_rate"`, and perhaps `"own"`, to a
             number.
         """
+        # keys come from what a network is, never from where or when it runs: resumed or moved it draws the same
         row_set_key = noise.fold(noise.fold(key, rows.id), 1)
         recorded = rows.held_out.shape[0] if self.record_rows else 0
         shapes: list[tuple[int, ...]] = [(), (), (), (), (recorded,)]
@@ -142,6 +143,7 @@ class Program:
             trace = jax.tree.map(lambda column, value: column.at[i].set(value), trace, measured)
             return _keep_best(state, measured.held_out_loss, rows, first + i + 1), trace
 
+        # how many epochs is data and no shape, so that calls of any length are one program
         return lax.fori_loop(0, count, epoch, (state, empty))
 
     def predict(self, variables: Variables, inputs: Any) -> Any:
@@ -156,11 +158,12 @@ class Program:
 
         def step(carry: tuple[Variables, Any], number: jax.Array) -> tuple[tuple[Variables, Any], None]:
             variables, optimizer = carry
+            # wraps round: row sets that differ by a row share one shape, and no batch is short
             batch = order[(number * self.batch_size + jnp.arange(self.batch_size)) % rows.n_train]
             inputs, targets = _take(data.inputs, batch), _take(data.targets, batch)
             factor = self.schedule(epoch * self.steps + number)
             after = self._step(variables, optimizer, strength, factor, inputs, targets, noise.fold(key, 1 + number))
-            if self.unequal:
+            if self.unequal:  # it waits for larger row sets: they share the shape, so the step is taken and thrown away
                 after = jax.tree.map(lambda new, old: jnp.where(number < own_steps, new, old), after, carry)
             return after, None
 
@@ -190,13 +193,16 @@ class Program:
             on_units = _OnUnits(self.regularizers, strength, key)
             outputs, new_state = self.network.apply(Variables(seen, variables.state), inputs, on_units)
             loss = self.loss.of_batch(outputs, targets)
+            # of the whole kernels, as in Keras: not of what dropped weights have left of them
             return loss + self._penalty(trainable, penalised, strength), new_state
 
         gradients, new_state = jax.grad(objective, has_aux=True)(variables.trainable)
         update = optax.with_extra_args_support(self.optimizer.transform).update
         direction, optimizer = update(gradients, optimizer, variables.trainable, factor=factor)
+        # a schedule gives float32, and must not make the weights of a float64 training so
         rate = (strength["learning_rate"] * factor).astype(strength["learning_rate"].dtype)
         trainable = jax.tree.map(lambda weight, way: weight - rate * way, variables.trainable, direction)
+        # before constraints, which have the last word: a max-norm must hold for what is kept
         trainable = self._after_step(variables.trainable, trainable, penalised, strength, optimizer, rate)
         return Variables(self.network.constrain(trainable), new_state), optimizer
 
@@ -212,7 +218,7 @@ class Program:
     def _perturb_kernels(self, trainable: Any, penalised: Any, strength: Any, key: noise.Key) -> Any:
         for row in self.regularizers:
             if row.on_kernel:
-                key = noise.fold(key, 1)
+                key = noise.fold(key, 1)  # each regularizer draws for itself: two that drop must not drop the same
                 trainable = _map_kernels(_perturbed(row.on_kernel, strength[row.name], key), trainable, penalised)
         return trainable
 

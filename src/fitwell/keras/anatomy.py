@@ -215,7 +215,7 @@ def axes_of(layer: Layer, kernel: Any) -> Axes:
     if not isinstance(equation, str) or "->" not in equation:
         return Axes()
     taken, given = equation.split("->")
-    letters = taken.split(",")[1]
+    letters = taken.split(",")[1]  # inputs, kernel
     outputs = tuple(i for i, letter in enumerate(letters) if letter in given)
     inputs = tuple(i for i in range(len(letters)) if i not in outputs)
     return Axes(inputs, outputs) if len(letters) == len(kernel.shape) and "." not in letters else Axes()

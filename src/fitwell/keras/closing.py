@@ -133,6 +133,7 @@ class _Writer:
     def _regularizer(self, place: str) -> dict[str, Any] | None:
         """One of Keras's regularizers as a configuration."""
         regularizers = import_keras().regularizers
+        # the class that a person would have written, so that configurations compare equal
         kinds = {("l1",): regularizers.L1, ("l2",): regularizers.L2, ("l1", "l2"): regularizers.L1L2}
         on = {name: value for name, value in self.regularization.in_keras("regularizer", place).items() if value}
         return regularizers.serialize(kinds[tuple(sorted(on))](**on)) if on else None

@@ -88,6 +88,7 @@ def _add_tower(keras: Any, item: Tower, name: str, values: Any, classification: 
 
 
 def _regularizer(keras: Any, regularization: Regularization, place: str) -> Any:
+    # L1L2 even where one of them is 0: TensorFlow.js knows no other class
     held = regularization.in_keras("regularizer", place)
     return keras.regularizers.L1L2(**held) if any(held.values()) else None
 

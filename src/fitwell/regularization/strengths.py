@@ -56,6 +56,7 @@ class Regularization(Mapping[str, Strength]):
         for name, value in given.items():
             resolve(name, table).check(_numbers(value))
         self._table = table
+        # all of them, so that files and tables have the same names whatever was searched
         self._strengths = {name: given.get(name, 0.0) for name in table}
 
     def __getitem__(self, name: str) -> Strength:
@@ -68,6 +69,7 @@ class Regularization(Mapping[str, Strength]):
         return len(self._strengths)
 
     def __getattr__(self, name: str) -> Strength:
+        # names of our own first: a copy that is being made has none yet, and would ask for them without end
         if name.startswith("_") or name not in self._strengths:
             raise AttributeError(f"There is no regularizer '{name}'.")
         return self._strengths[name]
