@@ -10,7 +10,7 @@ NODE_PACKAGES := node_modules/.package-lock.json
 COMPILED := $(CURDIR)/$(VENV)/compiled
 TESTS := ../$(BIN)/python -m pytest . -c ../pyproject.toml --rootdir=.. -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo check test lint bench browser clean
+.PHONY: demo check test lint road bench browser clean
 
 demo: $(INSTALLED)
 	$(BIN)/fitwell demo
@@ -28,6 +28,10 @@ lint: $(VENV)/dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+# the modules that `tune(table)` passes, and the calls between them
+road: $(INSTALLED)
+	$(BIN)/python tests/support/road.py
 
 bench: $(INSTALLED) $(NODE_PACKAGES)
 	$(BIN)/python benchmarks/digits.py
