@@ -11,6 +11,9 @@ MOST_MODULES, MOST_CALLS = 40, 82
 """Before there was one road: 43 modules, and 87 of them called another, by the same count."""
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def road() -> Road:
     """What a small search passes."""

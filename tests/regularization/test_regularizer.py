@@ -26,6 +26,7 @@ def group_penalty(strength: np.ndarray, kernel: np.ndarray, axes: Axes) -> np.nd
 GROUPS = Regularizer("groups", "pulls whole inputs down", "log", 1e-4, 1e-1, penalty=group_penalty)
 
 
+@pytest.mark.slow
 def test_a_regularizer_of_somebodys_own() -> None:
     """It is searched beside fitwell's, named in settings, tables and texts, and zero is off."""
     drawn = fitwell.tune(mixed(), "ill", **QUICK, regularizers=[GROUPS, "dropout"])

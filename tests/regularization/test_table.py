@@ -232,6 +232,7 @@ def test_logistic_regression(seed: int) -> None:
     assert abs(slope(2 * l2)) > 1e-2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [0, 1], ids=["equal", "break"])
 def test_weight_decay_is_adamws(problem: Callable[..., Any], wrong: int) -> None:
     """With Adam it trains as optax's AdamW does whose mask leaves biases alone, to 1e-12; another strength does not."""

@@ -126,6 +126,7 @@ def problem() -> LineOnArrays:
     return LineOnArrays(inputs, targets, folds(targets, "regression", cv=5, seed=0))
 
 
+@pytest.mark.slow
 def test_a_new_kind_of_problem_passes_the_whole_road(problem: LineOnArrays) -> None:
     """It is searched, refitted on all rows, scored and diagnosed by what stood here before it came."""
     said: list[str] = []
