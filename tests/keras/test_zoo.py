@@ -338,7 +338,8 @@ def test_the_model_as_given_has_its_own_penalties(name: str) -> None:
     """The objective of the model as given adds to the loss what Keras adds, whatever the penalties act on."""
     added = float(sides(name).of_own_added)
     for kernel in case(name).problem.network.kernels:
-        added += kernel.l1 * np.abs(kernel.variable).sum() + kernel.l2 * np.square(kernel.variable).sum()
+        l1, l2 = (kernel.strength(BUILT_IN[name]) for name in ("l1", "l2"))
+        added += l1 * np.abs(kernel.variable).sum() + l2 * np.square(kernel.variable).sum()
     np.testing.assert_allclose(added, sides(name).quiet_added, **case(name).tolerance)
 
 
