@@ -614,7 +614,7 @@ def judge_batch(batch: Batch) -> Judged:
         hidden, epochs = problem.growth()[asked]
         return batch.train(batch.row_sets, hidden=hidden, epochs=epochs, given_only=True).histories
 
-    options = Options(strengths=problem.candidates, epochs=problem.epochs, refit="single", honest=None, to_the_end=True)
+    options = Options(strengths=problem.candidates, epochs=problem.epochs, refit="single", to_the_end=True)
     words = []
     for c, sets in enumerate(batch.row_sets):
 

@@ -278,6 +278,7 @@ def test_too_many_records(dense: DenseOnTable, search: Any, monkeypatch: pytest.
     ("options", "message"),
     [
         ({"honest": "cv"}, "'honest' must be 'bbc', 'nested' or 'bates'. Got 'cv'"),
+        ({"honest": None}, "'honest' must be 'bbc', 'nested' or 'bates'. Got None"),
         ({"rule": "best"}, "'rule' must be '1se', 'min' or 'confidence-set'. Got 'best'"),
     ],
 )

@@ -137,7 +137,7 @@ def test_a_new_kind_of_problem_passes_the_whole_road(problem: LineOnArrays) -> N
     assert result.predictor.shape == (INPUTS, 1)
     assert result.scores["minimum"]["loss"] == pytest.approx(result.search.histories.best_loss.min(), rel=1e-3)
     assert result.score.interval.low < result.score.value < result.score.interval.high
-    found = judge_problem(problem, replace(OPTIONS, honest=None, to_the_end=True), Questions(larger=False, null=True))
+    found = judge_problem(problem, replace(OPTIONS, to_the_end=True), Questions(larger=False, null=True))
     assert found.verdict in ("overfits", "underfits", "needs data", "fits well", "undecided")
     assert found.findings.noise is not None
 

@@ -133,7 +133,6 @@ memory, sample_weight, class_weight, weights, listener
         schedule=schedule,
         refit="single",  # the cure is of one network
         # a verdict compares row sets by itself, and needs no corrected score
-        honest=None,
         to_the_end=True,
         seed=seed,
         memory=memory,

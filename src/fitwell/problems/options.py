@@ -15,7 +15,7 @@ from fitwell.errors import InputError, InputTypeError
 from fitwell.regularization.by_layer import Layers
 from fitwell.regularization.grids import DEFAULT_COUNT, sobol
 from fitwell.regularization.regularizer import Regularizer, Table, resolve
-from fitwell.regularization.strengths import Candidates, Regularization, Strength, from_settings
+from fitwell.regularization.strengths import Candidates, Strength, from_settings
 from fitwell.regularization.table import BUILT_IN, DEFAULT_REGULARIZERS
 
 ENSEMBLE_STRENGTHS = 4
@@ -24,7 +24,7 @@ ENSEMBLE_STRENGTHS = 4
 DEFAULT_HIDDEN = (128, 64)
 """Units of the hidden layers: wide enough to overfit most tables."""
 
-Strengths = int | Candidates | Sequence[Regularization | Mapping[str, Strength]]
+Strengths = int | Candidates | Sequence[Mapping[str, Strength]]
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,9 @@ class Options:
 
     Attributes
     ----------
-    honest
-        None where no score on new rows is asked for: then the losses of single rows are not kept either.
     to_the_end
-        Whether the network as given trains for all epochs, whatever becomes of it, as a diagnosis wants.
+        Whether the network as given trains for all epochs, whatever becomes of it, as a diagnosis wants; the losses of
+        single rows, which only a score on new rows needs, are then not kept.
     """
 
     hidden: tuple[int, ...] = DEFAULT_HIDDEN
@@ -50,7 +49,7 @@ class Options:
     schedule: str = "constant"
     refit: str = "ensemble"
     rule: str = "1se"
-    honest: str | None = "bbc"
+    honest: str = "bbc"
     refit_seeds: int = 1
     seed: int = 0
     memory: int | None = None
@@ -79,9 +78,7 @@ class Options:
             ranges = {"learning_rate": self.learning_rate, "seed": self.seed, "layers": layers, "depth": self.depth}
             acting = [one for one in self.regularizers if layers is None or layers.of(one)]
             return sobol(int(self.strengths), acting, **ranges)
-        if not isinstance(self.strengths, Sequence) or not all(
-            isinstance(item, Mapping | Regularization) for item in self.strengths
-        ):
+        if not isinstance(self.strengths, Sequence) or not all(isinstance(item, Mapping) for item in self.strengths):
             raise InputTypeError(
                 "'strengths' must be a number, Candidates, or a list of settings such as [{'l2': 0.01}]. "
                 f"Got {self.strengths!r}."
@@ -129,7 +126,7 @@ def _check_options(options: Options) -> None:
         raise InputError(f"'refit' must be 'ensemble' or 'single'. Got {options.refit!r}.")
     if options.rule not in RULES:
         raise InputError(f"'rule' must be '1se', 'min' or 'confidence-set'. Got {options.rule!r}.")
-    if options.honest is not None and options.honest not in METHODS:
+    if options.honest not in METHODS:
         raise InputError(f"'honest' must be 'bbc', 'nested' or 'bates'. Got {options.honest!r}.")
     for name in ("epochs", "patience", "refit_seeds", "batch_size"):
         value = getattr(options, name)

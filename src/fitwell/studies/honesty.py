@@ -39,7 +39,7 @@ def honest_score(searched: Searched, choice: Choice) -> Score:
     if options.honest == "bbc":
         score = _corrected(rule, problem, histories, candidates, keep_given=stay)
     else:
-        score = _nested(str(options.honest), rule, problem, candidates, problem.settings(options), keep_given=stay)
+        score = _nested(options.honest, rule, problem, candidates, problem.settings(options), keep_given=stay)
     return replace(score, naive=naive)
 
 

@@ -110,7 +110,7 @@ def train_networks(
 
 def _check_folds(options: Options, row_sets: RowSets) -> None:
     """Refuse folds that cannot be nested, or have no confidence set, before anything is trained."""
-    if options.honest not in (None, "bbc"):
+    if options.honest != "bbc":
         nested_folds(row_sets)
     if options.rule == "confidence-set":
         row_sets.check_apart()
@@ -119,4 +119,4 @@ def _check_folds(options: Options, row_sets: RowSets) -> None:
 def _with_records(settings: Settings, options: Options, row_sets: RowSets, strengths: int) -> Settings:
     """Keep the losses of all rows at all epochs, where a score will ask for them and they are not too many."""
     size = int(row_sets.n_held_out.sum()) * strengths * settings.epochs
-    return replace(settings, record_rows=options.honest is not None and size <= MOST_RECORDED)
+    return replace(settings, record_rows=not options.to_the_end and size <= MOST_RECORDED)
