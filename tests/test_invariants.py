@@ -509,6 +509,7 @@ def test_a_later_wave_trains_to_its_end(search: Callable[..., Trained]) -> None:
         assert waves.histories.epochs[list(wave)].max() == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("placement", [(2, 1), (4, 2)], ids=str)
 def test_halving_changes_no_survivor(search: Callable[..., Trained], placement: tuple[int, int]) -> None:
     """What halving lets go on, repacked into fewer blocks, trains as if all had gone on."""

@@ -60,7 +60,7 @@ OPTIMISED = ["with_dropout", "separable", "gru"]
 Not attention: so compiled, one weight of "transformer" (layer normalisation, AdamW) was 4e-5 off; see `tolerance`.
 """
 
-QUICK = ["branches", "embedding", "custom_block", "linear", "name_taken", "flat_rows"]
+QUICK = ["branches", "embedding", "name_taken"]
 """Models that the tests of all models also meet in `make check`: some that are not trained in full and cost little."""
 
 ON_UNITS = BUILT_IN["dropout"].on_units
