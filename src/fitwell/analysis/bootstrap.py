@@ -1,6 +1,6 @@
-"""What a loss is after choosing by it: draws of rows choose, the rows not drawn score. NumPy only.
+"""What a loss is after choosing by it: draws of units choose, the units not drawn score. NumPy only.
 
-n rows, J candidates. Losses: lower is better.
+U units (rows, or groups or bundles of them), J candidates. Losses: lower is better.
 """
 
 from __future__ import annotations
@@ -29,9 +29,8 @@ class Corrected:
     chosen_counts
         int [J], how many draws chose each candidate.
     standard_error
-        Of the mean, by rows: each has the mean of its losses over the draws that it had no part in, and the standard
-        error is that of a mean of these (by groups, if rows are drawn by them). It averages over what the draws chose,
-        which the interval does not.
+        Of the mean, by units: each has the mean of its losses over the draws that it had no part in, and the standard
+        error is that of a mean of these. It averages over what the draws chose, which the interval does not.
     """
 
     naive: float
@@ -41,19 +40,19 @@ class Corrected:
 
 
 def bbc(
-    losses: np.ndarray,
+    sums: np.ndarray,
+    sizes: np.ndarray,
     *,
     draws: int = 1000,
     level: float = 0.9,
     seed: int = 0,
-    groups: np.ndarray | None = None,
-    choose: Callable[[np.ndarray], int] | None = None,
+    choose: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Corrected:
     """Correct a mean loss for having chosen by it: bootstrap bias corrected cross-validation, without training.
 
-    Tsamardinos, Greasidou and Borboudakis (2018, doi 10.1007/s10994-018-5714-4): in each draw, rows are drawn with
-    replacement, a candidate is chosen by them and scored on the rows not drawn. The mean of the scores is the estimate:
-    those rows had no part in the choice, which was made by 63% of the rows.
+    Tsamardinos, Greasidou and Borboudakis (2018, doi 10.1007/s10994-018-5714-4): in each draw, units are drawn with
+    replacement, a candidate is chosen by them and scored on the units not drawn. The mean of the scores is the
+    estimate: those rows had no part in the choice, which was made by 63% of the rows.
 
     The paper's interval is that of the scores' quantiles. It is too wide, because a score is of m of the n rows, about
     0.37 n. Around the mean over all rows, a mean of m of them drawn without replacement has the variance
@@ -72,29 +71,30 @@ def bbc(
     In the last row the mean over sets of the estimate was off by 0.001 and of the naive loss by 0.176, with a standard
     deviation of 1 over rows: the estimate is unbiased, the interval wide because the draws choose differently.
 
-    Like the interval of `nested_interval`, it takes rows as independent, though they share networks.
+    Like the interval of `nested_interval`, it takes units as independent, though they share networks.
 
     Parameters
     ----------
-    losses
-        float [n, J], held-out loss of each row. Rows that are NaN for all candidates were never held out and are left
-        out. A candidate with any other value that is not finite is never chosen.
-    groups
-        int [n], rows of one group are drawn together.
+    sums
+        float [J, U], sums over the rows of each unit of every candidate's held-out losses. A candidate with a sum that
+        is not finite is never chosen.
+    sizes
+        [U], rows of each unit.
     choose
-        Function of drawn rows int [n], with repetitions, that chooses a candidate; by default the lowest mean loss.
-        Rows are numbered as in `losses`.
+        Function of how often each unit was drawn, int [draws, U], that chooses a candidate for each draw, int [draws];
+        by default that of the lowest mean loss.
     """
     check_level(level)
     if draws < 1:
         raise InputError(f"'draws' must be at least 1. Got {draws}.")
-    table = _GroupedLosses.of(np.asarray(losses, float), groups)
+    table = _Losses.of(sums, sizes)
+    choose = choose or table.lowest
     rng = np.random.default_rng(seed)
     chosen, scores, shrink, spread = [], [], [], _Spread.of(table)
     for counts in _bootstrap(rng, draws, table):
         left = counts == 0
-        counts, left = counts[left.any(axis=1)], left[left.any(axis=1)]  # a draw of every row leaves none to score
-        best = table.lowest(counts) if choose is None else np.array([choose(table.members(c)) for c in counts], int)
+        counts, left = counts[left.any(axis=1)], left[left.any(axis=1)]  # a draw of every unit leaves none to score
+        best = choose(counts)
         chosen.append(best)
         scores.append(table.mean(left, best))
         spread.add(left, best)
@@ -102,97 +102,74 @@ def bbc(
         share = left.mean(axis=1)
         shrink.append(np.sqrt(share / (1 - share)))
     every = np.ones((1, len(table.sizes)), int)
-    best = int(table.lowest(every)[0]) if choose is None else choose(table.members(every[0]))
-    naive = float(table.mean(every > 0, np.array([best]))[0])
-    counted = np.bincount(np.concatenate(chosen), minlength=table.candidates)
+    naive = float(table.mean(every > 0, choose(every))[0])
+    counted = np.bincount(np.concatenate(chosen), minlength=len(table.sums))
     interval = _shrunken(np.concatenate(scores), np.concatenate(shrink), level)
     return Corrected(naive, interval, counted, spread.standard_error)
 
 
 @dataclass(frozen=True)
-class _GroupedLosses:
-    """Losses summed by group: what the mean over any choice of groups needs.
+class _Losses:
+    """Sums of losses [J, U], rows of each unit [U], and which candidates may be chosen, bool [J]."""
 
-    Attributes
-    ----------
-    rows, unit
-        int [m], the rows that were held out, and the group of each (a row of its own if there are none).
-    sizes, sums
-        int [groups], rows of each; float [usable candidates, groups], sums of their losses.
-    usable, candidates
-        int, numbers of the candidates that may be chosen, of J.
-    """
-
-    rows: np.ndarray
-    unit: np.ndarray
-    sizes: np.ndarray
     sums: np.ndarray
+    sizes: np.ndarray
     usable: np.ndarray
-    candidates: int
 
     @staticmethod
-    def of(losses: np.ndarray, groups: np.ndarray | None) -> _GroupedLosses:
-        rows = np.flatnonzero(~np.isnan(losses).all(axis=1))
-        usable = np.flatnonzero(np.isfinite(losses[rows]).all(axis=0))
-        names = np.arange(len(rows)) if groups is None else np.asarray(groups)[rows]
-        unit, sizes = np.unique(names, return_inverse=True, return_counts=True)[1:]
+    def of(sums: np.ndarray, sizes: np.ndarray) -> _Losses:
+        sums, sizes = np.asarray(sums, float), np.asarray(sizes)
+        usable = np.isfinite(sums).all(axis=1)
         if len(sizes) < 2:
             raise InputError(f"A bootstrap needs at least two rows or groups that were held out. Got {len(sizes)}.")
-        if not len(usable):
+        if not usable.any():
             raise InputError("No candidate has a finite loss on every row that was held out.")
-        # reduceat sums runs, so the rows of a group must stand together
-        order = np.argsort(unit, kind="stable")
-        sums = np.add.reduceat(losses[np.ix_(rows[order], usable)], np.cumsum(sizes) - sizes, axis=0)
-        return _GroupedLosses(rows, unit, sizes, np.ascontiguousarray(sums.T), usable, losses.shape[1])
+        return _Losses(sums, sizes, usable)
 
     def lowest(self, counts: np.ndarray) -> np.ndarray:
-        """Candidate of the lowest mean over groups taken `counts` times [draws, groups] -> int [draws]."""
+        """Candidate of the lowest mean over units taken `counts` times [draws, U] -> int [draws]."""
+        numbers = np.flatnonzero(self.usable)
+        # no copy where all may be chosen: it is the largest array that there is
+        sums = self.sums if self.usable.all() else self.sums[numbers]
         # no division: within a draw all candidates have the same rows, so sums rank as means do
-        return self.usable[(counts.astype(float) @ self.sums.T).argmin(axis=1)]
+        return numbers[(counts.astype(float) @ sums.T).argmin(axis=1)]
 
     def mean(self, taken: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        """Mean loss over the taken groups, bool [draws, groups], of each draw's candidate."""
-        place = np.searchsorted(self.usable, chosen)
-        # a number above all others is placed one past the end
-        if (self.usable[np.minimum(place, len(self.usable) - 1)] != chosen).any():
+        """Mean loss over the taken units, bool [draws, U], of each draw's candidate."""
+        if not self.usable[chosen].all():
             raise InputError("'choose' must return a candidate whose losses are finite.")
-        return (taken * self.sums[place]).sum(axis=1) / (taken @ self.sizes)
-
-    def members(self, counts: np.ndarray) -> np.ndarray:
-        """Rows of groups taken `counts` times, int [groups]."""
-        return np.repeat(self.rows, counts[self.unit])
+        return (taken * self.sums[chosen]).sum(axis=1) / (taken @ self.sizes)
 
 
 @dataclass(frozen=True)
 class _Spread:
-    """Losses of groups in the draws that left them out: their sums [groups], and how many draws these were [groups]."""
+    """Losses of units in the draws that left them out: their sums [U], and how many draws these were [U]."""
 
-    table: _GroupedLosses
+    table: _Losses
     sums: np.ndarray
     draws: np.ndarray
 
     @staticmethod
-    def of(table: _GroupedLosses) -> _Spread:
+    def of(table: _Losses) -> _Spread:
         return _Spread(table, np.zeros(len(table.sizes)), np.zeros(len(table.sizes)))
 
     def add(self, left: np.ndarray, chosen: np.ndarray) -> None:
-        """Count draws: who was left out [draws, groups], and what was chosen [draws]."""
-        place = np.searchsorted(self.table.usable, chosen)
-        self.sums[:] += (left * self.table.sums[place]).sum(axis=0)
+        """Count draws: who was left out [draws, U], and what was chosen [draws]."""
+        self.sums[:] += (left * self.table.sums[chosen]).sum(axis=0)
         self.draws[:] += left.sum(axis=0)
 
     @property
     def standard_error(self) -> float:
-        """Of the mean over rows of their means over draws; groups are independent of each other."""
+        """Of the mean over rows of their means over draws; units are independent of each other."""
         known = self.draws > 0
         sums, sizes = self.sums[known] / self.draws[known], self.table.sizes[known]
         return error_by_groups(sums, sizes)
 
 
-def _bootstrap(rng: np.random.Generator, draws: int, table: _GroupedLosses) -> Iterator[np.ndarray]:
-    """Draw groups with replacement: how often each was drawn, int [draws of a chunk, groups]."""
+def _bootstrap(rng: np.random.Generator, draws: int, table: _Losses) -> Iterator[np.ndarray]:
+    """Draw units with replacement: how often each was drawn, int [draws of a chunk, U]."""
     size = len(table.sizes)
-    chunk = max(1, _BYTES // (48 * size + 16 * len(table.usable)))  # six arrays [chunk, size] of eight bytes
+    chunk = max(1, _BYTES // (48 * size + 16 * len(table.sums)))  # six arrays [chunk, size] of eight bytes
     for start in range(0, draws, chunk):
         rows = min(chunk, draws - start)
         # every draw counts into bins of its own, so that one bincount serves the whole chunk

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.special import ndtri
 
 from fitwell.analysis.bootstrap import bbc
 from fitwell.analysis.intervals import Interval, figures
+from fitwell.engine.records import Records
 
 METHODS = ("bbc", "nested", "bates")
 
 SHARED = 2.0
 """By how many times n_test / n_train the variance of a mean over rows is larger because the rows share networks."""
+
+Rule = Callable[[np.ndarray, int], int]
+"""Chooses a strength from losses [row sets, G] and the row sets that make up one repeat."""
+
+_BYTES = 64_000_000  # of the means of some draws; what is chosen is the same whatever it is
 
 
 @dataclass(frozen=True)
@@ -49,71 +56,148 @@ class Score:
         return f"{self.name} on new rows: {self.interval}; uncorrected, which is optimistic: {figures(self.naive)}"
 
 
-def row_surface(row_losses: np.ndarray, held_out: Sequence[np.ndarray], rows: int) -> np.ndarray:
-    """Return held-out losses of all rows at every strength and epoch: the surface on which both are chosen together.
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """Held-out losses at every strength and epoch that a search may choose: J candidates, strengths outside.
 
-    Parameters
+    Attributes
     ----------
-    row_losses
-        float [R, G, E, h_max], see `Histories.row_losses`.
-    held_out
-        int [h_r] for each of the R row sets.
-    rows
-        n.
-
-    Returns
-    -------
-    float64 [n, J], the mean over repeats, NaN for rows never held out; one column for each strength and epoch that was
-    trained, strengths outside.
+    units, sizes
+        int [u_r] for each row set, see `Records`.
+    sums
+        float [J, u_r] for each row set.
+    strength
+        int [J], the strength of each candidate, in rising order; its epochs follow one another.
+    strengths, folds
+        G, and the row sets that make up one repeat.
     """
-    # the first held-out row tells: behind the last one is padding, which is NaN in any case
-    trained = np.isfinite(row_losses[:, :, :, 0]).all(axis=0)
-    total, counts = np.zeros((rows, int(trained.sum()))), np.zeros(rows)
-    for r, mine in enumerate(held_out):
-        total[mine] += row_losses[r, trained, : len(mine)].T
-        counts[mine] += 1
-    with np.errstate(invalid="ignore"):
-        return total / counts[:, None]
+
+    units: tuple[np.ndarray, ...]
+    sizes: tuple[np.ndarray, ...]
+    sums: tuple[np.ndarray, ...]
+    strength: np.ndarray
+    strengths: int
+    folds: int
+
+    @staticmethod
+    def of(records: Records, usable: np.ndarray, folds: int) -> Surface:
+        """Take the strengths and epochs marked in bool [G, E] out of the records of a search."""
+        return Surface(
+            units=records.units,
+            sizes=records.sizes,
+            sums=tuple(sums[usable] for sums in records.sums),
+            strength=np.nonzero(usable)[0],
+            strengths=len(usable),
+            folds=folds,
+        )
+
+    @cached_property
+    def every(self) -> np.ndarray:
+        """Numbers of all units that were held out, int [U], rising."""
+        return np.unique(np.concatenate(self.units))
+
+    @cached_property
+    def _places(self) -> list[np.ndarray]:
+        return [np.searchsorted(self.every, units) for units in self.units]
+
+    def joined(self) -> tuple[np.ndarray, np.ndarray]:
+        """Sums over all row sets [J, U], and sizes [U]: a row held out in several repeats counts in each."""
+        sums, sizes = np.zeros((len(self.strength), len(self.every))), np.zeros(len(self.every), int)
+        for place, mine, count in zip(self._places, self.sums, self.sizes, strict=True):
+            sums[:, place] += mine
+            sizes[place] += count
+        return sums, sizes
+
+    def means(self, counts: np.ndarray) -> np.ndarray:
+        """Mean loss in every row set of units taken `counts` times [draws, U] -> float [draws, R, J].
+
+        NaN in the row sets of which no unit was taken.
+        """
+        means = np.empty((len(counts), len(self.units), len(self.strength)))
+        for r, (place, sums, sizes) in enumerate(zip(self._places, self.sums, self.sizes, strict=True)):
+            taken = counts[:, place].astype(float)
+            with np.errstate(invalid="ignore"):
+                means[:, r] = (taken @ sums.T) / (taken @ sizes)[:, None]
+        return means
+
+    def choosing(self, rule: Rule | None = None) -> Callable[[np.ndarray], np.ndarray]:
+        """Choose as a search does: every strength at its best epoch by the mean over row sets, and one of them by rule.
+
+        Returns
+        -------
+        Callable
+            Of how often each unit was drawn, int [draws, U], to the candidates chosen, int [draws]. Without a rule the
+            lowest.
+        """
+        some = max(1, _BYTES // (8 * len(self.units) * len(self.strength)))
+        first = np.flatnonzero(np.diff(self.strength, prepend=-1))
+        last = np.append(first[1:], len(self.strength))
+
+        def best_epochs(mean: np.ndarray) -> np.ndarray:
+            return np.stack([i + mean[:, i:j].argmin(axis=1) for i, j in zip(first, last, strict=True)], axis=1)
+
+        def by_rule(means: np.ndarray, best: np.ndarray, rule: Rule) -> int:
+            kept = self._kept(~np.isnan(means[:, 0]))
+            losses = np.full((len(kept), self.strengths), np.inf)  # what may not be chosen ranks last
+            losses[:, self.strength[first]] = means[np.ix_(kept, best)]
+            g = rule(losses, self.folds if len(kept) == len(means) else len(kept))
+            return best[np.searchsorted(self.strength[first], g)]
+
+        def choose(counts: np.ndarray) -> np.ndarray:
+            means = self.means(counts)
+            mean = np.nanmean(means, axis=1)
+            if rule is None:
+                return mean.argmin(axis=1)
+            best = best_epochs(mean)
+            return np.array([by_rule(*one, rule) for one in zip(means, best, strict=True)], int)
+
+        return lambda counts: np.concatenate([choose(counts[i : i + some]) for i in range(0, len(counts), some)])
+
+    def _kept(self, drawn: np.ndarray) -> np.ndarray:
+        """Number the row sets by which a rule chooses: all, or where a draw misses some, the others of one repeat."""
+        # with a few groups in a fold that is common; repeats that miss different folds are no repeats any more
+        return np.arange(len(drawn)) if drawn.all() else _first_repeat(drawn, self.folds)
+
+
+def _first_repeat(drawn: np.ndarray, folds: int) -> np.ndarray:
+    starts = range(0, len(drawn), folds)
+    return next(start + mine for start in starts if len(mine := np.flatnonzero(drawn[start : start + folds])))
 
 
 def bbc_score(
-    surface: np.ndarray,
+    surface: Surface,
     name: str,
     *,
+    rule: Rule | None = None,
     test_to_train: float = 0.0,
     level: float = 0.9,
-    groups: np.ndarray | None = None,
-    choose: Callable[[np.ndarray], int] | None = None,
 ) -> Score:
-    """Correct the mean loss of the choice on a surface [n, J] for having been chosen; see `bootstrap.bbc`.
+    """Correct the mean loss of the choice on a surface for having been chosen, strength and epoch; see `bootstrap.bbc`.
 
-    The interval is by the standard error over rows of their losses by choices that they had no part in. Rows are not
-    independent, though: of two rows in different folds each trained the network that scores the other. For that
-    `SHARED` times ``n_test / n_train`` of the variance is added; no estimate of it without bias exists (Bengio and
-    Grandvalet 2004), and this much makes intervals cover in `benchmarks/calibration.py`. Losses are skew, and where
-    they are low by chance so is their spread; the interval is therefore symmetric for the logarithm of the loss (if no
-    row's is negative).
+    The interval is by the standard error over units of their losses by choices that they had no part in. Units are not
+    independent, though: of two in different folds each trained the network that scores the other. For that `SHARED`
+    times ``n_test / n_train`` of the variance is added; no estimate of it without bias exists (Bengio and Grandvalet
+    2004), and this much makes intervals cover in `benchmarks/calibration.py`. Losses are skew, and where they are low
+    by chance so is their spread; the interval is therefore symmetric for the logarithm of the loss (if none is
+    negative).
 
     Parameters
     ----------
-    surface
-        float [n, J].
     name
         Of the loss.
+    rule
+        What chooses; None takes the lowest point of the surface.
     test_to_train
         Held-out rows of a row set by its training rows.
-    level, groups, choose
-        See `bootstrap.bbc`.
+    level
+        Of the interval.
     """
-    corrected = bbc(surface, level=level, groups=groups, choose=choose)
+    sums, sizes = surface.joined()
+    corrected = bbc(sums, sizes, level=level, choose=surface.choosing(rule))
     estimate, error = corrected.interval.estimate, corrected.standard_error * np.sqrt(1 + SHARED * test_to_train)
     reach = float(ndtri((1 + level) / 2)) * error
-    return Score(
-        name,
-        "bbc",
-        corrected.naive,
-        for_positive(Interval(estimate, estimate - reach, estimate + reach, level), surface),
-    )
+    interval = Interval(estimate, estimate - reach, estimate + reach, level)
+    return Score(name, "bbc", corrected.naive, for_positive(interval, sums))
 
 
 def for_positive(interval: Interval, losses: np.ndarray) -> Interval:
@@ -127,27 +211,3 @@ def for_positive(interval: Interval, losses: np.ndarray) -> Interval:
     # the error of a logarithm is, to first order, the error divided by the value
     factor = float(np.exp((interval.high - interval.estimate) / interval.estimate))
     return Interval(interval.estimate, interval.estimate / factor, interval.estimate * factor, interval.level)
-
-
-def rule_on_rows(
-    rule: Callable[[np.ndarray], int], row_loss: np.ndarray, held_out: Sequence[np.ndarray]
-) -> Callable[[np.ndarray], int]:
-    """Turn a rule for losses of folds [K, G] into one for drawn rows.
-
-    Parameters
-    ----------
-    row_loss
-        float [n, G].
-    held_out
-        The rows of the K folds of a repeat: those drawn are dealt to the folds that held them out.
-    """
-    fold = np.full(len(row_loss), -1)
-    for k, rows in enumerate(held_out):
-        fold[rows] = k
-
-    def choose(rows: np.ndarray) -> int:
-        dealt = [row_loss[rows[fold[rows] == k]] for k in range(len(held_out))]
-        # a draw may leave out a fold of few rows, whose mean would be NaN
-        return rule(np.array([part.mean(axis=0) for part in dealt if len(part)]))
-
-    return choose

@@ -123,14 +123,6 @@ def corrected_t(differences: np.ndarray, test_to_train: float, level: float = 0.
     return Test(mean, error, degrees, mean - half, mean + half, level, greater, farther)
 
 
-def error_of_mean(values: np.ndarray, groups: np.ndarray | None) -> float:
-    """Return the standard error of a mean of rows [n] that are independent, or whose groups are."""
-    if groups is None:
-        return float(values.std(ddof=1) / np.sqrt(len(values)))
-    unit = np.unique(groups, return_inverse=True)[1]
-    return error_by_groups(np.bincount(unit, values), np.bincount(unit))
-
-
 def error_by_groups(sums: np.ndarray, sizes: np.ndarray) -> float:
     """Return the standard error of the mean over rows, from sums and sizes of groups; NaN of fewer than two."""
     count = len(sizes)

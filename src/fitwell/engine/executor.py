@@ -6,7 +6,7 @@ it gives back are host arrays in the target's own units. A new one is one class:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -117,8 +117,12 @@ class Executor(Protocol[B]):
         """Put strengths at their first weights into blocks."""
         ...
 
-    def advance(self, blocks: Sequence[B], first: int, count: int) -> tuple[Sequence[B], list[Epochs]]:
-        """Train blocks for `count` epochs from epoch `first` (counted from 0) on; the old blocks are used up."""
+    def advance(self, blocks: Sequence[B], first: int, count: int) -> tuple[Sequence[B], Iterable[Epochs]]:
+        """Train blocks for `count` epochs from epoch `first` (counted from 0) on; the old blocks are used up.
+
+        What the epochs gave is read once, block after block, before any other verb: so that only one block's losses of
+        rows need be on the host at a time.
+        """
         ...
 
     def repack(self, blocks: Sequence[B], strengths: np.ndarray) -> Sequence[B]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fitwell.engine.records import Records
+
 
 @dataclass(frozen=True)
 class Histories:
@@ -31,9 +33,8 @@ class Histories:
         several times; NaN if it never was.
     halved
         bool [G], strengths that had to leave while they were still improving: their loss might have fallen further.
-    row_losses
-        float [R, G, E, h_max], loss of every held-out row of every row set at every epoch, in the order of the row
-        set's held-out rows, NaN beyond what it trained and padding beyond its rows; None unless it was asked for.
+    records
+        Losses of held-out rows at every epoch, by unit; None unless they were asked for.
     """
 
     train_loss: np.ndarray
@@ -46,7 +47,7 @@ class Histories:
     diverged: np.ndarray
     row_loss: np.ndarray
     halved: np.ndarray
-    row_losses: np.ndarray | None = None
+    records: Records | None = None
 
     @property
     def order(self) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,12 @@ from jax.sharding import PartitionSpec as Split
 from fitwell.engine import noise
 from fitwell.engine.devices import available_devices, compiler_options, measure_speed, training_memory
 from fitwell.engine.executor import Epochs, Job, Measured
-from fitwell.engine.job import Dataset, Rows, Settings, make_rows
-from fitwell.engine.network import PureNetwork, Variables
+from fitwell.engine.job import Rows, Settings, make_rows
+from fitwell.engine.network import Variables
 from fitwell.engine.optimizers import make_schedule
 from fitwell.engine.plan import Plan, Work, default_batch_size, make_plan
 from fitwell.engine.program import Data, Program, State, Trace, lift
+from fitwell.engine.records import recorded_bytes
 
 STRENGTHS = "strengths"
 """Name of the axis of devices over which strengths are spread."""
@@ -78,11 +79,11 @@ class JaxExecutor:
             self.compile_seconds = time.perf_counter() - begin
         return self._started(strengths)
 
-    def advance(self, blocks: Sequence[JaxBlock], first: int, count: int) -> tuple[list[JaxBlock], list[Epochs]]:
+    def advance(self, blocks: Sequence[JaxBlock], first: int, count: int) -> tuple[list[JaxBlock], Iterable[Epochs]]:
         """See `Executor`; all blocks are dispatched before the first result is read, so that no device waits."""
         # a list, not a generator: every block must be on its way before the first one is waited for
         advanced = [self._dispatch(block, first, count) for block in blocks]
-        return [block for block, _ in advanced], [self._epochs(block, trace, count) for block, trace in advanced]
+        return [block for block, _ in advanced], (self._epochs(block, trace, count) for block, trace in advanced)
 
     def repack(self, blocks: Sequence[JaxBlock], strengths: np.ndarray) -> list[JaxBlock]:
         """See `Executor`; states pass through the host, where parts of several blocks can be joined."""
@@ -145,12 +146,15 @@ class JaxExecutor:
         # one program records `call_epochs` epochs, and the last call may train fewer
         curves = np.array([np.asarray(values, float)[:, real, :count] for values in trace[:4]])
         curves[:2] *= self._loss_unit  # metrics have no unit
-        # float64 on the host, where float32's range no longer matters
-        row_loss = np.asarray(trace.row_loss, float)[:, real, :count] * self._loss_unit
+        row_loss = None
+        if self.settings.units is not None:
+            # float64 on the host, where float32's range no longer matters
+            row_loss = np.asarray(trace.row_loss)[:, real, :count].astype(float)
+            row_loss *= self._loss_unit
         # the mean over row sets is the same in all of them: the first one's is taken
         best_loss = np.asarray(block.state.best_loss)[0, real].astype(float) * self._loss_unit
         best_epoch = np.asarray(block.state.best_epoch)[0, real]
-        return Epochs(curves, row_loss if self.settings.record_rows else None, best_loss, best_epoch)
+        return Epochs(curves, row_loss, best_loss, best_epoch)
 
     def _put_data(self) -> None:
         """Copy rows and data to every device."""
@@ -267,7 +271,7 @@ def make_program(job: Job, settings: Settings) -> Program:
         # a program records room for so many
         call_epochs=min(settings.call_epochs, settings.epochs),
         unequal=not settings.equal_steps and most > UNEQUAL * least,
-        record_rows=settings.record_rows,
+        record_rows=settings.units is not None,
     )
 
 
@@ -279,8 +283,9 @@ def _plan(job: Job, settings: Settings, program: Program, devices: int, estimate
         steps=program.steps,
         batch_size=program.batch_size,
         devices=devices,
-        work=_work(job.network, job.dataset, program.batch_size, _evaluated(program, job.row_sets.n_held_out)),
+        work=_work(job, program),
         data_bytes=job.dataset.bytes * (1 + devices),  # the host's, and a copy on each device
+        recorded_bytes=_recorded_bytes(job, settings),
         budget=training_memory(settings.memory),
         block_strengths=settings.block_strengths,
         block_networks=settings.block_networks,
@@ -295,8 +300,18 @@ def _evaluated(program: Program, n_held_out: np.ndarray) -> int:
     return min(program.evaluation_rows, 2 * int(np.max(n_held_out)))
 
 
-def _work(network: PureNetwork, dataset: Dataset, batch_size: int, evaluated: int) -> Work:
+def _recorded_bytes(job: Job, settings: Settings) -> int:
+    if settings.units is None:
+        return 0
+    one = recorded_bytes(job.row_sets, settings.units, job.candidates.count, settings.epochs)
+    # a score copies what may be chosen, and adds it up over repeats
+    return 3 * one
+
+
+def _work(job: Job, program: Program) -> Work:
     """Read one network's cost off its shapes: nothing is computed."""
+    network, dataset, batch_size = job.network, job.dataset, program.batch_size
+    evaluated = _evaluated(program, job.row_sets.n_held_out)
     rows = 1 if dataset.own else 0
     shapes = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((batch_size, *leaf.shape[rows + 1 :]), leaf.dtype), dataset.inputs
@@ -307,5 +322,11 @@ def _work(network: PureNetwork, dataset: Dataset, batch_size: int, evaluated: in
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(variables))
     # twice, for the backward pass keeps what the forward pass made
     step_bytes = 2 * cost.get("bytes accessed", 0) * max(1.0, evaluated / (2 * batch_size))
+    recorded = int(job.row_sets.n_held_out.max()) if program.record_rows else 0
     # a backward pass costs two forward ones: the gradients of inputs and of weights
-    return Work(size, int(step_bytes), 3.0 * cost.get("flops", 0.0))
+    return Work(
+        variable_bytes=size,
+        step_bytes=int(step_bytes),
+        step_flops=3.0 * cost.get("flops", 0.0),
+        trace_bytes=program.call_epochs * recorded * dataset.dtype.itemsize,
+    )

@@ -93,9 +93,9 @@ class Settings:
         Whether every row set takes as many steps in an epoch as the largest, however many rows it has.
     executor
         What trains: ``executor(job, settings, estimate)`` returns a `fitwell.engine.executor.Executor`. None is JAX's.
-    record_rows
-        Whether to keep the loss of every held-out row at every epoch, `Histories.row_losses`: n x G x epochs numbers
-        for each repeat.
+    units
+        int [n], the unit of each row (`fitwell.data.units`): the losses of all held-out rows are kept by unit at every
+        epoch, in `Histories.records`. None keeps none.
     """
 
     epochs: int = 150
@@ -112,7 +112,7 @@ class Settings:
     call_epochs: int = 5
     schedule_epochs: int | None = None
     equal_steps: bool = False
-    record_rows: bool = False
+    units: np.ndarray | None = None
     executor: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:

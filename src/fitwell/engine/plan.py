@@ -37,18 +37,28 @@ class Work:
         Of the intermediate values of one training step.
     step_flops
         Floating point operations of one training step.
+    trace_bytes
+        Of the losses of held-out rows that one call records; 0 where they are not kept.
     """
 
     variable_bytes: int
     step_bytes: int
     step_flops: float
+    trace_bytes: int = 0
 
     STATE_COPIES = 4  # variables, two moments of Adam, the best epoch's snapshot
 
     @property
     def state_bytes(self) -> int:
         """Of a network in training between two calls."""
-        return self.STATE_COPIES * self.variable_bytes
+        return self.STATE_COPIES * self.variable_bytes + self.trace_bytes
+
+    HOST_TRACES = 5  # losses come to the host as they are, then as float64, of which the units' order makes another
+
+    @property
+    def call_bytes(self) -> int:
+        """Of a network of the block that is at work: what a step needs, then what is read of its rows."""
+        return max(self.step_bytes, self.HOST_TRACES * self.trace_bytes)
 
 
 @dataclass(frozen=True)
@@ -120,6 +130,7 @@ def make_plan(
     devices: int,
     work: Work,
     data_bytes: int,
+    recorded_bytes: int = 0,
     budget: int,
     block_strengths: int | None = None,
     block_networks: int = BLOCK_NETWORKS,
@@ -127,6 +138,9 @@ def make_plan(
     halving: bool = True,
 ) -> Plan:
     """Cut a search of `row_sets` times `strengths` networks into blocks that fit `budget` bytes.
+
+    All memory is counted here: `data_bytes` of the rows, `recorded_bytes` of the losses that are kept of them, the best
+    variables of every strength, and what the networks of a wave and a block take while they train.
 
     Raises
     ------
@@ -140,12 +154,14 @@ def make_plan(
     block = block_strengths or _block_strengths(row_sets, strengths, devices, block_networks)
     if block % devices:
         raise InputError(f"The strengths of a block must be a multiple of the {devices} devices. Got {block}.")
-    kept = data_bytes + row_sets * strengths * work.variable_bytes  # every strength's best variables, on the host
+    kept = (
+        data_bytes + recorded_bytes + row_sets * strengths * work.variable_bytes
+    )  # every strength's best variables, on the host
     room = budget - kept
     # smaller blocks before waves: waves halve by themselves, blocks change nothing
     while block > devices and _bytes(row_sets * block, row_sets * block, work) > room and block_strengths is None:
         block -= devices
-    step = row_sets * block * work.step_bytes
+    step = row_sets * block * work.call_bytes
     # whole blocks only, for all have one shape; one step at a time is in memory
     fitting = int((room - step) // max(1, row_sets * work.state_bytes)) // block * block
     if fitting < 1:
@@ -180,7 +196,7 @@ def _block_strengths(row_sets: int, strengths: int, devices: int, networks: int)
 
 
 def _bytes(networks: int, training: int, work: Work) -> int:
-    return networks * work.state_bytes + training * work.step_bytes
+    return networks * work.state_bytes + training * work.call_bytes
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import Loss
 from fitwell.engine.network import PureNetwork, Variables
 from fitwell.engine.plan import Listener, Plan, Progress
+from fitwell.engine.records import Records
 from fitwell.engine.stopping import still_running
 from fitwell.errors import TrainingError
 from fitwell.regularization.strengths import Candidates
@@ -52,7 +53,8 @@ class Training:
         shape = (plan.row_sets, plan.strengths, plan.epochs)
         # NaN says "not trained"; zero would be a perfect loss
         self.curves = np.full((4, *shape), np.nan)
-        self.row_losses = np.full((*shape, most_held_out), np.nan) if settings.record_rows else None
+        units = settings.units
+        self.records = None if units is None else Records.empty(job.row_sets, units, plan.strengths, plan.epochs)
         # infinite ranks last, so a strength that never trained is never chosen
         self.best_loss = np.full(plan.strengths, np.inf)
         self.best_epoch = np.zeros(plan.strengths, int)
@@ -78,7 +80,7 @@ class Training:
         """Join what was recorded."""
         return Histories(
             *self.curves,
-            row_losses=self.row_losses,
+            records=self.records,
             best_epoch=self.best_epoch,
             best_loss=self.best_loss,
             epochs=self.epochs,
@@ -117,13 +119,17 @@ class Training:
         self.epochs[strengths] = when.stop
         self.best_loss[strengths] = epochs.best_loss[places]
         self.best_epoch[strengths] = epochs.best_epoch[places]
-        if self.row_losses is not None and epochs.row_loss is not None:
-            self.row_losses[:, strengths, when] = epochs.row_loss[:, places]
+        if self.records is not None:
+            assert epochs.row_loss is not None, "an executor gives losses of rows where they are asked for"
+            self.records.keep(strengths, when, epochs.row_loss[:, places])
 
     def _let_go(self, blocks: Sequence[Block], wave: range, before: int, after: int) -> Sequence[Block]:
+        diverged = self.diverged()
         # one diverged fold is enough: the mean over the others would be of other rows
-        self.best_loss[self.diverged().any(axis=0)] = np.inf
-        staying = self._staying(wave, before, after)
+        self.best_loss[diverged.any(axis=0)] = np.inf
+        # where nobody is to leave, its other folds train on: nested cross-validation asks each about itself alone
+        everyone = self.running & ~diverged.all(axis=0)
+        staying = everyone if self.settings.stopping is None else self._staying(wave, before, after)
         self.halved |= self.running & ~staying & self._improving(after)
         # at the end all leave, so that their variables are read
         staying &= after < self.plan.epochs
@@ -134,8 +140,7 @@ class Training:
         return self.executor.repack(blocks, np.flatnonzero(staying)) if needed < len(blocks) else blocks
 
     def _staying(self, wave: range, before: int, after: int) -> np.ndarray:
-        if self.settings.stopping is None:
-            return self.running & np.isfinite(self.best_loss)
+        assert self.settings.stopping is not None
         here = slice(wave.start, wave.stop)
         running, best_loss, best_epoch = self.running[here], self.best_loss[here], self.best_epoch[here]
         staying = np.zeros_like(self.running)

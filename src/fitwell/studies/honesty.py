@@ -8,16 +8,18 @@ from functools import partial
 
 import numpy as np
 
-from fitwell.analysis.honest import Score, bbc_score, for_positive, row_surface, rule_on_rows
+from fitwell.analysis.honest import Rule, Score, Surface, bbc_score, for_positive
+from fitwell.analysis.losses_of_units import UnitLosses
 from fitwell.analysis.nested import bates_interval, nested_interval
 from fitwell.analysis.selection import Choice, choose_by, not_to_be_chosen
 from fitwell.data.resampling import inner_number, nested_folds
 from fitwell.engine.histories import Histories
 from fitwell.engine.job import Settings
+from fitwell.engine.records import Records
 from fitwell.errors import TrainingError
 from fitwell.problems.problem import Problem
 from fitwell.regularization.strengths import Candidates
-from fitwell.studies.search import Searched, train_networks
+from fitwell.studies.search import Searched, recording, train_networks
 
 LEVEL = 0.9
 """Of the interval of a score."""
@@ -27,9 +29,9 @@ def honest_score(searched: Searched, choice: Choice) -> Score:
     """Estimate the loss on new rows of one network at the strength and epoch that a search chooses.
 
     `Options.honest` is the method: `"bbc"` trains nothing; `"nested"` and `"bates"` train the same strengths on the
-    folds inside each fold, all at once and to the last epoch. What chooses is `Options.rule`: `"min"` takes the lowest
-    point of the surface of strengths and epochs (for an ensemble too, which has no rule), the others a strength at its
-    best epoch. A network that may stay as given may be left alone in every draw, too.
+    folds inside each fold, all at once and to the last epoch. Either way the whole choice is made anew each time: every
+    strength's best epoch, and the strength by `Options.rule` (for an ensemble, which has none, the lowest). A network
+    that may stay as given may be left alone each time, too.
     """
     problem, options, candidates = searched.problem, searched.options, searched.candidates
     histories, stay = searched.trained.histories, problem.may_stay
@@ -44,86 +46,90 @@ def honest_score(searched: Searched, choice: Choice) -> Score:
 
 
 def _corrected(rule: str, problem: Problem, histories: Histories, candidates: Candidates, *, keep_given: bool) -> Score:
-    row_sets = problem.row_sets
-    score = partial(
-        bbc_score,
-        name=problem.loss.name,
+    row_sets, records = problem.row_sets, _recorded(histories)
+    # what was not trained in all row sets, or diverged in one, is not chosen by the search either
+    usable = np.isfinite(histories.held_out_loss).all(axis=0) & np.isfinite(histories.best_loss)[:, None]
+    by = partial(
+        choose_by,
+        rule,
+        candidates=candidates,
+        test_to_train=row_sets.test_to_train,
+        unfinished=not_to_be_chosen(histories, candidates),
+        keep_given=keep_given,
+    )
+    by_rule: Rule = lambda losses, folds: by(losses, folds=folds)  # noqa: E731
+    return bbc_score(
+        Surface.of(records, usable, row_sets.independent),
+        problem.loss.name,
+        rule=None if rule == "min" and not keep_given else by_rule,
         level=LEVEL,
         test_to_train=row_sets.test_to_train,
-        groups=row_sets.groups,
     )
-    if rule == "min" and not keep_given and histories.row_losses is not None:
-        return score(row_surface(histories.row_losses, row_sets.held_out, row_sets.n_rows))
-    # infinite, so that no draw of the bootstrap chooses a strength that diverged
-    surface = np.where(np.isfinite(histories.best_loss), histories.row_loss.T, np.inf)
-    # rows that were never held out are no evidence for any strength
-    surface[np.isnan(histories.row_loss).all(axis=0)] = np.nan
-    if rule == "min" and not keep_given:
-        return score(surface)
-    unfinished = not_to_be_chosen(histories, candidates)
 
-    def by_rule(losses: np.ndarray) -> int:
-        return choose_by(
-            rule,
-            losses,
-            candidates,
-            test_to_train=row_sets.test_to_train,
-            unfinished=unfinished,
-            keep_given=keep_given,
-        )
 
-    held_out = row_sets.held_out[: row_sets.independent]
-    return score(surface, choose=rule_on_rows(by_rule, surface, held_out))
+def _recorded(histories: Histories) -> Records:
+    assert histories.records is not None, "a search that is to be scored records its losses"
+    return histories.records
 
 
 def _nested(
     method: str, rule: str, problem: Problem, candidates: Candidates, settings: Settings, *, keep_given: bool
 ) -> Score:
-    folds = problem.row_sets.independent
     row_sets = nested_folds(problem.row_sets)
     # halving looks at all folds, also at the one that is to be scored: here nobody leaves
-    alone = replace(settings, stopping=None, record_rows=True)
+    alone = recording(replace(settings, stopping=None), row_sets, candidates.count)
     histories = train_networks(problem.on(row_sets), candidates, alone).histories
-    surface = histories.held_out_loss
-    ratio = row_sets.n_held_out / row_sets.n_train
+    records = _recorded(histories)
     unfinished = not_to_be_chosen(histories, candidates)
+    by = partial(choose_by, rule, candidates=candidates, unfinished=unfinished, keep_given=keep_given)
+    ratio = row_sets.n_held_out / row_sets.n_train
 
-    def chosen(sets: list[int]) -> tuple[int, int]:
-        """Choose a strength and its epoch by some row sets."""
-        by = partial(choose_by, rule, candidates=candidates, unfinished=unfinished, keep_given=keep_given)
-        return _choice(by, surface[sets], float(ratio[sets].mean()))
+    def scored(by_sets: list[int], r: int) -> Part:
+        """Losses of one row set's held-out rows by what others choose, of what trained in it."""
+        surface = np.where(np.isfinite(histories.held_out_loss[r]), histories.held_out_loss[by_sets], np.inf)
+        g, e = _choice(by, surface, float(ratio[by_sets].mean()))
+        return records.units[r], records.sums[r][g, e], records.sizes[r]
 
-    assert histories.row_losses is not None
-    repeats = problem.row_sets.count // folds
-    outer = np.full((repeats, row_sets.n_rows), np.nan)
-    inner = np.full((repeats, folds, row_sets.n_rows), np.nan)
-    fold = np.full((repeats, row_sets.n_rows), -1)
-    for t in range(repeats):
-        first = t * folds * folds
-        for k in range(folds):
-            others = [j for j in range(folds) if j != k]
-            sets = [first + inner_number(folds, k, j) for j in others]
-            g, e = chosen(sets)
-            rows = row_sets.held_out[first + k]
-            fold[t, rows] = k
-            outer[t, rows] = histories.row_losses[first + k, g, e, : len(rows)]
-            for j in others:  # chosen without the fold that is scored
-                rest = [other for other, i in zip(sets, others, strict=True) if i != j]
-                g, e = chosen(rest)
-                r = first + inner_number(folds, k, j)
-                inner[t, k, row_sets.held_out[r]] = histories.row_losses[r, g, e, : len(row_sets.held_out[r])]
-    # splitters of a person's own may never hold a row out
-    known = ~np.isnan(outer).any(axis=0)
-    groups = None if row_sets.groups is None else row_sets.groups[known]
+    folds = problem.row_sets.independent
+    repeats = range(problem.row_sets.count // folds)
+    scores = [_repeat(scored, t * folds * folds, folds, inside=method == "bates") for t in repeats]
+    outer = [[part for part, _ in repeat] for repeat in scores]
     if method == "nested":
-        interval = nested_interval(outer[:, known].mean(axis=0), level=LEVEL, groups=groups)
+        losses = UnitLosses.joined(part for repeat in outer for part in repeat)
+        interval = nested_interval(losses, level=LEVEL)
     else:
-        interval = bates_interval(inner[:, :, known], outer[:, known], fold[:, known], level=LEVEL, groups=groups)
-    return Score(problem.loss.name, method, np.nan, for_positive(interval, outer))
+        inner = [[UnitLosses.joined(within) for _, within in repeat] for repeat in scores]
+        interval = bates_interval(
+            inner, [[UnitLosses.joined([part]) for part in repeat] for repeat in outer], level=LEVEL
+        )
+    sums = np.concatenate([sums for repeat in outer for _, sums, _ in repeat])
+    return Score(problem.loss.name, method, np.nan, for_positive(interval, sums))
+
+
+Part = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Units, sums of their losses, and their sizes, [u] each."""
+
+
+def _repeat(
+    scored: Callable[[list[int], int], Part], first: int, folds: int, *, inside: bool
+) -> list[tuple[Part, list[Part]]]:
+    """Score each fold of a repeat of `nested_folds`, which begins at row set `first`, and the folds inside it.
+
+    Returns
+    -------
+    For each fold k its losses by what was chosen without it; and, if asked for what is `inside`, those of every other
+    fold j by a network that trained without both, as the folds other than k and j choose.
+    """
+    found = []
+    for k in range(folds):
+        sets = {j: first + inner_number(folds, k, j) for j in range(folds) if j != k}
+        within = [scored([r for i, r in sets.items() if i != j], sets[j]) for j in sets] if inside else []
+        found.append((scored(list(sets.values()), first + k), within))
+    return found
 
 
 def _choice(by: Callable[..., int], surface: np.ndarray, test_to_train: float) -> tuple[int, int]:
-    """Choose a strength and its epoch on a surface [row sets, G, E]."""
+    """Choose a strength and its epoch on a surface [row sets, G, E]; what is not finite is not chosen."""
     mean = surface.mean(axis=0)
     usable = np.where(np.isfinite(mean), mean, np.inf)
     if not np.isfinite(usable).any():

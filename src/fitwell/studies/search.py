@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from fitwell.data.resampling import nested_folds
 from fitwell.data.row_sets import RowSets
+from fitwell.data.units import units_of_rows
 from fitwell.engine.job import Settings
 from fitwell.engine.plan import QUIET, Listener
 from fitwell.engine.training import Trained, train_all
@@ -19,9 +20,9 @@ from fitwell.problems.options import Options
 from fitwell.problems.problem import Problem
 from fitwell.regularization.strengths import Candidates
 
-# 256 MiB on the host, where they are float64
-MOST_RECORDED = 2**25
-"""Losses of rows that a search keeps (rows x strengths x epochs x repeats), to choose epochs anew in every draw."""
+# 128 MiB on the host, where they are float64; with more rows than that allows, rows are recorded in bundles
+MOST_RECORDED = 2**24
+"""Losses that a search keeps (units x strengths x epochs x repeats), to choose epochs anew in every draw."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +73,9 @@ def search(
     listener.on_read(problem.summary)
     candidates = problem.candidates(options) if candidates is None else candidates
     _check_folds(options, problem.row_sets)
-    settings = _with_records(problem.settings(options), options, problem.row_sets, candidates.count)
+    settings = problem.settings(options)
+    if not options.to_the_end:  # a diagnosis scores nothing
+        settings = recording(settings, problem.row_sets, candidates.count)
     beside = None if options.to_the_end else problem.warm_up  # a diagnosis finishes nothing
     trained = train_networks(problem, candidates, settings, listener=listener, beside=beside)
     return Searched(problem, options, candidates, settings, trained, begun)
@@ -116,7 +119,7 @@ def _check_folds(options: Options, row_sets: RowSets) -> None:
         row_sets.check_apart()
 
 
-def _with_records(settings: Settings, options: Options, row_sets: RowSets, strengths: int) -> Settings:
-    """Keep the losses of all rows at all epochs, where a score will ask for them and they are not too many."""
-    size = int(row_sets.n_held_out.sum()) * strengths * settings.epochs
-    return replace(settings, record_rows=not options.to_the_end and size <= MOST_RECORDED)
+def recording(settings: Settings, row_sets: RowSets, strengths: int) -> Settings:
+    """Keep the losses of all units of rows at all epochs, as a score will ask for them."""
+    most = MOST_RECORDED // (strengths * settings.epochs)
+    return replace(settings, units=units_of_rows(row_sets, most, settings.seed))
