@@ -7,8 +7,8 @@ from road import Road, road_of_tune
 
 from test_architecture import storey
 
-MOST_MODULES, MOST_CALLS = 40, 82
-"""Before there was one road: 43 modules, and 87 of them called another, by the same count."""
+MOST_MODULES, MOST_CALLS = 44, 90
+"""Before there was one road: 43 modules and 87 calls; since then more kinds of files are read, and losses kept by unit."""
 
 
 pytestmark = pytest.mark.slow

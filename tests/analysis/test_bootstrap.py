@@ -17,6 +17,16 @@ from fitwell.analysis.bootstrap import bbc
 from fitwell.errors import InputError
 
 
+def by_row(losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Losses [n, J] as sums of units of one row each."""
+    return losses.T, np.ones(len(losses), int)
+
+
+def by_unit(losses: np.ndarray, units: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Losses [n, J] as sums of units, and their sizes."""
+    return np.stack([losses[unit].sum(axis=0) for unit in units], axis=1), np.array([len(unit) for unit in units])
+
+
 def plain_bbc(losses: np.ndarray, units: list[np.ndarray], draws: int, level: float, seed: int) -> tuple[Any, ...]:
     """BBC-CV by a loop over draws: estimate, low, high, the choices, and each row's losses where it was not drawn."""
     scores, deviations, chosen = [], [], np.zeros(losses.shape[1], int)
@@ -43,7 +53,7 @@ def test_bbc_is_the_loop_over_draws(grouped: bool, seed: int) -> None:
     losses = rng.exponential(size=(40, 6))
     groups = rng.integers(0, 9, 40) if grouped else np.arange(40)
     units = [np.flatnonzero(groups == g) for g in np.unique(groups)]
-    result = bbc(losses, draws=200, level=0.8, seed=seed, groups=groups if grouped else None)
+    result = bbc(*by_unit(losses, units), draws=200, level=0.8, seed=seed)
     mean, low, high, chosen, apart = plain_bbc(losses, units, 200, 0.8, seed)
     expected = pytest.approx((mean, low, high), rel=1e-10)
     assert (result.interval.estimate, result.interval.low, result.interval.high) == expected
@@ -52,7 +62,7 @@ def test_bbc_is_the_loop_over_draws(grouped: bool, seed: int) -> None:
     if not grouped:
         assert result.standard_error == pytest.approx(sem(apart), rel=1e-10)
     if grouped:  # the break: rows drawn one by one are something else
-        assert bbc(losses, draws=200, level=0.8, seed=seed).interval.estimate != result.interval.estimate
+        assert bbc(*by_row(losses), draws=200, level=0.8, seed=seed).interval.estimate != result.interval.estimate
         sums = [(apart[unit] - apart.mean()).sum() for unit in units]  # a linearised mean of sums over groups
         expected = np.sqrt(len(units) / (len(units) - 1) * np.square(sums).sum()) / 40
         assert result.standard_error == pytest.approx(expected, rel=1e-10)
@@ -61,15 +71,16 @@ def test_bbc_is_the_loop_over_draws(grouped: bool, seed: int) -> None:
 def test_rows_of_a_group_are_no_news(seed: int) -> None:
     """Every row twice, as groups of two: the standard error of the rows once. Taken for rows it is too small."""
     losses = np.repeat(np.random.default_rng(seed).exponential(size=(60, 1)), 2, axis=0)
-    once = bbc(losses[::2]).standard_error
-    assert bbc(losses, groups=np.arange(120) // 2).standard_error == pytest.approx(once, rel=0.02)
-    assert bbc(losses).standard_error < 0.75 * once
+    once = bbc(*by_row(losses[::2])).standard_error
+    pairs = [np.array([i, i + 1]) for i in range(0, 120, 2)]
+    assert bbc(*by_unit(losses, pairs)).standard_error == pytest.approx(once, rel=1e-9)
+    assert bbc(*by_row(losses)).standard_error < 0.75 * once
 
 
 def test_a_draw_of_every_row_does_not_count(seed: int) -> None:
     """Of three rows, two draws in nine leave none to score; the rest are those of the plain loop."""
     losses = np.random.default_rng(seed).normal(size=(3, 2))
-    result = bbc(losses, draws=300, seed=seed)
+    result = bbc(*by_row(losses), draws=300, seed=seed)
     mean, low, high, chosen, _ = plain_bbc(losses, [np.array([i]) for i in range(3)], 300, 0.9, seed)
     assert result.chosen_counts.tolist() == chosen
     assert 190 < result.chosen_counts.sum() < 270
@@ -79,7 +90,7 @@ def test_a_draw_of_every_row_does_not_count(seed: int) -> None:
 def test_draws_of_every_row_only() -> None:
     """If no draw leaves a row to score, nothing is known but the uncorrected loss."""
     seed = next(s for s in range(99) if len(set(np.random.default_rng(s).integers(2, size=2).tolist())) == 2)
-    result = bbc(np.array([[1.0], [2.0]]), draws=1, seed=seed)
+    result = bbc(*by_row(np.array([[1.0], [2.0]])), draws=1, seed=seed)
     assert np.isnan([result.interval.estimate, result.standard_error]).all()
     assert (result.interval.low, result.interval.high, result.naive) == (-np.inf, np.inf, 1.5)
 
@@ -87,38 +98,38 @@ def test_draws_of_every_row_only() -> None:
 def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """Less memory, the same draws."""
     losses = np.random.default_rng(seed).normal(size=(30, 5))
-    whole = bbc(losses, draws=50)
+    whole = bbc(*by_row(losses), draws=50)
     monkeypatch.setattr(bootstrap, "_BYTES", 20_000)
-    in_chunks = bbc(losses, draws=50)
+    in_chunks = bbc(*by_row(losses), draws=50)
     assert in_chunks.interval == pytest.approx(whole.interval)
     assert in_chunks.chosen_counts.tolist() == whole.chosen_counts.tolist()
 
 
 def test_a_choice_of_ones_own(seed: int) -> None:
-    """A function that takes the lowest mean gives the default's numbers, with rows as in the losses."""
+    """A function of how often each unit was drawn that takes the lowest mean gives the default's numbers."""
     losses = np.random.default_rng(seed).normal(size=(30, 4))
-    losses[[3, 17]] = np.nan
-    groups = np.arange(30) // 2
-    default = bbc(losses, draws=100, groups=groups)
-    own = bbc(losses, draws=100, groups=groups, choose=lambda rows: int(losses[rows].mean(axis=0).argmin()))
+    sums, sizes = by_unit(losses, [np.array([i, i + 1]) for i in range(0, 30, 2)])
+    default = bbc(sums, sizes, draws=100)
+    own = bbc(
+        sums, sizes, draws=100, choose=lambda counts: (counts @ sums.T / (counts @ sizes)[:, None]).argmin(axis=1)
+    )
     assert own.naive == pytest.approx(default.naive)
     assert vars(own.interval) == pytest.approx(vars(default.interval))
     assert own.chosen_counts.tolist() == default.chosen_counts.tolist()
-    always = bbc(losses, draws=100, choose=lambda rows: 2)
+    always = bbc(*by_row(losses), draws=100, choose=lambda counts: np.full(len(counts), 2))
     assert always.chosen_counts.tolist() == [0, 0, 100, 0]
-    assert always.naive == pytest.approx(np.nanmean(losses[:, 2]))
+    assert always.naive == pytest.approx(losses[:, 2].mean())
 
 
-def test_rows_never_held_out_and_candidates_that_diverged(seed: int) -> None:
-    """All-NaN rows are as if absent; so is a candidate with NaN or infinity elsewhere, but numbers stay."""
+def test_candidates_that_diverged(seed: int) -> None:
+    """A candidate with NaN or infinity somewhere is as if absent, but numbers stay."""
     losses = np.random.default_rng(seed).normal(size=(25, 3))
-    expected = bbc(losses, draws=100)
-    wide = np.full((30, 5), np.nan)
-    kept = np.r_[1:11, 14:29]
-    wide[np.ix_(kept, [1, 3, 4])] = losses
-    wide[kept, 0], wide[kept, 2] = -np.inf, -5
-    wide[kept[3], 2] = np.nan
-    result = bbc(wide, draws=100)
+    expected = bbc(*by_row(losses), draws=100)
+    wide = np.full((25, 5), np.nan)
+    wide[:, [1, 3, 4]] = losses
+    wide[:, 0], wide[:, 2] = -np.inf, -5
+    wide[3, 2] = np.nan
+    result = bbc(*by_row(wide), draws=100)
     assert vars(result.interval) == pytest.approx(vars(expected.interval))
     assert result.chosen_counts[[1, 3, 4]].tolist() == expected.chosen_counts.tolist()
     assert result.chosen_counts.sum() == expected.chosen_counts.sum()
@@ -127,7 +138,7 @@ def test_rows_never_held_out_and_candidates_that_diverged(seed: int) -> None:
 @given(arrays(float, (12, 3), elements=WHOLE), st.integers(0, 5))
 def test_bbc_shifts_and_scales(losses: np.ndarray, seed: int) -> None:
     """Numbers are in the unit of the loss and move with its zero; the choices stay."""
-    one, other = bbc(losses, draws=30, seed=seed), bbc(4 * losses + 3, draws=30, seed=seed)
+    one, other = (bbc(*by_row(of), draws=30, seed=seed) for of in (losses, 4 * losses + 3))
     assert other.chosen_counts.tolist() == one.chosen_counts.tolist()
     for name in ("estimate", "low", "high"):
         assert getattr(other.interval, name) == pytest.approx(4 * getattr(one.interval, name) + 3, abs=1e-9)
@@ -137,7 +148,7 @@ def test_bbc_shifts_and_scales(losses: np.ndarray, seed: int) -> None:
 def test_without_a_choice_the_interval_is_the_usual_one(seed: int) -> None:
     """One candidate: as wide as a mean over all rows supposes. Quantiles of scores as they are would be 31% wider."""
     losses = np.random.default_rng(seed).normal(size=(300, 1))
-    interval = bbc(losses, draws=4000).interval
+    interval = bbc(*by_row(losses), draws=4000).interval
     usual = 2 * norm.ppf(0.95) * sem(losses)[0]
     assert interval.high - interval.low == pytest.approx(usual, rel=0.06)
     assert interval.estimate == pytest.approx(losses.mean(), abs=0.1 * usual)
@@ -149,10 +160,10 @@ def test_bbc_covers_the_truth_and_the_naive_loss_does_not(seed: int) -> None:
     covered, off = np.zeros(3), np.zeros(2)
     for k in range(300):
         one, many = rng.normal(1, 1, (100, 1)), rng.normal(1, 1, (100, 100))
-        result = bbc(many, draws=100, seed=k)
+        result = bbc(*by_row(many), draws=100, seed=k)
         naive_error = many[:, many.mean(axis=0).argmin()].std(ddof=1) / 10
         covered += [
-            within(bbc(one, draws=100, seed=k).interval, 1),
+            within(bbc(*by_row(one), draws=100, seed=k).interval, 1),
             within(result.interval, 1),
             abs(result.naive - 1) < norm.ppf(0.95) * naive_error,
         ]
@@ -167,11 +178,10 @@ def test_bbc_covers_the_truth_and_the_naive_loss_does_not(seed: int) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: bbc(np.zeros((1, 2))), "at least two rows or groups"),
-        (lambda: bbc(np.zeros((4, 2)), groups=np.zeros(4)), "at least two rows or groups"),
-        (lambda: bbc(np.array([[1, np.inf], [np.nan, 1]])), "No candidate has a finite loss on every row"),
-        (lambda: bbc(np.zeros((4, 2)), draws=0), "'draws' must be at least 1. Got 0."),
-        (lambda: bbc(np.array([[1, np.inf], [2, 1]]), choose=lambda rows: 1), "'choose' must return"),
+        (lambda: bbc(*by_row(np.zeros((1, 2)))), "at least two rows or groups"),
+        (lambda: bbc(*by_row(np.array([[1, np.inf], [np.nan, 1]]))), "No candidate has a finite loss on every row"),
+        (lambda: bbc(*by_row(np.zeros((4, 2))), draws=0), "'draws' must be at least 1. Got 0."),
+        (lambda: bbc(*by_row(np.array([[1, np.inf], [2, 1]])), choose=lambda c: np.ones(len(c), int)), "'choose' must"),
     ],
 )
 def test_what_cannot_be_used(call: Any, message: str) -> None:

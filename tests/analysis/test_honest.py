@@ -1,63 +1,131 @@
-"""Honest scores: surfaces of rows by a plain loop, and choices dealt to the folds that held their rows out."""
+"""Honest scores: surfaces of units by a plain loop, and choices of strength and epoch by draws."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pytest
 from scipy.special import ndtri
 
+from fitwell.analysis import honest
 from fitwell.analysis.bootstrap import bbc
-from fitwell.analysis.honest import bbc_score, for_positive, row_surface, rule_on_rows
+from fitwell.analysis.honest import Rule, Surface, bbc_score, for_positive
 from fitwell.analysis.intervals import Interval
+from fitwell.data.row_sets import RowSets
+from fitwell.engine.records import Records
 
-HELD_OUT = tuple(np.array(rows) for rows in ([0, 3, 5], [1, 4], [2, 0, 1], [4, 3]))
-"""Two repeats of two folds; row 6 is never held out, rows 2 and 5 once."""
-ROWS = 7
-
-
-def losses(seed: int = 0, strengths: int = 3, epochs: int = 4) -> np.ndarray:
-    """Losses [R, G, E, h_max]; strength 1 left after two epochs, padding is NaN."""
-    made = np.random.default_rng(seed).gamma(2.0, size=(len(HELD_OUT), strengths, epochs, 3))
-    made[:, 1, 2:] = np.nan
-    for r, rows in enumerate(HELD_OUT):
-        made[r, :, :, len(rows) :] = np.nan
-    return made
+SETS = RowSets(
+    tuple(np.array(rows, np.int32) for rows in ([1, 2, 4], [0, 3, 5], [3, 4], [0, 1, 2])),
+    tuple(np.array(rows, np.int32) for rows in ([0, 3, 5], [1, 4, 2], [2, 0, 1], [4, 3])),
+    7,
+    folds_per_repeat=2,
+)
+"""Two repeats of two folds; row 6 is never held out, row 5 once."""
+STRENGTHS, EPOCHS = 3, 4
 
 
-def test_the_surface_by_a_plain_loop() -> None:
-    """Each row has the mean over the row sets that held it out, at each strength and epoch that was trained."""
-    made = losses()
-    surface = row_surface(made, HELD_OUT, ROWS)
-    trained = [(g, e) for g in range(3) for e in range(4) if g != 1 or e < 2]
-    assert surface.shape == (ROWS, len(trained))
-    for i in range(ROWS):
-        for column, (g, e) in enumerate(trained):
-            values = [made[r, g, e, list(rows).index(i)] for r, rows in enumerate(HELD_OUT) if i in rows]
-            expected = np.mean(values) if values else np.nan
-            np.testing.assert_allclose(surface[i, column], expected, rtol=1e-12)
+def recorded(units: np.ndarray, seed: int = 0) -> tuple[Records, np.ndarray]:
+    """Records of losses [R, G, E, h_max], and these."""
+    losses = np.random.default_rng(seed).gamma(2.0, size=(SETS.count, STRENGTHS, EPOCHS, 3))
+    records = Records.empty(SETS, units, STRENGTHS, EPOCHS)
+    records.keep(np.arange(STRENGTHS), slice(0, EPOCHS), losses)
+    return records, losses
 
 
-def test_rows_never_held_out_are_left_out() -> None:
-    """They are NaN in the surface, and a score is that of the others alone."""
-    surface = row_surface(losses(), HELD_OUT, ROWS)
-    assert np.isnan(surface[6]).all()
-    assert np.isfinite(surface[:6]).all()
-    assert bbc_score(surface, "loss") == bbc_score(surface[:6], "loss")
+USABLE = np.array([[True] * 4, [True, True, False, False], [False] * 4])
+"""Strength 1 left after two epochs, strength 2 diverged."""
+CANDIDATES = [(g, e) for g, e in np.argwhere(USABLE)]
 
 
-def test_a_network_that_diverged_on_one_row_set_is_no_candidate() -> None:
-    """Where a strength has no losses on one row set it has no column, at whatever epoch."""
-    made = losses()
-    made[2, 0, 1:] = np.nan
-    assert row_surface(made, HELD_OUT, ROWS).shape == (ROWS, 1 + 2 + 4)
+def one_row_set(losses: np.ndarray) -> Surface:
+    """Losses [n, J] of n units of one row, J strengths of one epoch, in one row set."""
+    rows, count = losses.shape
+    return Surface((np.arange(rows),), (np.ones(rows, int),), (losses.T,), np.arange(count), count, 1)
+
+
+@pytest.mark.parametrize("units", [np.arange(7), np.array([0, 0, 1, 1, 1, 2, 2])])
+def test_the_surface_by_a_plain_loop(units: np.ndarray) -> None:
+    """Sums over all row sets, and means of each over the rows drawn, by loops over rows."""
+    records, losses = recorded(units)
+    surface = Surface.of(records, USABLE, folds=2)
+    assert surface.strength.tolist() == [g for g, _ in CANDIDATES]
+    sums, sizes = surface.joined()
+    names = np.unique(units[:6])
+    counts = np.random.default_rng(1).integers(1, 3, size=(5, len(names)))
+    means = surface.means(counts)
+    for column, (g, e) in enumerate(CANDIDATES):
+        for u, name in enumerate(names):
+            of = [
+                losses[r, g, e, p]
+                for r, held in enumerate(SETS.held_out)
+                for p, i in enumerate(held)
+                if units[i] == name
+            ]
+            assert (sums[column, u], sizes[u]) == (pytest.approx(sum(of)), len(of))
+        for draw, r in np.ndindex(5, SETS.count):
+            times = [counts[draw, list(names).index(units[i])] for i in SETS.held_out[r]]
+            expected = np.average(losses[r, g, e, : len(times)], weights=times)
+            assert means[draw, r, column] == pytest.approx(expected)
+
+
+def plain_choice(means: np.ndarray, rule: Rule | None, folds: int) -> int:
+    """Candidate of one draw [R, J] by loops: strengths at their best epochs, then the rule."""
+    kept = [r for r in range(len(means)) if not np.isnan(means[r, 0])]
+    overall = means[kept].mean(axis=0)
+    best = {g: min((j for j, (h, _) in enumerate(CANDIDATES) if h == g), key=lambda j: overall[j]) for g in (0, 1)}
+    if rule is None:
+        return min(best.values(), key=lambda j: overall[j])
+    if len(kept) < len(means):
+        first = [r for r in kept if r < folds] or [r for r in kept if r < 2 * folds]
+        kept, folds = first, len(first)
+    losses = np.full((len(kept), STRENGTHS), np.inf)
+    for g, j in best.items():
+        losses[:, g] = means[kept, j]
+    return best[rule(losses, folds)]
+
+
+@pytest.mark.parametrize("rule", [None, lambda losses, folds: int(losses.max(axis=0).argmin())])
+def test_every_draw_chooses_strength_and_epoch(rule: Rule | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a plain loop does, also where a draw misses a fold, and in whatever chunks; strength 2 never."""
+    surface = Surface.of(recorded(np.arange(7))[0], USABLE, folds=2)
+    counts = np.random.default_rng(2).multinomial(6, np.full(6, 1 / 6), size=300)
+    counts[0] = [3, 0, 0, 3, 0, 0]
+    means = surface.means(counts)
+    assert np.isnan(means[0, 1]).all()
+    expected = [plain_choice(one, rule, 2) for one in means]
+    assert surface.choosing(rule)(counts).tolist() == expected
+    assert len(set(expected)) > 2
+    monkeypatch.setattr(honest, "_BYTES", 1000)
+    assert surface.choosing(rule)(counts).tolist() == expected
+
+
+def test_a_rule_hears_of_the_folds() -> None:
+    """It is given the row sets of one repeat, and where a draw misses some the others of a repeat that it has."""
+    surface = Surface.of(recorded(np.arange(7))[0], USABLE, folds=2)
+    heard = []
+
+    def rule(losses: np.ndarray, folds: int) -> int:
+        heard.append((losses.shape, folds))
+        return 0
+
+    surface.choosing(rule)(np.array([[1, 1, 1, 1, 1, 1], [3, 0, 0, 3, 0, 0], [0, 6, 0, 0, 0, 0]]))
+    assert heard == [((4, 3), 2), ((1, 3), 1), ((1, 3), 1)]
+
+
+def test_the_epoch_is_corrected_too() -> None:
+    """One strength, a hundred epochs of noise: the score is what they all are. The naive is the break."""
+    losses = 1 + 0.5 * np.random.default_rng(2).normal(size=(150, 100))
+    surface = Surface((np.arange(150),), (np.ones(150, int),), (losses.T,), np.zeros(100, int), 1, 1)
+    for rule in (None, lambda *_: 0):
+        score = bbc_score(surface, "loss", rule=rule)
+        assert abs(score.value - 1) < 0.03
+        assert score.naive == pytest.approx(losses.mean(axis=0).min())
+        assert score.naive < 0.92
 
 
 def test_one_column_is_the_mean() -> None:
     """Without a choice there is nothing to correct: the score is the mean up to the noise of the draws."""
     column = np.random.default_rng(1).gamma(2.0, size=(200, 1))
-    score = bbc_score(column, "loss")
+    score = bbc_score(one_row_set(column), "loss")
     assert score.naive == pytest.approx(column.mean(), rel=1e-12)
     assert score.value == pytest.approx(column.mean(), rel=0.005)
     assert score.interval.low < column.mean() < score.interval.high
@@ -65,15 +133,15 @@ def test_one_column_is_the_mean() -> None:
 
 def test_a_constant_column_is_certain() -> None:
     """Losses that are all the same have a point for an interval."""
-    score = bbc_score(np.full((20, 1), 0.5), "loss", test_to_train=0.25)
+    score = bbc_score(one_row_set(np.full((20, 1), 0.5)), "loss", test_to_train=0.25)
     assert (score.naive, score.value, score.interval.low, score.interval.high) == pytest.approx((0.5,) * 4)
 
 
 def test_the_choice_is_corrected() -> None:
     """Of a hundred columns of noise the lowest is too good; the score is what they all are. The naive is the break."""
-    surface = 1 + 0.5 * np.random.default_rng(2).normal(size=(150, 100))
-    score = bbc_score(surface, "loss")
-    assert score.naive == pytest.approx(surface.mean(axis=0).min())
+    losses = 1 + 0.5 * np.random.default_rng(2).normal(size=(150, 100))
+    score = bbc_score(one_row_set(losses), "loss")
+    assert score.naive == pytest.approx(losses.mean(axis=0).min())
     assert score.naive < 0.92
     assert abs(score.value - 1) < 0.03
 
@@ -81,8 +149,9 @@ def test_the_choice_is_corrected() -> None:
 @pytest.mark.parametrize("level", [0.8, 0.95])
 def test_the_interval_by_hand(level: float) -> None:
     """The variance over rows and the share of rows in common, symmetric for the logarithm of the loss."""
-    surface = np.random.default_rng(3).gamma(2.0, size=(80, 3))
-    score, plain = bbc_score(surface, "loss", test_to_train=0.25, level=level), bbc(surface, level=level)
+    losses = np.random.default_rng(3).gamma(2.0, size=(80, 3))
+    surface, plain = one_row_set(losses), bbc(losses.T, np.ones(80), level=level)
+    score = bbc_score(surface, "loss", test_to_train=0.25, level=level)
     reach = ndtri((1 + level) / 2)
     half = reach * plain.standard_error * np.sqrt(1.5) / plain.interval.estimate
     expected = plain.interval.estimate * np.exp([-half, half])
@@ -93,7 +162,7 @@ def test_the_interval_by_hand(level: float) -> None:
 
 def test_a_loss_below_zero_has_an_interval_too() -> None:
     """It is symmetric for the loss itself, which has no logarithm."""
-    interval = bbc_score(-np.random.default_rng(4).gamma(2.0, size=(80, 2)), "loss").interval
+    interval = bbc_score(one_row_set(-np.random.default_rng(4).gamma(2.0, size=(80, 2))), "loss").interval
     assert interval.estimate - interval.low == pytest.approx(interval.high - interval.estimate)
     assert interval.low < interval.estimate < 0
 
@@ -101,7 +170,7 @@ def test_a_loss_below_zero_has_an_interval_too() -> None:
 def test_a_loss_that_may_be_negative_has_no_logarithm() -> None:
     """A mean just above zero has an interval that reaches below it; of losses that are never negative, none does."""
     losses = np.random.default_rng(2).normal(0.02, 1, (200, 1))
-    interval = bbc_score(losses - losses.mean() + 0.01, "nll").interval
+    interval = bbc_score(one_row_set(losses - losses.mean() + 0.01), "nll").interval
     assert interval.low < 0 < interval.estimate
     assert interval.high - interval.estimate == pytest.approx(interval.estimate - interval.low)
     symmetric = Interval(1.0, -1.0, 3.0, 0.9)
@@ -110,27 +179,8 @@ def test_a_loss_that_may_be_negative_has_no_logarithm() -> None:
     assert (positive.low, positive.high) == pytest.approx((np.exp(-2), np.exp(2)))
 
 
-def test_rows_are_dealt_to_their_folds() -> None:
-    """A rule sees, fold by fold, the mean of the drawn rows that the fold held out, as often as they were drawn."""
-    row_loss = np.arange(12.0).reshape(6, 2) ** 2
-    held_out = (np.array([4, 0]), np.array([1, 5]), np.array([2]))
-    seen: list[Any] = []
-
-    def rule(by_fold: np.ndarray) -> int:
-        seen.append(by_fold)
-        return 1
-
-    choose = rule_on_rows(rule, row_loss, held_out)
-    assert choose(np.array([0, 0, 4, 5, 2, 2])) == 1
-    np.testing.assert_allclose(seen[0], [(2 * row_loss[0] + row_loss[4]) / 3, row_loss[5], row_loss[2]])
-    choose(np.array([0, 2]))  # no row of the second fold was drawn
-    np.testing.assert_allclose(seen[1], [row_loss[0], row_loss[2]])
-    choose(np.array([3, 0]))  # row 3 was never held out
-    np.testing.assert_allclose(seen[2], [row_loss[0]])
-
-
 def test_a_score_in_words() -> None:
     """It names the loss and says which number is optimistic."""
-    text = str(bbc_score(np.random.default_rng(5).gamma(2.0, size=(60, 4)), "log loss"))
+    text = str(bbc_score(one_row_set(np.random.default_rng(5).gamma(2.0, size=(60, 4))), "log loss"))
     assert text.startswith("log loss on new rows: ")
     assert "uncorrected, which is optimistic: " in text

@@ -21,7 +21,7 @@ CANDIDATES = Candidates({"l2": np.array([0, 0.01, 0.1, 0.2, 0.3])}, np.array([0.
 def executor(problem: Callable[..., Any], seed: int) -> JaxExecutor:
     """Five strengths in blocks of two, over two devices."""
     case = problem(seed)
-    settings = Settings(epochs=4, batch_size=8, call_epochs=2, block_strengths=2, seed=seed, record_rows=True)
+    settings = Settings(epochs=4, batch_size=8, call_epochs=2, block_strengths=2, seed=seed, units=np.arange(41))
     made = JaxExecutor(Job(case.network, case.dataset, case.row_sets, CANDIDATES, case.loss), settings)
     assert (made.plan.steps, made.plan.devices, made.plan.seconds, made.compile_seconds) == (4, 2, 0, 0)
     return made
@@ -42,7 +42,8 @@ def advance(executor: JaxExecutor, blocks: list[JaxBlock], first: int, count: in
 
 def advance_one(executor: JaxExecutor, block: JaxBlock, first: int, count: int) -> tuple[JaxBlock, Epochs]:
     """Train one block."""
-    (trained,), (epochs,) = executor.advance([block], first, count)
+    (trained,), given = executor.advance([block], first, count)
+    (epochs,) = given
     return trained, epochs
 
 
@@ -108,7 +109,8 @@ def test_advance(executor: JaxExecutor) -> None:
 @pytest.mark.slow
 def test_what_epochs_gave(executor: JaxExecutor, problem: Callable[..., Any], seed: int) -> None:
     """The mean of the rows' losses is the curve, and the lowest mean over row sets the best so far."""
-    (_, last), (_, epochs) = executor.advance(executor.start(np.arange(3)), 0, 2)
+    (_, last), given = executor.advance(executor.start(np.arange(3)), 0, 2)
+    _, epochs = given
     assert last.numbers.tolist() == [2]
     assert epochs.curves.shape == (4, 3, 1, 2)  # repeats that fill a block up are not there
     assert epochs.row_loss is not None

@@ -285,7 +285,8 @@ def test_batches_are_sized_by_the_largest_row_set(problem: Callable[..., Any], s
 
 # Losses of rows at every epoch
 
-RECORDING = replace(SETTINGS, record_rows=True)
+UNITS = np.arange(41) % 9
+RECORDING = replace(SETTINGS, units=UNITS)
 
 
 @pytest.fixture(scope="module", params=["classes", "values"])
@@ -306,47 +307,65 @@ def recorded(request: pytest.FixtureRequest, problem: Callable[..., Any], seed: 
     return case, runs[0], runs[1]
 
 
-def test_recorded_rows_are_what_held_out_losses_are_means_of(recorded: tuple[Any, Trained, Trained]) -> None:
+def test_recorded_sums_are_what_held_out_losses_are_means_of(recorded: tuple[Any, Trained, Trained]) -> None:
     """At every epoch the mean over a row set's own held-out rows is its held-out loss, in the target's units."""
     case, trained, _ = recorded
-    rows, losses = trained.histories.row_losses, trained.histories.held_out_loss
-    assert rows is not None
-    assert rows.shape == (3, 3, 4, 14)
+    records, losses = trained.histories.records, trained.histories.held_out_loss
+    assert records is not None
     for r, held_out in enumerate(case.row_sets.held_out):
-        np.testing.assert_allclose(rows[r, :, :, : len(held_out)].mean(axis=-1), losses[r], rtol=1e-5)
-    short = rows[2].mean(axis=-1)  # the break: the third row set holds out one row less, and the rest is padding
-    assert not np.allclose(short, losses[2], rtol=1e-5)
+        assert records.sums[r].shape == (3, 4, len(np.unique(UNITS[held_out])))
+        np.testing.assert_allclose(records.sums[r].sum(axis=-1) / len(held_out), losses[r], rtol=1e-5)
 
 
-def test_recorded_rows_at_the_best_epoch(recorded: tuple[Any, Trained, Trained]) -> None:
-    """At its best epoch a strength's recorded rows are `row_loss`, which is measured by the networks kept."""
+def test_recorded_sums_at_the_best_epoch(recorded: tuple[Any, Trained, Trained]) -> None:
+    """At its best epoch a strength's sums are those of `row_loss`, which is measured by the networks kept."""
     case, trained, _ = recorded
     histories = trained.histories
     for r, held_out in enumerate(case.row_sets.held_out):
         for g in range(3):
-            found = histories.row_losses[r, g, histories.best_epoch[g] - 1, : len(held_out)]
-            np.testing.assert_allclose(found, histories.row_loss[g, held_out], rtol=2e-4, atol=1e-6)
+            found = histories.records.sums[r][g, histories.best_epoch[g] - 1]
+            expected = np.bincount(UNITS[held_out], histories.row_loss[g, held_out])[histories.records.units[r]]
+            np.testing.assert_allclose(found, expected, rtol=2e-4, atol=1e-6)
 
 
 def test_recording_changes_nothing_else(recorded: tuple[Any, Trained, Trained]) -> None:
     """Every other number and every weight is the same bit for bit, and nothing is recorded unless asked for."""
     _, trained, without = recorded
-    assert without.histories.row_losses is None
+    assert without.histories.records is None
     for name, value in vars(trained.histories).items():
-        if name != "row_losses":
+        if name != "records":
             np.testing.assert_array_equal(value, getattr(without.histories, name), err_msg=name)
     assert jax.tree.all(jax.tree.map(np.array_equal, trained.best, without.best))
 
 
 def test_what_a_strength_did_not_train_is_not_recorded(problem: Callable[..., Any], seed: int) -> None:
-    """Recorded rows end where the strength's curves end."""
+    """Recorded sums end where the strength's curves end."""
     case = problem(seed)
     stopping = Stopping(patience=50, halvings=(2,), finalists=1)
     settings = replace(RECORDING, epochs=6, stopping=stopping)
     histories = train_all(*case[:3], CANDIDATES, loss=case.loss, settings=settings).histories
     assert histories.epochs.min() < histories.epochs.max()
-    ended = np.isnan(histories.held_out_loss)
-    np.testing.assert_array_equal(np.isnan(histories.row_losses[:, :, :, 0]), ended)
+    for sums, losses in zip(histories.records.sums, histories.held_out_loss, strict=True):
+        np.testing.assert_array_equal(np.isnan(sums[:, :, 0]), np.isnan(losses))
+
+
+def test_a_fold_that_diverged_stops_no_other_where_nobody_leaves(problem: Callable[..., Any], seed: int) -> None:
+    """Without stopping a strength trains on in the row sets that are sound; with it, it leaves in all of them."""
+    case = problem(seed)
+    inputs = case.dataset.inputs.copy()
+    inputs[1] *= np.float32(1e20)  # the second row set's own: with weights of 1e10 they leave float32's range
+    data, rates = replace(case.dataset, inputs=inputs), replace(CANDIDATES, learning_rate=np.array([0.01, 0.01, 1e10]))
+
+    def run(stopping: Stopping | None) -> Any:
+        how = replace(RECORDING, epochs=4, call_epochs=2, stopping=stopping)
+        return train_all(case.network, data, case.row_sets, rates, loss=case.loss, settings=how).histories
+
+    on, left = run(None), run(Stopping())
+    for histories in (on, left):
+        assert histories.diverged.tolist() == [[False] * 3, [False, False, True], [False] * 3]
+        assert np.isinf(histories.best_loss).tolist() == [False, False, True]
+    assert (on.epochs[2], left.epochs[2]) == (4, 2)
+    assert np.isfinite(on.records.sums[0][2]).all()
 
 
 # Row sets of very different size

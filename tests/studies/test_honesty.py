@@ -16,14 +16,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fitwell.analysis import selection
-from fitwell.analysis.honest import bbc_score, for_positive
+from fitwell.analysis.honest import for_positive
+from fitwell.analysis.losses_of_units import UnitLosses
 from fitwell.analysis.nested import nested_interval
 from fitwell.analysis.selection import choose, choose_by
 from fitwell.api.tune import tune
-from fitwell.data.resampling import nested_folds
+from fitwell.data import units
+from fitwell.data.resampling import inner_number, nested_folds
 from fitwell.engine.histories import Histories
 from fitwell.engine.plan import Listener
-from fitwell.errors import InputError
+from fitwell.engine.records import recorded_bytes
+from fitwell.errors import InputError, TrainingError
 from fitwell.problems.dense import DenseOnTable
 from fitwell.problems.options import Options
 from fitwell.problems.tables import read_table
@@ -31,7 +34,7 @@ from fitwell.regularization.strengths import Candidates
 from fitwell.studies import honesty
 from fitwell.studies import search as one_road
 from fitwell.studies.honesty import LEVEL, honest_score
-from fitwell.studies.search import Searched, train_networks
+from fitwell.studies.search import Searched, recording, train_networks
 from fitwell.studies.search import search as search_problem
 
 FOLDS, REPEATS = 3, 2
@@ -48,14 +51,15 @@ def dense() -> DenseOnTable:
 def search(dense: DenseOnTable) -> tuple[Histories, Candidates]:
     """An ordinary search of it, all rows recorded."""
     found = search_problem(dense, OPTIONS)
-    assert found.trained.histories.row_losses is not None
+    assert found.trained.histories.records is not None
     return found.trained.histories, found.candidates
 
 
 def inner_search(dense: DenseOnTable, candidates: Candidates) -> Histories:
     """The inner and outer row sets of all folds, trained to the last epoch."""
-    alone = replace(dense.settings(OPTIONS), stopping=None, record_rows=True)
-    return train_networks(dense.on(nested_folds(dense.row_sets)), candidates, alone).histories
+    sets = nested_folds(dense.row_sets)
+    alone = recording(replace(dense.settings(OPTIONS), stopping=None), sets, candidates.count)
+    return train_networks(dense.on(sets), candidates, alone).histories
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +103,10 @@ def outer_losses(dense: DenseOnTable, histories: Histories, *, leak: bool = Fals
         inner = [r for r in mine if not fold & (set(sets.train[r].tolist()) | set(sets.held_out[r].tolist()))]
         assert (len(outer), len(inner)) == (1, FOLDS - 1)
         mean = histories.held_out_loss[outer if leak else inner].mean(axis=0)
+        mean[~np.isfinite(histories.held_out_loss[outer[0]])] = np.inf  # a network that diverged is handed to nobody
         g, e = np.unravel_index(mean.argmin(), mean.shape)
-        for place, row in enumerate(sets.held_out[outer[0]]):
-            found[repeat, row] = histories.row_losses[outer[0], g, e, place]
+        for row, loss in zip(histories.records.units[outer[0]], histories.records.sums[outer[0]][g, e], strict=True):
+            found[repeat, row] = loss
     return found
 
 
@@ -110,7 +115,7 @@ def test_nested_is_a_plain_loop(dense: DenseOnTable, search: Any, trained: Histo
     """The score is the mean of losses of rows whose fold had no part in choosing; with the leak it is lower."""
     found = score(dense, search, honest="nested")
     losses = outer_losses(dense, trained).mean(axis=0)
-    expected = for_positive(nested_interval(losses, level=LEVEL), losses)
+    expected = for_positive(nested_interval(UnitLosses.of_rows(losses), level=LEVEL), losses)
     numbers = [(i.estimate, i.low, i.high) for i in (found.interval, expected)]
     assert numbers[0] == pytest.approx(numbers[1], rel=1e-6)
     assert found.method == "nested"
@@ -128,12 +133,21 @@ def test_the_outer_networks_are_those_of_the_table(dense: DenseOnTable, trained:
         again = dense.on(replace(sets, train=(sets.train[r],), held_out=(sets.held_out[r],), folds_per_repeat=0))
         np.testing.assert_array_equal(again.table.dataset().inputs[0], on_inner.table.dataset().inputs[r])
         assert one is not again.table.encodings[0]
-    means = [trained.row_losses[r, :, :, : len(rows)].mean(axis=-1) for r, rows in enumerate(sets.held_out)]
+    means = [trained.records.sums[r].sum(axis=-1) / len(rows) for r, rows in enumerate(sets.held_out)]
     np.testing.assert_allclose(means, trained.held_out_loss, rtol=1e-4)
 
 
-def choices(dense: DenseOnTable, search: Any, monkeypatch: pytest.MonkeyPatch, method: str) -> list[tuple[int, int]]:
-    """What each fold chose, in the order of `_nested`: for every fold its own choice, and those without another."""
+Chosen = tuple[tuple[int, int], np.ndarray]
+
+
+def choices(
+    dense: DenseOnTable,
+    search: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    histories: Histories | None = None,
+) -> list[Chosen]:
+    """What was chosen and by what, fold after fold: by `"bates"` first without each other fold, then the fold's own."""
     found, choice = [], honesty._choice
 
     def spied(by: Any, surface: np.ndarray, test_to_train: float) -> tuple[int, int]:
@@ -143,6 +157,8 @@ def choices(dense: DenseOnTable, search: Any, monkeypatch: pytest.MonkeyPatch, m
 
     with monkeypatch.context() as patched:
         patched.setattr(honesty, "_choice", spied)
+        if histories is not None:
+            patched.setattr(honesty, "train_networks", lambda *_: SimpleNamespace(histories=histories))
         score(dense, search, honest=method)
     return found
 
@@ -157,13 +173,54 @@ def test_a_planted_leak_does_not_reach_the_choice(
     values[rows] = 1 - values[rows]
     planted = replace(dense, table=replace(dense.table, target=replace(dense.table.target, values=values)))
     before, after = (choices(problem, search, monkeypatch, "nested") for problem in (dense, planted))
-    each = FOLDS  # choices of a fold: its own, and one without each other fold
-    assert len(before) == len(after) == REPEATS * FOLDS * each
-    for number in range(each):
-        assert before[number][0] == after[number][0]
-        np.testing.assert_array_equal(before[number][1], after[number][1])
+    assert len(before) == len(after) == REPEATS * FOLDS
+    assert before[0][0] == after[0][0]
+    np.testing.assert_array_equal(before[0][1], after[0][1])
     for k in range(1, FOLDS):  # the break: the first fold's rows train or are held out in every other's choice
-        assert not np.array_equal(before[k * each][1], after[k * each][1])
+        assert not np.array_equal(before[k][1], after[k][1])
+
+
+@pytest.mark.slow
+def test_the_scored_fold_has_no_part_in_the_inner_choice(
+    dense: DenseOnTable, search: Any, trained: Histories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By `"bates"` a fold inside a fold is scored by what the others choose: a point that shines on it lures nobody."""
+    k, j = 0, 2
+    r = inner_number(FOLDS, k, j)
+    planted = trained.held_out_loss.copy()
+    planted[r, 1, 3] = -100.0
+    before, after = (
+        choices(dense, search, monkeypatch, "bates", replace(trained, held_out_loss=losses))
+        for losses in (trained.held_out_loss, planted)
+    )
+    assert len(before) == REPEATS * FOLDS * FOLDS
+    changed = [number for number, (one, other) in enumerate(zip(before, after, strict=True)) if one[0] != other[0]]
+    # of the first fold: without its first other fold (the planted one chooses), without the planted one, its own
+    assert changed == [0, 2]
+    assert after[0][0] == after[2][0] == (1, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["nested", "bates"])
+def test_a_fold_is_not_lost_where_a_network_diverged(
+    dense: DenseOnTable, search: Any, trained: Histories, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """What diverged on the fold that is scored is not chosen for it: its rows are scored by the next best."""
+    lowest = trained.held_out_loss[[inner_number(FOLDS, 0, j) for j in range(1, FOLDS)]].mean(axis=0)
+    g = np.unravel_index(lowest.argmin(), lowest.shape)[0]
+    losses, sums = trained.held_out_loss.copy(), list(trained.records.sums)
+    losses[0, g], sums[0] = np.nan, sums[0].copy()
+    sums[0][g] = np.nan
+    broken = replace(trained, held_out_loss=losses, records=replace(trained.records, sums=tuple(sums)))
+    monkeypatch.setattr(honesty, "train_networks", lambda *_: SimpleNamespace(histories=broken))
+    found = score(dense, search, honest=method)
+    assert np.isfinite([found.interval.low, found.interval.high]).all()
+    if method == "nested":
+        every = outer_losses(dense, broken)
+        assert np.isfinite(every).all()
+        assert found.value == pytest.approx(every.mean(), rel=1e-9)
+        without = np.delete(every, dense.row_sets.held_out[0], axis=1)  # the break: the fold as never held out
+        assert abs(without.mean() - every.mean()) > 1e-3
 
 
 @pytest.mark.slow
@@ -196,15 +253,18 @@ STRENGTHS = st.fixed_dictionaries(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["bbc", "nested", "bates"])
-def test_rows_of_a_group_are_no_news(dense: DenseOnTable, search: Any, method: str) -> None:
+def test_rows_of_a_group_are_no_news(dense: DenseOnTable, method: str) -> None:
     """With groups the interval is another, and with each row a group of its own the same as without."""
     sets = dense.row_sets
-    alone, own, few = (
-        score(dense.on(replace(sets, groups=groups)), search, honest=method)
-        for groups in (None, np.arange(sets.n_rows), np.arange(sets.n_rows) // 10)
-    )
-    assert own.interval.low == pytest.approx(alone.interval.low, rel=1e-2)  # over repeats, means of roots differ
-    assert few.interval.high != pytest.approx(alone.interval.high, rel=1e-2)
+
+    def interval(groups: np.ndarray | None) -> Any:
+        grouped = dense.on(replace(sets, groups=groups))
+        found = search_problem(grouped, OPTIONS)
+        return score(grouped, (found.trained.histories, found.candidates), honest=method).interval
+
+    alone, own, few = map(interval, (None, np.arange(sets.n_rows), np.arange(sets.n_rows) // 10))
+    assert vars(own) == pytest.approx(vars(alone), rel=1e-9)
+    assert [few.estimate, few.high] != pytest.approx([alone.estimate, alone.high], rel=5e-3)
 
 
 @settings(max_examples=60)
@@ -257,21 +317,38 @@ def test_a_network_left_alone_is_what_is_scored(dense: DenseOnTable, search: Any
 
 
 @pytest.mark.slow
-def test_too_many_records(dense: DenseOnTable, search: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the records would be too many none are kept, and the score comes from the strengths' best epochs."""
+def test_rows_in_bundles_have_the_score_of_the_rows(
+    dense: DenseOnTable, search: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the records of rows would be too many they are kept by bundles, and the score hardly changes."""
     candidates = search[1]
     size = REPEATS * dense.row_sets.n_rows * candidates.count * OPTIONS.epochs
     monkeypatch.setattr(one_road, "MOST_RECORDED", size)
-    assert search_problem(dense, OPTIONS).settings.record_rows
+    settings = search_problem(dense, OPTIONS).settings
+    assert len(np.unique(settings.units)) == dense.row_sets.n_rows
     monkeypatch.setattr(one_road, "MOST_RECORDED", size - 1)
+    monkeypatch.setattr(units, "FEWEST_BUNDLES", 20)
     few = search_problem(dense, OPTIONS)
-    assert not few.settings.record_rows
-    histories = few.trained.histories
-    assert histories.row_losses is None
-    found = score(dense, (histories, candidates))
-    expected = bbc_score(histories.row_loss.T, dense.loss.name, test_to_train=dense.row_sets.test_to_train, level=LEVEL)
-    assert found.interval == expected.interval
-    assert found.naive == pytest.approx(expected.naive, rel=1e-2)  # means of folds, and of rows
+    assert len(np.unique(few.settings.units)) == 20
+    found, whole = score(dense, (few.trained.histories, candidates)), score(dense, search)
+    assert found.value == pytest.approx(whole.value, rel=0.02)
+    assert found.naive == whole.naive
+
+
+@pytest.mark.slow
+def test_the_memory_of_records_is_planned(dense: DenseOnTable, search: Any) -> None:
+    """A nested search that would not fit is refused with the budget, before anything is trained."""
+    sets = nested_folds(dense.row_sets)
+    settings = recording(replace(dense.settings(OPTIONS), stopping=None), sets, search[1].count)
+    assert settings.units is not None
+    records = recorded_bytes(sets, settings.units, search[1].count, settings.epochs)
+    plans: list[Any] = []
+    train_networks(dense.on(sets), search[1], settings, listener=Listener(on_plan=plans.append))
+    without = replace(settings, units=None)
+    train_networks(dense.on(sets), search[1], without, listener=Listener(on_plan=plans.append))
+    assert plans[0].memory >= plans[1].memory + 3 * records
+    with pytest.raises(TrainingError, match="memory budget"):
+        train_networks(dense.on(sets), search[1], replace(settings, memory=plans[1].memory + records))
 
 
 @pytest.mark.parametrize(

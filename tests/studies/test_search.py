@@ -23,7 +23,6 @@ from fitwell.problems.problem import Fitted
 from fitwell.regularization.by_layer import Layers
 from fitwell.regularization.regularizer import Axes
 from fitwell.regularization.strengths import Candidates
-from fitwell.studies import search as one_road
 from fitwell.studies.answering import answer
 from fitwell.studies.evidence import Questions, judge_problem
 from fitwell.studies.search import search
@@ -188,6 +187,7 @@ class PlainLoop:
         best_loss, best_epoch = block.best_loss.copy(), block.best_epoch.copy()
         l2 = self.job.candidates.strengths.get("l2", np.zeros(self.plan.strengths))[block.numbers, None]
         curves = np.zeros((4, self.plan.row_sets, len(block.numbers), count))
+        rows = np.zeros((*curves.shape[1:], int(self.job.row_sets.n_held_out.max())))
         data, rate = self.job.dataset, self.job.candidates.learning_rate[block.numbers, None]
         for epoch in range(count):
             for r, (train, held_out) in enumerate(
@@ -197,12 +197,13 @@ class PlainLoop:
                 weights[r] -= rate * (2 * errors @ data.inputs[train] / len(train) + 2 * l2 * weights[r])
                 curves[0, r, :, epoch] = self.loss(weights[r], train).mean(axis=1)
                 curves[1, r, :, epoch] = self.loss(weights[r], held_out).mean(axis=1) if len(held_out) else np.inf
+                rows[r, :, epoch, : len(held_out)] = self.loss(weights[r], held_out)
             mean = curves[1, :, :, epoch].mean(axis=0)
             better = (mean < best_loss) | np.isinf(mean)  # a refit holds nothing out and keeps its last epoch
             best[:, better] = weights[:, better]
             best_loss, best_epoch = np.where(better, mean, best_loss), np.where(better, first + epoch + 1, best_epoch)
         best_loss = np.where(np.isinf(best_loss), 0.0, best_loss)
-        return Weights(block.numbers, weights, best, best_loss, best_epoch), Epochs(curves, None, best_loss, best_epoch)
+        return Weights(block.numbers, weights, best, best_loss, best_epoch), Epochs(curves, rows, best_loss, best_epoch)
 
     def repack(self, blocks: Sequence[Weights], strengths: np.ndarray) -> list[Weights]:
         """One block is one block."""
@@ -258,7 +259,6 @@ def test_a_new_executor_stands_behind_the_same_search(problem: LineOnArrays) -> 
 def test_a_search_by_another_executor_is_answered(problem: LineOnArrays, monkeypatch: pytest.MonkeyPatch) -> None:
     """Choice, refit and score follow from what it gave, with no word of who multiplied."""
     monkeypatch.setattr(LineOnArrays, "settings", lambda _, options: replace(options.settings(), executor=PlainLoop))
-    monkeypatch.setattr(one_road, "MOST_RECORDED", 0)  # it records no rows
     result = answer(search(problem, OPTIONS))
     assert result.predictor.shape == (INPUTS, 1)
     assert np.isfinite(result.score.value)

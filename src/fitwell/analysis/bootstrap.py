@@ -119,7 +119,7 @@ class _Losses:
     @staticmethod
     def of(sums: np.ndarray, sizes: np.ndarray) -> _Losses:
         sums, sizes = np.asarray(sums, float), np.asarray(sizes)
-        usable = np.isfinite(sums).all(axis=1)
+        usable = np.asarray(np.isfinite(sums).all(axis=1))
         if len(sizes) < 2:
             raise InputError(f"A bootstrap needs at least two rows or groups that were held out. Got {len(sizes)}.")
         if not usable.any():

@@ -24,7 +24,7 @@ class Records:
     units, sizes
         int [u_r] for each row set: numbers of the units in rising order, and how many rows of each it holds out.
     sums
-        float [G, E, u_r] for each row set, sums of losses in the target's own units; NaN where a strength did not train.
+        float [G, E, u_r] for each row set, sums of losses in the target's own units; NaN where none was trained.
     """
 
     units: tuple[np.ndarray, ...]
