@@ -8,7 +8,7 @@ from road import Road, road_of_tune
 from test_architecture import storey
 
 MOST_MODULES, MOST_CALLS = 44, 90
-"""Before there was one road: 43 modules and 87 calls; since then more kinds of files are read, and losses kept by unit."""
+"""Before there was one road: 43 and 87. Since then more kinds of files are read, and losses are kept by unit."""
 
 
 pytestmark = pytest.mark.slow
