@@ -268,6 +268,10 @@ class BatchNormNetwork:
         """The kernels, not the scale."""
         return {name: Axes() if name != "scale" else False for name in trainable}
 
+    def decayed(self, trainable: Any) -> Any:
+        """The same."""
+        return self.penalised(trainable)
+
     def constrain(self, trainable: Any) -> Any:
         """Every value is allowed."""
         return trainable

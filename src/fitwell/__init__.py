@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fitwell.api.export import export
     from fitwell.api.train import train
     from fitwell.api.tune import tune
-    from fitwell.errors import FileError, FitwellError, InputError, InputTypeError, TrainingError
+    from fitwell.errors import FileError, FitwellError, FitwellWarning, InputError, InputTypeError, TrainingError
     from fitwell.keras import layers
     from fitwell.keras.opening import Opened, opened
     from fitwell.problems.functions import Network
@@ -33,6 +33,7 @@ _WHERE = {
     "Diagnosis": "fitwell.results.diagnosis",
     "FileError": "fitwell.errors",
     "FitwellError": "fitwell.errors",
+    "FitwellWarning": "fitwell.errors",
     "InputError": "fitwell.errors",
     "InputTypeError": "fitwell.errors",
     "Network": "fitwell.problems.functions",
@@ -59,6 +60,7 @@ __all__ = [
     "Diagnosis",
     "FileError",
     "FitwellError",
+    "FitwellWarning",
     "InputError",
     "InputTypeError",
     "Network",

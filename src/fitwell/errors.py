@@ -21,5 +21,9 @@ class FileError(FitwellError, OSError):
     """A file or directory that cannot be read, or must not be written."""
 
 
+class FitwellWarning(UserWarning):
+    """What a person should know and nothing is refused for: a sentence, as in the errors."""
+
+
 class TrainingError(FitwellError, RuntimeError):
     """Nothing could be trained: every network diverged, or the memory budget is too small for one block."""

@@ -98,6 +98,10 @@ class CountingNetwork:
         """The weight."""
         return dict.fromkeys(trainable, Axes())
 
+    def decayed(self, trainable: Any) -> Any:
+        """The same."""
+        return self.penalised(trainable)
+
     def constrain(self, trainable: Any) -> Any:
         """Every value is allowed."""
         return trainable

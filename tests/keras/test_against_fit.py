@@ -50,6 +50,8 @@ CASES: dict[str, tuple[str, Any]] = {
     "constrained": ("constrained", lambda: optimizers.SGD(0.2)),
     "adds_loss": ("adds_loss", lambda: optimizers.SGD(0.2)),
     "other_penalties": ("other_penalties", lambda: optimizers.SGD(0.1)),
+    "dense_adamw": ("batch_normalised", lambda: optimizers.AdamW(decaying(), weight_decay=0.5)),
+    "lstm_lion": ("lstm", lambda: optimizers.Lion(0.01, weight_decay=2.0)),
 }
 OPTIMISED = ["dense_sgd"]
 """Cases that are compiled as a person's program would be (more in `test_zoo.py`)."""
@@ -156,6 +158,39 @@ def test_weights_of_rows(weights: str) -> None:
     for _ in range(4):
         model.train_on_batch(x, y, **{weights: values[weights]})
     assert_same(model, found)
+
+
+def excluding(optimizer: Any) -> Any:
+    """An optimizer that lets no bias decay."""
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    return optimizer
+
+
+@pytest.mark.parametrize("exempt", [False, True], ids=["everywhere", "without_biases"])
+def test_a_searched_weight_decay_is_keras_own(exempt: bool) -> None:
+    """A strength of weight decay trains what Keras's AdamW of that number does, zero what Adam does.
+
+    It acts where the model's optimizer would let it: on biases and normalisation too, unless they are excluded.
+    """
+    change = excluding if exempt else lambda optimizer: optimizer
+    model, x, y = made("batch_normalised", change(optimizers.Adam(0.02)), 0.0)
+    arrays = read_arrays(x, y, dtype=np.dtype("float64"))
+    problem = make_data(Opened(model), arrays.inputs, Targets(arrays.targets, None, None), own=False, weights="given")
+    candidates = Candidates({"weight_decay": np.array([0, 0.5])}, np.full(2, problem.optimizer.learning_rate))
+    settings = Settings(3, ROWS, None, problem.optimizer.optimizer, devices=1, call_epochs=3)
+    trained = train_all(problem.network, problem.dataset(ALL, 0), ALL, candidates, loss=problem.loss, settings=settings)
+    start = model.get_weights()
+    found = []
+    for g, optimizer in enumerate([optimizers.Adam(0.02), optimizers.AdamW(0.02, weight_decay=0.5)]):
+        theirs, _, _ = made("batch_normalised", change(optimizer), 0.0)
+        theirs.set_weights(start)
+        for _ in range(3):
+            theirs.train_on_batch(x, y)
+        ours = [np.asarray(leaf)[0] for leaf in trained.variables(g).trainable]
+        found.append(ours)
+        for one, other in zip(ours, theirs.trainable_weights, strict=True):
+            np.testing.assert_allclose(one, other, **tolerance(model))
+    assert max(np.abs(a - b).max() for a, b in zip(*found, strict=True)) > 1e-3
 
 
 # L1

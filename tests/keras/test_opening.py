@@ -15,7 +15,7 @@ from fitwell.keras.opening import Opened, opened
 L = keras.layers
 COLUMNS = [
     *("layer", "kind", "parameters", "penalised", "l1", "l2", "weight_dropout"),
-    *("dropout_after", "dropout"),
+    *("dropout_after", "dropout", "weight_decay"),
 ]
 
 
@@ -116,7 +116,8 @@ def test_the_table(make: Any, expected: dict[str, tuple]) -> None:
     found = opened(model).table
     assert found.columns == COLUMNS
     rows = {row[0]: tuple(round(v, 6) if isinstance(v, float) else v for v in row[1:]) for row in found.iter_rows()}
-    assert rows == expected
+    # the optimizer may let every weight decay, and a model that is not compiled has no decay
+    assert rows == {name: (*row, 0.0 if row[1] else None) for name, row in expected.items()}
     assert list(rows) == list(expected)
     assert sum(row[1] for row in rows.values()) == model.count_params()
 
@@ -157,6 +158,17 @@ def test_a_changed_strength_counts() -> None:
     model.get_layer("drop").rate = 0.5
     assert found.table.height == 5
     assert model.get_config() == before
+
+
+def test_the_optimizers_weight_decay_is_shown() -> None:
+    """By layer: what the optimizer has, and null where it lets no variable of a layer decay."""
+    model = dense()
+    optimizer = keras.optimizers.SGD(weight_decay=0.25)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    model.compile(optimizer, "mse")
+    expected = {"first": 0.25, "norm": None, "second": 0.25, "drop": None, "last": 0.25}
+    assert column(opened(model), "weight_decay") == expected
+    assert not optimizer.built
 
 
 @pytest.mark.parametrize(

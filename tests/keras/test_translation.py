@@ -11,7 +11,9 @@ import pytest
 
 from fitwell.errors import InputError
 from fitwell.keras.backend import import_keras
+from fitwell.keras.internals import decays
 from fitwell.keras.translation import TRANSLATORS, Translated, translate
+from fitwell.regularization.table import decay
 
 keras = import_keras()
 
@@ -107,8 +109,16 @@ def train_keras(optimizer: Any, variables: list[Any], gradients: Any) -> list[An
     return weights
 
 
-def train_ours(translated: Translated, trainable: Any, gradients: Any, transform: Any = None) -> list[Any]:
-    """Return the weights after each step, taken as `fitwell.engine.program` takes it."""
+def train_ours(optimizer: Any, variables: list[Any], gradients: Any, transform: Any = None) -> list[Any]:
+    """Return the weights after each step, taken as `fitwell.engine.program` takes it, with the optimizer's decay."""
+    strengths = [(optimizer.weight_decay or 0.0) * decays(optimizer, variable) for variable in variables]
+    return take_steps(translate(optimizer), as_values(variables), gradients, transform, strengths)
+
+
+def take_steps(
+    translated: Translated, trainable: Any, gradients: Any, transform: Any = None, strengths: Any = None
+) -> list[Any]:
+    """Return the weights after each step; `strengths` are of weight decay, a list like `trainable`."""
     transform = optax.with_extra_args_support(transform or translated.optimizer.transform)
 
     @jax.jit
@@ -116,6 +126,8 @@ def train_ours(translated: Translated, trainable: Any, gradients: Any, transform
         factor = translated.schedule(number) if translated.schedule else 1.0
         direction, state = transform.update(gradient, state, trainable, factor=factor)
         rate = translated.learning_rate * factor
+        if strengths is not None:
+            trainable = [decay(strength, weight, rate) for strength, weight in zip(strengths, trainable, strict=True)]
         return jax.tree.map(lambda weight, way: weight - rate * way, trainable, direction), state
 
     state = transform.init(trainable)
@@ -153,7 +165,7 @@ def test_it_takes_keras_steps(case: str, extra: str, seed: int) -> None:
     """Every method, plain and with a clip and weight decay, gives Keras's weights at each step; two with each extra."""
     variables, gradients = make_variables(seed), make_gradients(seed)
     optimizer = make(case, **EXTRAS[extra])
-    found = train_ours(translate(optimizer, variables), as_values(variables), gradients)
+    found = train_ours(optimizer, variables, gradients)
     assert_equal(found, train_keras(optimizer, variables, gradients))
 
 
@@ -163,8 +175,7 @@ def test_the_extras_are_at_work(extra: str, seed: int) -> None:
     """The gradients are such that leaving out any clip or the decay gives other weights."""
     variables, gradients = make_variables(seed), make_gradients(seed)
     plain, with_extra = (
-        train_ours(translate(make("momentum", **EXTRAS[name]), variables), as_values(variables), gradients)
-        for name in ("plain", extra)
+        train_ours(make("momentum", **EXTRAS[name]), variables, gradients) for name in ("plain", extra)
     )
     assert max(float(abs(a - b).max()) for a, b in zip(plain[-1], with_extra[-1], strict=True)) > 1e-3
 
@@ -177,9 +188,9 @@ def test_excluded_variables_do_not_decay(case: str, by: str, seed: int) -> None:
     variables, gradients = make_variables(seed), make_gradients(seed)
     optimizer = make(case, weight_decay=0.2)
     optimizer.exclude_from_weight_decay(**{by: ["bias"] if by == "var_names" else [variables[1]]})
-    found = train_ours(translate(optimizer, variables), as_values(variables), gradients)
+    found = train_ours(optimizer, variables, gradients)
     assert not optimizer.built
-    everywhere = train_ours(translate(make(case, weight_decay=0.2), variables), as_values(variables), gradients)
+    everywhere = train_ours(make(case, weight_decay=0.2), variables, gradients)
     assert_equal(found, train_keras(optimizer, variables, gradients))
     assert_equal([found[-1][i] for i in (0, 2)], [everywhere[-1][i] for i in (0, 2)])
     assert float(abs(found[-1][1] - everywhere[-1][1]).max()) > 1e-3
@@ -192,7 +203,7 @@ def test_schedules_are_keras_own(schedule: str, case: str, seed: int) -> None:
     """The learning rate times the factor of the step is Keras's rate, in a compiled program."""
     variables, gradients = make_variables(seed), make_gradients(seed)
     optimizer = make(case, learning_rate=SCHEDULES[schedule]())
-    found = train_ours(translate(optimizer, variables), as_values(variables), gradients)
+    found = train_ours(optimizer, variables, gradients)
     assert_equal(found, train_keras(optimizer, variables, gradients))
 
 
@@ -201,7 +212,7 @@ def test_schedules_are_keras_own(schedule: str, case: str, seed: int) -> None:
 def test_the_reference_rate_is_that_of_step_0_or_the_largest(schedule: str) -> None:
     """All three schedules start at 0.05 or warm up to it; factors can be had for many steps at once."""
     rate = SCHEDULES[schedule]()
-    translated = translate(make("adam", learning_rate=rate), make_variables(0))
+    translated = translate(make("adam", learning_rate=rate))
     assert translated.schedule is not None
     assert translated.learning_rate == pytest.approx(0.05, rel=1e-14)
     factors = jax.jit(jax.vmap(translated.schedule))(jnp.arange(12))
@@ -218,7 +229,7 @@ def test_a_schedule_of_ones_own_is_followed() -> None:
 
     optimizer = make("adam", learning_rate=Own())
     optimizer.iterations.assign(5)
-    translated = translate(optimizer, make_variables(0))
+    translated = translate(optimizer)
     assert translated.learning_rate == pytest.approx(0.3)
     assert translated.schedule is not None
     assert float(translated.schedule(2)) == pytest.approx(1 / 3)
@@ -226,7 +237,7 @@ def test_a_schedule_of_ones_own_is_followed() -> None:
 
 def test_a_constant_rate_comes_as_it_was_written() -> None:
     """A rate of 0.001, which Keras holds in float32, is 0.001 and has no schedule."""
-    translated = translate(keras.optimizers.Adam(0.001), make_variables(0, "float32"))
+    translated = translate(keras.optimizers.Adam(0.001))
     assert translated.learning_rate == 0.001
     assert translated.schedule is None
 
@@ -234,8 +245,8 @@ def test_a_constant_rate_comes_as_it_was_written() -> None:
 @pytest.mark.usefixtures("keras_float64")
 @pytest.mark.parametrize("case", CASES)
 def test_networks_are_trained_side_by_side(case: str) -> None:
-    """Two networks under `vmap` get what each gets alone, global clip and decay included, and so do step sizes."""
-    translated = translate(make(case, global_clipnorm=2.0, weight_decay=0.2), make_variables(0))
+    """Two networks under `vmap` get what each gets alone, global clip included, and so do step sizes."""
+    translated = translate(make(case, global_clipnorm=2.0))
     transform, step_size = translated.optimizer.transform, translated.optimizer.step_size
 
     def train(trainable: Any, gradients: Any) -> Any:
@@ -255,18 +266,16 @@ def test_networks_are_trained_side_by_side(case: str) -> None:
 @pytest.mark.usefixtures("keras_float64")
 @pytest.mark.parametrize("case", ["momentum", "amsgrad", "nadam", "rmsprop_centered"])
 def test_trees_of_any_form_are_trained(case: str) -> None:
-    """A tree of dictionaries is trained as the list of its leaves is, its decay following the order of leaves."""
+    """A tree of dictionaries is trained as the list of its leaves is."""
     variables, gradients = make_variables(0), make_gradients(0)
-    optimizer = make(case, weight_decay=0.2, clipnorm=1.5)
-    optimizer.exclude_from_weight_decay(var_names=["bias"])
-    translated = translate(optimizer, variables)
+    translated = translate(make(case, clipnorm=1.5))
     structure = jax.tree.structure({"a": {"w": 0, "x": 0}, "b": (0,)})
     values = as_values(variables)
-    found = train_ours(
+    found = take_steps(
         translated, jax.tree.unflatten(structure, values), [jax.tree.unflatten(structure, g) for g in gradients]
     )
     assert jax.tree.structure(found[-1]) == structure
-    assert_equal(found[-1], train_ours(translated, values, gradients)[-1])
+    assert_equal(found[-1], take_steps(translated, values, gradients)[-1])
 
 
 @pytest.mark.usefixtures("float64")
@@ -274,7 +283,7 @@ def test_trees_of_any_form_are_trained(case: str) -> None:
 def test_the_state_is_arrays_of_the_weights_dtype(case: str, extra: str) -> None:
     """float32 weights have float32 directions and slots and int32 counts, and a step keeps shapes and dtypes."""
     trainable = as_values(make_variables(0, "float32"))
-    optimizer = translate(make(case, **EXTRAS[extra]), make_variables(1, "float32")).optimizer
+    optimizer = translate(make(case, **EXTRAS[extra])).optimizer
     state = optimizer.transform.init(trainable)
     direction, after = optimizer.transform.update(make_gradients(0, 1, "float32")[0], state, trainable)
     sizes = optimizer.step_size(after, trainable)
@@ -292,10 +301,7 @@ def test_training_starts_anew() -> None:
     variables, gradients = make_variables(0), make_gradients(0)
     used = make("adagrad")
     used.apply(gradients[0], make_variables(1))
-    found, expected = (
-        train_ours(translate(optimizer, variables), as_values(variables), gradients)
-        for optimizer in (used, make("adagrad"))
-    )
+    found, expected = (train_ours(optimizer, variables, gradients) for optimizer in (used, make("adagrad")))
     assert_equal(found, expected)
 
 
@@ -307,7 +313,7 @@ def test_the_step_size_is_the_directions_derivative(case: str, seed: int) -> Non
     There, the gradient's own part in the slots is of second order.
     """
     variables, near = make_variables(seed), 1e-6
-    translated = translate(make(case, **WITHOUT_MOMENTUM[case]), variables)
+    translated = translate(make(case, **WITHOUT_MOMENTUM[case]))
     trainable, update = as_values(variables), translated.optimizer.transform.update
     state = warmed(translated, trainable, make_gradients(seed))
     up, after = update([jnp.full(shape, near) for shape in SHAPES.values()], state, trainable)
@@ -325,7 +331,7 @@ def test_a_steady_gradient_moves_by_the_step_size(case: str) -> None:
     (Nadam's correction is not exact until its momentum is steady; a steady gradient has no variance.)
     """
     variables = make_variables(0)
-    translated = translate(make(case, weight_decay=0.0), variables)
+    translated = translate(make(case))
     trainable = as_values(variables)
     ones = [jnp.ones(shape) for shape in SHAPES.values()]
     state = warmed(translated, trainable, [ones] * 100)
@@ -349,7 +355,7 @@ def test_optax_other_formulas_would_be_seen(case: str, other: Any) -> None:
     """The comparison can tell: optax's epsilon, put elsewhere than Keras's, fails it."""
     variables, gradients = make_variables(0), make_gradients(0)
     optimizer = make(case)
-    found = train_ours(translate(optimizer, variables), as_values(variables), gradients, other())
+    found = train_ours(optimizer, variables, gradients, other())
     with pytest.raises(AssertionError, match="Not equal to tolerance"):
         assert_equal(found, train_keras(optimizer, variables, gradients), rtol=1e-8)
 
@@ -401,7 +407,7 @@ class Adam(keras.optimizers.Adam):
 def test_what_cannot_be_translated_is_refused(optimizer: Any, message: str) -> None:
     """Each refusal is one sentence: what must be, what came, what to do, and what can be translated."""
     with pytest.raises(InputError) as refused:
-        translate(optimizer(), make_variables(0, "float32"))
+        translate(optimizer())
     assert str(refused.value) == message
 
 

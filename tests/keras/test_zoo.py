@@ -34,7 +34,8 @@ from fitwell.problems.options import Options
 from fitwell.regularization.strengths import Candidates
 from fitwell.regularization.table import BUILT_IN
 
-SETTINGS = [{"l2": 0.05, "dropout": 0.4}, {"l1": 0.003, "l2": 0.02, "weight_dropout": 0.3, "dropout": 0.2}]
+EVERYTHING = {"l1": 0.003, "l2": 0.02, "weight_dropout": 0.3, "dropout": 0.2, "weight_decay": 0.2}
+SETTINGS = [{"l2": 0.05, "dropout": 0.4}, EVERYTHING]
 LAST = -1
 """Number of the candidate in which all regularizers are on."""
 
@@ -486,14 +487,18 @@ def test_the_closed_model_predicts_what_the_network_did(name: str) -> None:
 
 @everyone
 def test_the_closed_model_is_compiled_as_it_came(name: str) -> None:
-    """Loss, loss weights, metrics, optimizer and learning rate are those of the model; none of its classes is ours."""
+    """Loss, loss weights, metrics, optimizer and learning rate are those of the model; none of its classes is ours.
+
+    Only the weight decay is the chosen one.
+    """
     found = case(name)
     given, closed = found.model._compile_config.config, found.closed._compile_config.config
     for key in ("loss", "loss_weights"):
         assert closed[key] == given[key]
     assert str(closed["metrics"]) == str(given["metrics"])
     assert found.closed.optimizer is not found.model.optimizer
-    assert found.closed.optimizer.get_config() == found.model.optimizer.get_config()
+    expected = {**found.model.optimizer.get_config(), "weight_decay": EVERYTHING["weight_decay"]}
+    assert found.closed.optimizer.get_config() == expected
     assert not any(type(layer).__module__.startswith("fitwell") for layer in found.closed._flatten_layers())
 
 

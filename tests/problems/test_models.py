@@ -184,6 +184,44 @@ def test_frozen_layers_keep_their_weights() -> None:
     assert result.search.candidates.layers.kernels == ("last",)
 
 
+# Weight decay
+
+
+def adamw(decay: float) -> Any:
+    """A maker of AdamW with a weight decay."""
+    return lambda rate: keras.optimizers.AdamW(rate, weight_decay=decay)
+
+
+@pytest.fixture(scope="module")
+def decaying() -> fitwell.Result:
+    """A model whose optimizer shrinks all weights by half in every step, beside a search of weight decay."""
+    strengths = [{"weight_decay": 0.01}, {"l2": 1e-4}]
+    return fitwell.tune(make(optimizer=adamw(10.0)), X, Y, **{**OPTIONS, "strengths": strengths, "epochs": 8})
+
+
+def test_weight_decay_of_the_optimizer_is_regularization_of_its_own(decaying: fitwell.Result) -> None:
+    """It is named where it acts, is 0 in the unregularized network, and does not outlive a better choice."""
+    candidates = decaying.search.candidates
+    texts = [str(candidates.regularization(g)) for g in range(candidates.count)]
+    assert texts == ["none", "weight_decay = 10", "weight_decay = 0.01", "l2 = 0.0001"]
+    assert candidates.given == 1
+    assert decaying.table.sort("strength")["weight_decay"].to_list() == [0.0, 10.0, 0.01, 0.0]
+    assert decaying.comparison["regularization"].to_list()[:2] == ["weight_decay = 10", "none"]
+    assert decaying.to_json()["strengths"][-1]["weight_decay"] == 10.0
+    chosen = decaying.answer.chosen
+    assert chosen != 1
+    assert decaying.model.optimizer.weight_decay == candidates.regularization(chosen).weight_decay
+    assert decaying.layers is not None
+    assert decaying.layers["weight_decay"].to_list() == [decaying.model.optimizer.weight_decay] * 2
+
+
+def test_without_its_decay_adamw_trains_as_adam(decaying: fitwell.Result) -> None:
+    """The unregularized network is that of the same model with Adam; as given it is another."""
+    adam = fitwell.tune(make(), X, Y, **{**OPTIONS, "epochs": 8})
+    np.testing.assert_allclose(curves(decaying)[:, 0], curves(adam)[:, 0], rtol=1e-5)
+    assert np.abs(curves(decaying)[:, 1] - curves(adam)[:, 0])[:, :8].max() > 0.1
+
+
 # What comes back
 
 

@@ -20,11 +20,11 @@ from sklearn.metrics import log_loss
 from fitwell.engine.job import Settings
 from fitwell.engine.optimizers import adam
 from fitwell.engine.training import train_all
-from fitwell.regularization.regularizer import Axes, Step
+from fitwell.regularization.regularizer import Axes, Regularizer, Step
 from fitwell.regularization.strengths import Candidates
 from fitwell.regularization.table import BUILT_IN, drop, l1_proximal, l2_penalty
 
-PLACES = ("penalty", "after_step", "on_kernel", "on_units")
+PLACES = ("penalty", "before_step", "after_step", "on_kernel", "on_units")
 STEP = 0.7
 
 
@@ -41,6 +41,8 @@ class Case(NamedTuple):
         if self.place == "penalty":
             # a penalty acts by its gradient
             return lambda strength, kernel, _: kernel - jax.grad(lambda w: act(strength, w, Axes()))(kernel)
+        if self.place == "before_step":
+            return lambda strength, kernel, _: act(strength, kernel, np.float32(STEP))
         if self.place == "after_step":
             size = np.float32(STEP)
             return lambda strength, kernel, _: act(strength, kernel, Step(kernel, size, size, Axes()))
@@ -249,3 +251,23 @@ def test_weight_decay_is_adamws(problem: Callable[..., Any], wrong: int) -> None
     found, expected = (run.histories.held_out_loss[:, -1] for run in (ours, theirs))
     assert np.allclose(found, expected, rtol=1e-12) != bool(wrong)
     assert not np.allclose(found, ours.histories.held_out_loss[:, 0], rtol=1e-3)
+
+
+def _late(strength: Any, kernel: Any, step: Step) -> Any:
+    return kernel - step.rate * strength * step.before
+
+
+LATE = Regularizer("late", "decays after the step", "log", 1e-3, 1e1, after_step=_late)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+def test_weight_decay_leaves_l1_its_zeros(problem: Callable[..., Any], late: bool) -> None:
+    """Beside decay, which comes first, L1 zeroes exactly; decay after the proximal step would move weights off zero."""
+    case = problem(0)
+    name = "late" if late else "weight_decay"
+    strengths = {"l1": np.array([0.0, 100.0]), name: np.array([0.0, 0.4])}
+    candidates = Candidates(strengths, np.full(2, 0.03), table={**BUILT_IN, "late": LATE})
+    settings = Settings(epochs=1, batch_size=64, stopping=None, seed=0)
+    trained = train_all(*case[:3], candidates, loss=case.loss, settings=settings)
+    kernels = [np.asarray(layer["kernel"]) for layer in trained.variables(1).trainable]
+    assert all((kernel == 0).all() != late for kernel in kernels)

@@ -47,6 +47,10 @@ class Line:
         del trainable
         return {"kernel": Axes()}
 
+    def decayed(self, trainable: Any) -> Any:
+        """The same."""
+        return self.penalised(trainable)
+
     def apply(self, variables: Variables, inputs: Any, on_units: Any) -> tuple[Any, Any]:
         """Return a product."""
         del on_units

@@ -94,7 +94,8 @@ class Adam(keras.optimizers.Adam):
     ("compiled", "part"),
     [
         ({"optimizer": "adam", "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True)}, "of logits"),
-        ({"optimizer": keras.optimizers.AdamW(), "loss": "mse"}, "the optimizer AdamW"),
+        ({"optimizer": keras.optimizers.AdamW(), "loss": "mse"}, "weight decay (0.004 here); compile"),
+        ({"optimizer": keras.optimizers.SGD(weight_decay=10), "loss": "mse"}, "weight decay (10 here)"),
         ({"optimizer": keras.optimizers.Adam(clipnorm=1.0), "loss": "mse"}, "the optimizer Adam with its settings"),
         ({"optimizer": keras.optimizers.Adam(amsgrad=True), "loss": "mse"}, "the optimizer Adam with its settings"),
         ({"optimizer": keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.1, 5)), "loss": "mse"}, "SGD"),
@@ -119,6 +120,18 @@ def test_what_tensorflow_js_cannot_train_is_left_out(compiled: dict[str, Any], p
     assert part in notices[0]
     uncompiled = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     assert written_training_config(uncompiled, ["dense"]) == (None, ())
+
+
+def test_adamw_without_decay_is_adam() -> None:
+    """A network that was chosen without weight decay keeps its optimizer in TensorFlow.js: its steps are Adam's."""
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    found = []
+    for optimizer in (keras.optimizers.AdamW(0.02, weight_decay=0.0), keras.optimizers.Adam(0.02)):
+        model.compile(optimizer, "mse")
+        found.append(written_training_config(model, ["dense"]))
+    assert found[0] == found[1]
+    assert found[0][0] is not None
+    assert found[0][0]["optimizer_config"]["class_name"] == "Adam"
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,10 @@ class PureNetwork(Protocol):
         """Return a tree like `trainable`: `Axes` for the kernels that regularizers act on, False for all else."""
         ...
 
+    def decayed(self, trainable: Any) -> Any:
+        """Return a tree like `trainable`: `Axes` for the variables that weight decay acts on, False for all else."""
+        ...
+
     def apply(self, variables: Variables, inputs: Any, on_units: OnUnits | None) -> tuple[Any, Any]:
         """Return ``(outputs [rows, k], new state)``; outputs may be a tree of arrays [rows, ...].
 
@@ -141,6 +145,10 @@ class DenseNetwork:
     def penalised(self, trainable: Any) -> Any:
         """Every kernel, no bias."""
         return [{"kernel": Axes(inputs=(1,), outputs=(0,)), "bias": False} for _ in trainable]
+
+    def decayed(self, trainable: Any) -> Any:
+        """Every kernel, no bias."""
+        return self.penalised(trainable)
 
     def constrain(self, trainable: Any) -> Any:
         """Every value is allowed."""

@@ -201,7 +201,8 @@ class Program:
         direction, optimizer = update(gradients, optimizer, variables.trainable, factor=factor)
         # a schedule gives float32, and must not make the weights of a float64 training so
         rate = (strength["learning_rate"] * factor).astype(strength["learning_rate"].dtype)
-        trainable = jax.tree.map(lambda weight, way: weight - rate * way, variables.trainable, direction)
+        trainable = self._before_step(variables.trainable, penalised, strength, rate)
+        trainable = jax.tree.map(lambda weight, way: weight - rate * way, trainable, direction)
         # before constraints, which have the last word: a max-norm must hold for what is kept
         trainable = self._after_step(variables.trainable, trainable, penalised, strength, optimizer, rate)
         return Variables(self.network.constrain(trainable), new_state), optimizer
@@ -220,6 +221,13 @@ class Program:
             if row.on_kernel:
                 key = noise.fold(key, 1)  # each regularizer draws for itself: two that drop must not drop the same
                 trainable = _map_kernels(_perturbed(row.on_kernel, strength[row.name], key), trainable, penalised)
+        return trainable
+
+    def _before_step(self, trainable: Any, penalised: Any, strength: Any, rate: jax.Array) -> Any:
+        for row in self.regularizers:
+            if row.before_step:
+                where = self.network.decayed(trainable) if row.acts_on == "decayed" else penalised
+                trainable = _map_kernels(_shrunk(row.before_step, strength[row.name], rate), trainable, where)
         return trainable
 
     def _after_step(
@@ -342,7 +350,7 @@ def _take(inputs: Any, indices: jax.Array) -> Any:
 
 
 Kernels = Callable[[int, int, jax.Array, Axes], jax.Array]
-"""``f(number of the leaf, of the place, kernel, its axes)``; places count kernels only."""
+"""``f(number of the leaf, of the place, kernel, its axes)``; places count kernels (or what is in their place) only."""
 
 
 def _with_axes(trainable: Any, penalised: Any) -> list[tuple[jax.Array, Axes | None]]:
@@ -369,6 +377,14 @@ def _perturbed(on_kernel: Callable[..., Any], strength: Leaf, key: noise.Key) ->
         del axes
         drawn = noise.uniform(noise.fold(key, leaf), kernel.shape, kernel.dtype)
         return on_kernel(_at(strength, place), kernel, drawn)
+
+    return change
+
+
+def _shrunk(before_step: Callable[..., Any], strength: Leaf, rate: jax.Array) -> Kernels:
+    def change(leaf: int, place: int, kernel: jax.Array, axes: Axes) -> jax.Array:
+        del leaf, axes
+        return before_step(_at(strength, place), kernel, rate)
 
     return change
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fitwell.keras.backend import import_keras, is_keras_own
-from fitwell.keras.internals import inner_layers
+from fitwell.keras.internals import decays, inner_layers
 from fitwell.keras.rebuilding import Graph, Layer, from_config, is_graph
 from fitwell.regularization.regularizer import Axes, Regularizer
 
@@ -166,6 +166,22 @@ def kernels(model: Any) -> list[Kernel]:
             held = getattr(inner, regularizer_argument(inner, attribute), None)
             found[order[id(variable)]] = Kernel(place, layer, variable, axes_of(inner, variable), held)
     return [found[i] for i in sorted(found)]
+
+
+def decayed(model: Any, optimizer: Any) -> list[str | None]:
+    """Return for every trainable variable the name of its layer if weight decay acts on it, else None.
+
+    Parameters
+    ----------
+    optimizer
+        Whose choice it is (`exclude_from_weight_decay`); None lets all variables decay, as every optimizer does at
+        first.
+    """
+    named = names(model)
+    owner = {id(variable): named[id(layer)] for layer in walk(model) for variable in layer.trainable_variables}
+    variables = model.trainable_variables
+    # a subclassed model may have variables of its own, in none of its layers
+    return [owner.get(id(v), model.name) if optimizer is None or decays(optimizer, v) else None for v in variables]
 
 
 def unit_places(model: Any, graphs: dict[int, Graph], wanted: Sequence[str] | None = None) -> list[UnitPlace]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import copy as copying
 import itertools
+import warnings
 from typing import Any
 
 import jax
 import numpy as np
 
 from fitwell.engine.network import Variables
+from fitwell.errors import FitwellWarning
 from fitwell.keras import anatomy
 from fitwell.keras.anatomy import KERNEL_ARGUMENTS, is_dropout, kind, parts, walk
 from fitwell.keras.backend import import_keras, is_keras_own
-from fitwell.keras.compiled import compile_arguments
+from fitwell.keras.compiled import compile_alike
 from fitwell.keras.internals import all_layers
 from fitwell.keras.keras_network import KerasNetwork, build_subclassed, finalize, plain
 from fitwell.keras.rebuilding import Layer, is_graph, rebuild
@@ -50,9 +52,39 @@ def close(
         if writer:
             writer.write_into(closed)
     _set_weights(news, network, variables)
-    closed.compile(**compile_arguments(model))
+    decay, decayed = _weight_decay(network, regularization)
+    compile_alike(closed, model, _exempt(network, news, decayed))
+    if regularization is not None:
+        # a number stays one: not every optimizer takes None
+        closed.optimizer.weight_decay = decay or (None if closed.optimizer.weight_decay is None else 0.0)
     closed.optimizer.build(closed.trainable_variables)  # else Keras warns when a saved model is loaded
     return closed
+
+
+def _weight_decay(network: KerasNetwork, regularization: Regularization | None) -> tuple[float, list[bool]]:
+    """Return the one weight decay of an optimizer, and for each trainable variable whether it acts there."""
+    places, flags = iter(network.layers.decayed or ()), [bool(flag) for flag in network.decayed(None)]
+    if regularization is None:
+        return 0.0, flags
+    chosen = [regularization.in_keras("optimizer", next(places)).get("weight_decay", 0.0) if f else 0.0 for f in flags]
+    levels = {number for number in chosen if number > 0}
+    if len(levels) > 1:
+        warnings.warn(
+            "Keras's optimizers have one weight decay for all layers, and the chosen one differs by layer: the "
+            "model is trained with it, and its optimizer has none for further training.",
+            FitwellWarning,
+            stacklevel=2,
+        )
+    # where it is off everywhere, what was exempt stays exempt
+    return (levels.pop(), [number > 0 for number in chosen]) if len(levels) == 1 else (0.0, flags)
+
+
+def _exempt(network: KerasNetwork, news: list[Layer | None], decayed: list[bool]) -> list[Any]:
+    """Return the variables of the new layers, given in the order of the original's, on which no decay acts."""
+    exempt = {id(v) for v, yes in zip(network.original.trainable_variables, decayed, strict=True) if not yes}
+    pairs = [(a, b) for a, b in zip(walk(network.original), news, strict=True) if b is not None and not is_dropout(a)]
+    variables = [v for a, b in pairs for v in zip(a.trainable_variables, b.trainable_variables, strict=True)]
+    return [new for old, new in variables if id(old) in exempt]
 
 
 def zeros(network: KerasNetwork, variables: Variables) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -57,6 +58,16 @@ def compile_arguments(model: Any) -> dict[str, Any]:
     # the object given holds the slots of the user's own training, which must not be touched
     given["optimizer"] = type(model.optimizer).from_config(model.optimizer.get_config())
     return {name: _anew(keras, value) for name, value in given.items()}
+
+
+def compile_alike(new: Any, model: Any, exempt: Sequence[Any]) -> None:
+    """Compile a model as another; `exempt` are variables of the new one that its optimizer does not let decay.
+
+    No configuration knows of these (`exclude_from_weight_decay`), so that they would be forgotten.
+    """
+    new.compile(**compile_arguments(model))
+    if exempt:
+        new.optimizer.exclude_from_weight_decay(var_list=list(exempt))
 
 
 def make_loss(copy: Any, targets: Targets, sample_outputs: Any) -> Loss:

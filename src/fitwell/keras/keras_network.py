@@ -17,7 +17,7 @@ from fitwell.keras.backend import import_keras
 from fitwell.keras.internals import mask_of
 from fitwell.keras.rebuilding import Layer, from_config, is_graph, rebuild, seeded
 from fitwell.regularization.by_layer import Layers
-from fitwell.regularization.regularizer import Axes
+from fitwell.regularization.regularizer import Axes, Regularizer
 
 
 class Outputs(NamedTuple):
@@ -55,6 +55,8 @@ class KerasNetwork:
         Where units are dropped.
     layers
         Their names.
+    optimizer
+        What the model was compiled with; None if it was not.
     own
         Regularization of the model's own that has no row in the table.
     values
@@ -66,9 +68,11 @@ class KerasNetwork:
     kernels: tuple[anatomy.Kernel, ...]
     places: tuple[anatomy.UnitPlace, ...]
     layers: Layers
+    optimizer: Any
     own: hooks.Own
     values: Variables
     _penalised: tuple[Axes | Literal[False], ...]
+    _decayed: tuple[Axes | Literal[False], ...]
     _changing: tuple[int, ...]
     _constant: tuple[np.ndarray, ...]
 
@@ -81,6 +85,18 @@ class KerasNetwork:
         """Return the axes of every kernel in `kernels`."""
         del trainable
         return list(self._penalised)
+
+    def decayed(self, trainable: Any) -> Any:
+        """Return some axes for every variable that the model's optimizer lets decay, biases too."""
+        del trainable
+        return list(self._decayed)
+
+    def own_strengths(self, row: Regularizer) -> np.ndarray:
+        """Return the model's own strength of a regularizer at each of its places, float64 [L]."""
+        if row.keras and row.keras.holder == "optimizer":
+            number = float(getattr(self.optimizer, row.keras.attribute, None) or 0.0)
+            return np.full(len(self.layers.of(row)), number)
+        return np.array([place.strength(row) for place in (self.places if row.on_units else self.kernels)], float)
 
     def apply(self, variables: Variables, inputs: Any, on_units: OnUnits | None) -> tuple[Outputs, Any]:
         """Return the model's outputs and the state that training changes; see `PureNetwork.apply`."""
@@ -176,6 +192,8 @@ def open_network(
     places = anatomy.unit_places(original, graphs, dropout_after)
     numbers = {id(v): i for i, v in enumerate(original.trainable_variables)}
     chosen = {numbers[id(kernel.variable)]: kernel.axes for kernel in kernels}
+    optimizer = getattr(model, "optimizer", None)
+    decayed = anatomy.decayed(original, optimizer)
     own = hooks.install(copy, places, counterparts, chosen)
     values = [np.asarray(v) for v in copy.trainable_variables], [np.asarray(v) for v in copy.non_trainable_variables]
     # after the hooks are on: dropout that they replace no longer moves its seed
@@ -185,10 +203,14 @@ def open_network(
         copy=copy,
         kernels=tuple(kernels),
         places=tuple(places),
-        layers=Layers(tuple(k.place for k in kernels), tuple(p.place for p in places)),
+        layers=Layers(
+            tuple(k.place for k in kernels), tuple(p.place for p in places), tuple(d for d in decayed if d is not None)
+        ),
+        optimizer=optimizer,
         own=own,
         values=Variables(values[0], [values[1][i] for i in changing]),
         _penalised=tuple(chosen.get(i, False) for i in range(len(values[0]))),
+        _decayed=tuple(Axes() if place is not None else False for place in decayed),
         _changing=tuple(changing),
         _constant=tuple(values[1]),
     )

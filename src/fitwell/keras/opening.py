@@ -19,6 +19,9 @@ from fitwell.regularization.table import BUILT_IN
 OF_KERNELS = [one for one in BUILT_IN.values() if one.keras and one.keras.holder in ("regularizer", "layer")]
 """Regularizers that a model has by layer, besides dropout, which has columns of its own."""
 
+OF_OPTIMIZER = [one for one in BUILT_IN.values() if one.keras and one.keras.holder == "optimizer"]
+"""Regularizers that its optimizer has."""
+
 
 @dataclass(frozen=True, eq=False)
 class Opened:
@@ -56,7 +59,8 @@ class Opened:
         """One row for each layer: name, kind, parameters, and the strengths it has now.
 
         `l1`, `l2` and `weight_dropout` are null where no penalty acts, `dropout` is null where no unit is dropped;
-        else they are the model's own, 0 if it has none. `dropout_after` says behind which layer units are dropped.
+        else they are the model's own, 0 if it has none. `dropout_after` says behind which layer units are dropped;
+        `weight_decay` is that of the model's optimizer, null where it acts on nothing.
         """
         return describe(self.network())
 
@@ -137,7 +141,8 @@ def describe(network: KerasNetwork) -> pl.DataFrame:
     rows = [_row(network, layer, named) for layer in walk(network.original)]
     kinds = {"layer": pl.String, "kind": pl.String, "parameters": pl.Int64, "penalised": pl.String}
     kinds |= {one.name: pl.Float64 for one in OF_KERNELS}
-    return pl.DataFrame(rows, schema=kinds | {"dropout_after": pl.String, "dropout": pl.Float64})
+    kinds |= {"dropout_after": pl.String, "dropout": pl.Float64} | {one.name: pl.Float64 for one in OF_OPTIMIZER}
+    return pl.DataFrame(rows, schema=kinds)
 
 
 def table_text(table: pl.DataFrame) -> str:
@@ -161,6 +166,9 @@ def _row(network: KerasNetwork, layer: Any, named: dict[int, str]) -> dict[str, 
     mine = [place for place in places if place.place.split(":")[0] == name]
     row["dropout_after"] = ", ".join(named.get(id(place.layer), str(place.layer.name)) for place in mine)
     row["dropout"] = max((place.rate or 0.0 for place in mine), default=None)
+    for one in OF_OPTIMIZER:
+        found = dict(zip(network.layers.of(one), network.own_strengths(one), strict=True))
+        row[one.name] = found.get(name)
     return row
 
 

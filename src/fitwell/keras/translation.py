@@ -3,11 +3,12 @@
 Where optax's formula is Keras's, optax's is used. Keras's Adam, Nadam, Adamax and Adadelta are written out here: the
 first and third put epsilon elsewhere than optax, the second changes its momentum by step, and of the last optax forgets
 the step it took. With t counted from 1, g the clipped gradient and d the direction, a weight w moves by -rate * d.
+Weight decay is no part of the direction: it is one of the strengths.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,7 +20,6 @@ import optax
 from fitwell.engine.optimizers import Optimizer
 from fitwell.errors import InputError
 from fitwell.keras.backend import import_keras
-from fitwell.keras.internals import decays
 
 # as long as BERT's warm-up, among the longest in use; a longer one only makes the reference smaller
 WARM_UP_STEPS = 10_000
@@ -36,7 +36,7 @@ class Translated:
     Attributes
     ----------
     optimizer
-        Clipping, the method, and decoupled weight decay, at learning rate one.
+        Clipping and the method, at learning rate one. Weight decay is a strength, see `fitwell.regularization.table`.
     learning_rate
         At step 0. If a schedule starts at zero (a warm-up), the largest of its first `WARM_UP_STEPS` rates.
     schedule
@@ -49,16 +49,14 @@ class Translated:
     schedule: Callable[[Any], jax.Array] | None
 
 
-def translate(optimizer: Any, variables: Sequence[Any]) -> Translated:
+def translate(optimizer: Any) -> Translated:
     """Translate a compiled Keras optimizer.
 
     Parameters
     ----------
     optimizer
         A `keras.optimizers.Optimizer` of one of the classes in `TRANSLATORS`. Its state is left aside: training starts
-        anew.
-    variables
-        The model's trainable variables, one for each leaf of the tree that will be trained, in the order of its leaves.
+        anew, and so is its weight decay.
 
     Raises
     ------
@@ -69,14 +67,14 @@ def translate(optimizer: Any, variables: Sequence[Any]) -> Translated:
     -----
     Keras multiplies the gradient by the learning rate before it enters the velocity of SGD and RMSprop. So these
     transformations take the schedule's `factor` at the step as a further argument of `update`. `step_size` leaves
-    clipping and weight decay aside. A rate that is a function without arguments is called when the program is compiled.
+    clipping aside. A rate that is a function without arguments is called when the program is compiled.
     """
     keras = import_keras()
     _refuse_other_classes(keras, optimizer)
     _refuse_other_arguments(optimizer)
     method = TRANSLATORS[type(optimizer).__name__](optimizer)
-    # Keras's order: the method sees clipped gradients, and decay is added to its direction, unclipped
-    transform = optax.chain(_clipping(optimizer), method.transform, _weight_decay(optimizer, variables))
+    # Keras's order: the method sees clipped gradients
+    transform = optax.chain(_clipping(optimizer), method.transform)
     learning_rate, schedule = _learning_rate(keras, optimizer)
     return Translated(
         Optimizer(method.name, transform, lambda state, trainable: method.step_size(state[1], trainable)),
@@ -160,20 +158,6 @@ def _clip_by_norm(most: float) -> optax.GradientTransformation:
         return gradient * (most / jnp.maximum(jnp.sqrt(jnp.square(gradient).sum()), most))
 
     return optax.stateless(lambda gradients, trainable: jax.tree.map(clip, gradients))
-
-
-def _weight_decay(optimizer: Any, variables: Sequence[Any]) -> optax.GradientTransformation:
-    """Add weight decay to the direction (Loshchilov and Hutter 2019): w - rate * (d + decay * w).
-
-    Keras shrinks the weight before it takes the step: the same, since no direction depends on the weight.
-    """
-    if not optimizer.weight_decay:
-        return optax.identity()
-    # asked once, outside the program: Keras answers by the variables themselves
-    decayed = [decays(optimizer, variable) for variable in variables]
-    return optax.add_decayed_weights(
-        optimizer.weight_decay, lambda tree: jax.tree.unflatten(jax.tree.structure(tree), decayed)
-    )
 
 
 def _sgd(optimizer: Any) -> Optimizer:

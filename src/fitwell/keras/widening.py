@@ -6,7 +6,8 @@ from typing import Any
 
 from fitwell.errors import InputError
 from fitwell.keras.anatomy import walk
-from fitwell.keras.compiled import compile_arguments
+from fitwell.keras.compiled import compile_alike
+from fitwell.keras.internals import decays
 from fitwell.keras.keras_network import finalize, plain
 from fitwell.keras.rebuilding import Graph, Layer, from_config, is_graph, rebuild
 
@@ -49,7 +50,8 @@ def widen(model: Any, factor: int) -> Any | None:
     # a last guard: outputs of another shape would not fit the targets
     if not kept or rebuilt.model.output_shape != model.output_shape:
         return None
-    rebuilt.model.compile(**compile_arguments(model))
+    pairs = zip(model.trainable_variables, rebuilt.model.trainable_variables, strict=True)
+    compile_alike(rebuilt.model, model, [new for old, new in pairs if not decays(model.optimizer, old)])
     return rebuilt.model
 
 

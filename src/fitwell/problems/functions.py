@@ -220,6 +220,10 @@ class FunctionNetwork:
             lambda path, leaf: Axes() if kernels(jax.tree_util.keystr(path), leaf) else False, trainable
         )
 
+    def decayed(self, trainable: Any) -> Any:
+        """Return the kernels."""
+        return self.penalised(trainable)
+
     def apply(self, variables: Variables, inputs: Any, on_units: OnUnits | None) -> tuple[jax.Array, Any]:
         """Apply the user's function."""
         return apply_functions(self.functions, variables.trainable, inputs, on_units), ()

@@ -113,7 +113,7 @@ def make_data(opened: Opened, inputs: Any, targets: Targets, *, own: bool, weigh
     rows = jax.tree.map(lambda leaf: leaf[0], targets) if own else targets
     check_targets(network.copy, rows.values, outputs)
     loss = make_loss(network.copy, rows, outputs)
-    optimizer = translate(opened.model.optimizer, network.original.trainable_variables)
+    optimizer = translate(opened.model.optimizer)
     return ModelData(opened, network, inputs, targets, own, loss, optimizer, weights)
 
 
@@ -133,10 +133,7 @@ def model_candidates(network: KerasNetwork, options: Options, learning_rate: flo
 
 def own_strengths(network: KerasNetwork, table: Table = BUILT_IN) -> dict[str, np.ndarray]:
     """Return the model's own strengths, regularizer's name to [L]; those that are zero everywhere are left out."""
-    found = {
-        name: np.array([place.strength(row) for place in (network.places if row.on_units else network.kernels)])
-        for name, row in table.items()
-    }
+    found = {name: network.own_strengths(row) for name, row in table.items()}
     return {name: values for name, values in found.items() if values.any()}
 
 

@@ -146,9 +146,11 @@ def layer_table(network: KerasNetwork, fitted: Fitted) -> pl.DataFrame:
     """One row for each place where a strength acts: the network's strengths, and the share of weights exactly zero."""
     regularization, layers = fitted.regularization, network.layers
     shares = zeros(network, fitted.variables)
-    # a set in order: a layer with a kernel and dropout is one row
-    places = dict.fromkeys([*layers.kernels, *layers.units])
     found = {row.name: layers.of(row) for row in regularization.rows}
+    # weight decay may act on layers on which nothing else does: they are rows where it is on
+    others = [place for row in regularization.rows for place in layers.of(row) if regularization.at(row, place) > 0]
+    # a set in order: a layer with a kernel and dropout is one row
+    places = dict.fromkeys([*layers.kernels, *layers.units, *others])
     rows = [
         {
             "layer": place,

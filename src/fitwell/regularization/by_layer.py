@@ -88,13 +88,18 @@ class Layers:
         where a layer has kernels with regularizers of their own. Kernels of one name always have one strength.
     units
         A name for every place where units are dropped: that of the layer before it.
+    decayed
+        The name of its layer for every variable that weight decay acts on; None if these are the kernels.
     """
 
     kernels: tuple[str, ...]
     units: tuple[str, ...]
+    decayed: tuple[str, ...] | None = None
 
     def of(self, regularizer: Regularizer) -> tuple[str, ...]:
         """Return the places of a regularizer."""
+        if regularizer.acts_on == "decayed" and self.decayed is not None:
+            return self.decayed
         return self.units if regularizer.acts_on == "units" else self.kernels
 
     def over_depth(self, regularizer: Regularizer, scale: np.ndarray | float, shape: np.ndarray | float) -> np.ndarray:

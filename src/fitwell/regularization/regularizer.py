@@ -69,12 +69,12 @@ class InKeras:
     ----------
     holder
         `"regularizer"`: of a kernel, one of L1, L2 or L1L2; `"layer"`: the layer that holds the kernel; `"dropout"`: a
-        dropout layer.
+        dropout layer; `"optimizer"`: the optimizer, which acts on biases and all else that it lets decay, too.
     attribute
         Its name there.
     """
 
-    holder: Literal["regularizer", "layer", "dropout"]
+    holder: Literal["regularizer", "layer", "dropout", "optimizer"]
     attribute: str
 
 
@@ -110,6 +110,9 @@ class Regularizer:
         Strengths must lie in ``[0, below)``.
     penalty
         ``penalty(strength, kernel, axes)``: a smooth term of the objective, see `Axes`.
+    before_step
+        ``before_step(strength, weights, rate)``: the weights that the optimizer's step is taken from, in place of
+        those that its gradient was taken at; `rate` is the learning rate of the step.
     after_step
         ``after_step(strength, kernel, step)``: the kernel in place of what the optimizer's step made of it, see `Step`.
     on_kernel
@@ -139,6 +142,7 @@ class Regularizer:
     high: float
     below: float = math.inf
     penalty: Callable[[Array, Array, Axes], Array] | None = None
+    before_step: Callable[[Array, Array, Array], Array] | None = None
     after_step: Callable[[Array, Array, Step], Array] | None = None
     on_kernel: Callable[[Array, Array, Array], Array] | None = None
     on_units: Callable[[Array, Array, Array], Array] | None = None
@@ -147,8 +151,10 @@ class Regularizer:
     units: Mapping[str, Unit] = field(default_factory=dict, compare=False)
 
     @property
-    def acts_on(self) -> Literal["kernels", "units"]:
+    def acts_on(self) -> Literal["kernels", "units", "decayed"]:
         """The places that have a strength of it."""
+        if self.keras and self.keras.holder == "optimizer":
+            return "decayed"
         return "units" if self.on_units else "kernels"
 
     @property

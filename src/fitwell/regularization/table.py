@@ -56,13 +56,14 @@ def _soft_threshold(strength: Array, kernel: Array, step: Step) -> Array:
     return l1_proximal(strength, kernel, step.size)
 
 
-def decay(strength: Array, kernel: Array, step: Step) -> Array:
-    """Decoupled weight decay: takes ``rate * strength * w`` off, with the weights w from before the step.
+def decay(strength: Array, weights: Array, rate: Array) -> Array:
+    """Decoupled weight decay: takes ``rate * strength * w`` off the weights w, before the step.
 
     Unlike L2, whose gradient an adaptive optimizer divides by its running size, it shrinks all weights alike. As Keras,
-    PyTorch and optax do it, the schedule counts. Source: Loshchilov and Hutter, ICLR 2019, algorithm 2.
+    PyTorch and optax do it, the schedule counts. It comes before the step so that L1's, which is the last, has zeros in
+    the end. Source: Loshchilov and Hutter, ICLR 2019, algorithm 2.
     """
-    return kernel - step.rate * strength * step.before
+    return weights - rate * strength * weights
 
 
 def _sign(values: Array) -> Array:
@@ -140,12 +141,13 @@ WEIGHT_DROPOUT = Regularizer(
 
 WEIGHT_DECAY = Regularizer(
     "weight_decay",
-    "shrinks kernels by a share of themselves in every step (decoupled, AdamW)",
+    "shrinks weights by a share of themselves in every step (decoupled, AdamW)",
     "log",
     # weights that nothing else moves shrink by exp(-strength) in a thousand steps at a rate of 1e-3: hardly, to gone
     1e-3,
     1e1,
-    after_step=decay,
+    before_step=decay,
+    keras=InKeras("optimizer", "weight_decay"),
     units={"AdamW(weight_decay)": _by_factor(1, 0)},  # of Keras, PyTorch, optax
 )
 

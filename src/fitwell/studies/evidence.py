@@ -250,7 +250,7 @@ def with_weaker(candidates: Candidates) -> Candidates:
     rates = np.concatenate([candidates.learning_rate, candidates.learning_rate[[given] * len(WEAKER)]])
     own = None if candidates.own is None else added(candidates.own)
     strengths = {name: added(values) for name, values in candidates.strengths.items()}
-    return Candidates(strengths, rates, candidates.layers, own, given)
+    return replace(candidates, strengths=strengths, learning_rate=rates, own=own)
 
 
 def weaker_than_given(candidates: Candidates, train_loss: np.ndarray) -> np.ndarray:

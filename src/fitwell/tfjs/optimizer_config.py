@@ -106,7 +106,8 @@ def written_optimizer(optimizer: Any) -> dict[str, Any] | None:
     config = optimizer.get_config()
     if any(config.get(name) for name in NEVER) or config.get("use_ema") or takes_other_steps(optimizer):
         return None
-    kind = type(optimizer).__name__
+    # without its decay, which is never written, AdamW is Adam
+    kind = {"AdamW": "Adam"}.get(type(optimizer).__name__, type(optimizer).__name__)
     names = [name for name, found in OPTIMIZERS.items() if found.keras == kind]
     if not names or not is_keras_own(optimizer):
         return None

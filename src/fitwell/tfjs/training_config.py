@@ -114,6 +114,8 @@ def _why_not(model: Any, config: Mapping[str, Any]) -> str | None:
     for name in ("loss_weights", "weighted_metrics"):
         if config.get(name):
             return name.replace("_", " ")
+    if getattr(model.optimizer, "weight_decay", None):
+        return f"weight decay ({model.optimizer.weight_decay:g} here)"
     for loss in _each(model.loss):
         if loss is None or from_logits(loss):
             return "losses of logits" if loss is not None else "outputs without a loss"
