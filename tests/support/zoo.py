@@ -703,13 +703,14 @@ def tolerance(model: Any) -> dict[str, float]:
 
     Keras computes the moments of batch and layer normalisation in float32 whatever `floatx` says
     (``keras.backend.result_type("float64", "float32")`` is "float32"), and XLA's tanh in float64 is one of several
-    approximations, by what it is fused with. Everything else differs by rounding only.
+    approximations, by what it is fused with (Adam makes more of that where gradients are small). Everything else
+    differs by rounding only.
     """
     kinds = {type(layer).__name__ for layer in model._flatten_layers()}
     if kinds & {"BatchNormalization", "LayerNormalization"}:
         return {"rtol": 2e-5, "atol": 2e-6}
     if any(kind.startswith(("LSTM", "GRU")) for kind in kinds):
-        return {"rtol": 1e-7, "atol": 1e-9}
+        return {"rtol": 1e-6, "atol": 1e-8}
     return {"rtol": 1e-9, "atol": 1e-11}
 
 
