@@ -145,6 +145,7 @@ def test_its_own_regularization_may_be_too_much(shackled: Diagnosis) -> None:
     assert shackled.verdict == "underfits"
     assert shackled.cure == "no regularization" or shackled.cure.startswith("l2 ")
     assert shackled.findings.as_given.regularization.l2 != 0
+    assert f"As given it has {shackled.findings.as_given.regularization}." in shackled.reasons
 
 
 @pytest.mark.slow

@@ -184,6 +184,42 @@ def test_frozen_layers_keep_their_weights() -> None:
     assert result.search.candidates.layers.kernels == ("last",)
 
 
+# What it has as given
+
+
+@pytest.fixture(scope="module")
+def recurrent() -> fitwell.Result:
+    """An LSTM with dropout inside, a penalty of one layer, another of a bias, and noise that no strength replaces."""
+    keras.utils.set_random_seed(0)
+    layers = [
+        L.GaussianNoise(0.1, name="noise"),
+        L.LSTM(3, dropout=0.2, name="lstm"),
+        L.Dense(4, "relu", name="hidden", kernel_regularizer=R.L2(0.01)),
+        L.Dense(1, name="last", bias_regularizer=R.L1(0.5)),
+    ]
+    model = keras.Sequential([keras.Input((3, 1)), *layers])
+    model.compile("adam", "mse")
+    return fitwell.tune(model, X[..., None], X[:, 0], **{**OPTIONS, "strengths": [{"l2": 0.02}]})
+
+
+@pytest.mark.slow
+def test_what_a_model_has_is_told_by_layer(recurrent: fitwell.Result) -> None:
+    """In the table, the comparison, the text and JSON: no mean over layers, and "none" only where there is none."""
+    noise, own = "GaussianNoise = 0.1 (noise)", "dropout = 0.2 (inside lstm), bias l1 = 0.5 (last)"
+    expected = [noise, f"l2 = 0.01 (hidden), {own}, {noise}", f"l2 = 0.02, {noise}"]
+    table = recurrent.table.sort("strength")
+    assert table["regularization"].to_list() == expected
+    assert table["l2"].to_list() == [0.0, None, 0.02]
+    assert recurrent.comparison["regularization"].to_list()[:2] == [expected[1], expected[0]]
+    assert expected[1] in str(recurrent)
+    assert "none" not in str(recurrent)
+    rows = {row["strength"]: row for row in recurrent.to_json()["strengths"]}
+    layers = {"lstm:kernel": 0.0, "lstm:recurrent_kernel": 0.0, "hidden": 0.01, "last": 0.0}
+    assert rows[1]["l2"] == layers
+    assert (rows[1]["regularization"], rows[2]["l2"]) == (expected[1], 0.02)
+    assert recurrent.record.summary["in_every_network"] == [noise]
+
+
 # Weight decay
 
 
@@ -255,7 +291,7 @@ def test_strengths_by_layer_are_searched(alone: Any) -> None:
     """A mapping by layer and a shape over depth become strengths of the layers, behind unregularized and as given."""
     _, _, result = alone
     candidates = result.search.candidates
-    assert [str(candidates.regularization(g)) for g in range(2)] == ["none", "l1 = {hidden: 1}"]
+    assert [str(candidates.regularization(g)) for g in range(2)] == ["none", "l1 = 1 (hidden)"]
     assert candidates.regularization(2) == fitwell.Regularization(l1={"hidden": 0.0, "last": 1e-5})
     last = candidates.regularization(3)
     assert last.at("l2", "hidden") == pytest.approx(1e-5 / 4)

@@ -152,8 +152,8 @@ def test_strengths_by_layer_become_rows() -> None:
     expected = [[0, 0, 0], [0, 0, 0.3], [0.025, 0.1, 0.4], [0.2, 0.2, 0.2]]
     np.testing.assert_allclose(candidates.strengths["l2"], expected, rtol=1e-12)
     assert candidates.strengths["dropout"].tolist() == [0, 0.5, 0, 0]
-    np.testing.assert_allclose(candidates.means["l2"], np.mean(expected, axis=1), rtol=1e-12)
-    assert candidates.means["dropout"].tolist() == [0, 0.5, 0, 0]
+    np.testing.assert_array_equal(candidates.numbers["l2"], [0, np.nan, np.nan, 0.2])
+    assert candidates.numbers["dropout"].tolist() == [0, 0.5, 0, 0]
 
 
 def test_a_candidate_reads_as_it_was_given() -> None:
@@ -161,7 +161,10 @@ def test_a_candidate_reads_as_it_was_given() -> None:
     candidates = from_settings([{"l2": {"output": 0.3}, "dropout": {"hidden_1": 0.5, "hidden_2": 0.5}}], layers=LAYERS)
     found = candidates.regularization(1)
     assert found == Regularization(l2={"hidden_1": 0.0, "hidden_2": 0.0, "output": 0.3}, dropout=0.5)
-    assert str(found) == "l2 = {output: 0.3}, dropout = 0.5"
+    assert str(found) == "l2 = 0.3 (output), dropout = 0.5"
+    several = {"l2": {"hidden_1": 0.1, "hidden_2": 0.1}, "dropout": {"hidden_1": 0.5, "hidden_2": 0.25}}
+    expected = "l2 = 0.1 (hidden_1, hidden_2), dropout = {hidden_1: 0.5, hidden_2: 0.25}"
+    assert str(from_settings([several], layers=LAYERS).regularization(1)) == expected
     assert [found.at("l2", place) for place in ("hidden_1", "output", "elsewhere")] == [0.0, 0.3, 0.0]
     assert found.at("dropout", "hidden_2") == 0.5
     again = from_settings([found], layers=LAYERS)
@@ -177,6 +180,22 @@ def test_taking_keeps_layers() -> None:
     assert taken.own is not None
     assert taken.own.tolist() == [0.0, 1.0]
     assert taken.given == 0
+
+
+def test_what_is_no_strength_is_named() -> None:
+    """What only the network as given has, what a share of it is, and what all have: "none" is for none."""
+    candidates = from_settings([{"l2": 0.1}, {"l2": 0.3}])
+    assert str(candidates.regularization(0)) == "none"
+    own = np.array([0.0, 1.0, 0.3])
+    named = replace(candidates, own=own, own_names=("a = 1 (x)", "b (y)"), given=1)
+    texts = [str(named.regularization(g)) for g in range(3)]
+    assert texts == ["none", "l2 = 0.1, a = 1 (x), b (y)", "l2 = 0.3, 0.3 of (a = 1 (x), b (y))"]
+    all_have = replace(named, always=("noise = 2 (z)",)).take([0, 1])
+    texts = [str(all_have.regularization(g)) for g in range(2)]
+    assert texts == ["noise = 2 (z)", "l2 = 0.1, a = 1 (x), b (y), noise = 2 (z)"]
+    assert named.regularization(1) == candidates.regularization(1)
+    copied = pickle.loads(pickle.dumps(named.regularization(1)))
+    assert str(copied) == str(named.regularization(1))
 
 
 @pytest.mark.parametrize(

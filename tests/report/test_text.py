@@ -7,6 +7,7 @@ import polars as pl
 from revised import revised
 from rich.console import Console, RenderableType
 
+from fitwell.regularization.by_layer import Layers
 from fitwell.report import text
 from fitwell.report.words import LEAVE_IT_ALONE
 from fitwell.results.result import Result
@@ -87,6 +88,30 @@ def test_the_network_as_given_is_marked(result: Result) -> None:
     before = printed(found(result))
     assert "as given" not in before
     assert "Leave it alone" not in before
+
+
+def test_what_it_has_as_given_is_printed_by_layer(result: Result) -> None:
+    """A strength of one layer stands as it is, never as a mean; what is no strength stands at the mark."""
+    layers = Layers(("first", "second", "third"), ("first", "second"))
+    strengths = np.zeros((4, 3))
+    strengths[1, 1], strengths[2], strengths[3] = 0.01, 0.5, [0.1, 0.2, 0.4]
+    own = np.array([0.0, 1.0, 0.0, 0.0])
+    named = {"own": own, "own_names": ("dropout = 0.2 (inside lstm)",)}
+    candidates = replace(result.search.candidates, strengths={"l2": strengths}, layers=layers, given=1, **named)
+    choice = replace(result.choice, given=1)
+    scores = {"as_given": result.scores["minimum"], **result.scores}
+    changed = revised(result, candidates=candidates, choice=choice, scores=scores)
+    shown = printed(found(changed))
+    assert "0.01 (second)" in shown
+    assert "0.1 to 0.4 by layer" in shown
+    assert "0.00333" not in shown
+    assert "as given, with dropout = 0.2 (inside lstm)" in shown
+    assert "As given            l2 = 0.01 (second), dropout = 0.2 (inside lstm); learning rate" in shown
+    rows = {row["strength"]: row for row in changed.table.to_dicts()}
+    assert [rows[g]["l2"] for g in range(4)] == [0.0, None, 0.5, None]
+    texts = [rows[g]["regularization"] for g in range(4)]
+    several = "l2 = {first: 0.1, second: 0.2, third: 0.4}"
+    assert texts == ["none", "l2 = 0.01 (second), dropout = 0.2 (inside lstm)", "l2 = 0.5", several]
 
 
 def test_strengths_of_layers(result: Result) -> None:

@@ -17,6 +17,7 @@ from fitwell.analysis.verdict import Evidence, Menu, Reduction, beyond, judge, r
 from fitwell.engine.histories import Histories
 from fitwell.engine.plan import Plan
 from fitwell.regularization.strengths import Candidates, Regularization
+from fitwell.regularization.table import BUILT_IN
 from fitwell.results.diagnosis import Diagnosis
 from fitwell.results.record import Record
 
@@ -150,6 +151,18 @@ def test_json_is_valid_and_holds_the_verdict(case: str) -> None:
     assert document["reasons"] == found.reasons
     assert (document["level"], document["worth"], document["networks"]) == (LEVEL, WORTH, 10)
     assert (document["learning_curve"] is None) == (found.findings.learning_curve is None)
+
+
+def test_what_the_network_has_as_given_is_told() -> None:
+    """By layer, and with what is no strength, in the text and in JSON; of one that has nothing there is no word."""
+    has = Regularization({"l2": {"dense": 0.01, "dense_1": 0.0}}, BUILT_IN, ("dropout = 0.2 (inside lstm)",))
+    found = revised(CASES["fits well"], regularization=has)
+    text = "l2 = 0.01 (dense), dropout = 0.2 (inside lstm)"
+    assert f"As given it has {text}." in found.reasons
+    told = found.to_json()["regularization"]
+    assert told["given"]["l2"] == {"dense": 0.01, "dense_1": 0.0}
+    assert (told["given_text"], told["chosen_text"]) == (text, "l2 = 0.1")
+    assert "As given" not in str(CASES["fits well"])
 
 
 def test_json_without_an_end() -> None:

@@ -142,6 +142,9 @@ def test_the_document_has_strengths_by_layer(result: Result) -> None:
     minimum = document["choice"]["minimum"]
     row = strengths["l2"][minimum["strength"]]
     assert minimum["l2"] == (0.0 if not row.any() else {"hidden_1": row[0], "output": row[1]})
-    means = {entry["strength"]: entry["l2"] for entry in document["strengths"]}
-    np.testing.assert_allclose([means[g] for g in range(4)], strengths["l2"].mean(axis=1))
+    rows = {entry["strength"]: entry for entry in document["strengths"]}
+    for g, (first, last) in enumerate(strengths["l2"]):
+        assert rows[g]["l2"] == ({"hidden_1": first, "output": last} if first else 0.0)
+        assert rows[g]["regularization"] == str(candidates.regularization(g))
+    assert document["choice"]["minimum"]["regularization"] == rows[minimum["strength"]]["regularization"]
     assert result.to_json()["layers"] is None

@@ -38,12 +38,15 @@ class Search:
 
     @property
     def table(self) -> pl.DataFrame:
-        """All strengths, best first: mean held-out loss at the best epoch, its standard error, and more."""
+        """All strengths, best first: mean held-out loss at the best epoch, its standard error, and more.
+
+        A strength that differs by layer is null: it is no one number. `regularization` says all that a network has.
+        """
         histories, order = self.histories, self.histories.order
         held_out, train = histories.at_best("held_out_loss"), histories.at_best("train_loss")
         diverged = histories.diverged.any(axis=0)
         columns: dict[str, Any] = {"strength": np.arange(self.candidates.count)}
-        columns |= self.candidates.means
+        columns |= {name: pl.Series(values).fill_nan(None) for name, values in self.candidates.numbers.items()}
         columns["learning_rate"] = self.candidates.learning_rate
         losses = {
             "held_out_loss": held_out.mean(axis=0),
@@ -55,6 +58,7 @@ class Search:
         columns["best_epoch"] = histories.best_epoch
         columns["epochs"] = histories.epochs
         columns["diverged"] = diverged
+        columns["regularization"] = [str(self.candidates.regularization(g)) for g in range(self.candidates.count)]
         return pl.DataFrame(columns)[order.tolist()]
 
     def comparison(self, chosen: int) -> pl.DataFrame:

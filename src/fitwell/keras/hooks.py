@@ -17,9 +17,10 @@ from typing import Any
 import jax
 
 from fitwell.engine.network import OnUnits
-from fitwell.keras.anatomy import DROPOUTS, OTHER_NOISE, UnitPlace, is_penalty, kind, parts, walk
+from fitwell.keras.anatomy import DROPOUTS, OTHER_NOISE, UnitPlace, is_penalty, kind, names, parts, walk
 from fitwell.keras.backend import import_keras
 from fitwell.keras.convolutions import batched_call
+from fitwell.keras.descriptions import Named, described, grouped, owners
 from fitwell.keras.rebuilding import Layer
 
 Call = Callable[..., Any]
@@ -75,7 +76,7 @@ class Own:
     variables
         (number among the trainable variables, regularizer).
     names
-        For people: what it is.
+        For people: what it is, in which layers.
     """
 
     variables: tuple[tuple[int, Any], ...]
@@ -101,24 +102,28 @@ def install(copy: Any, places: list[UnitPlace], counterparts: dict[int, Layer], 
             layer.call = faster
         if hasattr(layer, "use_cudnn"):
             layer.use_cudnn = False  # cuDNN's recurrent kernels know no axis of strengths
-    names = [*_weigh_noise(copy), *_weigh_activities(copy)]
+    found = [*_weigh_noise(copy, {id(counterparts[id(place.layer)]) for place in places}), *_weigh_activities(copy)]
     for number, place in enumerate(places):
         layer = counterparts[id(place.layer)]
         layer.call = _behind(layer, number) if place.rate is None else _dropping(layer, number)
-    return _take_off(copy, penalised, names)
+    variables, penalties = _take_off(copy, penalised)
+    return Own(tuple(variables), grouped([*found, *penalties]))
 
 
-def _take_off(copy: Any, penalised: Collection[int], names: list[str]) -> Own:
+def _take_off(copy: Any, penalised: Collection[int]) -> tuple[list[tuple[int, Any]], list[Named]]:
     others: list[tuple[int, Any]] = []
+    found: list[Named] = []
+    owner = owners(copy)
     for number, variable in enumerate(copy.trainable_variables):
         regularizer = variable.regularizer
         # a searched kernel's L1 and L2 are strengths of the candidate; all else is weighed by `own`
         if regularizer is not None and not (is_penalty(regularizer) and number in penalised):
             others.append((number, regularizer))
-            names.append(f"{type(regularizer).__name__} of {variable.path}")
+            layer = owner.get(id(variable), str(copy.name))
+            found += [(f"{variable.name} {what}", layer) for what in described(regularizer)]
         # else Keras would add the penalty to the loss of every candidate
         variable.regularizer = None
-    return Own(tuple(others), tuple(names))
+    return others, found
 
 
 def _is_plain_dense(layer: Layer) -> bool:
@@ -189,18 +194,20 @@ def _noise_shape(layer: Layer, shape: tuple[int, ...], together: int) -> tuple[i
     return None if wanted is None else tuple(shape[i] if n is None else n for i, n in enumerate(wanted))
 
 
-def _weigh_noise(copy: Any) -> list[str]:
+def _weigh_noise(copy: Any, searched: Collection[int]) -> list[Named]:
     """Let the dropout inside recurrent cells act in the model as given only; name where there is some."""
-    keras = import_keras()
-    names = []
-    for cell in (inner for outer in walk(copy) for inner in parts(outer)):
-        for method, rate in (("get_dropout_mask", "dropout"), ("get_recurrent_dropout_mask", "recurrent_dropout")):
-            if hasattr(cell, method) and float(getattr(cell, rate, 0.0)) > 0:
-                setattr(cell, method, _weighed(keras, getattr(cell, method)))
-                names.append(f"{rate} of {cell.name}")
-    for layer in walk(copy):
-        names += [f"{kind(inner)} '{inner.name}'" for inner in parts(layer) if kind(inner) in OTHER_NOISE]
-    return names
+    keras, named = import_keras(), names(copy)
+    found: list[Named] = []
+    for outer in walk(copy):
+        for inner in parts(outer):
+            for method, rate in (("get_dropout_mask", "dropout"), ("get_recurrent_dropout_mask", "recurrent_dropout")):
+                if hasattr(inner, method) and (value := float(getattr(inner, rate, 0.0))) > 0:
+                    setattr(inner, method, _weighed(keras, getattr(inner, method)))
+                    found.append((f"{rate} = {value:.3g}", f"inside {named[id(outer)]}"))
+            # `_dropping` weighs it
+            if kind(inner) in OTHER_NOISE and id(inner) in searched and float(inner.rate) > 0:
+                found.append((f"{kind(inner)} = {float(inner.rate):.3g}", named[id(outer)]))
+    return found
 
 
 def _weighed(keras: Any, mask_of: Call) -> Call:
@@ -213,16 +220,17 @@ def _weighed(keras: Any, mask_of: Call) -> Call:
     return mask
 
 
-def _weigh_activities(copy: Any) -> list[str]:
+def _weigh_activities(copy: Any) -> list[Named]:
     """Take activity regularizers off; they are added in the model as given only. Name where there are some."""
-    names = []
-    for layer in (inner for outer in walk(copy) for inner in parts(outer)):
+    named = names(copy)
+    found: list[Named] = []
+    for name, layer in ((named[id(outer)], inner) for outer in walk(copy) for inner in parts(outer)):
         regularizer = getattr(layer, "activity_regularizer", None)
         if regularizer is not None and hasattr(layer, "call"):
             layer.activity_regularizer = None
             layer.call = _penalising(layer, regularizer)
-            names.append(f"activity_regularizer of {layer.name}")
-    return names
+            found += [(f"activity {what}", name) for what in described(regularizer)]
+    return found
 
 
 def _penalising(layer: Layer, regularizer: Any) -> Call:

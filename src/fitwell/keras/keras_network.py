@@ -14,6 +14,7 @@ from fitwell.engine.network import OnUnits, Variables
 from fitwell.errors import InputError
 from fitwell.keras import anatomy, hooks
 from fitwell.keras.backend import import_keras
+from fitwell.keras.descriptions import in_every_network
 from fitwell.keras.internals import mask_of
 from fitwell.keras.rebuilding import Layer, from_config, is_graph, rebuild, seeded
 from fitwell.regularization.by_layer import Layers
@@ -59,6 +60,8 @@ class KerasNetwork:
         What the model was compiled with; None if it was not.
     own
         Regularization of the model's own that has no row in the table.
+    always
+        What regularizes it and no strength takes the place of, named: it is in every network.
     values
         The first weights as the model has them.
     """
@@ -70,6 +73,7 @@ class KerasNetwork:
     layers: Layers
     optimizer: Any
     own: hooks.Own
+    always: tuple[str, ...]
     values: Variables
     _penalised: tuple[Axes | Literal[False], ...]
     _decayed: tuple[Axes | Literal[False], ...]
@@ -208,6 +212,7 @@ def open_network(
         ),
         optimizer=optimizer,
         own=own,
+        always=in_every_network(original, {id(place.layer) for place in places}),
         values=Variables(values[0], [values[1][i] for i in changing]),
         _penalised=tuple(chosen.get(i, False) for i in range(len(values[0]))),
         _decayed=tuple(Axes() if place is not None else False for place in decayed),

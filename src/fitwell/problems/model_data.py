@@ -121,7 +121,7 @@ def model_candidates(network: KerasNetwork, options: Options, learning_rate: flo
     """Return the strengths to search: all zero first, then the model as given, if it has any regularization."""
     if options.learning_rate is None and not isinstance(options.strengths, Candidates):
         options = replace(options, learning_rate=learning_rate)
-    searched = options.candidates(network.layers)
+    searched = replace(options.candidates(network.layers), always=network.always)
     given = own_strengths(network, searched.table)
     extras = bool(network.own.names)
     if not given and not extras:
@@ -150,7 +150,8 @@ def _with_given(
     second[1] = 1.0
     rates = np.insert(searched.learning_rate, 1, searched.learning_rate[0])
     own = second if extras else None
-    return Candidates(strengths, rates, network.layers, own=own, given=1, table=searched.table)
+    found = replace(searched, strengths=strengths, learning_rate=rates, layers=network.layers, own=own, given=1)
+    return replace(found, own_names=network.own.names)
 
 
 def _with_second(values: np.ndarray, own: np.ndarray) -> np.ndarray:
@@ -248,4 +249,5 @@ def _summary(data: ModelData, arrays: Arrays) -> dict[str, Any]:
         "targets": [list(leaf.shape[1:]) for leaf in jax.tree.leaves(arrays.targets)],
         "weights": data.weights,
         "own_regularization": list(network.own.names),
+        "in_every_network": list(network.always),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,8 @@ class Regularization(Mapping[str, Strength]):
         By name; or given as keywords.
     table
         Which regularizers there are, if not fitwell's own (`fitwell.regularization.table`).
+    beside
+        Names of what else regularizes the network and is no strength; it is told, and two settings are equal without.
 
     Raises
     ------
@@ -47,15 +49,20 @@ class Regularization(Mapping[str, Strength]):
     (0.01, 0.0)
     """
 
-    __slots__ = ("_strengths", "_table")
+    __slots__ = ("_beside", "_strengths", "_table")
 
     def __init__(
-        self, strengths: Mapping[str, Strength] | None = None, table: Table = BUILT_IN, /, **named: Strength
+        self,
+        strengths: Mapping[str, Strength] | None = None,
+        table: Table = BUILT_IN,
+        beside: Sequence[str] = (),
+        /,
+        **named: Strength,
     ) -> None:
         given = {**(strengths or {}), **named}
         for name, value in given.items():
             resolve(name, table).check(_numbers(value))
-        self._table = table
+        self._table, self._beside = table, tuple(beside)
         # all of them, so that files and tables have the same names whatever was searched
         self._strengths = {name: given.get(name, 0.0) for name in table}
 
@@ -75,13 +82,14 @@ class Regularization(Mapping[str, Strength]):
         return self._strengths[name]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Regularization, (self._strengths, self._table)
+        return Regularization, (self._strengths, self._table, self._beside)
 
     def __hash__(self) -> int:
         return hash(tuple(self._strengths.items()))
 
     def __str__(self) -> str:
-        return ", ".join(f"{name} = {_text(value)}" for name, value in self.items() if _is_on(value)) or "none"
+        on = [f"{name} = {_text(value)}" for name, value in self.items() if _is_on(value)]
+        return ", ".join([*on, *self._beside]) or "none"
 
     def __repr__(self) -> str:
         on = ", ".join(f"{name}={value!r}" for name, value in self.items() if _is_on(value))
@@ -94,6 +102,11 @@ class Regularization(Mapping[str, Strength]):
         if isinstance(value, Depth):
             raise InputError(f"The '{row.name}' strength is a shape over depth: it has no number for '{place}' alone.")
         return float(value.get(place, 0.0) if isinstance(value, Mapping) else value)
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """What else regularizes the network and is no strength: of a Keras model, by name, number and layers."""
+        return self._beside
 
     @property
     def rows(self) -> tuple[Regularizer, ...]:
@@ -126,6 +139,8 @@ class Candidates:
         Number of the candidate that is the network as given; 0 if that has no regularization.
     table
         The regularizers that `strengths` names.
+    own_names, always
+        What `own` weighs, and what regularizes every candidate alike, named for people.
     """
 
     strengths: Mapping[str, np.ndarray]
@@ -134,6 +149,8 @@ class Candidates:
     own: np.ndarray | None = None
     given: int = 0
     table: Table = field(default_factory=lambda: BUILT_IN)
+    own_names: tuple[str, ...] = ()
+    always: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, values in self.strengths.items():
@@ -170,21 +187,29 @@ class Candidates:
         return np.concatenate(rows) if rows else np.zeros((0, self.count))
 
     @property
-    def means(self) -> dict[str, np.ndarray]:
-        """Regularizer's name to its strengths [G], the mean over layers where they differ."""
-        return {name: values.reshape(self.count, -1).mean(axis=1) for name, values in self.strengths.items()}
+    def numbers(self) -> dict[str, np.ndarray]:
+        """Regularizer's name to its strengths [G], NaN where it has no one number, because it differs by layer."""
+        rows = {name: values.reshape(self.count, -1) for name, values in self.strengths.items()}
+        return {name: np.where((row == row[:, :1]).all(axis=1), row[:, 0], np.nan) for name, row in rows.items()}
 
     def regularization(self, index: int) -> Regularization:
         """Return candidate `index` as one setting of all regularizers."""
         values = {name: self._value(name, values[index]) for name, values in self.strengths.items()}
-        return Regularization(values, self.table)
+        return Regularization(values, self.table, (*self._own_of(index), *self.always))
+
+    def _own_of(self, index: int) -> tuple[str, ...]:
+        """What a candidate has of the network's own regularization that is no strength."""
+        share = 0.0 if self.own is None else float(self.own[index])
+        if not share or not self.own_names:
+            return ()
+        return self.own_names if share == 1 else (f"{share:g} of ({', '.join(self.own_names)})",)
 
     def take(self, indices: Sequence[int] | np.ndarray) -> Candidates:
         """Return the candidates at `indices`, in that order (`given` loses its meaning and becomes 0)."""
         chosen = np.asarray(indices, dtype=int)
         own = None if self.own is None else self.own[chosen]
         strengths = {k: v[chosen] for k, v in self.strengths.items()}
-        return Candidates(strengths, self.learning_rate[chosen], self.layers, own, table=self.table)
+        return replace(self, strengths=strengths, learning_rate=self.learning_rate[chosen], own=own, given=0)
 
     def _value(self, name: str, values: np.ndarray) -> float | dict[str, float]:
         if values.ndim == 0 or (values == values[0]).all():
@@ -256,6 +281,8 @@ def _text(value: Strength) -> str:
     if isinstance(value, Depth):
         return f"{value.scale:.3g} ({value.shape} over depth)"
     if isinstance(value, Mapping):
-        on = ", ".join(f"{place}: {number:.3g}" for place, number in value.items() if number > 0)
-        return f"{{{on}}}"
+        on = {place: f"{number:.3g}" for place, number in value.items() if number > 0}
+        if len(set(on.values())) == 1:
+            return f"{next(iter(on.values()))} ({', '.join(on)})"
+        return f"{{{', '.join(f'{place}: {number}' for place, number in on.items())}}}"
     return f"{value:.3g}"

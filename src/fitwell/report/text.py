@@ -27,6 +27,9 @@ METHOD_WORDS = {
 SHOWN = 10
 """Strengths in the printed table; all are in the saved one."""
 
+NAMED = 2
+"""Layers whose strength is named in the printed table; of more the range is told."""
+
 
 def read(summary: dict[str, Any]) -> list[RenderableType]:
     """Say what was read: rows, columns by kind, task, classes, and what was set aside."""
@@ -74,10 +77,22 @@ def strengths(search: Search) -> Table:
     for heading in headings:
         table.add_column(heading, justify="right" if heading else "left")
     for row in best.to_dicts():
-        numbers = [f"{row[name]:.3g}" for name in [*names, "learning_rate"]]
+        regularization = search.candidates.regularization(row["strength"])
+        numbers = [*(_strength(regularization[name]) for name in names), f"{row['learning_rate']:.3g}"]
         losses = [f"{row[name]:.4g}" for name in ("held_out_loss", "standard_error", "paired_error", "train_loss")]
         table.add_row(*numbers, *losses, str(row["best_epoch"]), _mark(search, row["strength"]))
     return table
+
+
+def _strength(value: Any) -> str:
+    """A strength: one number and, where layers differ, where it is; or the range of its numbers."""
+    if not isinstance(value, Mapping):
+        return f"{value:.3g}"
+    on = {place: f"{number:.3g}" for place, number in value.items() if number > 0}
+    if len(on) <= NAMED:
+        return ", ".join(f"{number} ({place})" for place, number in on.items())
+    low, high = min(value.values()), max(value.values())
+    return f"{low:.3g} to {high:.3g} by layer"
 
 
 def layers(chosen: pl.DataFrame) -> Table:
@@ -148,7 +163,9 @@ def _unregularized(search: Search) -> list[RenderableType]:
 
 
 def _choice(search: Search) -> list[RenderableType]:
-    lines = [
+    given = search.candidates.given
+    lines = [f"As given            {_chosen(search, given)}"] if given else []
+    lines += [
         f"Minimum             {_chosen(search, search.choice.minimum)}",
         f"One standard error  {_chosen(search, search.choice.one_standard_error)}",
         "(the most regularized strength within one standard error, that of the paired difference to the minimum)",
@@ -190,7 +207,10 @@ def _cell(name: str, value: Any) -> str:
 
 def _mark(search: Search, strength: int) -> str:
     # 0 is the unregularized network itself, which has its mark
-    given = {"as given": search.candidates.given} if search.candidates.given else {}
+    candidates = search.candidates
+    # what has no column stands beside the mark
+    name = ", with ".join(["as given", *([", ".join(candidates.own_names)] if candidates.own_names else [])])
+    given = {name: candidates.given} if candidates.given else {}
     marks = {
         "unregularized": 0,
         **given,

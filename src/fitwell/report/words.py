@@ -50,6 +50,8 @@ def _sentences(found: Findings) -> Iterator[str]:
         f"On its training rows the {name} is {figures(found.as_given.train_loss)}, on held-out rows "
         f"{figures(found.as_given.held_out_loss)} (gap {_interval(found.as_given.gap, first=True)})."
     )
+    if str(found.as_given.regularization) != "none":
+        yield f"As given it has {found.as_given.regularization}."
     # None where the last epoch is the best: then nothing turned
     if found.as_given.turned:
         what = "turned upwards" if found.verdict.word == "overfits" else "was lowest"

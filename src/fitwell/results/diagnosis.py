@@ -80,6 +80,9 @@ class Diagnosis:
             "regularization": {
                 "given": dict(given.regularization.items()),
                 "chosen": dict(found.chosen.items()),
+                # with what is no strength, such as dropout inside recurrent cells
+                "given_text": str(given.regularization),
+                "chosen_text": str(found.chosen),
             },
             "learning_curve": None
             if curve is None

@@ -63,7 +63,7 @@ class Result:
 
     @property
     def table(self) -> pl.DataFrame:
-        """All strengths, best first: mean held-out loss at the best epoch, its standard error, and more."""
+        """All strengths, best first: mean held-out loss, what each network has, and more; see `Search.table`."""
         return self.search.table
 
     @property
@@ -99,7 +99,7 @@ class Result:
             "data": self.record.summary,
             "plan": {**asdict(search.plan), "networks": search.plan.networks, "blocks": search.plan.blocks},
             "unregularized": search.unregularized(),
-            "strengths": search.table.to_dicts(),
+            "strengths": [self._by_layer(row) for row in search.table.to_dicts()],
             "choice": {
                 "minimum": self._strength(choice.minimum),
                 "one_standard_error": self._strength(choice.one_standard_error),
@@ -145,11 +145,18 @@ class Result:
         tables = {"strengths": self.table, "histories": self.search.curves()}
         return store_run(Path(directory), self.predictor, self.to_json(), tables, force=force)
 
+    def _by_layer(self, row: dict[str, Any]) -> dict[str, Any]:
+        """A row of the table, with an object by layer where a strength is no one number."""
+        regularization = self.search.candidates.regularization(row["strength"])
+        return {name: regularization.get(name, value) for name, value in row.items()}
+
     def _strength(self, index: int) -> dict[str, Any]:
         search = self.search
+        regularization = search.candidates.regularization(index)
         return {
             "strength": index,
-            **dict(search.candidates.regularization(index).items()),
+            **dict(regularization.items()),
+            "regularization": str(regularization),
             "learning_rate": float(search.candidates.learning_rate[index]),
             "epoch": int(search.histories.best_epoch[index]),
             "held_out_loss": float(search.histories.best_loss[index]),

@@ -114,7 +114,9 @@ class Compared:
     def menu(self, strengths: Sequence[int]) -> Menu:
         """Return some strengths as a menu."""
         found = [str(self.candidates.regularization(g)) for g in strengths]
-        names = tuple("no regularization" if text == "none" else text for text in found)
+        bare = str(self.candidates.regularization(0))
+        nothing = "no regularization" if bare == "none" else f"no regularization but {bare}"
+        names = tuple(nothing if text == bare else text for text in found)
         chosen = list(strengths)
         return Menu(names, self.histories.train_loss[:, chosen], self.histories.held_out_loss[:, chosen])
 
