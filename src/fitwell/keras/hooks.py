@@ -199,14 +199,14 @@ def _weigh_noise(copy: Any, searched: Collection[int]) -> list[Named]:
     keras, named = import_keras(), names(copy)
     found: list[Named] = []
     for outer in walk(copy):
-        for inner in parts(outer):
+        for cell in parts(outer):
             for method, rate in (("get_dropout_mask", "dropout"), ("get_recurrent_dropout_mask", "recurrent_dropout")):
-                if hasattr(inner, method) and (value := float(getattr(inner, rate, 0.0))) > 0:
-                    setattr(inner, method, _weighed(keras, getattr(inner, method)))
+                if hasattr(cell, method) and (value := float(getattr(cell, rate, 0.0))) > 0:
+                    setattr(cell, method, _weighed(keras, getattr(cell, method)))
                     found.append((f"{rate} = {value:.3g}", f"inside {named[id(outer)]}"))
             # `_dropping` weighs it
-            if kind(inner) in OTHER_NOISE and id(inner) in searched and float(inner.rate) > 0:
-                found.append((f"{kind(inner)} = {float(inner.rate):.3g}", named[id(outer)]))
+            if kind(cell) in OTHER_NOISE and id(cell) in searched and float(cell.rate) > 0:
+                found.append((f"{kind(cell)} = {float(cell.rate):.3g}", named[id(outer)]))
     return found
 
 
