@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fitwell.data.columns import MAX_LEVELS, Column, describe_columns, extra_columns, extract, is_id_name, number_names
+from fitwell.data.columns import MAX_LEVELS, Column, describe_columns, extra_columns, extract, number_names
 from fitwell.errors import InputError
 
 NAMES = [f"name {chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(60)]
@@ -94,25 +94,6 @@ def test_distinct_integers_that_name_rows_are_set_aside() -> None:
         assert [column.kind for column in describe_columns(frame)] == ["set aside", "numeric"]
         assert describe_columns(frame.select("b", "a"))[1].kind == "numeric"
     assert describe_columns(pl.DataFrame({"a": range(5)}))[0].kind == "numeric"
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("id", True),
-        ("PassengerId", True),
-        ("customerID", True),
-        ("row_number", True),
-        ("Unnamed: 0", True),
-        ("idea", False),
-        ("humid", False),
-        ("price index", False),
-        ("", False),
-    ],
-)
-def test_id_names(name: str, expected: bool) -> None:
-    """A name says that it identifies rows by its last word or by a few whole names."""
-    assert is_id_name(name) is expected
 
 
 def test_the_most_frequent_levels_are_kept() -> None:

@@ -152,8 +152,9 @@ def test_one_record_is_one_row() -> None:
 
 
 def test_unnamed_columns_get_names() -> None:
-    """An empty name becomes the column's place."""
+    """An empty name becomes the column's place; a first one is an index, as pandas calls it."""
     assert to_polars(pl.DataFrame({"a": [1], " ": [2]})).columns == ["a", "column_2"]
+    assert to_polars(pl.DataFrame({"": [1], "a": [2]})).columns == ["Unnamed: 0", "a"]
 
 
 def test_pyarrow_dictionaries_stay_categories() -> None:

@@ -6,7 +6,6 @@ anything is fitted: nothing here depends on which rows train, so it is done once
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -15,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from fitwell.data.row_names import row_naming_reason
 from fitwell.data.values import (
     AMBIGUOUS,
     ISO,
@@ -40,10 +40,6 @@ FREE_TEXT_WORDS = 3.0  # mean words per value above which mostly distinct text i
 # of the rows; text of many words with fewer distinct values may be standard answers, and stays a category
 FREE_TEXT_SHARE = 0.5
 FEW_DISTINCT = 10  # so few distinct values are always categories
-
-# last words of names, and whole names, of columns that only say which row it is
-ID_WORDS = frozenset({"id", "ids", "idx", "uuid", "guid"})
-ID_NAMES = frozenset({"index", "key", "no", "nr", "row", "row no", "row nr", "row number", "rownames", "unnamed 0"})
 
 
 @dataclass(frozen=True)
@@ -85,12 +81,23 @@ class Column:
 
 def describe_columns(frame: pl.DataFrame, *, without: Collection[str] = ()) -> tuple[Column, ...]:
     """Describe every column but those named in `without` (the target, the groups, the time)."""
-    names = [name for name in frame.columns if name not in without]
-    numbering = frame.columns[0] if len(names) > 1 else None  # an only feature is never a mere row number
-    return tuple(_describe(frame[name], may_number=name == numbering) for name in names)
+    excluded = set(without)
+    columns: list[Column] = []
+    # an only feature is never a mere row number
+    leading = frame.width - len(excluded) > 1
+    for values, next_name in zip(frame.iter_columns(), [*frame.columns[1:], ""], strict=True):
+        if values.name in excluded:
+            leading = False
+            continue
+        column = _describe(values)
+        reason = row_naming_reason(values, column.kind, leading=leading, next_name=next_name)
+        column = Column(values.name, "set aside", reason) if reason else column
+        leading = leading and column.kind == "set aside"
+        columns.append(column)
+    return tuple(columns)
 
 
-def _describe(values: pl.Series, *, may_number: bool) -> Column:
+def _describe(values: pl.Series) -> Column:
     present = values.drop_nulls()
     if present.dtype.is_float():
         present = present.drop_nans()
@@ -103,8 +110,7 @@ def _describe(values: pl.Series, *, may_number: bool) -> Column:
     # with gaps even one value tells something: whether it is there
     if not column.has_missing and present.n_unique() == 1:
         return Column(values.name, "set aside", "only one value")
-    reason = _numbering_reason(values, may_number=may_number)
-    return Column(values.name, "set aside", reason) if reason else column
+    return column
 
 
 def _describer(dtype: pl.DataType) -> Callable[[pl.Series], Column] | None:
@@ -180,25 +186,6 @@ def _describe_categories(values: pl.Series) -> Column:
         reason = f'{len(ranked)} levels: the {MAX_LEVELS} most frequent are kept, the rest count as "other"'
     levels = tuple(sorted(ranked[:MAX_LEVELS]))
     return Column(values.name, "categorical", reason, levels=levels, has_missing=text.has_nulls())
-
-
-def _numbering_reason(values: pl.Series, *, may_number: bool) -> str:
-    """Why an integer column only numbers the rows, or nothing."""
-    # a gap or a repeat, and it names no row
-    if not values.dtype.is_integer() or values.has_nulls() or values.n_unique() < len(values):
-        return ""
-    if is_id_name(values.name):
-        return "a number that names the row"
-    first = values[0]
-    counts_up = first in (0, 1) and (values.diff().drop_nulls() == 1).all()
-    return "the row number" if may_number and counts_up else ""
-
-
-def is_id_name(name: str) -> bool:
-    """Whether a name says that the column identifies rows: PassengerId, row_number, customer-ID, index."""
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
-    words = re.findall(r"[a-z0-9]+", spaced.lower())
-    return bool(words) and (words[-1] in ID_WORDS or " ".join(words) in ID_NAMES)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from fitwell.data.row_names import fill_names
 from fitwell.data.values import ISO, MISSING_MARKS, has_time_of_day, is_iso, parse_dates
 from fitwell.errors import FileError, InputError
 
@@ -100,7 +101,7 @@ def read_header(text: str, separator: str, name: str) -> tuple[list[str], str]:
             f"The file {name} seems to have no header, for its first line holds only numbers: "
             f"add a line of column names."
         )
-    names = [field or f"column_{index}" for index, field in enumerate(names, start=1)]
+    names = fill_names(names)
     refuse_duplicates(names, f"The file {name}")
     return names, text[stream.tell() :]
 

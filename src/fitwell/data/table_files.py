@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from fitwell.data.delimited import decode, read_delimited, refuse_duplicates
+from fitwell.data.row_names import fill_names
 from fitwell.data.values import canonical_text
 from fitwell.errors import FileError, InputError, InputTypeError
 
@@ -150,7 +151,7 @@ def tidy(frame: pl.DataFrame, holder: str) -> pl.DataFrame:
         raise InputError(f"{holder} has no columns: at least one feature and a target are needed.")
     if frame.height == 0:
         raise InputError(f"{holder} has no rows: check the filter or file that it came from.")
-    names = [name.strip() or f"column_{index}" for index, name in enumerate(frame.columns, start=1)]
+    names = fill_names(frame.columns)
     refuse_duplicates(names, holder)
     frame = frame.rename(dict(zip(frame.columns, names, strict=True)))
     return frame.with_columns(column.fill_nan(None) for column in frame if column.dtype.is_float())
@@ -202,7 +203,8 @@ def _from_dataframe(table: Any) -> pl.DataFrame:
     except TypeError:
         raise InputTypeError(f"The table must be {TABLES_ACCEPTED}. Got {type(table).__name__}.") from None
     frame = native.collect(backend="polars") if isinstance(native, nw.LazyFrame) else native
-    return pl.DataFrame([_from_column(column) for column in frame.iter_columns()])
+    # not a list of series, of which polars names the blank ones by itself
+    return pl.DataFrame({str(column.name): _from_column(column) for column in frame.iter_columns()})
 
 
 def _names_of(table: Any) -> list[str]:
