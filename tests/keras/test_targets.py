@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
 import keras
-from fitwell.errors import InputError
-from fitwell.keras.targets import check_targets
+from fitwell.errors import FitwellWarning, InputError
+from fitwell.keras.targets import check_targets, warn_of_lost_digits
 
 ROWS = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
 NUMBERS = np.linspace(-1, 1, 6, dtype=np.float32)
@@ -90,3 +91,37 @@ def test_what_a_loss_does_not_mean_is_refused(case: str) -> None:
     with pytest.raises(InputError, match=sentence) as caught:
         checked(make(), y)
     assert "\n" not in str(caught.value)
+
+
+UNIX = 1.7e9 + 60 * np.arange(50.0)
+"""An hour of minutes, in seconds since 1970: float32 counts by 128 there."""
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (UNIX, "y holds numbers of about 1.7e+09 that differ by about 8.7e+02, and float32"),
+        (UNIX.astype(np.int64)[:, None], "tells numbers of that size apart by 1.3e+02 only: subtract an offset"),
+        (1e9 + 0.06 * ROWS[:, 0].astype(float), "numbers of about 1e+09"),
+        (np.full(6, 1e9, np.float32), "that differ by about 0, and float32"),
+        (np.column_stack([NUMBERS, 2.46e6 + 0.1 * NUMBERS.astype(float)]), "numbers of about 2.46e+06"),
+        ({"a": NUMBERS, "b": 1e9 + NUMBERS.astype(float)}, "numbers of about 1e+09"),
+    ],
+)
+def test_targets_that_float32_cannot_tell_apart(values: Any, said: str) -> None:
+    """Times in seconds, Julian dates, one column of several: a warning says the numbers, and what to do."""
+    with pytest.warns(FitwellWarning, match=re.escape(said)):
+        warn_of_lost_digits(values, "float32")
+    warn_of_lost_digits(values, "float64")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *(NUMBERS, 1e6 * NUMBERS, 1e-9 * NUMBERS, 2000 + np.arange(20.0), CLASSES, np.eye(3)[CLASSES]),
+        *(np.full(7, 0.1), np.zeros((6, 0)), UNIX - UNIX.mean()),
+    ],
+)
+def test_targets_that_it_can(values: Any) -> None:
+    """No word of numbers of any size that differ enough, of classes, or of one number in all rows."""
+    warn_of_lost_digits(values, "float32")  # a warning would be an error here

@@ -13,6 +13,8 @@ import pytest
 import fitwell
 import keras
 from fitwell.errors import FileError, InputError
+from fitwell.problems.given import read_problem
+from fitwell.problems.options import Options
 from fitwell.report import text
 
 L, R = keras.layers, keras.regularizers
@@ -182,6 +184,26 @@ def test_frozen_layers_keep_their_weights() -> None:
     assert not np.allclose(result.model.get_layer("last").get_weights()[0], model.get_layer("last").get_weights()[0])
     assert result.search.candidates.layers is not None
     assert result.search.candidates.layers.kernels == ("last",)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.parametrize("kind", ["array", "list", "batches", "table"])
+def test_targets_too_large_for_their_differences_are_told(kind: str) -> None:
+    """Before anything is trained, of targets as they were given: here no two of them are told apart in float32."""
+    y = 1e9 + 0.06 * X[:, 0].astype(float)
+    made = keras.Sequential([keras.Input((3,)), L.Dense(1)])
+    made.compile("adam", "mse")
+    table = pl.DataFrame(X, schema=["a", "b", "c"]).with_columns(pl.Series("t", y))
+    given = {
+        "array": (made, X, y),
+        "list": (made, X, y.tolist()),
+        "batches": (made, [(X, y)], None),
+        "table": (table, "t", None),
+    }
+    splits = {"cv": 2, "repeats": 1, "groups": None, "time": None}
+    others = {"model": made if kind == "table" else None, "task": None, "sample_weight": None, "class_weight": None}
+    with pytest.warns(fitwell.FitwellWarning, match="float32, in which the model computes"):
+        read_problem(*given[kind], Options(refit="single"), splits=splits, weights="fresh", **others)
 
 
 # What it has as given

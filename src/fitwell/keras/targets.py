@@ -1,13 +1,16 @@
-"""Targets that a loss would take without a word, although they are not what it means."""
+"""Targets that a loss would take without a word, although they are not what it means, or cannot be told apart."""
 
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
+import jax
 import numpy as np
+from numpy.typing import DTypeLike
 
-from fitwell.errors import InputError
+from fitwell.errors import FitwellWarning, InputError
 from fitwell.keras.backend import import_keras, is_keras_own
 from fitwell.keras.heads import from_logits, loss_name
 from fitwell.keras.internals import mask_of
@@ -24,6 +27,38 @@ OF_PROBABILITIES = frozenset(("binary_crossentropy", "categorical_crossentropy",
 # float32 is off by some 1e-7, logits by far more than this
 NEARLY = 1e-4
 """By how much rounding may carry a probability beyond 0 or 1."""
+
+
+LOST = 1e-3
+"""Share of the targets' spread that may lie between two neighbouring numbers of the model's kind."""
+
+
+def warn_of_lost_digits(values: Any, dtype: DTypeLike, where: str = "y") -> None:
+    """Warn where targets differ by too little for their size: a model that computes in `dtype` sees few of them.
+
+    Parameters
+    ----------
+    values
+        [n, ...], or a tree of such: the targets as they were given, if possible not rounded to `dtype` yet.
+    """
+    for leaf in jax.tree.leaves(values):
+        columns = np.asarray(leaf, np.float64).reshape(len(leaf), -1)
+        # exactly 0 where all are the same, which is no loss, unless they were rounded to it before
+        spread = np.where(columns.min(axis=0) == columns.max(axis=0), 0, columns.std(axis=0))
+        size = abs(columns).max(axis=0)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is beyond the dtype is refused elsewhere
+            gap = np.spacing(size.astype(dtype)).astype(np.float64)
+        lost = (gap > LOST * spread) & ((spread > 0) | (gap >= 1))
+        if lost.any():
+            first = int(lost.argmax())
+            warnings.warn(
+                f"{where} holds numbers of about {size[first]:.3g} that differ by about {spread[first]:.2g}, and "
+                f"{np.dtype(dtype)}, in which the model computes, tells numbers of that size apart by {gap[first]:.2g} "
+                f"only: subtract an offset, such as {where}'s mean, and add it to what the model predicts.",
+                FitwellWarning,
+                stacklevel=2,
+            )
+            return
 
 
 def check_targets(model: Any, values: Any, outputs: Any) -> None:

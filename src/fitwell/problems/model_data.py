@@ -23,7 +23,7 @@ from fitwell.keras.compiled import Targets, compile_arguments, make_loss
 from fitwell.keras.convolutions import input_shape, networks_at_once, patch_elements
 from fitwell.keras.keras_network import KerasNetwork, first_weights, given_weights, keras_inputs
 from fitwell.keras.opening import Opened
-from fitwell.keras.targets import check_targets
+from fitwell.keras.targets import check_targets, warn_of_lost_digits
 from fitwell.keras.translation import Translated, translate
 from fitwell.problems.options import Options
 from fitwell.regularization.strengths import Candidates
@@ -97,6 +97,7 @@ def read_data(
     arrays = _read(x, y, sample_weight, class_weight, options)
     train_weight = _product(arrays.sample_weight, arrays.class_weight)
     targets = Targets(arrays.targets, arrays.sample_weight, train_weight)
+    warn_of_lost_digits(_unrounded(y, arrays.targets), import_keras().config.floatx())
     data = make_data(opened, arrays.inputs, targets, own=False, weights=weights)
     return data, _summary(data, arrays)
 
@@ -186,6 +187,17 @@ def _read(x: Any, y: Any, sample_weight: Any, class_weight: Any, options: Option
     return read_arrays(
         x, y, sample_weight=sample_weight, class_weight=class_weight, dtype=np.dtype(floatx), most_bytes=budget // 2
     )
+
+
+def _unrounded(y: Any, targets: Any) -> Any:
+    """Return one array of targets as it was given, before floats were rounded; else the targets that were read."""
+    if not isinstance(targets, np.ndarray):
+        return targets
+    try:
+        given = np.asarray(y, np.float64)
+    except (TypeError, ValueError, RuntimeError):  # batches, or arrays of other libraries
+        return targets
+    return given if given.shape[:1] == targets.shape[:1] else targets
 
 
 def _product(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | None:

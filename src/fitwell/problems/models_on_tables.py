@@ -17,6 +17,7 @@ from fitwell.keras.backend import import_keras
 from fitwell.keras.compiled import Targets, compile_arguments
 from fitwell.keras.heads import as_probabilities, head_of, targets_for
 from fitwell.keras.opening import Opened
+from fitwell.keras.targets import warn_of_lost_digits
 from fitwell.problems.model_data import make_data
 from fitwell.problems.models import ModelOnArrays, layer_table
 from fitwell.problems.problem import Fitted, permuted
@@ -30,6 +31,8 @@ def open_on_table(table: TableData, opened: Opened) -> ModelOnTable:
     classes = len(table.target.classes)
     head = head_of(opened.model, classes)
     _check_width(opened.model, table.layout.width)
+    if table.target.task == "regression":
+        warn_of_lost_digits(table.target.values, import_keras().config.floatx(), f"'{table.target.name}'")
     values = targets_for(opened.model, head, table.target.values, classes, import_keras().config.floatx())
     # the table's standardised targets are left aside: the model's loss sees them as they are
     inputs = table.dataset().inputs
