@@ -119,6 +119,10 @@ class LineOnArrays:
         (one,) = networks
         return np.asarray(one.variables.trainable["kernel"]), None
 
+    def predict_rows(self, predictor: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """A product."""
+        return self.inputs[rows] @ predictor[:, 0]
+
 
 @pytest.fixture(scope="module")
 def problem() -> LineOnArrays:

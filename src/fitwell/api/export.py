@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,9 +73,18 @@ def export(
         from fitwell.keras.onnx import export_onnx
 
         write_aside(out, lambda aside: export_onnx(predictor.model, aside))
-    if isinstance(predictor, TablePredictor):
-        return (f"'{out}' takes encoded numbers: the encoding of the table's columns is in the run only.",)
-    return ()
+    return tuple(_beside(predictor, out)) if isinstance(predictor, TablePredictor) else ()
+
+
+def _beside(predictor: TablePredictor, out: Path) -> Iterator[str]:
+    """Say what of a table's predictions the exported model leaves to others."""
+    yield f"'{out}' takes encoded numbers: the encoding of the table's columns is in the run only."
+    units = predictor.units
+    if not units.are_values:
+        yield (
+            f"'{out}' gives '{predictor.target}' in standard deviations from the mean, for float32 cannot hold its "
+            f"values apart: in float64 a value is {units.shift!r} + {units.scale!r} * output."
+        )
 
 
 def _export_tfjs(run: Path, out: Path, quantize: str | None, force: bool) -> tuple[str, ...]:

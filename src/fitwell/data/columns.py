@@ -208,6 +208,10 @@ class RawFeatures:
         """Rows."""
         return len(self.numbers)
 
+    def take(self, rows: Any) -> RawFeatures:
+        """Return the rows with these numbers (or of a slice), in that order."""
+        return RawFeatures(self.numbers[rows], self.codes[rows])
+
 
 def extract(frame: pl.DataFrame, columns: Sequence[Column]) -> RawFeatures:
     """Raw features of a frame, of the training table or of new rows, by the columns found in training.

@@ -234,6 +234,12 @@ class Trained:
         parts = [self._predicted(outputs, r, len(rows)) for r, rows in enumerate(self._job.row_sets.held_out)]
         return jax.tree.map(lambda *leaves: self._mean_by_row(leaves), *parts)
 
+    def held_out_of(self, strength: int, row_set: int, count: int) -> Any:
+        """Predict the first `count` held-out rows of one row set by its network: [count, k], [count] or a tree."""
+        variables = jax.tree.map(lambda leaf: leaf[:, [strength]], self.best)
+        (measured,) = self._executor.measure(variables)
+        return jax.tree.map(lambda leaf: leaf[0], self._predicted(measured.outputs, row_set, count))
+
     def _predicted(self, outputs: Any, r: int, count: int) -> Any:
         """Predictions [strengths, count, ...] of one row set's held-out rows."""
         shift, scale = self.dataset.shift[r], self.dataset.scale[r]

@@ -54,7 +54,7 @@ def build_model(towers: Sequence[Tower], *, classification: bool) -> Any:
     keras.Model with one input ``encoding_i`` [rows, d] for each encoding, in order, and one output: probabilities
     [rows, k] or values [rows, 1], the mean over the towers. Chosen dropout and penalties are ordinary layers and
     regularizers. (Dropped weights have no counterpart in Keras; prediction does not need one.) Values are computed in
-    float32, about 7 digits: a target whose spread is under a millionth of its size loses them.
+    float32, about 7 digits: units in which they are no larger than they differ are chosen outside.
     """
     keras = import_keras()
     widths: dict[int, int] = {}

@@ -10,13 +10,14 @@ import numpy as np
 
 from fitwell.analysis.scores import score_of
 from fitwell.data.row_sets import RowSets
+from fitwell.data.target_units import VALUES, units_of
 from fitwell.engine.devices import check_data
 from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import Loss
 from fitwell.engine.network import DenseNetwork
 from fitwell.errors import InputError
 from fitwell.keras.backend import import_keras
-from fitwell.keras.towers import build_model, tower
+from fitwell.keras.towers import Tower, build_model, tower
 from fitwell.problems.options import ENSEMBLE_STRENGTHS, Options
 from fitwell.problems.problem import Fitted, Problem
 from fitwell.problems.tables import TableData
@@ -147,19 +148,26 @@ class DenseOnTable:
         # row sets of the same rows (several networks on all rows) share one encoding, hence one input of the model
         encodings = list({id(e): e for e in (self.table.encodings[one.row_set] for one in networks)}.values())
         places = {id(encoding): place for place, encoding in enumerate(encodings)}
-        towers = [
-            tower(
+        classification = self.table.target.task == "classification"
+        units = VALUES if classification else units_of(np.asarray(self.table.target.values, float))
+
+        def tower_of(one: Fitted) -> Tower:
+            shift, scale = units.within(one.shift, one.scale)
+            return tower(
                 one.variables,
                 encoding=places[id(self.table.encodings[one.row_set])],
                 activation=self.network.activation,
                 regularization=one.regularization,
-                shift=one.shift,
-                scale=one.scale,
+                shift=shift,
+                scale=scale,
             )
-            for one in networks
-        ]
-        model = build_model(towers, classification=self.table.target.task == "classification")
-        return self.table.predictor(tuple(encodings), model), None
+
+        model = build_model([tower_of(one) for one in networks], classification=classification)
+        return replace(self.table.predictor(tuple(encodings), model), units=units), None
+
+    def predict_rows(self, predictor: Any, rows: np.ndarray) -> np.ndarray:
+        """See `Problem`."""
+        return predictor.predict_raw(self.table.raw.take(rows))
 
 
 def _units(hidden: tuple[int, ...]) -> str:

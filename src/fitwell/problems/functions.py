@@ -181,6 +181,10 @@ class FunctionsOnArrays:
         (network,) = networks
         return FunctionPredictor(self.network.functions, network.variables.trainable, self.loss), None
 
+    def predict_rows(self, predictor: Any, rows: np.ndarray) -> Any:
+        """See `Problem`."""
+        return predictor.predict(jax.tree.map(lambda leaf: leaf[rows], self.inputs))
+
 
 @dataclass(frozen=True, eq=False)
 class FunctionNetwork:

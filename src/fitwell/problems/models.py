@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import jax
 import numpy as np
 import polars as pl
 
@@ -135,6 +136,10 @@ class ModelOnArrays:
         (fitted,) = networks
         predictor = ModelPredictor(self.closed(fitted), self.model.opened.metadata)
         return predictor, layer_table(self.network, fitted)
+
+    def predict_rows(self, predictor: Any, rows: np.ndarray) -> Any:
+        """See `Problem`."""
+        return predictor.predict(jax.tree.map(lambda leaf: leaf[rows], self.model.inputs))
 
     def closed(self, fitted: Fitted) -> Any:
         """Return the plain Keras model of one trained network."""

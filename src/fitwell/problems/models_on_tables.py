@@ -87,6 +87,10 @@ class ModelOnTable(ModelOnArrays):
         predictor = self.table.predictor(encodings, self.closed(fitted), self.head, self.model.opened.metadata)
         return predictor, layer_table(self.network, fitted)
 
+    def predict_rows(self, predictor: Any, rows: np.ndarray) -> np.ndarray:
+        """See `Problem`."""
+        return predictor.predict_raw(self.table.raw.take(rows))
+
 
 def _repeated(leaf: Any, count: int) -> np.ndarray:
     return np.ascontiguousarray(np.broadcast_to(leaf, (count, *leaf.shape)))

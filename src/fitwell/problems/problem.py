@@ -140,6 +140,10 @@ class Problem(Protocol):
         """
         ...
 
+    def predict_rows(self, predictor: Any, rows: np.ndarray) -> Any:
+        """Predict some of these rows, int [h], by what `finish` made, as `predictions` has them."""
+        ...
+
 
 def permuted(targets: Any, seed: int) -> Any:
     """Deal the rows of a tree of arrays [n, ...] anew, all alike."""

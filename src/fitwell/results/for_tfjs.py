@@ -41,7 +41,8 @@ def schema_of(predictor: TablePredictor) -> dict[str, Any]:
     from fitwell.tfjs.schema import schema
 
     names = ("target", "task", "classes", "label_type", "head")
-    return schema(predictor.columns, predictor.encodings, **{name: getattr(predictor, name) for name in names})
+    about = {name: getattr(predictor, name) for name in names}
+    return schema(predictor.columns, predictor.encodings, units=predictor.units, **about)
 
 
 def add_tfjs(predictor: Predicts, directory: Path) -> str | None:

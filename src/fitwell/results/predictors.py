@@ -16,6 +16,7 @@ from fitwell.data.columns import Column, RawFeatures, extra_columns, extract
 from fitwell.data.encoding import Encoding
 from fitwell.data.table_files import as_frame
 from fitwell.data.target import LabelType, labels_of
+from fitwell.data.target_units import VALUES, TargetUnits
 from fitwell.keras.backend import import_keras
 from fitwell.keras.heads import as_probabilities
 
@@ -24,8 +25,8 @@ ENCODING_FILE = "encoding.json"
 ROWS_AT_ONCE = 65_536
 """Rows encoded and predicted at a time, so that memory does not grow with the table."""
 
-FORMAT = 1
-"""Version of `ENCODING_FILE`; raised when an older fitwell could not read it."""
+FORMAT = 2
+"""Version of `ENCODING_FILE`; raised when an older fitwell would misread it. It reads all up to its own."""
 
 
 class Predicts(Protocol):
@@ -68,6 +69,8 @@ class TablePredictor:
         One of `fitwell.keras.heads.HEADS`: probabilities [n, k] and values [n, 1], unless the model is the user's own.
     metadata
         What a person keeps beside the model; see `Predicts`.
+    units
+        Of the model's values.
     """
 
     columns: tuple[Column, ...]
@@ -79,6 +82,7 @@ class TablePredictor:
     model: Any
     head: str = "probabilities"
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    units: TargetUnits = VALUES
 
     def predict_numbers(self, table: Any) -> np.ndarray:
         """Predict rows of a table (a path, a data frame, an array).
@@ -87,12 +91,14 @@ class TablePredictor:
         -------
         Probabilities [n, k] in the order of `classes`, or values [n].
         """
-        frame = as_frame(table)
-        raw = extract(frame, self.columns)
+        return self.predict_raw(extract(as_frame(table), self.columns))
+
+    def predict_raw(self, raw: RawFeatures) -> np.ndarray:
+        """Predict rows whose columns were read already; see `predict_numbers`."""
         # at least one part, so that a table without rows has predictions of the right shape
         parts = [slice(start, start + ROWS_AT_ONCE) for start in range(0, max(len(raw.numbers), 1), ROWS_AT_ONCE)]
-        outputs = np.concatenate([self._predict_part(RawFeatures(raw.numbers[p], raw.codes[p])) for p in parts])
-        return as_probabilities(outputs, self.head) if self.task == "classification" else outputs[:, 0]
+        outputs = np.concatenate([self._predict_part(raw.take(p)) for p in parts])
+        return as_probabilities(outputs, self.head) if self.task == "classification" else self.units.of(outputs[:, 0])
 
     def _predict_part(self, raw: RawFeatures) -> np.ndarray:
         encoded = [encoding.transform(raw) for encoding in self.encodings]
@@ -115,7 +121,7 @@ class TablePredictor:
         """
         numbers = self.predict_numbers(table)
         if self.task == "regression":
-            return pl.DataFrame({self.target: numbers.astype(float)})
+            return pl.DataFrame({self.target: numbers})
         # with the types that the table had: 0 and 1 come back as numbers
         labels = labels_of(numbers.argmax(axis=1), self.classes, self.label_type)
         probabilities = {f"probability of {name}": numbers[:, i] for i, name in enumerate(self.classes)}
@@ -135,6 +141,8 @@ class TablePredictor:
             "classes": list(self.classes),
             "label_type": self.label_type,
             "head": self.head,
+            "shift": self.units.shift,
+            "scale": self.units.scale,
             "columns": [column.to_json() for column in self.columns],
             "encodings": [encoding.to_json() for encoding in self.encodings],
         }

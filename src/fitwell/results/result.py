@@ -48,7 +48,11 @@ class Result:
 
     @property
     def model(self) -> Any:
-        """The plain Keras model: takes encoded numbers, loads anywhere without fitwell."""
+        """The plain Keras model: takes encoded numbers, loads anywhere without fitwell.
+
+        It gives probabilities or values; but where float32 cannot hold the values apart (`predictor.units`), standard
+        deviations from their mean.
+        """
         return self.predictor.model
 
     @property

@@ -13,6 +13,7 @@ import polars as pl
 
 from fitwell.data.columns import Column
 from fitwell.data.encoding import Encoding
+from fitwell.data.target_units import TargetUnits
 from fitwell.directories import RUN_FILE, fresh_directory
 from fitwell.errors import FileError
 from fitwell.keras.backend import import_keras
@@ -100,6 +101,7 @@ def _load_table(directory: Path, *, compiled: bool) -> TablePredictor:
         about = {key: stored[key] for key in ("target", "task", "label_type")}
         # runs from before there were other heads have none
         about["head"] = stored.get("head", "probabilities")
+        about["units"] = TargetUnits(float(stored.get("shift", 0.0)), float(stored.get("scale", 1.0)))
         classes = tuple(stored["classes"])
     except (KeyError, TypeError, ValueError) as error:
         raise FileError(f"'{directory / ENCODING_FILE}' is damaged ({error}): tune again.") from error
@@ -126,10 +128,10 @@ def _read_encoding(directory: Path) -> Mapping[str, Any]:
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise FileError(f"'{path}' is damaged ({error}): tune again.") from error
     # rather no prediction than one by rules that have changed
-    if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+    if not isinstance(stored, dict) or stored.get("format") not in range(1, FORMAT + 1):
         found = stored.get("format") if isinstance(stored, dict) else type(stored).__name__
         raise FileError(
-            f"'{path}' has format {found!r}, and this fitwell reads {FORMAT}: upgrade fitwell or tune again."
+            f"'{path}' has format {found!r}, and this fitwell reads 1 to {FORMAT}: upgrade fitwell or tune again."
         )
     return stored
 

@@ -12,12 +12,11 @@ from fitwell.analysis.found import Answer, Search
 from fitwell.analysis.selection import Choice, choose
 from fitwell.engine.training import Trained
 from fitwell.problems.options import ENSEMBLE_STRENGTHS
-from fitwell.problems.problem import Fitted
 from fitwell.regularization.strengths import Candidates
 from fitwell.results.record import Record
 from fitwell.results.result import Result
+from fitwell.studies.handing_over import hand_over
 from fitwell.studies.honesty import honest_score
-from fitwell.studies.refit import refit
 from fitwell.studies.search import Searched
 
 
@@ -42,7 +41,7 @@ def answer(searched: Searched) -> Result:
     alone = choice.chosen(options.rule)
     members = best if options.refit == "ensemble" else (alone,)
     # before anything is scored: a refit that diverges is an error, and scores would be wasted
-    predictor, layers = _hand_over(searched, members)
+    predictor, layers = hand_over(searched, members)
     predictions = _held_out(searched, choice, best)
     found = Search(
         plan=trained.plan,
@@ -72,30 +71,6 @@ def best_strengths(trained: Trained) -> tuple[int, ...]:
     order = trained.histories.order[:ENSEMBLE_STRENGTHS]
     # fewer than four, if the others diverged
     return tuple(int(g) for g in order if np.isfinite(trained.histories.best_loss[g]))
-
-
-def _hand_over(searched: Searched, members: Sequence[int]) -> tuple[Any, Any]:
-    """Make what predicts: of the networks of the folds, or of networks trained on all rows."""
-    if searched.options.refit == "ensemble":
-        problem, row_sets = searched.problem, range(searched.problem.row_sets.independent)
-        # the row sets of one repeat hold every row out once; those of others would only weigh the model down
-        return problem.finish([_fitted(searched, searched.trained, g, g, r) for g in members for r in row_sets])
-    (g,) = members
-    problem, again = refit(searched, g, searched.options.refit_seeds)
-    return problem.finish([_fitted(searched, again, 0, g, r) for r in range(again.plan.row_sets)])
-
-
-def _fitted(searched: Searched, trained: Trained, place: int, strength: int, row_set: int) -> Fitted:
-    """Take one network out: `place` is the number of its strength there, `strength` that in the search."""
-    candidates = searched.candidates
-    return Fitted(
-        variables=jax.tree.map(lambda leaf: leaf[row_set], trained.variables(place)),
-        row_set=row_set,
-        regularization=candidates.regularization(strength),
-        as_given=strength == candidates.given,
-        shift=float(trained.dataset.shift[row_set]),
-        scale=float(trained.dataset.scale[row_set]),
-    )
 
 
 def compared_strengths(candidates: Candidates, choice: Choice) -> dict[str, int]:

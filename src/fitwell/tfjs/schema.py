@@ -12,6 +12,7 @@ from typing import Any
 from fitwell.data.columns import Column, number_names
 from fitwell.data.encoding import Encoding
 from fitwell.data.target import LabelType, labels_of
+from fitwell.data.target_units import VALUES, TargetUnits
 from fitwell.data.values import EPOCH
 from fitwell.errors import FileError, InputError
 
@@ -43,14 +44,15 @@ def schema(
     classes: Sequence[str],
     label_type: LabelType,
     head: str,
+    units: TargetUnits = VALUES,
     inputs: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Describe how records become the model's inputs, and its outputs predictions, for `encode.js` and a form.
 
     Parameters
     ----------
-    columns, encodings, target, task, classes, label_type, head
-        As in `fitwell.results.predictors.Predictor`.
+    columns, encodings, target, task, classes, label_type, head, units
+        As in `fitwell.results.predictors.TablePredictor`.
     inputs
         The names of the model's inputs, one for each encoding, if they are to be told.
 
@@ -75,6 +77,8 @@ def schema(
         "head": "values" if task == "regression" else head,
         "classes": list(classes),
         "labels": _labels(classes, label_type),
+        "shift": units.shift,
+        "scale": units.scale,
         "columns": _columns(used, encodings),
         "inputs": [{**name, **_input(encoding)} for name, encoding in zip(names, encodings, strict=True)],
     }

@@ -335,7 +335,9 @@ const fitwell = (() => {
     }
     return Array.from({length: flat.length / width}, (_, index) => {
       const row = Array.from(flat.subarray(index * width, (index + 1) * width));
-      return schema.task === 'regression' ? {prediction: row[0]} : decided(schema, head.probabilities(row));
+      if (schema.task === 'classification') return decided(schema, head.probabilities(row));
+      // numbers here are float64, and hold apart what the model's float32 cannot
+      return {prediction: (schema.shift ?? 0) + (schema.scale ?? 1) * row[0]};
     });
   }
 
