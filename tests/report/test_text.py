@@ -106,6 +106,11 @@ def test_what_it_has_as_given_is_printed_by_layer(result: Result) -> None:
     assert "0.1 to 0.4 by layer" in shown
     assert "0.00333" not in shown
     assert "as given, with dropout = 0.2 (inside lstm)" in shown
+    table = pl.DataFrame({"layer": ["first"], "l2": [0.5]})
+    handed = "The network handed over, with dropout = 0.2 (inside lstm)"
+    # a title is broken to the width of its table
+    told = [" ".join(printed(found(revised(changed, layers=table, chosen=g))).split()) for g in (1, 2)]
+    assert [handed in text for text in told] == [True, False]
     assert "As given            l2 = 0.01 (second), dropout = 0.2 (inside lstm); learning rate" in shown
     rows = {row["strength"]: row for row in changed.table.to_dicts()}
     assert [rows[g]["l2"] for g in range(4)] == [0.0, None, 0.5, None]

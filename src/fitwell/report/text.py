@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -62,7 +62,7 @@ def found(search: Search, answer: Answer, score: Score) -> list[RenderableType]:
     parts: list[RenderableType] = [Text(""), *_unregularized(search), Text(""), strengths(search), Text("")]
     parts += _choice(search)
     if answer.layers is not None:
-        parts += [Text(""), layers(answer.layers)]
+        parts += [Text(""), layers(answer.layers, search.candidates.regularization(answer.chosen).beside)]
     parts += [Text(""), *scores(answer, score), *_remarks(search)]
     return parts
 
@@ -95,9 +95,10 @@ def _strength(value: Any) -> str:
     return f"{low:.3g} to {high:.3g} by layer"
 
 
-def layers(chosen: pl.DataFrame) -> Table:
-    """The strengths of the network that is handed over, by layer, and the share of its weights that are zero."""
-    table = Table(title="The network handed over", title_justify="left", title_style="")
+def layers(chosen: pl.DataFrame, beside: Sequence[str] = ()) -> Table:
+    """The strengths of the network that is handed over, by layer, what it has beside, and its share of zero weights."""
+    title = ", with ".join(["The network handed over", *([", ".join(beside)] if beside else [])])
+    table = Table(title=title, title_justify="left", title_style="")
     # a strength that acts nowhere would be an empty column
     names = [name for name in chosen.columns if name == "layer" or chosen[name].drop_nulls().len()]
     for name in names:
