@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fitwell.data.target_units import HARMLESS, VALUES, TargetUnits, units_of
+from fitwell.data.target_units import NEGLIGIBLE, VALUES, TargetUnits, units_of
 
 SPREAD = np.random.default_rng(0).normal(size=300)
 
@@ -28,7 +28,7 @@ def test_what_float32_holds_apart_stays_as_it_is(values: np.ndarray, are_values:
     units = units_of(values)
     assert units.are_values == are_values
     outputs = ((values - units.shift) / units.scale).astype(np.float32)
-    assert np.abs(units.of(outputs) - values).max() < 2 * HARMLESS * values.std()
+    assert np.abs(units.of(outputs) - values).max() < 2 * NEGLIGIBLE * values.std()
     if not are_values and 1e-30 < values.std() < 1e30:  # the break
         assert np.abs(values.astype(np.float32) - values).max() > 0.01 * values.std()
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from fitwell.data.target import standardise
 
-ROUNDING = float(np.finfo(np.float32).eps) / 2
+UNIT_ROUNDOFF = float(np.finfo(np.float32).eps) / 2
 """Share of a number by which float32 may be off."""
 
-HARMLESS = 1e-4
+NEGLIGIBLE = 1e-4
 """Rounding that no one notices, as a share of a target's standard deviation."""
 
 LEAST, MOST = 1e-30, 1e30
@@ -58,6 +58,6 @@ def units_of(values: NDArray[np.float64]) -> TargetUnits:
     """
     shift, scale = standardise(values, np.arange(len(values)))
     largest = float(np.abs(values).max())
-    if ROUNDING * largest <= HARMLESS * scale and scale >= LEAST and largest <= MOST:
+    if UNIT_ROUNDOFF * largest <= NEGLIGIBLE * scale and scale >= LEAST and largest <= MOST:
         return VALUES
     return TargetUnits(shift, scale)

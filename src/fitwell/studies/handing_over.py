@@ -16,7 +16,7 @@ from fitwell.studies.search import Searched
 
 ROWS_COMPARED = 200
 
-ROUNDING = 1e-3
+BEYOND_ROUNDING = 1e-3
 """By how much two ways of computing a prediction in float32 may differ, as a share of the spread of predictions."""
 
 
@@ -59,7 +59,7 @@ def _compare(recorded: np.ndarray, found: np.ndarray, rows: np.ndarray) -> None:
     apart = np.abs(recorded - found.reshape(recorded.shape)).reshape(len(rows), -1).max(axis=1)
     # what is a single number has no spread, and rounds by its size
     spread = max(float(np.ptp(recorded)), float(np.abs(recorded).max()) * 1e-4)
-    if (apart <= ROUNDING * spread).all():
+    if (apart <= BEYOND_ROUNDING * spread).all():
         return
     row = int(np.argmax(np.where(np.isnan(apart), np.inf, apart)))
     raise TrainingError(
