@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -517,3 +518,33 @@ def test_no_such_honest_number(run: Run) -> None:
     answer = tune(run, "--honest", "truly")
     assert answer.status == INPUT_EXIT
     assert "'honest' must be" in answer.err
+
+
+def test_columns_are_left_out(run: Run, table: pl.DataFrame) -> None:
+    """`--drop` leaves out columns, as often as it is given; a name that is not there gets the nearest one."""
+    answer = tune(run, "--drop", "dose", "--drop", "city", "--out", "run")
+    assert answer.status == 0, answer.err
+    assert "Set aside dose: left out, as you asked" in answer.out
+    stored = json.loads(Path("run/run.json").read_text())
+    assert list(stored["data"]["set_aside"]) == ["city", "dose"]
+    table.drop("city", "dose").write_csv("fewer.csv")
+    predicted = [run("predict", "run", name) for name in ("table.csv", "fewer.csv")]
+    # what was left out on purpose is no surprise
+    assert predicted[0].out == predicted[1].out
+    assert predicted[0].err == ""
+    answer = tune(run, "--drop", "doze")
+    assert (answer.status, answer.out) == (INPUT_EXIT, "")
+    assert "There is no column 'doze' to leave out ('drop'). Did you mean 'dose'?" in answer.err
+
+
+def test_the_target_in_other_words_is_warned_of(run: Run, table: pl.DataFrame) -> None:
+    """What determines the target is a sentence on standard error, no line of code; one that equals it none."""
+    table.with_columns(copy=pl.col("ill"), well=(pl.col("ill") == "no")).write_csv("leaky.csv")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        answer = tune(run, "--json", data="leaky.csv")
+    assert answer.err.startswith("fitwell: The target 'ill' is determined one to one by 'well'")
+    assert answer.err.count("\n") == 1
+    read = json.loads(answer.out)["data"]
+    assert read["set_aside"] == {"copy": "it is the target once more"}
+    assert read["remarks"] == {"well": "it determines the target one to one"}

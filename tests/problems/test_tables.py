@@ -9,7 +9,7 @@ import pytest
 from example_tables import mixed
 
 from fitwell.data.row_sets import on_all_rows
-from fitwell.errors import InputError, InputTypeError
+from fitwell.errors import FitwellWarning, InputError, InputTypeError
 from fitwell.problems.tables import read_table
 
 
@@ -153,7 +153,8 @@ def test_groups_and_time_are_names(argument: str) -> None:
         ({"target": np.zeros((60, 2))}, r"must be one column. Got ndarray of shape \(60, 2\)"),
         ({"target": np.zeros((60, 1, 1))}, r"must be one column. Got ndarray of shape \(60, 1, 1\)"),
         ({"target": mixed(60)}, r"must be one column. Got DataFrame of shape \(60, 6\)"),
-        ({"target": "ill", "groups": "town"}, "no column 'town' for 'groups'"),
+        ({"target": "ill", "groups": "town"}, "no column 'town' for 'groups'. The columns are 'age'"),
+        ({"target": "ill", "groups": "City"}, "no column 'City' for 'groups'. Did you mean 'city'"),
         ({"target": "ill", "time": "ill"}, "cannot be both"),
     ],
 )
@@ -168,3 +169,35 @@ def test_nothing_to_learn_from() -> None:
     frame = pl.DataFrame({"constant": [1.0] * 20, "y": ["a", "b"] * 10})
     with pytest.raises(InputError, match=r"No column is left to learn from.*'constant'"):
         read_table(frame, "y", cv=3)
+
+
+def test_the_target_among_the_features_teaches_nothing() -> None:
+    """`tune(df, df["y"])` with y still in df has the inputs of the table without it."""
+    frame = mixed(60)
+    problem = read_table(frame, frame["ill"], cv=3)
+    assert problem.summary()["set_aside"] == {"ill": "it is the target once more"}
+    np.testing.assert_array_equal(problem.dataset().inputs, read_table(frame, "ill", cv=3).dataset().inputs)
+    numbers = read_table(frame, frame["dose"].cast(pl.Float32), cv=3)
+    assert numbers.summary()["set_aside"] == {"dose": "it is the target once more"}
+
+
+def test_the_target_in_other_words_is_a_warning() -> None:
+    """A column that determines the target is named in a warning and stays."""
+    frame = mixed(60).with_columns(well=pl.col("ill") == "no")
+    with pytest.warns(FitwellWarning, match=r"The target 'ill' is determined one to one by 'well': .* drop=\['well'\]"):
+        problem = read_table(frame, "ill", cv=3)
+    assert problem.summary()["remarks"] == {"well": "it determines the target one to one"}
+    assert read_table(frame, "ill", cv=3, drop=["well"]).summary()["remarks"] == {}
+
+
+def test_columns_are_left_out() -> None:
+    """What is left out is not looked at, is known by name, and changes nothing else."""
+    frame = mixed(60)
+    worse = frame.with_columns(pl.Series("dose", [float("inf"), *frame["dose"][1:]]))
+    problem = read_table(worse, "ill", cv=3, drop="dose")
+    assert problem.summary()["set_aside"] == {"dose": "left out, as you asked"}
+    np.testing.assert_array_equal(
+        problem.dataset().inputs, read_table(frame.drop("dose"), "ill", cv=3).dataset().inputs
+    )
+    with pytest.raises(InputError, match="infinite"):
+        read_table(worse, "ill", cv=3)

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ import typer
 
 from fitwell._version import __version__
 from fitwell.directories import RUN_FILE
-from fitwell.errors import FitwellError
+from fitwell.errors import FitwellError, FitwellWarning
 from fitwell.regularization.table import BUILT_IN, DEFAULT_REGULARIZERS
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def main() -> None:
     """Run the command; an error is one sentence on standard error and exit status 2."""
     # Python's own handler raises KeyboardInterrupt, which JAX may lose
     signal.signal(signal.SIGINT, _interrupt)
+    warnings.showwarning = _show_warning
     try:
         app()
     except FitwellError as error:
@@ -68,6 +70,15 @@ def main() -> None:
         # else Python complains once more when it flushes on its way out
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any
+) -> None:
+    """Print a warning of ours as a sentence; others as Python does, for they are about code."""
+    ours = issubclass(category, FitwellWarning)
+    text = f"fitwell: {message}" if ours else warnings.formatwarning(message, category, filename, lineno).rstrip()
+    typer.echo(text, err=True)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -125,6 +136,7 @@ def tune_command(
     repeats: Annotated[int, typer.Option(help="How often the folds are drawn anew.")] = 1,
     groups: Annotated[str | None, typer.Option(help="Column: rows of one group stay in one fold.")] = None,
     time: Annotated[str | None, typer.Option(help="Column: train on earlier rows, hold out later ones.")] = None,
+    drop: Annotated[list[str] | None, typer.Option(help="Column to leave out; may be given several times.")] = None,
     hidden: Annotated[str, typer.Option(help="Units of the hidden layers.")] = "128,64",
     strengths: Annotated[int, typer.Option(help="Strengths to try; the first is no regularization.")] = 32,
     regularizers: Annotated[str, typer.Option(help=f"Any of {', '.join(BUILT_IN)}.")] = ",".join(DEFAULT_REGULARIZERS),
@@ -156,6 +168,7 @@ def tune_command(
         "repeats": repeats,
         "groups": groups,
         "time": time,
+        "drop": drop or (),
         "hidden": _units(hidden),
         "strengths": strengths,
         "regularizers": _names(regularizers),
@@ -196,6 +209,7 @@ def diagnose_command(
     ] = None,
     groups: Annotated[str | None, typer.Option(help="Column: rows of one group stay in one fold.")] = None,
     time: Annotated[str | None, typer.Option(help="Column: train on earlier rows, hold out later ones.")] = None,
+    drop: Annotated[list[str] | None, typer.Option(help="Column to leave out; may be given several times.")] = None,
     hidden: Annotated[str, typer.Option(help="Units of the hidden layers.")] = "128,64",
     strengths: Annotated[int, typer.Option(help="Strengths to try as a cure.")] = 32,
     regularizers: Annotated[str, typer.Option(help=f"Any of {', '.join(BUILT_IN)}.")] = ",".join(DEFAULT_REGULARIZERS),
@@ -221,6 +235,7 @@ def diagnose_command(
         "repeats": repeats,
         "groups": groups,
         "time": time,
+        "drop": drop or (),
         "hidden": _units(hidden),
         "strengths": strengths,
         "regularizers": _names(regularizers),

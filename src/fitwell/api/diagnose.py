@@ -28,6 +28,7 @@ def diagnose(
     repeats: int | None = None,
     groups: Any = None,
     time: Any = None,
+    drop: str | Sequence[str] = (),
     hidden: int | Sequence[int] = DEFAULT_HIDDEN,
     strengths: Strengths = DEFAULT_COUNT,
     regularizers: Sequence[str | Regularizer] = DEFAULT_REGULARIZERS,
@@ -71,8 +72,8 @@ def diagnose(
 
     Parameters
     ----------
-    table, target, y, model, task, groups, time, hidden, regularizers, depth, batch_size, patience, schedule, seed, \
-memory, sample_weight, class_weight, weights, listener
+    table, target, y, model, task, groups, time, drop, hidden, regularizers, depth, batch_size, patience, schedule, \
+seed, memory, sample_weight, class_weight, weights, listener
         As in `tune`.
     cv, repeats
         Folds, at least 3, and how often they are drawn anew.
@@ -151,5 +152,6 @@ memory, sample_weight, class_weight, weights, listener
         sample_weight=sample_weight,
         class_weight=class_weight,
         weights=weights,
+        drop=drop,
     )
     return judge_problem(problem, options, questions, listener or QUIET)

@@ -29,6 +29,7 @@ def tune(
     repeats: int = 1,
     groups: Any = None,
     time: Any = None,
+    drop: str | Sequence[str] = (),
     hidden: int | Sequence[int] = DEFAULT_HIDDEN,
     strengths: Strengths = DEFAULT_COUNT,
     regularizers: Sequence[str | Regularizer] = DEFAULT_REGULARIZERS,
@@ -78,6 +79,8 @@ def tune(
     groups, time
         Names of columns (arrays [n] with a model): rows of one group stay in one fold; or each fold trains on earlier
         rows only.
+    drop
+        Names of columns of a table that are left out; nothing in them is looked at.
     hidden
         Units of the hidden layers: wide enough to overfit.
     strengths
@@ -181,5 +184,6 @@ def tune(
         sample_weight=sample_weight,
         class_weight=class_weight,
         weights=weights,
+        drop=drop,
     )
     return answer(search(problem, options, listener or QUIET))

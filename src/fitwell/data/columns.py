@@ -1,6 +1,7 @@
 """What each column is (a number, a boolean, a category, a date, or set aside with the reason), and what it holds.
 
-Kinds are found on the whole table and never look at the target. Values are plain numbers and level codes before
+Kinds are found on the whole table and never look at the target (`copies.py` does, for columns that are the target once
+more). Values are plain numbers and level codes before
 anything is fitted: nothing here depends on which rows train, so it is done once and shared by all row sets.
 """
 
@@ -39,6 +40,7 @@ DISTINCT_SHARE = 0.9  # text with more distinct values than this share of its ro
 FREE_TEXT_WORDS = 3.0  # mean words per value above which mostly distinct text is prose
 # of the rows; text of many words with fewer distinct values may be standard answers, and stays a category
 FREE_TEXT_SHARE = 0.5
+DROPPED = "left out, as you asked"
 FEW_DISTINCT = 10  # so few distinct values are always categories
 
 
@@ -79,15 +81,21 @@ class Column:
         return cls(**{**stored, "levels": tuple(stored["levels"])})
 
 
-def describe_columns(frame: pl.DataFrame, *, without: Collection[str] = ()) -> tuple[Column, ...]:
-    """Describe every column but those named in `without` (the target, the groups, the time)."""
-    excluded = set(without)
+def describe_columns(
+    frame: pl.DataFrame, *, without: Collection[str] = (), dropped: Collection[str] = ()
+) -> tuple[Column, ...]:
+    """Describe every column but those in `without` (the target, the groups, the time); set aside those in `dropped`."""
+    excluded, left_out = set(without), set(dropped)
     columns: list[Column] = []
     # an only feature is never a mere row number
-    leading = frame.width - len(excluded) > 1
+    leading = frame.width - len(excluded | left_out) > 1
     for values, next_name in zip(frame.iter_columns(), [*frame.columns[1:], ""], strict=True):
         if values.name in excluded:
             leading = False
+            continue
+        if values.name in left_out:
+            # known all the same: it is no surprise in new tables
+            columns.append(Column(values.name, "set aside", DROPPED))
             continue
         column = _describe(values)
         reason = row_naming_reason(values, column.kind, leading=leading, next_name=next_name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from fitwell.data.column_names import column_hint
 from fitwell.data.encoding import moments
 from fitwell.data.values import as_numbers, canonical_text, canonical_value, is_number_like, parse_numbers, plain_text
 from fitwell.errors import InputError
@@ -22,8 +22,6 @@ LabelType = Literal["str", "int", "bool", "float"]
 MAX_INTEGER_CLASSES = 20
 ROWS_PER_CLASS = 20  # integers with fewer rows per distinct value than this are a quantity
 TASKS = ("classification", "regression")
-# in a message, so that it stays readable
-COLUMNS_SHOWN = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,10 +63,7 @@ def read_target(frame: pl.DataFrame, name: str, task: str | None = None) -> tupl
 def _find(frame: pl.DataFrame, name: str) -> pl.Series:
     if name in frame.columns:
         return frame[name]
-    close = difflib.get_close_matches(name, frame.columns, n=1)
-    shown = ", ".join(map(repr, frame.columns[:COLUMNS_SHOWN])) + (", ..." if frame.width > COLUMNS_SHOWN else "")
-    hint = f"Did you mean {close[0]!r}?" if close else f"The columns are {shown}."
-    raise InputError(f"The table has no column named {name!r} to predict. {hint}")
+    raise InputError(f"The table has no column named {name!r} to predict. {column_hint(name, frame.columns)}")
 
 
 def _usable(values: pl.Series) -> pl.Series:

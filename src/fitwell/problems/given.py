@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fitwell.engine.network import DenseNetwork
@@ -30,6 +30,7 @@ def read_problem(
     sample_weight: Any,
     class_weight: Mapping[int, float] | None,
     weights: str,
+    drop: str | Sequence[str] = (),
 ) -> Problem:
     """Return what is to be searched; see `fitwell.tune` for the arguments."""
     opened = opened_model(table)
@@ -39,12 +40,14 @@ def read_problem(
         check_model_options(options)
         if task is not None:
             raise InputError("A Keras model's task is that of its loss: leave out 'task'.")
+        if drop is not None and len(drop):
+            raise InputError("'drop' leaves out columns of a table: a Keras model takes all of x.")
         weighing = {"sample_weight": sample_weight, "class_weight": class_weight, "weights": weights}
         return read_model(opened, target, y, options, splits=splits, **weighing)
     opened = _check_table_arguments(model, y, sample_weight, class_weight, weights)
     if opened is None:
         options.candidates(DenseNetwork.layers_of(options.hidden))  # wrong ones are refused before the table is read
-    read = read_table(table, target, task=task, seed=options.seed, **splits)
+    read = read_table(table, target, task=task, drop=drop, seed=options.seed, **splits)
     if opened is None:
         return DenseOnTable(read, options.hidden)
     from fitwell.problems.models import check_model_options

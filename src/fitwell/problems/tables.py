@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +12,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from fitwell.data.column_names import column_hint, names_to_drop
 from fitwell.data.columns import Column, RawFeatures, describe_columns, extract
+from fitwell.data.copies import ONE_TO_ONE, mark_copies
 from fitwell.data.encoding import Encoding, Layout, fit_encoding, make_layout, stack
 from fitwell.data.row_keys import group_indices, moments_of
 from fitwell.data.row_sets import RowSets, folds
@@ -19,7 +22,7 @@ from fitwell.data.table_files import as_frame
 from fitwell.data.target import Target, read_target, standardise
 from fitwell.engine.job import Dataset
 from fitwell.engine.losses import CLASSIFICATION, REGRESSION, Loss
-from fitwell.errors import InputError, InputTypeError
+from fitwell.errors import FitwellWarning, InputError, InputTypeError
 from fitwell.results.predictors import TablePredictor
 
 ARRAY_TARGET = "target"
@@ -131,6 +134,7 @@ def read_table(
     repeats: int = 1,
     groups: str | None = None,
     time: str | None = None,
+    drop: str | Sequence[str] = (),
     seed: int = 0,
 ) -> TableData:
     """Read a table and set up its row sets.
@@ -147,6 +151,8 @@ def read_table(
         Folds (or a scikit-learn splitter) and how often they are drawn anew.
     groups, time
         Name of a column: rows of one group stay together; rows train on earlier rows only. It is no feature then.
+    drop
+        Names of columns that are left out.
 
     Raises
     ------
@@ -156,17 +162,22 @@ def read_table(
     frame, name = _with_target(as_frame(table), target)
     read, kept = read_target(frame, name, task)
     _check_columns(frame, {"groups": groups, "time": time}, name)
+    dropped = names_to_drop(drop, frame.columns, {"target": name, "groups": groups, "time": time})
     features = [column for column in frame.columns if column not in (name, groups, time)]
     # a row without a target may hold anything: what is wrong with it must not stop the others
     if len(kept) < frame.height:
-        _check_rows(frame, kept, features, groups, time)
+        _check_rows(frame, kept, [column for column in features if column not in dropped], groups, time)
     rows = frame[kept.tolist()] if len(kept) < frame.height else frame
     special = {key: rows[column] if column else None for key, column in {"groups": groups, "time": time}.items()}
     # the columns' kinds are decided once, by all rows; numbers and categories by training rows only
-    columns = describe_columns(rows, without=[column for column in frame.columns if column not in features])
+    columns = describe_columns(rows, without={name, groups, time} - {None}, dropped=dropped)
+    raw = extract(rows, columns)
+    marked = mark_copies(columns, raw, read)
+    if marked != columns:
+        columns, raw = marked, extract(rows, marked)
+        _warn_of_copies(columns, name)
     if all(column.kind == "set aside" for column in columns):
         raise InputError(f"No column is left to learn from: {_set_aside(columns)}.")
-    raw = extract(rows, columns)
     layout = make_layout(columns, raw)
     row_sets = folds(read.values, read.task, cv=cv, repeats=repeats, seed=seed, classes=read.classes, **special)
     encodings = tuple(fit_encoding(layout, raw, train) for train in row_sets.train)
@@ -226,9 +237,7 @@ def _check_columns(frame: pl.DataFrame, wanted: dict[str, Any], target: str) -> 
         if column is not None and not isinstance(column, str):
             raise InputTypeError(f"'{argument}' must be the name of a column. Got {type(column).__name__}.")
         if column is not None and column not in frame.columns:
-            raise InputError(
-                f"There is no column '{column}' for '{argument}'. The columns are: {', '.join(frame.columns[:20])}."
-            )
+            raise InputError(f"There is no column {column!r} for '{argument}'. {column_hint(column, frame.columns)}")
         if column == target:
             raise InputError(f"The column '{column}' cannot be both the target and the '{argument}'.")
 
@@ -246,6 +255,17 @@ def _check_rows(
     if time is not None:
         moments_of(blanked[time] if time in plain else frame[time], frame.height, used)
     describe_columns(blanked.select(column for column in features if column in plain))
+
+
+def _warn_of_copies(columns: Sequence[Column], target: str) -> None:
+    names = [column.name for column in columns if column.reason.endswith(ONE_TO_ONE)]
+    if names:
+        warnings.warn(
+            f"The target {target!r} is determined one to one by {' and by '.join(map(repr, names))}: what was made "
+            f"from the target will not be known of new rows, and is left out with drop={names}.",
+            FitwellWarning,
+            stacklevel=3,
+        )
 
 
 def _set_aside(columns: tuple[Column, ...]) -> str:
