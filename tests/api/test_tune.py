@@ -5,8 +5,9 @@ import polars as pl
 import pytest
 from example_tables import QUICK, mixed
 
-from fitwell.api.tune import Listener, Options, tune
+from fitwell.api.tune import Listener, tune
 from fitwell.errors import InputError, InputTypeError, TrainingError
+from fitwell.problems.options import Options
 from fitwell.regularization.grids import sobol
 from fitwell.regularization.strengths import Regularization
 
@@ -166,13 +167,13 @@ def test_the_listener_hears_in_order() -> None:
         ({"epochs": 0}, "'epochs' must be a whole number of at least 1. Got 0"),
         ({"patience": 0}, "'patience' must"),
         ({"hidden": (8, 0)}, "'hidden' must be whole numbers of at least 1"),
-        ({"strengths": 0}, "number of strengths must be at least 1"),
+        ({"strengths": 0}, "'strengths' must be a whole number of at least 1. Got 0"),
         ({"strengths": [{"dropout": 1.2}]}, r"'dropout' strength must lie in \[0, 1\). Got 1.2"),
         ({"strengths": [{"l3": 1.0}]}, "no regularizer 'l3'"),
         ({"regularizers": ["l3"]}, "no regularizer 'l3'"),
         ({"learning_rate": -1.0}, "learning rate must be finite and above 0"),
         ({"schedule": "linear"}, "'constant' or 'cosine'"),
-        ({"seed": -1}, "'seed' must lie in"),
+        ({"seed": -1}, "'seed' must be a whole number of at least 0"),
         ({"batch_size": 0}, "'batch_size' must be a whole number of at least 1"),
         ({"batch_size": 2.5}, "'batch_size' must be a whole number of at least 1"),
         ({"strengths": [{"l2": "much"}]}, "Got much"),

@@ -14,7 +14,8 @@ import fitwell
 import keras
 from fitwell.errors import FileError, InputError
 from fitwell.problems.given import read_problem
-from fitwell.problems.options import Options
+from fitwell.problems.models import read_model
+from fitwell.problems.options import Options, make_options
 from fitwell.report import text
 
 L, R = keras.layers, keras.regularizers
@@ -491,3 +492,38 @@ def test_a_regularizer_without_a_place_is_not_searched() -> None:
     assert list(result.search.candidates.strengths) == ["l2"]
     assert result.search.candidates.count == 4
     assert result.search.candidates.regularization(1).l2 == pytest.approx(0.01)
+
+
+GIVEN = {"kernel_regularizer": R.L2(0.25)}
+
+
+def candidates(strengths: Any, **hidden: Any) -> Any:
+    """The candidates of a search of a small model, which is not trained."""
+    options = make_options(strengths=strengths)
+    weighing = {"sample_weight": None, "class_weight": None, "weights": "fresh"}
+    return read_model(fitwell.opened(make(**hidden)), X, Y, options, splits={"cv": 2}, **weighing).candidates(options)
+
+
+@pytest.mark.parametrize("kind", [int, np.int64, np.int32])
+def test_as_many_are_tried_as_were_asked_for(kind: type) -> None:
+    """A number of strengths counts all: none at all, the model as given where it has some, and those drawn."""
+    assert [candidates(kind(count)).count for count in (1, 2, 3, 8)] == [1, 2, 3, 8]
+    found = [candidates(kind(count), **GIVEN) for count in (2, 3, 8)]
+    assert [one.count for one in found] == [2, 3, 8]
+    assert {one.given for one in found} == {1}
+    assert all(dict(one.regularization(1)["l2"]) == {"hidden": 0.25, "last": 0.0} for one in found)
+    # fewer are the first of more, so a larger search only adds
+    np.testing.assert_array_equal(found[1].flat, found[2].flat[:, :3])
+    assert candidates([{"l1": 0.1}], **GIVEN).count == 3  # a list is tried besides
+
+
+def test_the_least_number_of_strengths() -> None:
+    """One strength is none for a model with regularization of its own, and regularizers must act somewhere."""
+    with pytest.raises(InputError, match=r"'strengths' must be at least 2 for a model with .* as given\. Got 1\."):
+        candidates(1, **GIVEN)
+    with pytest.raises(InputError, match=r"'strengths' must be a whole number of at least 1\. Got True\."):
+        candidates(True)
+    single = keras.Sequential([keras.Input((3,)), L.Dense(2, "softmax")])
+    single.compile("adam", "sparse_categorical_crossentropy")
+    with pytest.raises(InputError, match=r"'regularizers' must name one that acts on a layer .* Got 'dropout'\."):
+        fitwell.tune(single, X, Y, **{**OPTIONS, "strengths": 4, "regularizers": "dropout"})

@@ -38,7 +38,7 @@ def test_hidden_layers_that_are_none(hidden: object) -> None:
         ({"refit": None}, "'refit' must be 'ensemble' or 'single'. Got None"),
         ({"regularizers": ()}, "'regularizers' must name at least one of"),
         ({"batch_size": 0}, "'batch_size' must be a whole number of at least 1. Got 0"),
-        ({"seed": -1}, "'seed' must lie in"),
+        ({"seed": -1}, "'seed' must be a whole number of at least 0. Got -1"),
     ],
 )
 def test_options_that_are_refused(options: dict[str, object], message: str) -> None:

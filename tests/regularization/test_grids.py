@@ -82,7 +82,7 @@ def test_a_learning_rate_can_be_fixed() -> None:
 
 def test_bad_arguments_are_refused() -> None:
     """No candidates, unknown names and impossible learning rates are refused in a sentence."""
-    with pytest.raises(InputError, match=r"must be at least 1\. Got 0"):
+    with pytest.raises(InputError, match=r"must be a whole number of at least 1\. Got 0"):
         sobol(0)
     with pytest.raises(InputError, match="no regularizer 'l3'"):
         sobol(8, ["l3"])

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fitwell.arguments import is_whole
 from fitwell.engine.plan import QUIET, Listener
 from fitwell.keras.backend import check_backend
 from fitwell.problems.given import opened_model, read_problem
-from fitwell.problems.options import DEFAULT_HIDDEN, Options, Strengths, hidden_units, regularizer_list
+from fitwell.problems.options import DEFAULT_HIDDEN, Strengths, hidden_units, make_options, regularizer_list
 from fitwell.regularization.grids import DEFAULT_COUNT
 from fitwell.regularization.regularizer import Regularizer
 from fitwell.regularization.strengths import DEFAULT_LEARNING_RATE
@@ -78,7 +79,8 @@ seed, memory, sample_weight, class_weight, weights, listener
     cv, repeats
         Folds, at least 3, and how often they are drawn anew.
     strengths
-        As in `tune`. The learning rate is not searched: it is the network's own.
+        As in `tune`, at least 2. The learning rate is not searched: it is the network's own. A model with
+        regularization of its own is tried with 0.3 and 0.1 of it besides.
     learning_rate
         Of Adam in the dense network, 1e-3 if not given; a Keras model keeps its own.
     epochs
@@ -120,9 +122,9 @@ seed, memory, sample_weight, class_weight, weights, listener
     check_backend()
     questions = Questions(level, worth, larger, learning_curve, null, memorisation)
     # in a search the rate would be a candidate's own, and the network as given has one only
-    if learning_rate is None and isinstance(strengths, int) and model is None and opened_model(table) is None:
+    if learning_rate is None and is_whole(strengths) and model is None and opened_model(table) is None:
         learning_rate = DEFAULT_LEARNING_RATE
-    options = Options(
+    options = make_options(
         hidden=hidden_units(hidden),
         strengths=strengths,
         regularizers=regularizer_list(regularizers),
@@ -140,7 +142,7 @@ seed, memory, sample_weight, class_weight, weights, listener
     )
     if repeats is None:  # a splitter, and time, decide themselves
         # twice the row sets make the intervals narrower
-        repeats = 2 if isinstance(cv, int) and time is None else 1
+        repeats = 2 if is_whole(cv) and time is None else 1
     problem = read_problem(
         table,
         target,

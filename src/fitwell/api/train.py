@@ -10,7 +10,7 @@ from fitwell.engine.optimizers import Optimizer, adam
 from fitwell.engine.plan import QUIET, Listener
 from fitwell.errors import InputTypeError
 from fitwell.problems.functions import Network, read_functions
-from fitwell.problems.options import Options, regularizer_list
+from fitwell.problems.options import Options, make_options, regularizer_list
 from fitwell.results.result import Result
 from fitwell.studies.answering import answer
 from fitwell.studies.search import search
@@ -92,4 +92,4 @@ def _options(given: Mapping[str, Any]) -> Options:
             raise InputTypeError(f"train() has no option '{name}'. It has: {', '.join(sorted(allowed))}.")
     regularizers = regularizer_list(given.get("regularizers", Options.regularizers))
     # no ensemble: networks of functions cannot be joined into one model, whose parameters `result.model` is
-    return Options(**{**given, "regularizers": regularizers, "refit": "single"})
+    return make_options(**{**given, "regularizers": regularizers, "refit": "single"})

@@ -9,7 +9,7 @@ from fitwell.engine.plan import QUIET, Listener
 from fitwell.errors import InputError
 from fitwell.keras.backend import check_backend
 from fitwell.problems.given import opened_model, read_problem
-from fitwell.problems.options import DEFAULT_HIDDEN, Options, Strengths, hidden_units, regularizer_list
+from fitwell.problems.options import DEFAULT_HIDDEN, Strengths, hidden_units, make_options, regularizer_list
 from fitwell.regularization.grids import DEFAULT_COUNT
 from fitwell.regularization.regularizer import Regularizer
 from fitwell.regularization.table import DEFAULT_REGULARIZERS
@@ -84,10 +84,11 @@ def tune(
     hidden
         Units of the hidden layers: wide enough to overfit.
     strengths
-        How many candidates to draw from the default ranges, or the candidates themselves, such as
+        How many candidates are tried in all, or the candidates themselves, such as
         ``[{"l2": 0.01}, {"dropout": 0.3}]``. No regularization at all is always the first candidate, and a Keras model
-        as it was given the second, if it has regularization of its own; the strengths of all others replace that. A
-        strength may also be a mapping by layer name or a `fitwell.Depth`.
+        as it was given the second, if it has regularization of its own; the strengths of all others replace that. As a
+        number it counts these, too: at least 1, or 2 for such a model; what is left is drawn from the default ranges.
+        A strength may also be a mapping by layer name or a `fitwell.Depth`.
     regularizers
         Which to search when `strengths` is a number, and which a setting may name besides fitwell's own: names of
         `fitwell.regularization.table`, or a `fitwell.Regularizer` of yours.
@@ -156,7 +157,7 @@ def tune(
             "A Keras model comes back as one network of its own architecture, trained on all rows: leave out 'refit' "
             "and 'refit_seeds'."
         )
-    options = Options(
+    options = make_options(
         hidden=hidden_units(hidden),
         strengths=strengths,
         regularizers=regularizer_list(regularizers),

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fitwell.arguments import is_whole
 from fitwell.data.batches import read_batches
 from fitwell.data.parts import (
     NamedArray,
@@ -172,8 +173,7 @@ def _check_class_weight(class_weight: Any) -> None:
             f"Got {type(class_weight).__name__}."
         )
     for key, weight in class_weight.items():
-        # True is an int to Python, and would be class 1
-        if isinstance(key, bool) or not isinstance(key, int | np.integer):
+        if not is_whole(key):
             raise InputTypeError(f"class_weight must have class indices as keys, such as 0 and 1. Got {key!r}.")
         if isinstance(weight, bool) or not isinstance(weight, int | float | np.integer | np.floating):
             raise InputTypeError(f"class_weight must hold numbers. Got {weight!r} for the class {key}.")

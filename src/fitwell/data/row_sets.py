@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fitwell.arguments import is_whole, whole_number
 from fitwell.data.row_keys import group_indices, moments_of
 from fitwell.errors import InputError, InputTypeError
 
@@ -187,12 +188,13 @@ def folds(
     one moment staying together. `classes` are the names used in messages. Every row set holds rows out, and
     for classification trains on more than one class.
     """
+    cv, repeats = int(cv) if is_whole(cv) else cv, whole_number("repeats", repeats)
     row_sets = _folds(target_values, task, cv, repeats, groups, time, seed, classes)
     _check_held_out(row_sets)
     if task == "classification":
         _check_training_classes(row_sets, target_values, classes)
     # repeats hold the same rows out again, and must not count as more data
-    return replace(row_sets, folds_per_repeat=int(cv)) if repeats > 1 else row_sets
+    return replace(row_sets, folds_per_repeat=cv) if repeats > 1 else row_sets
 
 
 def _folds(
@@ -209,11 +211,11 @@ def _folds(
     if groups is not None and time is not None:
         raise InputError("Give either groups or a time column, not both: each says differently what is held out.")
     groups = None if groups is None else group_indices(groups, n)
-    if not _is_count(cv):
+    if not is_whole(cv):
         if repeats != 1 or time is not None:
             raise InputError("Repeats and a time column need a number of folds as 'cv'; a splitter decides itself.")
         return replace(from_splitter(cv, n, target=target_values, groups=groups), groups=groups)
-    _check_counts(cv, repeats, n)
+    _check_counts(cv, n)
     if time is not None:
         return _time_folds(moments_of(time, n), cv, repeats)
     if task == "classification":
@@ -223,14 +225,7 @@ def _folds(
     return _shuffled_folds(target_values, task, cv, repeats, seed)
 
 
-def _is_count(value: Any) -> bool:
-    # True is an int to Python, and would be one fold
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
-def _check_counts(cv: int, repeats: Any, n: int) -> None:
-    if not _is_count(repeats) or repeats < 1:
-        raise InputError(f"The argument 'repeats' must be an integer of at least 1. Got {repeats!r}.")
+def _check_counts(cv: int, n: int) -> None:
     if cv < 2:
         raise InputError(f"The argument 'cv' must be at least 2 folds. Got {cv}.")
     if n < cv:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 import keras
+from fitwell.arguments import is_whole
 from fitwell.errors import InputError
 from fitwell.regularization.table import drop
 
@@ -245,8 +246,6 @@ def _checked(argument: str, rate: Any) -> float:
 def _checked_shape(shape: Any) -> tuple[int | None, ...] | None:
     if shape is None:
         return None
-    if not isinstance(shape, Sequence) or not all(
-        size is None or (isinstance(size, int) and not isinstance(size, bool) and size > 0) for size in shape
-    ):
+    if not isinstance(shape, Sequence) or not all(size is None or (is_whole(size) and size > 0) for size in shape):
         raise InputError(f"'noise_shape' must be a sequence of sizes, None for that of the input. Got {shape!r}.")
-    return tuple(shape)
+    return tuple(None if size is None else int(size) for size in shape)

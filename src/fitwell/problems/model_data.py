@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from fitwell.arguments import is_whole
 from fitwell.data.arrays import Arrays, read_arrays
 from fitwell.data.row_sets import RowSets
 from fitwell.engine.devices import on_accelerator, training_memory
@@ -127,8 +128,13 @@ def model_candidates(network: KerasNetwork, options: Options, learning_rate: flo
     extras = bool(network.own.names)
     if not given and not extras:
         return searched
-    if isinstance(options.strengths, int) and searched.count > 1:  # the model as given is one of so many
-        searched = searched.take(range(searched.count - 1)) if searched.count > 2 else searched
+    if is_whole(options.strengths):  # the model as given is one of so many
+        if searched.count < 2:
+            raise InputError(
+                "'strengths' must be at least 2 for a model with regularization of its own, which is tried without any "
+                f"and as given. Got {searched.count}."
+            )
+        searched = searched.take(range(searched.count - 1))
     return _with_given(searched, given, extras, network)
 
 

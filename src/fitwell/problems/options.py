@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from fitwell.analysis.honest import METHODS
 from fitwell.analysis.selection import RULES
+from fitwell.arguments import is_whole, whole_number
 from fitwell.engine.job import Settings
 from fitwell.engine.stopping import Stopping
 from fitwell.errors import InputError, InputTypeError
@@ -23,6 +25,12 @@ ENSEMBLE_STRENGTHS = 4
 
 DEFAULT_HIDDEN = (128, 64)
 """Units of the hidden layers: wide enough to overfit most tables."""
+
+WHOLE = {"strengths": 1, "epochs": 1, "batch_size": 1, "patience": 1, "refit_seeds": 1, "seed": 0, "memory": 0}
+"""The options that are whole numbers, and the least of each."""
+
+UNSET = ("batch_size", "memory")
+"""Those of them that may be None: the machine and the rows decide."""
 
 Strengths = int | Candidates | Sequence[Mapping[str, Strength]]
 
@@ -74,10 +82,9 @@ class Options:
         if isinstance(self.strengths, Candidates):
             _check_candidates(self.strengths, self.learning_rate)
             return self.strengths
-        if isinstance(self.strengths, int | np.integer):
+        if is_whole(self.strengths):
             ranges = {"learning_rate": self.learning_rate, "seed": self.seed, "layers": layers, "depth": self.depth}
-            acting = [one for one in self.regularizers if layers is None or layers.of(one)]
-            return sobol(int(self.strengths), acting, **ranges)
+            return sobol(self.strengths, _acting(self.regularizers, layers), **ranges)
         if not isinstance(self.strengths, Sequence) or not all(isinstance(item, Mapping) for item in self.strengths):
             raise InputTypeError(
                 "'strengths' must be a number, Candidates, or a list of settings such as [{'l2': 0.01}]. "
@@ -97,6 +104,12 @@ class Options:
         )
 
 
+def make_options(**given: Any) -> Options:
+    """Return options whose whole numbers are Python's own, whoever made them."""
+    whole = {name: _whole(name, given[name], least) for name, least in WHOLE.items() if name in given}
+    return Options(**{**given, **whole})
+
+
 def _check_candidates(candidates: Candidates, learning_rate: float | None) -> None:
     if learning_rate is not None:
         raise InputError("Candidates have their own learning rates: leave out 'learning_rate'.")
@@ -108,7 +121,7 @@ def hidden_units(hidden: int | Sequence[int]) -> tuple[int, ...]:
     """Return the units of the hidden layers, checked."""
     units = tuple(hidden) if isinstance(hidden, Sequence | np.ndarray) else (hidden,)
     for number in units:
-        if not isinstance(number, int | np.integer) or number < 1:
+        if not is_whole(number) or number < 1:
             raise InputError(f"'hidden' must be whole numbers of at least 1, one for each layer. Got {number!r}.")
     return tuple(int(number) for number in units)
 
@@ -120,7 +133,7 @@ def regularizer_list(regularizers: str | Regularizer | Sequence[str | Regularize
 
 
 def _check_options(options: Options) -> None:
-    if not options.regularizers and isinstance(options.strengths, int):
+    if not options.regularizers and is_whole(options.strengths):
         raise InputError(f"'regularizers' must name at least one of {', '.join(BUILT_IN)}. Got none.")
     if options.refit not in ("ensemble", "single"):
         raise InputError(f"'refit' must be 'ensemble' or 'single'. Got {options.refit!r}.")
@@ -128,9 +141,26 @@ def _check_options(options: Options) -> None:
         raise InputError(f"'rule' must be '1se', 'min' or 'confidence-set'. Got {options.rule!r}.")
     if options.honest not in METHODS:
         raise InputError(f"'honest' must be 'bbc', 'nested' or 'bates'. Got {options.honest!r}.")
-    for name in ("epochs", "patience", "refit_seeds", "batch_size"):
-        value = getattr(options, name)
-        if name == "batch_size" and value is None:
-            continue
-        if not isinstance(value, int) or value < 1:
-            raise InputError(f"'{name}' must be a whole number of at least 1. Got {value!r}.")
+    for name, least in WHOLE.items():
+        _whole(name, getattr(options, name), least)
+
+
+def _whole(name: str, value: Any, least: int) -> Any:
+    """Return a whole number as Python's own; what may stand in its place as it is."""
+    if value is None and name in UNSET:
+        return None
+    # a list of strengths is looked at when the network's layers are known
+    if name == "strengths" and not is_whole(value) and not isinstance(value, int | float):
+        return value
+    # so many bytes may well be written 8e9
+    if name == "memory" and isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return whole_number(name, value, least)
+
+
+def _acting(regularizers: Sequence[Regularizer], layers: Layers | None) -> list[Regularizer]:
+    acting = [one for one in regularizers if layers is None or layers.of(one)]
+    if regularizers and not acting:
+        names = ", ".join(repr(one.name) for one in regularizers)
+        raise InputError(f"'regularizers' must name one that acts on a layer of this network. Got {names}.")
+    return acting

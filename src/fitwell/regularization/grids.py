@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fitwell.arguments import whole_number
 from fitwell.errors import InputError
 from fitwell.regularization.by_layer import SHAPES, Layers
 from fitwell.regularization.regularizer import Regularizer, resolve
@@ -57,8 +58,7 @@ def sobol(
     >>> candidates.count, float(candidates.strengths["dropout"][0])
     (8, 0.0)
     """
-    if count < 1:
-        raise InputError(f"The number of strengths must be at least 1. Got {count}.")
+    count = whole_number("strengths", count)
     rows = [resolve(one, BUILT_IN) for one in regularizers]
     searched = len(rows) if depth == "search" else 0
     points = _sobol_points(count - 1, len(rows) + 1 + searched, seed)

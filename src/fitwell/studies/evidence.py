@@ -146,7 +146,10 @@ def judge_problem(problem: Problem, options: Options, questions: Questions, list
     # else a network with too much regularization could only be compared with one that has none
     candidates = with_weaker(problem.candidates(options))
     if candidates.count == 1:
-        raise InputError("There is no strength to compare the network as given with: raise 'strengths'.")
+        raise InputError(
+            "There is no strength to compare the network as given with: 'strengths' must be at least 2, or name one "
+            "above 0."
+        )
     searched = search(problem, options, listener, candidates)
     found = Compared(candidates, searched.trained.histories, tests)
     if not np.isfinite(found.histories.best_loss[candidates.given]):
