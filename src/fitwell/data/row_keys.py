@@ -22,12 +22,13 @@ from fitwell.data.values import (
 from fitwell.errors import InputError
 
 
-def group_indices(groups: Any, n: int, used: pl.Series | None = None) -> NDArray[np.int64]:
-    """The group of each row [n] as an integer; none may be missing in the rows that are `used` (all if None)."""
+def read_groups(groups: Any, n: int, used: pl.Series | None = None) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """The group of each row [n] as a number, and the groups' names; none may be missing in `used` rows (None: all)."""
     text = canonical_text(_full_column("groups", groups, n))
     _refuse_missing("groups", text.is_null(), used)
     # missing only in rows that nobody uses, and NumPy cannot sort None among text
-    return np.unique(text.fill_null("").to_numpy(), return_inverse=True)[1]
+    names, indices = np.unique(text.fill_null("").to_numpy(), return_inverse=True)
+    return indices, tuple(names.tolist())
 
 
 def moments_of(time: Any, n: int, used: pl.Series | None = None) -> NDArray[np.float64]:

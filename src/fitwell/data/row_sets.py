@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fitwell.arguments import is_whole, whole_number
-from fitwell.data.row_keys import group_indices, moments_of
+from fitwell.data.row_keys import moments_of, read_groups
 from fitwell.errors import InputError, InputTypeError
 
 # 32 bits, as JAX indexes
@@ -36,6 +36,8 @@ class RowSets:
         K: row sets that make up one repeat, 0 when they are not repeats of one another.
     groups : int [n_rows] or None
         Rows of one group belong together: what is drawn from them is drawn by groups. None: each row stands alone.
+    group_names : tuple of str
+        Name of each group, for messages; empty if they have none.
     """
 
     train: tuple[RowNumbers, ...]
@@ -43,6 +45,7 @@ class RowSets:
     n_rows: int
     folds_per_repeat: int = 0
     groups: NDArray[Any] | None = None
+    group_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse row sets that leak or cannot train."""
@@ -210,18 +213,19 @@ def _folds(
     n = len(target_values)
     if groups is not None and time is not None:
         raise InputError("Give either groups or a time column, not both: each says differently what is held out.")
-    groups = None if groups is None else group_indices(groups, n)
+    groups, names = (None, ()) if groups is None else read_groups(groups, n)
     if not is_whole(cv):
         if repeats != 1 or time is not None:
             raise InputError("Repeats and a time column need a number of folds as 'cv'; a splitter decides itself.")
-        return replace(from_splitter(cv, n, target=target_values, groups=groups), groups=groups)
+        return replace(from_splitter(cv, n, target=target_values, groups=groups), groups=groups, group_names=names)
     _check_counts(cv, n)
     if time is not None:
         return _time_folds(moments_of(time, n), cv, repeats)
     if task == "classification":
         _check_classes(target_values, cv, classes)
     if groups is not None:
-        return _group_folds(target_values, groups, _group_splitters(task, cv, repeats, seed))
+        dealt = _group_folds(target_values, groups, _group_splitters(task, cv, repeats, seed))
+        return replace(dealt, group_names=names)
     return _shuffled_folds(target_values, task, cv, repeats, seed)
 
 

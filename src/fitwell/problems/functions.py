@@ -13,6 +13,7 @@ import numpy as np
 from fitwell.analysis.scores import score_of
 from fitwell.data.arrays import read_arrays, read_inputs
 from fitwell.data.row_sets import RowSets, folds
+from fitwell.data.training_rows import warn_of_unseen_classes
 from fitwell.engine import noise
 from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import CLASSIFICATION, REGRESSION, Loss
@@ -94,6 +95,8 @@ def read_functions(
     # folds are stratified only where targets are surely classes
     task = "classification" if measured is CLASSIFICATION else "regression"
     row_sets = folds(targets, task, seed=seed, **splits)
+    if task == "classification":
+        warn_of_unseen_classes(row_sets, targets)
     functions = FunctionNetwork(network, _count_drops(network, arrays.inputs, targets, measured))
     return FunctionsOnArrays(functions, arrays.inputs, targets, measured, optimizer, row_sets, task)
 

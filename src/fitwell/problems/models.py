@@ -10,7 +10,9 @@ import jax
 import numpy as np
 import polars as pl
 
+from fitwell.data.resampling import nested_folds
 from fitwell.data.row_sets import RowSets, folds
+from fitwell.data.training_rows import check_weights, warn_of_unseen_classes
 from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import Loss
 from fitwell.errors import InputError
@@ -43,6 +45,9 @@ def read_model(
     data, summary = read_data(opened, x, y, options, **weighing)
     labels, task = labels_of_loss(data.targets.values, data.loss)
     row_sets = folds(labels, task, seed=options.seed, **splits)
+    check_weights(row_sets, data.targets.train_weight, data.targets.weight)
+    if task == "classification":
+        warn_of_unseen_classes(row_sets, labels)
     return ModelOnArrays(data, row_sets, labels if task == "classification" else None, summary)
 
 
@@ -85,7 +90,9 @@ class ModelOnArrays:
         return self.model.loss
 
     def check(self, options: Options) -> None:
-        """See `Problem`: whatever was read can be finished."""
+        """Refuse inner folds that would train on nothing: whatever else was read can be finished."""
+        if options.honest != "bbc":
+            check_weights(nested_folds(self.row_sets), self.model.targets.train_weight, self.model.targets.weight)
 
     def dataset(self, seed: int, first: int = 0) -> Dataset:
         """See `Problem`; first weights are drawn by Keras's initializers."""
@@ -100,7 +107,8 @@ class ModelOnArrays:
         return model_settings(self.model, options, self.row_sets)
 
     def on(self, row_sets: RowSets) -> ModelOnArrays:
-        """See `Problem`."""
+        """See `Problem`; row sets that would train on nothing are refused."""
+        check_weights(row_sets, self.model.targets.train_weight, self.model.targets.weight)
         return replace(self, row_sets=row_sets)
 
     def larger(self) -> dict[str, Problem]:

@@ -16,10 +16,11 @@ from fitwell.data.column_names import column_hint, names_to_drop
 from fitwell.data.columns import Column, RawFeatures, describe_columns, extract
 from fitwell.data.copies import ONE_TO_ONE, mark_copies
 from fitwell.data.encoding import Encoding, Layout, fit_encoding, make_layout, stack
-from fitwell.data.row_keys import group_indices, moments_of
+from fitwell.data.row_keys import moments_of, read_groups
 from fitwell.data.row_sets import RowSets, folds
 from fitwell.data.table_files import as_frame
 from fitwell.data.target import Target, read_target, standardise
+from fitwell.data.training_rows import warn_of_unseen_classes
 from fitwell.engine.job import Dataset
 from fitwell.engine.losses import CLASSIFICATION, REGRESSION, Loss
 from fitwell.errors import FitwellWarning, InputError, InputTypeError
@@ -180,6 +181,8 @@ def read_table(
         raise InputError(f"No column is left to learn from: {_set_aside(columns)}.")
     layout = make_layout(columns, raw)
     row_sets = folds(read.values, read.task, cv=cv, repeats=repeats, seed=seed, classes=read.classes, **special)
+    if read.task == "classification":
+        warn_of_unseen_classes(row_sets, read.values, read.classes)
     encodings = tuple(fit_encoding(layout, raw, train) for train in row_sets.train)
     return TableData(columns, read, frame.height, frame.height - len(kept), layout, raw, row_sets, encodings)
 
@@ -251,7 +254,7 @@ def _check_rows(
     plain = [column for column in frame.columns if frame[column].dtype != pl.Object]  # polars cannot blank the others
     blanked = frame.select(pl.when(used).then(pl.col(plain)))
     if groups is not None:
-        group_indices(blanked[groups] if groups in plain else frame[groups], frame.height, used)
+        read_groups(blanked[groups] if groups in plain else frame[groups], frame.height, used)
     if time is not None:
         moments_of(blanked[time] if time in plain else frame[time], frame.height, used)
     describe_columns(blanked.select(column for column in features if column in plain))

@@ -307,7 +307,11 @@ def learning_curve(
     stopping = replace(settings.stopping, to_the_end=False) if settings.stopping else None
     # equal steps, so that fewer rows are not also less training
     alike = replace(settings, equal_steps=True, stopping=stopping)
-    histories = train_networks(problem.on(fewer), candidates.take([strength]), alike).histories
+    try:
+        smaller = problem.on(fewer)
+    except InputError:  # so few that all of them weigh nothing
+        return None
+    histories = train_networks(smaller, candidates.take([strength]), alike).histories
     # row sets come size by size, as `with_fewer_rows` makes them
     held_out = histories.held_out_loss[:, 0].reshape(len(shares), row_sets.count, -1)
     rows = np.arange(row_sets.count)
