@@ -165,7 +165,7 @@ def histories(held_out_loss: Any, best_epoch: list[int], best_loss: list[float])
         epochs=np.full(g, e),
         diverged=np.zeros((r, g), bool),
         row_loss=np.zeros((g, 1)),
-        halved=np.zeros(g, bool),
+        cut=np.zeros(g, bool),
     )
 
 
@@ -203,7 +203,7 @@ def search(means: list[float], noise: list[float], *, halved: int | None = None,
     curves = losses(means, noise)
     made = histories(curves[:, :, None], [1] * len(means), means)
     if halved is not None:
-        made = replace(made, halved=np.arange(len(means)) == halved)
+        made = replace(made, cut=np.arange(len(means)) == halved)
     candidates = Candidates({"l2": L2[: len(means)]}, np.ones(len(means)), **about)
     with np.errstate(invalid="ignore"):
         return choose(made, candidates, keep_given=True)

@@ -24,7 +24,7 @@ def histories() -> Histories:
         epochs=np.array([4, 2, 0]),
         diverged=np.zeros((2, 3), bool),
         row_loss=np.zeros((3, 5)),
-        halved=np.zeros(3, bool),
+        cut=np.zeros(3, bool),
     )
 
 
@@ -43,4 +43,12 @@ def test_order(histories: Histories) -> None:
     """Strengths stand from the lowest loss to the highest, ties in the order of the search."""
     assert histories.order.tolist() == [0, 1, 2]
     tied = np.array([np.inf, 2.0, 1.0, 2.0])
-    assert Histories(*[histories.train_loss] * 4, tied, tied, tied, tied, tied, tied).order.tolist() == [2, 1, 3, 0]
+    none = np.zeros(4, bool)
+    assert Histories(*[histories.train_loss] * 4, tied, tied, tied, tied, tied, none).order.tolist() == [2, 1, 3, 0]
+
+
+def test_what_was_cut_ranks_behind_what_finished(histories: Histories) -> None:
+    """Its loss might have fallen further, so it is compared with none; what diverged is behind it still."""
+    losses, cut = np.array([np.inf, 2.0, 1.0, 2.5]), np.array([False, False, True, False])
+    of = Histories(*[histories.train_loss] * 4, losses, losses, losses, losses, losses, cut)
+    assert of.order.tolist() == [1, 3, 2, 0]

@@ -68,12 +68,12 @@ def test_halved_strengths_are_marked(problem: Callable[..., Any], seed: int) -> 
     case, rates = problem(seed), Candidates(THREE.strengths, np.array([1e-3, 2e-3, 1e-4]))
     halving = settings(seed, epochs=6, stopping=Stopping(patience=100, halvings=(2,), finalists=1))
     histories = train_all(*case[:3], rates, loss=case.loss, settings=halving).histories
-    assert histories.halved.any()
-    np.testing.assert_array_equal(histories.halved, histories.epochs == 2)
-    assert histories.epochs[~histories.halved].tolist() == [6] * int((~histories.halved).sum())
+    assert histories.cut.any()
+    np.testing.assert_array_equal(histories.cut, histories.epochs == 2)
+    assert histories.epochs[~histories.cut].tolist() == [6] * int((~histories.cut).sum())
     impatient = settings(seed, epochs=400, stopping=Stopping(patience=4, halvings=(), finalists=3))
     fast = Candidates(THREE.strengths, np.full(3, 0.1))
-    assert not train_all(*case[:3], fast, loss=case.loss, settings=impatient).histories.halved.any()
+    assert not train_all(*case[:3], fast, loss=case.loss, settings=impatient).histories.cut.any()
 
 
 def test_something_beside(problem: Callable[..., Any], seed: int) -> None:

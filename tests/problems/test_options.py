@@ -17,6 +17,13 @@ def test_the_network_as_given_trains_to_the_end() -> None:
     assert Options(patience=7, to_the_end=True).settings().stopping == Stopping(patience=7, to_the_end=True)
 
 
+def test_nobody_is_cut_without_pruning() -> None:
+    """Then strengths leave when they stop improving, and for no other reason."""
+    assert Options(pruning="none", patience=7).stopping == Stopping(patience=7, halvings=())
+    with pytest.raises(InputError, match="'pruning' must be 'halving' or 'none'"):
+        Options(pruning="soon")
+
+
 def test_one_regularizer_need_not_stand_in_a_list() -> None:
     """A single name and a list of it are the same."""
     l2 = BUILT_IN["l2"]

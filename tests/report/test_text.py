@@ -65,6 +65,21 @@ def test_the_confidence_set_is_counted(result: Result) -> None:
     assert f"Confidence set      {result.search.candidates.regularization(1)}; learning rate" in one
 
 
+def test_what_was_cut_is_said_to_be(result: Result) -> None:
+    """A strength that left while it improved says after which epoch, and stands behind a worse one that finished."""
+    histories = result.search.histories
+    assert "cut" not in printed(found(revised(result, histories=replace(histories, cut=np.zeros(4, bool)))))
+    losses = np.array([0.5, 0.4, 0.3, 0.6])
+    cut = replace(histories, cut=losses == 0.3, best_loss=losses, epochs=np.array([6, 6, 2, 6]))
+    shown = revised(result, histories=cut)
+    assert shown.table["strength"].to_list() == [1, 0, 3, 2]
+    assert shown.table["cut_after"].to_list() == [None, None, None, 2]
+    assert [row["cut_after"] for row in shown.to_json()["strengths"]] == [None, None, None, 2]
+    lines = printed(found(shown)).splitlines()
+    assert any("at their best epochs); 1 cut while still improving, ranked last" in line for line in lines)
+    assert [line.rstrip("│ ").endswith("cut after epoch 2") for line in lines].count(True) == 1
+
+
 def test_divergence_is_said_once(result: Result) -> None:
     """Diverged networks are counted in one sentence, and not mentioned when there are none."""
     assert "diverged" not in printed(found(result))

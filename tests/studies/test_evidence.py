@@ -59,7 +59,7 @@ def histories(curves: list[list[float]], train: list[list[float]] | None = None,
         epochs=np.isfinite(np.array(curves)).sum(axis=1),
         diverged=np.zeros((row_sets, count), bool),
         row_loss=np.zeros((count, 40)),
-        halved=np.zeros(count, bool),
+        cut=np.zeros(count, bool),
     )
 
 

@@ -289,7 +289,7 @@ def test_what_is_scored_is_what_is_chosen(dense: DenseOnTable, search: Any, rule
     histories, candidates = search
     halved = np.arange(candidates.count) == candidates.count - 1
     for left in (np.zeros(candidates.count, bool), halved):
-        found = replace(histories, halved=left)
+        found = replace(histories, cut=left)
         g = choose(found, candidates, FOLDS, test_to_train=dense.row_sets.test_to_train).chosen(rule)
         naive = score(dense, (found, candidates), honest=method, rule=rule).naive
         assert naive == histories.at_best("held_out_loss").mean(axis=0)[g]

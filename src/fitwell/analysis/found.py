@@ -41,6 +41,8 @@ class Search:
         """All strengths, best first: mean held-out loss at the best epoch, its standard error, and more.
 
         A strength that differs by layer is null: it is no one number. `regularization` says all that a network has.
+        `cut_after` is the epoch after which a strength had to leave though it was still improving, null for the others:
+        those that were cut follow all that finished, for their losses might have fallen further.
         """
         histories, order = self.histories, self.histories.order
         held_out, train = histories.at_best("held_out_loss"), histories.at_best("train_loss")
@@ -57,6 +59,8 @@ class Search:
         columns |= {name: np.where(diverged, np.nan, values) for name, values in losses.items()}
         columns["best_epoch"] = histories.best_epoch
         columns["epochs"] = histories.epochs
+        cut_after = [int(e) if cut else None for e, cut in zip(histories.epochs, histories.cut, strict=True)]
+        columns["cut_after"] = pl.Series(cut_after, dtype=pl.Int64)
         columns["diverged"] = diverged
         columns["regularization"] = [str(self.candidates.regularization(g)) for g in range(self.candidates.count)]
         return pl.DataFrame(columns)[order.tolist()]

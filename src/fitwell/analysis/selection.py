@@ -94,7 +94,7 @@ def choose(
 
 def not_to_be_chosen(histories: Histories, candidates: Candidates) -> np.ndarray:
     """Mark the strengths that only a minimum may be: those that were not trained to their end, bool [G]."""
-    unfinished = histories.halved.copy()
+    unfinished = histories.cut.copy()
     if candidates.own is not None:  # what it has beside its strengths cannot be compared with more or less of them
         unfinished |= candidates.own > 0
     return unfinished

@@ -145,6 +145,7 @@ def tune_command(
     epochs: Annotated[int, typer.Option(help="The most epochs; a search usually ends long before.")] = 150,
     batch_size: Annotated[int | None, typer.Option(help="Rows of a batch; decided by the rows if not given.")] = None,
     patience: Annotated[int, typer.Option(help="Epochs without improvement after which a strength stops.")] = 15,
+    pruning: Annotated[str, typer.Option(help="halving: the worst strengths leave on the way; or none.")] = "halving",
     refit: Annotated[
         str | None, typer.Option(help="ensemble of the fold networks, or single: one network on all rows.")
     ] = None,
@@ -177,6 +178,7 @@ def tune_command(
         "epochs": epochs,
         "batch_size": batch_size,
         "patience": patience,
+        "pruning": pruning,
         "refit": refit,
         "rule": rule,
         "honest": honest,

@@ -38,6 +38,7 @@ def diagnose(
     epochs: int = 100,
     batch_size: int | None = None,
     patience: int = 15,
+    pruning: str = "halving",
     schedule: str = "constant",
     level: float = 0.95,
     worth: float = 0.1,
@@ -73,8 +74,8 @@ def diagnose(
 
     Parameters
     ----------
-    table, target, y, model, task, groups, time, drop, hidden, regularizers, depth, batch_size, patience, schedule, \
-seed, memory, sample_weight, class_weight, weights, listener
+    table, target, y, model, task, groups, time, drop, hidden, regularizers, depth, batch_size, patience, pruning, \
+schedule, seed, memory, sample_weight, class_weight, weights, listener
         As in `tune`.
     cv, repeats
         Folds, at least 3, and how often they are drawn anew.
@@ -133,6 +134,7 @@ seed, memory, sample_weight, class_weight, weights, listener
         epochs=epochs,
         batch_size=batch_size,
         patience=patience,
+        pruning=pruning,
         schedule=schedule,
         refit="single",  # the cure is of one network
         # a verdict compares row sets by itself, and needs no corrected score

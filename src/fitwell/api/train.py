@@ -49,8 +49,8 @@ def train(
     listener
         Called while the search goes on.
     **options
-        `strengths`, `regularizers`, `depth`, `learning_rate`, `epochs`, `batch_size`, `patience`, `schedule`, `rule`,
-        `seed`, `memory`: see `fitwell.tune`.
+        `strengths`, `regularizers`, `depth`, `learning_rate`, `epochs`, `batch_size`, `patience`, `pruning`,
+        `schedule`, `rule`, `seed`, `memory`: see `fitwell.tune`.
 
     Returns
     -------
@@ -84,8 +84,8 @@ def train(
 
 
 def _options(given: Mapping[str, Any]) -> Options:
-    allowed = {"strengths", "regularizers", "depth", "learning_rate", "epochs", "batch_size", "patience", "schedule",
-               "rule", "honest", "seed", "memory"}  # fmt: skip
+    allowed = {"strengths", "regularizers", "depth", "learning_rate", "epochs", "batch_size", "patience", "pruning",
+               "schedule",                "rule", "honest", "seed", "memory"}  # fmt: skip
     # checked by hand: `**options` would take a misspelt name without a word
     for name in given:
         if name not in allowed:

@@ -38,6 +38,7 @@ def tune(
     epochs: int = 150,
     batch_size: int | None = None,
     patience: int = 15,
+    pruning: str = "halving",
     schedule: str = "constant",
     refit: str | None = None,
     rule: str = "1se",
@@ -100,6 +101,9 @@ def tune(
     epochs, batch_size, patience, schedule
         The most epochs (a search usually ends long before); rows of a batch (None: an eighth of the rows, 16 to 256);
         epochs without improvement after which a strength stops; `"constant"` or `"cosine"`.
+    pruning
+        `"halving"`: of the strengths still running the worst leave on the way, marked `cut_after` in `Result.table`;
+        `"none"`: each trains until it stops improving, which takes two to four times as long.
     refit
         `"ensemble"` averages the fold networks of the best strengths, nothing is trained again; `"single"` trains one
         network on all rows. None takes the ensemble, and a single network with `time`, where early folds have seen
@@ -166,6 +170,7 @@ def tune(
         epochs=epochs,
         batch_size=batch_size,
         patience=patience,
+        pruning=pruning,
         schedule=schedule,
         refit=refit or ("single" if of_a_model or time is not None else "ensemble"),
         rule=rule,

@@ -31,8 +31,9 @@ class Histories:
     row_loss
         float [G, n], loss of every row while held out, at the strength's best epoch, averaged if it was held out
         several times; NaN if it never was.
-    halved
-        bool [G], strengths that had to leave while they were still improving: their loss might have fallen further.
+    cut
+        bool [G], strengths that had to leave while they were still improving: their loss might have fallen further, so
+        they rank behind all that finished.
     records
         Losses of held-out rows at every epoch, by unit; None unless they were asked for.
     """
@@ -46,14 +47,17 @@ class Histories:
     epochs: np.ndarray
     diverged: np.ndarray
     row_loss: np.ndarray
-    halved: np.ndarray
+    cut: np.ndarray
     records: Records | None = None
 
     @property
     def order(self) -> np.ndarray:
-        """Strengths from the best to the worst, int [G]."""
+        """Strengths from the best to the worst, int [G]: those that finished, those that were cut, those that diverged.
+
+        The loss of one that was cut is of a network that was still improving, and ranks with none that finished.
+        """
         # stable: of equals the first, on every machine
-        return np.argsort(self.best_loss, kind="stable")
+        return np.lexsort((self.best_loss, self.cut & np.isfinite(self.best_loss), np.isinf(self.best_loss)))
 
     def at_best(self, name: str) -> np.ndarray:
         """Return a curve's value at each strength's best epoch, float [R, G]; NaN where there is none."""

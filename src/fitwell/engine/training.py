@@ -46,7 +46,7 @@ class Training:
     ) -> None:
         self.executor, self.settings, self.listener, self.beside = executor, settings, listener, beside
         self.plan = plan = executor.plan
-        # what all are compared with is never halved away: the unregularized network, and the one as given
+        # what all are compared with is never cut away: the unregularized network, and the one as given
         self.protected = {0, job.candidates.given}
         most_held_out = int(job.row_sets.n_held_out.max())
         self.measures = most_held_out > 0  # a refit holds nothing out, so no loss tells a diverged network
@@ -60,7 +60,7 @@ class Training:
         self.best_epoch = np.zeros(plan.strengths, int)
         self.epochs = np.zeros(plan.strengths, int)
         self.running = np.zeros(plan.strengths, bool)
-        self.halved = np.zeros(plan.strengths, bool)
+        self.cut = np.zeros(plan.strengths, bool)
 
     def train_wave(self, wave: range) -> None:
         """Train the strengths of a wave until all have left or the epochs are over."""
@@ -86,7 +86,7 @@ class Training:
             epochs=self.epochs,
             diverged=self.diverged(),
             row_loss=row_loss,
-            halved=self.halved,
+            cut=self.cut,
         )
 
     def diverged(self) -> np.ndarray:
@@ -130,7 +130,7 @@ class Training:
         # where nobody is to leave, its other folds train on: nested cross-validation asks each about itself alone
         everyone = self.running & ~diverged.all(axis=0)
         staying = everyone if self.settings.stopping is None else self._staying(wave, before, after)
-        self.halved |= self.running & ~staying & self._improving(after)
+        self.cut |= self.running & ~staying & self._improving(after)
         # at the end all leave, so that their variables are read
         staying &= after < self.plan.epochs
         self._keep_best(blocks, np.flatnonzero(self.running & ~staying))

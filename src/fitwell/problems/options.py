@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ from fitwell.regularization.table import BUILT_IN, DEFAULT_REGULARIZERS
 
 ENSEMBLE_STRENGTHS = 4
 """Strengths whose fold networks are averaged: the recipe measured on 15 real tables (see the design notes)."""
+
+PRUNING = ("halving", "none")
 
 DEFAULT_HIDDEN = (128, 64)
 """Units of the hidden layers: wide enough to overfit most tables."""
@@ -54,6 +56,7 @@ class Options:
     epochs: int = 150
     batch_size: int | None = None
     patience: int = 15
+    pruning: str = "halving"
     schedule: str = "constant"
     refit: str = "ensemble"
     rule: str = "1se"
@@ -70,7 +73,8 @@ class Options:
     @property
     def stopping(self) -> Stopping:
         """Who leaves a search when."""
-        return Stopping(patience=self.patience, to_the_end=self.to_the_end)
+        rules = Stopping(patience=self.patience, to_the_end=self.to_the_end)
+        return rules if self.pruning == "halving" else replace(rules, halvings=())
 
     @property
     def table(self) -> Table:
@@ -137,6 +141,8 @@ def _check_options(options: Options) -> None:
         raise InputError(f"'regularizers' must name at least one of {', '.join(BUILT_IN)}. Got none.")
     if options.refit not in ("ensemble", "single"):
         raise InputError(f"'refit' must be 'ensemble' or 'single'. Got {options.refit!r}.")
+    if options.pruning not in PRUNING:
+        raise InputError(f"'pruning' must be 'halving' or 'none'. Got {options.pruning!r}.")
     if options.rule not in RULES:
         raise InputError(f"'rule' must be '1se', 'min' or 'confidence-set'. Got {options.rule!r}.")
     if options.honest not in METHODS:

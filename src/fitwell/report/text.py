@@ -71,6 +71,8 @@ def strengths(search: Search) -> Table:
     """The best strengths: mean held-out loss and its standard error over row sets."""
     best = search.table.head(SHOWN)
     title = f"The best {best.height} of {search.candidates.count} strengths ({search.loss_name}, at their best epochs)"
+    if cut := int(search.histories.cut.sum()):
+        title += f"; {cut} cut while still improving, ranked last"
     table = Table(title=title, title_justify="left", title_style="")
     names = list(search.candidates.strengths)
     headings = [*names, "learning rate", "held out", "std. error", "paired error", "training", "epoch", ""]
@@ -80,7 +82,8 @@ def strengths(search: Search) -> Table:
         regularization = search.candidates.regularization(row["strength"])
         numbers = [*(_strength(regularization[name]) for name in names), f"{row['learning_rate']:.3g}"]
         losses = [f"{row[name]:.4g}" for name in ("held_out_loss", "standard_error", "paired_error", "train_loss")]
-        table.add_row(*numbers, *losses, str(row["best_epoch"]), _mark(search, row["strength"]))
+        marks = [_mark(search, row["strength"]), f"cut after epoch {row['cut_after']}" if row["cut_after"] else ""]
+        table.add_row(*numbers, *losses, str(row["best_epoch"]), ", ".join(filter(None, marks)))
     return table
 
 
