@@ -111,7 +111,7 @@ def test_labels_come_back_up_to_spelling(values: list[str]) -> None:
         ([float("nan")] * 2, None, "no values"),
         ([1.5, float("inf")], None, "'y' holds an infinite value in data row 2"),
         ([1.5, float("inf")], "classification", "'y' holds an infinite value in data row 2"),
-        ([date(2020, 1, 1), date(2020, 1, 2)], None, "must hold classes or numbers. It holds Date"),
+        ([date(2020, 1, 1), date(2020, 1, 2)], None, "must hold classes or numbers. It holds dates"),
         ([[1], [2]], None, "must hold classes or numbers"),
         (["1", "2", "many"], "regression", "'many' in data row 3"),
         ([1, 2], "clasification", "must be 'classification' or 'regression'. Got 'clasification'"),

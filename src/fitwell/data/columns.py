@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from fitwell.data.plain_types import unusable_values
 from fitwell.data.row_names import row_naming_reason
 from fitwell.data.values import (
     AMBIGUOUS,
@@ -113,7 +114,7 @@ def _describe(values: pl.Series) -> Column:
         return Column(values.name, "set aside", "no values", has_missing=True)
     describe = _describer(values.dtype)
     if describe is None:
-        return Column(values.name, "set aside", f"values of type {values.dtype} are not understood")
+        return Column(values.name, "set aside", f"{unusable_values(values.dtype) or values.dtype} are not understood")
     column = describe(values)
     # with gaps even one value tells something: whether it is there
     if not column.has_missing and present.n_unique() == 1:
@@ -125,7 +126,7 @@ def _describer(dtype: pl.DataType) -> Callable[[pl.Series], Column] | None:
     if dtype == pl.Boolean:
         return _describe_boolean
     if is_number_like(dtype):
-        return _describe_numbers
+        return _describe_spans if dtype == pl.Time or isinstance(dtype, pl.Duration) else _describe_numbers
     if dtype in (pl.Date, pl.Datetime):
         return _describe_dates
     if dtype in (pl.Categorical, pl.Enum):
@@ -140,6 +141,10 @@ def _describe_boolean(values: pl.Series) -> Column:
 def _describe_numbers(values: pl.Series, reason: str = "") -> Column:
     has_missing = bool(np.isnan(as_numbers(values)).any())  # also where infinities are refused
     return Column(values.name, "numeric", reason, has_missing=has_missing)
+
+
+def _describe_spans(values: pl.Series) -> Column:
+    return _describe_numbers(values, "times of day, in seconds" if values.dtype == pl.Time else "durations, in seconds")
 
 
 def _describe_dates(values: pl.Series, format: str = ISO) -> Column:
@@ -280,8 +285,9 @@ def _booleans(values: pl.Series) -> NDArray[np.float64]:
 
 
 def _codes(values: pl.Series, column: Column) -> NDArray[np.int32]:
-    if values.dtype.is_nested() or values.dtype == pl.Object:
-        raise InputError(f"Column {column.name!r} must hold categories; it holds {values.dtype} values.")
+    what = unusable_values(values.dtype)
+    if what:
+        raise InputError(f"Column {column.name!r} must hold categories, as in training; it holds {what}.")
     missing = len(column.levels)
     text = canonical_text(values)
     places = {level: code for code, level in enumerate(column.levels)}

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from fitwell.data.delimited import decode, read_delimited, refuse_duplicates
+from fitwell.data.plain_types import plain_series
 from fitwell.data.row_names import fill_names
 from fitwell.data.values import canonical_text
 from fitwell.errors import FileError, InputError, InputTypeError
@@ -154,7 +155,8 @@ def tidy(frame: pl.DataFrame, holder: str) -> pl.DataFrame:
     names = fill_names(frame.columns)
     refuse_duplicates(names, holder)
     frame = frame.rename(dict(zip(frame.columns, names, strict=True)))
-    return frame.with_columns(column.fill_nan(None) for column in frame if column.dtype.is_float())
+    plain = (plain_series(column) for column in frame.iter_columns())
+    return pl.DataFrame([column.fill_nan(None) if column.dtype.is_float() else column for column in plain])
 
 
 def _convert(table: Any) -> pl.DataFrame:
@@ -220,7 +222,7 @@ def _from_column(column: Any) -> pl.Series:
 
     name = str(column.name)
     try:
-        series = column.to_polars().alias(name)
+        series = plain_series(column.to_polars().alias(name))
     except Exception:  # pyarrow and narwhals raise many kinds for a column of mixed values
         return _series(name, column.to_list())
     # pandas categories that are numbers arrive as numbers; they were declared categories, and stay so.
@@ -233,7 +235,7 @@ def as_series(name: str, values: Any) -> pl.Series:
     import narwhals as nw
 
     if isinstance(values, pl.Series | np.ndarray | list | tuple):
-        return _series(name, values)
+        return plain_series(_series(name, values))
     try:
         return _from_column(nw.from_native(values, series_only=True)).alias(name)
     except TypeError:
@@ -248,15 +250,21 @@ def _series(name: str, values: Any) -> pl.Series:
         return _from_native_array(name, values)
     if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
         values = [values]
-    plain = [None if _is_missing(value) else value for value in values]
-    return pl.Series(name, plain, strict=False)
+    return _from_objects(name, [None if _is_missing(value) else value for value in values])
 
 
 def _from_native_array(name: str, values: np.ndarray) -> pl.Series:
     try:
         return pl.Series(name, np.ascontiguousarray(values))
     except Exception:  # a dtype without a polars counterpart (complex, float16 variants)
-        return pl.Series(name, values.tolist(), strict=False)
+        return _from_objects(name, values.tolist())
+
+
+def _from_objects(name: str, values: list[Any]) -> pl.Series:
+    try:
+        return pl.Series(name, values, strict=False)
+    except Exception:  # complex numbers, and other types of NumPy's own
+        return pl.Series(name, values, dtype=pl.Object)
 
 
 def _is_missing(value: Any) -> bool:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fitwell.data.column_names import column_hint
 from fitwell.data.encoding import moments
+from fitwell.data.plain_types import unusable_values
 from fitwell.data.values import as_numbers, canonical_text, canonical_value, is_number_like, parse_numbers, plain_text
 from fitwell.errors import InputError
 
@@ -54,8 +55,11 @@ def read_target(frame: pl.DataFrame, name: str, task: str | None = None) -> tupl
     """
     if task is not None and task not in TASKS:
         raise InputError(f"The task must be 'classification' or 'regression'. Got {task!r}.")
-    values = _usable(_find(frame, name))
-    if task == "regression" or (task is None and _is_quantity(values)):
+    given = _find(frame, name)
+    values = _usable(given)
+    # categories that are numbers were declared categories
+    declared = given.dtype in (pl.Categorical, pl.Enum)
+    if task == "regression" or (task is None and not declared and _is_quantity(values)):
         return _read_numbers(values)
     return _read_classes(values)
 
@@ -74,7 +78,8 @@ def _usable(values: pl.Series) -> pl.Series:
     if dtype in (pl.String, pl.Categorical, pl.Enum):
         return plain_text(values)
     if dtype != pl.Boolean and not is_number_like(dtype):
-        raise InputError(f"The target {values.name!r} must hold classes or numbers. It holds {dtype} values.")
+        what = unusable_values(dtype) or ("dates" if dtype in (pl.Date, pl.Datetime) else f"{dtype} values")
+        raise InputError(f"The target {values.name!r} must hold classes or numbers. It holds {what}.")
     return values.fill_nan(None) if dtype.is_float() else values
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from fitwell.data.plain_types import MICROSECONDS, textual
 from fitwell.errors import InputError
 
 # what R, Python, databases and people write for nothing; a longer list would swallow real categories
@@ -41,6 +42,7 @@ def canonical_text(values: pl.Series) -> pl.Series:
 
 def plain_text(values: pl.Series) -> pl.Series:
     """Text as written, without the spaces around it; empty text and NaN are null."""
+    values = textual(values)
     if values.dtype.is_float():
         values = values.fill_nan(None)
     text = values.cast(pl.String).str.strip_chars()
@@ -60,7 +62,6 @@ def canonical_value(text: str) -> str:
     return str(int(value)) if value.is_integer() and abs(value) < EXACT_DIGITS else repr(value)
 
 
-MICROSECONDS = 1e6  # in a second
 NANOSECONDS = 1e9
 
 # "1,234.5", "1 234", "1'234": the marks between thousands, the two last being no-break spaces.
