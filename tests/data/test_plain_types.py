@@ -155,7 +155,7 @@ def test_dates_are_written_alike() -> None:
     )
     assert textual(moments).to_list() == ["2020-01-01", "2020-01-02 03:30:00", "2020-01-02 03:30:01.500"]
     days = pd.Categorical(pd.to_datetime(["2020-01-01", "2020-01-02"]))
-    assert as_frame({"c": pd.Series(days)})["c"].cast(pl.String).to_list() == ["2020-01-01", "2020-01-02"]
+    assert as_frame(pd.DataFrame({"c": days}))["c"].cast(pl.String).to_list() == ["2020-01-01", "2020-01-02"]
 
 
 def test_plain_types_are_left_alone() -> None:

@@ -37,7 +37,7 @@ def plain_series(values: pl.Series) -> pl.Series:
     return _from_extension(values) if type(dtype).__name__ == "Extension" else values
 
 
-def unusable_values(dtype: pl.DataType) -> str:
+def unusable_values(dtype: Any) -> str:
     """What a column of this type holds, in words, if that is neither numbers, text, truth nor time; else nothing."""
     if isinstance(dtype, pl.List | pl.Array):
         return "lists"
