@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from time import thread_time
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,9 @@ import polars as pl
 import pytest
 from example_tables import mixed
 
+from fitwell.data.columns import Column, extract
 from fitwell.data.row_sets import on_all_rows
+from fitwell.data.table_files import as_frame
 from fitwell.errors import FitwellWarning, InputError, InputTypeError
 from fitwell.problems.tables import read_table
 
@@ -201,3 +205,35 @@ def test_columns_are_left_out() -> None:
     )
     with pytest.raises(InputError, match="infinite"):
         read_table(worse, "ill", cv=3)
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """The least time of this thread's own that the work takes."""
+    times = []
+    for _ in range(3):
+        start = thread_time()
+        work()
+        times.append(thread_time() - start)
+    return min(times)
+
+
+def test_wide_tables_are_read_in_linear_time() -> None:
+    """Eight times the columns take about eight times as long, at the door and for one new row, not sixty-four times."""
+
+    def door(width: int) -> float:
+        table = pl.DataFrame({f"gene {i}": [0.5] for i in range(width)})
+        return seconds(lambda: as_frame(table))
+
+    def one_row(width: int) -> float:
+        table = pl.DataFrame({f"gene {i}": [0.5] for i in range(width)})
+        columns = [Column(name, "numeric") for name in table.columns]
+        return seconds(lambda: extract(table, columns))
+
+    assert door(4000) < 24 * door(500)
+    assert one_row(4000) < 24 * one_row(500)
+
+    def quadratic(width: int) -> float:  # the break: a frame that is asked for its names by each column
+        table = pl.DataFrame({f"gene {i}": [0.5] for i in range(width)})
+        return seconds(lambda: [name in table.columns for name in list(table.columns)])
+
+    assert quadratic(1600) > 24 * quadratic(200)

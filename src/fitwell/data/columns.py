@@ -232,9 +232,11 @@ def extract(frame: pl.DataFrame, columns: Sequence[Column]) -> RawFeatures:
     Columns that the frame has beside them are ignored (`extra_columns` lists them).
     """
     used = [column for column in columns if column.kind != "set aside"]
-    _require(frame, used)
-    numbers = [_numbers(frame[column.name], column) for column in used if column.kind != "categorical"]
-    codes = [_codes(frame[column.name], column) for column in used if column.kind == "categorical"]
+    # once for all: a frame that is asked for a name looks through all of them
+    given = {values.name: values for values in frame.iter_columns()}
+    _require(given, used)
+    numbers = [_numbers(given[column.name], column) for column in used if column.kind != "categorical"]
+    codes = [_codes(given[column.name], column) for column in used if column.kind == "categorical"]
     return RawFeatures(
         # the empty block is there because concatenate refuses to join nothing
         numbers=np.concatenate([np.empty((len(frame), 0)), *numbers], axis=1),
@@ -255,8 +257,8 @@ def number_names(column: Column) -> tuple[str, ...]:
     return (column.name,) if column.kind in ("numeric", "boolean") else ()
 
 
-def _require(frame: pl.DataFrame, used: Sequence[Column]) -> None:
-    missing = [repr(column.name) for column in used if column.name not in frame.columns]
+def _require(given: Collection[str], used: Sequence[Column]) -> None:
+    missing = [repr(column.name) for column in used if column.name not in given]
     if missing:
         noun = "a column" if len(missing) == 1 else f"{len(missing)} columns"
         raise InputError(f"The table lacks {noun} that the network was trained on: {', '.join(missing)}.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import polars as pl
@@ -108,7 +109,7 @@ def read_header(text: str, separator: str, name: str) -> tuple[list[str], str]:
 
 def refuse_duplicates(names: Sequence[str], holder: str) -> None:
     """Raise if a column name occurs twice; `holder` begins the message ("The table")."""
-    duplicates = [repr(name) for name in dict.fromkeys(names) if names.count(name) > 1]
+    duplicates = [repr(name) for name, count in Counter(names).items() if count > 1]
     if duplicates:
         raise InputError(f"{holder} has more than one column named {', '.join(duplicates)}: rename all but one.")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ class Layout:
         """The first input of each categorical column [q]."""
         widths = [count + missing + 1 for count, missing in zip(self.level_counts, self.has_missing, strict=True)]
         first = self.n_numbers + len(self.indicators)
-        return tuple(first + sum(widths[:index]) for index in range(len(widths)))
+        return tuple(accumulate(widths, initial=first))[:-1]
 
     @property
     def code_starts(self) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 
 from fitwell.data.delimited import decode, read_delimited, refuse_duplicates
 from fitwell.data.plain_types import plain_series
@@ -154,9 +155,8 @@ def tidy(frame: pl.DataFrame, holder: str) -> pl.DataFrame:
         raise InputError(f"{holder} has no rows: check the filter or file that it came from.")
     names = fill_names(frame.columns)
     refuse_duplicates(names, holder)
-    frame = frame.rename(dict(zip(frame.columns, names, strict=True)))
-    plain = (plain_series(column) for column in frame.iter_columns())
-    return pl.DataFrame([column.fill_nan(None) if column.dtype.is_float() else column for column in plain])
+    columns = zip(names, map(plain_series, frame.iter_columns()), strict=True)
+    return pl.DataFrame(dict(columns)).with_columns(cs.float().fill_nan(None))
 
 
 def _convert(table: Any) -> pl.DataFrame:

@@ -94,7 +94,8 @@ def as_numbers(values: pl.Series) -> NDArray[np.float64]:
     Raises an `InputError` that names the column, the data row (from 1) and the value for text that is no
     number and for infinities.
     """
-    numbers = _to_float(values).fill_null(np.nan).to_numpy().astype(np.float64)
+    # polars gives NaN for null by itself
+    numbers = _to_float(values).to_numpy().astype(np.float64)
     infinite = np.flatnonzero(np.isinf(numbers))
     if infinite.size:
         raise InputError(

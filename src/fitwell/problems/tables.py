@@ -251,7 +251,7 @@ def _check_rows(
     """Raise what is wrong with the kept rows, by their numbers in the whole table; the other rows are not looked at."""
     # the whole table is looked at, so that rows are numbered as the person numbers them
     used = pl.Series(np.isin(np.arange(frame.height), kept))
-    plain = [column for column in frame.columns if frame[column].dtype != pl.Object]  # polars cannot blank the others
+    plain = [column for column, dtype in frame.schema.items() if dtype != pl.Object]  # polars cannot blank the others
     blanked = frame.select(pl.when(used).then(pl.col(plain)))
     if groups is not None:
         read_groups(blanked[groups] if groups in plain else frame[groups], frame.height, used)
