@@ -427,7 +427,7 @@ def test_no_leak_through_encodings(problem: Callable[..., Any], seed: int) -> No
 
 # 3. Placement does not matter, 6. one compilation
 
-HALVING = Stopping(patience=100, halvings=(2, 4), finalists=2)
+HALVING = Stopping(patience=100, rungs=(2, 4), kept=0.5, credit=0.0, finalists=2)
 
 
 @pytest.fixture(scope="module")

@@ -134,5 +134,5 @@ def test_seconds() -> None:
     assert plan_of().seconds == 0
     slow, fast = plan_of(flops_per_second=1e9), plan_of(flops_per_second=2e9)
     assert slow.seconds - COMPILE_SECONDS == pytest.approx(2 * (fast.seconds - COMPILE_SECONDS))
-    assert plan_of(flops_per_second=1e9, halving=False).seconds > 2 * slow.seconds
+    assert plan_of(flops_per_second=1e9, share=1.0).seconds > 2 * slow.seconds
     assert plan_of().networks == 160

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fitwell.engine.stopping import Stopping, still_running
 
-PATIENT = Stopping(patience=100, halvings=(10, 25), finalists=2)
+PATIENT = Stopping(patience=100, rungs=(10, 25), kept=0.5, finalists=2)
 
 
 def staying(
@@ -29,7 +29,7 @@ def staying(
 
 def test_patience() -> None:
     """A strength leaves when its best epoch lies `patience` epochs back, and not one epoch earlier."""
-    rules = Stopping(patience=4, halvings=(), finalists=4)
+    rules = Stopping(patience=4, rungs=(), finalists=4)
     assert staying(rules, [1, 1, 1, 1], best_epoch=[10, 7, 6, 5], after=10) == [0, 1]
 
 
@@ -57,21 +57,42 @@ def test_halves_are_of_those_running() -> None:
     assert staying(PATIENT, losses, running=running) == [2, 3, 4]
 
 
+def test_a_slow_starter_has_credit() -> None:
+    """What fell late outlives what stands still at a lower loss; break: without its past it leaves."""
+    rules = Stopping(patience=100, rungs=(10,), kept=0.5, credit=0.75, finalists=2)
+    losses, earlier = np.array([1.0, 1.1, 1.2, 1.3, 1.4, 1.6]), np.array([1.0, 1.1, 1.2, 1.3, 1.4, 2.4])
+
+    def kept(earlier: np.ndarray | None) -> list[int]:
+        found = still_running(rules, np.ones(6, bool), losses, np.full(6, 10), 5, 10, earlier=earlier)
+        return np.flatnonzero(found).tolist()
+
+    assert kept(None) == [0, 1, 2]
+    assert kept(earlier) == [0, 1, 5]
+
+
+def test_credit_takes_no_place_from_the_best() -> None:
+    """However fast others fall, the finalists by loss go on; what has no past yet has no credit."""
+    rules = Stopping(patience=100, rungs=(10,), kept=0.5, finalists=2)
+    losses, earlier = np.array([1.0, 1.1, 5.0, 5.0, 5.0]), np.array([1.0, 1.1, 99.0, 99.0, np.inf])
+    kept = still_running(rules, np.ones(5, bool), losses, np.full(5, 10), 5, 10, earlier=earlier)
+    assert np.flatnonzero(kept).tolist() == [0, 1, 2, 3]
+
+
 def test_finalists_survive() -> None:
     """A halving leaves at least the finalists."""
-    rules = Stopping(patience=100, halvings=(10,), finalists=3)
+    rules = Stopping(patience=100, rungs=(10,), kept=0.5, finalists=3)
     assert staying(rules, [1.0, 2, 3, 4]) == [0, 1, 2]
 
 
 def test_what_diverged_leaves() -> None:
     """A strength of infinite loss leaves, the unregularized network too, and the others stay."""
-    rules = Stopping(patience=100, halvings=(), finalists=2)
+    rules = Stopping(patience=100, rungs=(), finalists=2)
     assert staying(rules, [np.inf, 1, np.inf, 2]) == [1, 3]
 
 
 def test_the_end_comes_when_the_leaders_have_left() -> None:
     """The search ends once the best `finalists` have stopped improving, whatever the rest still does."""
-    rules = Stopping(patience=5, halvings=(), finalists=2)
+    rules = Stopping(patience=5, rungs=(), finalists=2)
     losses = [9.0, 1, 2, 3, 4]
     assert staying(rules, losses, best_epoch=[1, 4, 6, 10, 10]) == [2, 3, 4]
     assert staying(rules, losses, best_epoch=[1, 4, 5, 10, 10]) == []
@@ -79,7 +100,7 @@ def test_the_end_comes_when_the_leaders_have_left() -> None:
 
 def test_the_end_waits_for_the_unregularized() -> None:
     """While the unregularized network still improves the search goes on: its curve is in the result."""
-    rules = Stopping(patience=5, halvings=(), finalists=2)
+    rules = Stopping(patience=5, rungs=(), finalists=2)
     assert staying(rules, [9.0, 1, 2, 3, 4], best_epoch=[10, 4, 5, 10, 10]) == [0, 3, 4]
 
 
@@ -95,7 +116,7 @@ def test_the_end_waits_for_the_unregularized() -> None:
 def test_nobody_comes_back(rows: list[tuple[float, int, bool]], patience: int, finalists: int) -> None:
     """Whatever the losses: only who was running stays, and who stays is finite and improved of late."""
     losses, epochs, running = (list(values) for values in zip(*rows, strict=True))
-    rules = Stopping(patience, (20,), finalists)
+    rules = Stopping(patience, (20,), finalists=finalists)
     for g in staying(rules, losses, best_epoch=epochs, running=running, before=15, after=20):
         assert running[g]
         assert np.isfinite(losses[g])
@@ -104,7 +125,7 @@ def test_nobody_comes_back(rows: list[tuple[float, int, bool]], patience: int, f
 
 def test_a_later_wave_is_judged_by_itself() -> None:
     """In a wave without the unregularized network, number 0 has no privilege and the best four still train on."""
-    rules = Stopping(patience=5, halvings=(10,), finalists=2)
+    rules = Stopping(patience=5, rungs=(10,), kept=0.5, finalists=2)
     loss, epoch = np.array([9.0, 1.0, 2.0, 3.0, 4.0]), np.full(5, 10)
     kept = still_running(rules, np.ones(5, bool), loss, epoch, 5, 10, protected=())
     assert kept.tolist() == [False, True, True, True, False]
@@ -123,7 +144,7 @@ def test_any_strength_can_be_protected(protected: tuple[int, ...]) -> None:
 
 def test_the_end_waits_for_every_protected_strength() -> None:
     """The search goes on while the network as given still improves, and protection holds no longer than that."""
-    rules = Stopping(patience=5, halvings=(), finalists=2)
+    rules = Stopping(patience=5, rungs=(), finalists=2)
     loss = np.array([9.0, 8.0, 1.0, 2.0, 3.0])
 
     def kept(epoch: list[int], protected: tuple[int, ...]) -> list[int]:
@@ -142,7 +163,7 @@ def test_protection_brings_nobody_back() -> None:
     assert kept.tolist() == [False, False, True, True]
 
 
-TO_THE_END = Stopping(patience=5, halvings=(10,), finalists=2, to_the_end=True)
+TO_THE_END = Stopping(patience=5, rungs=(10,), kept=0.5, finalists=2, to_the_end=True)
 
 
 def test_to_the_end_keeps_the_protected_and_only_them() -> None:
@@ -156,7 +177,7 @@ def test_to_the_end_keeps_the_protected_and_only_them() -> None:
 
     assert kept(TO_THE_END) == [0, 3]
     assert kept(TO_THE_END, 5, 10) == [0, 3]  # at a halving too
-    assert kept(Stopping(patience=5, halvings=(10,), finalists=2)) == []  # the break
+    assert kept(Stopping(patience=5, rungs=(10,), kept=0.5, finalists=2)) == []  # the break
 
 
 def test_to_the_end_changes_nothing_for_the_others() -> None:

@@ -51,7 +51,7 @@ def test_reports(problem: Callable[..., Any], seed: int) -> None:
 
 def test_patience_ends_a_search(problem: Callable[..., Any], seed: int) -> None:
     """Strengths that do not improve leave: far fewer epochs than allowed, and NaN behind them."""
-    case, stopping = problem(seed), Stopping(patience=4, halvings=(), finalists=3)
+    case, stopping = problem(seed), Stopping(patience=4, rungs=(), finalists=3)
     rates = Candidates(THREE.strengths, np.full(3, 0.1))
     patient = settings(seed, epochs=400, stopping=stopping)
     histories = train_all(*case[:3], rates, loss=case.loss, settings=patient).histories
@@ -66,12 +66,12 @@ def test_patience_ends_a_search(problem: Callable[..., Any], seed: int) -> None:
 def test_halved_strengths_are_marked(problem: Callable[..., Any], seed: int) -> None:
     """Strengths that left while still improving are marked; those that lost patience or trained on are not."""
     case, rates = problem(seed), Candidates(THREE.strengths, np.array([1e-3, 2e-3, 1e-4]))
-    halving = settings(seed, epochs=6, stopping=Stopping(patience=100, halvings=(2,), finalists=1))
+    halving = settings(seed, epochs=6, stopping=Stopping(patience=100, rungs=(2,), kept=0.5, finalists=1))
     histories = train_all(*case[:3], rates, loss=case.loss, settings=halving).histories
     assert histories.cut.any()
     np.testing.assert_array_equal(histories.cut, histories.epochs == 2)
     assert histories.epochs[~histories.cut].tolist() == [6] * int((~histories.cut).sum())
-    impatient = settings(seed, epochs=400, stopping=Stopping(patience=4, halvings=(), finalists=3))
+    impatient = settings(seed, epochs=400, stopping=Stopping(patience=4, rungs=(), finalists=3))
     fast = Candidates(THREE.strengths, np.full(3, 0.1))
     assert not train_all(*case[:3], fast, loss=case.loss, settings=impatient).histories.cut.any()
 
@@ -341,7 +341,7 @@ def test_recording_changes_nothing_else(recorded: tuple[Any, Trained, Trained]) 
 def test_what_a_strength_did_not_train_is_not_recorded(problem: Callable[..., Any], seed: int) -> None:
     """Recorded sums end where the strength's curves end."""
     case = problem(seed)
-    stopping = Stopping(patience=50, halvings=(2,), finalists=1)
+    stopping = Stopping(patience=50, rungs=(2,), kept=0.5, finalists=1)
     settings = replace(RECORDING, epochs=6, stopping=stopping)
     histories = train_all(*case[:3], CANDIDATES, loss=case.loss, settings=settings).histories
     assert histories.epochs.min() < histories.epochs.max()

@@ -144,8 +144,8 @@ def tune_command(
     learning_rate: Annotated[float | None, typer.Option(help="Fix Adam's step size; searched if not given.")] = None,
     epochs: Annotated[int, typer.Option(help="The most epochs; a search usually ends long before.")] = 150,
     batch_size: Annotated[int | None, typer.Option(help="Rows of a batch; decided by the rows if not given.")] = None,
-    patience: Annotated[int, typer.Option(help="Epochs without improvement after which a strength stops.")] = 15,
-    pruning: Annotated[str, typer.Option(help="halving: the worst strengths leave on the way; or none.")] = "halving",
+    patience: Annotated[int, typer.Option(help="Epochs without improvement after which a strength stops.")] = 25,
+    pruning: Annotated[str, typer.Option(help="early: the worst strengths leave on the way; or none.")] = "early",
     refit: Annotated[
         str | None, typer.Option(help="ensemble of the fold networks, or single: one network on all rows.")
     ] = None,

@@ -37,8 +37,8 @@ def tune(
     learning_rate: float | None = None,
     epochs: int = 150,
     batch_size: int | None = None,
-    patience: int = 15,
-    pruning: str = "halving",
+    patience: int = 25,
+    pruning: str = "early",
     schedule: str = "constant",
     refit: str | None = None,
     rule: str = "1se",
@@ -102,8 +102,8 @@ def tune(
         The most epochs (a search usually ends long before); rows of a batch (None: an eighth of the rows, 16 to 256);
         epochs without improvement after which a strength stops; `"constant"` or `"cosine"`.
     pruning
-        `"halving"`: of the strengths still running the worst leave on the way, marked `cut_after` in `Result.table`;
-        `"none"`: each trains until it stops improving, which takes two to four times as long.
+        `"early"`: of the strengths still running the worst leave on the way, marked `cut_after` in `Result.table`;
+        `"none"`: each trains until it stops improving, which takes about twice as long.
     refit
         `"ensemble"` averages the fold networks of the best strengths, nothing is trained again; `"single"` trains one
         network on all rows. None takes the ensemble, and a single network with `time`, where early folds have seen

@@ -18,9 +18,10 @@ from fitwell.engine.executor import Epochs, Job, Measured
 from fitwell.engine.job import Rows, Settings, make_rows
 from fitwell.engine.network import Variables
 from fitwell.engine.optimizers import make_schedule
-from fitwell.engine.plan import Plan, Work, default_batch_size, make_plan
+from fitwell.engine.plan import SHARE_OF_PATIENCE, TYPICAL_SHARE, Plan, Work, default_batch_size, make_plan
 from fitwell.engine.program import Data, Program, State, Trace, lift
 from fitwell.engine.records import recorded_bytes
+from fitwell.engine.stopping import Stopping
 
 STRENGTHS = "strengths"
 """Name of the axis of devices over which strengths are spread."""
@@ -290,8 +291,15 @@ def _plan(job: Job, settings: Settings, program: Program, devices: int, estimate
         block_strengths=settings.block_strengths,
         block_networks=settings.block_networks,
         flops_per_second=measure_speed() if estimate else 0.0,
-        halving=settings.stopping is not None,
+        share=_share(settings.stopping),
     )
+
+
+def _share(stopping: Stopping | None) -> float:
+    """Of the full work that will be done."""
+    if stopping is None:
+        return 1.0
+    return TYPICAL_SHARE if stopping.rungs else SHARE_OF_PATIENCE
 
 
 def _evaluated(program: Program, n_held_out: np.ndarray) -> int:

@@ -108,7 +108,7 @@ class Settings:
     block_strengths: int | None = None
     block_networks: int = BLOCK_NETWORKS
     memory: int | None = None
-    # divides 10, 25 and 60: every halving is decided at its own epoch
+    # divides all rungs: each is decided at its own epoch
     call_epochs: int = 5
     schedule_epochs: int | None = None
     equal_steps: bool = False

@@ -15,8 +15,8 @@ from fitwell.errors import InputError, TrainingError
 BLOCK_NETWORKS = 40
 """Networks trained in one block; 40 to 160 small ones are equally fast (`benchmarks/RESULTS.md`)."""
 
-TYPICAL_SHARE = 0.3
-"""Share of the full work that halving and early stopping leave, as measured on real tables (12 to 33%)."""
+TYPICAL_SHARE, SHARE_OF_PATIENCE = 0.36, 0.68
+"""Share of the full work that rungs and patience leave, and patience alone (`benchmarks/cutting.py`)."""
 
 TYPICAL_EFFICIENCY = 0.4
 """Share of a large matrix product's speed that training reaches, all overheads counted."""
@@ -135,7 +135,7 @@ def make_plan(
     block_strengths: int | None = None,
     block_networks: int = BLOCK_NETWORKS,
     flops_per_second: float = 0.0,
-    halving: bool = True,
+    share: float = TYPICAL_SHARE,
 ) -> Plan:
     """Cut a search of `row_sets` times `strengths` networks into blocks that fit `budget` bytes.
 
@@ -172,7 +172,6 @@ def make_plan(
             "or use a smaller network, smaller batches or fewer folds."
         )
     wave = min(fitting, math.ceil(strengths / block) * block)
-    share = TYPICAL_SHARE if halving else 1.0
     flops = row_sets * strengths * epochs * steps * work.step_flops * share
     return Plan(
         row_sets=row_sets,

@@ -146,9 +146,21 @@ class Training:
         staying = np.zeros_like(self.running)
         protected = tuple(g - wave.start for g in self.protected if g in wave)
         staying[here] = still_running(
-            self.settings.stopping, running, best_loss, best_epoch, before, after, protected=protected
+            self.settings.stopping,
+            running,
+            best_loss,
+            best_epoch,
+            before,
+            after,
+            earlier=self._best_until(here, after // 2),
+            protected=protected,
         )
         return staying
+
+    def _best_until(self, strengths: slice, epoch: int) -> np.ndarray:
+        """The lowest mean held-out loss of the first `epoch` epochs, float [strengths]; infinite if there is none."""
+        mean = self.curves[1][:, strengths, :epoch].mean(axis=0)
+        return np.where(np.isnan(mean), np.inf, mean).min(axis=1, initial=np.inf)
 
     def _improving(self, epoch: int) -> np.ndarray:
         """Whether a strength might have improved further: it did so within the last `patience` epochs."""

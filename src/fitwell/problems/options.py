@@ -23,7 +23,7 @@ from fitwell.regularization.table import BUILT_IN, DEFAULT_REGULARIZERS
 ENSEMBLE_STRENGTHS = 4
 """Strengths whose fold networks are averaged: the recipe measured on 15 real tables (see the design notes)."""
 
-PRUNING = ("halving", "none")
+PRUNING = ("early", "none")
 
 DEFAULT_HIDDEN = (128, 64)
 """Units of the hidden layers: wide enough to overfit most tables."""
@@ -55,8 +55,8 @@ class Options:
     learning_rate: float | None = None
     epochs: int = 150
     batch_size: int | None = None
-    patience: int = 15
-    pruning: str = "halving"
+    patience: int = 25
+    pruning: str = "early"
     schedule: str = "constant"
     refit: str = "ensemble"
     rule: str = "1se"
@@ -74,7 +74,7 @@ class Options:
     def stopping(self) -> Stopping:
         """Who leaves a search when."""
         rules = Stopping(patience=self.patience, to_the_end=self.to_the_end)
-        return rules if self.pruning == "halving" else replace(rules, halvings=())
+        return rules if self.pruning == "early" else replace(rules, rungs=())
 
     @property
     def table(self) -> Table:
@@ -142,7 +142,7 @@ def _check_options(options: Options) -> None:
     if options.refit not in ("ensemble", "single"):
         raise InputError(f"'refit' must be 'ensemble' or 'single'. Got {options.refit!r}.")
     if options.pruning not in PRUNING:
-        raise InputError(f"'pruning' must be 'halving' or 'none'. Got {options.pruning!r}.")
+        raise InputError(f"'pruning' must be 'early' or 'none'. Got {options.pruning!r}.")
     if options.rule not in RULES:
         raise InputError(f"'rule' must be '1se', 'min' or 'confidence-set'. Got {options.rule!r}.")
     if options.honest not in METHODS:
