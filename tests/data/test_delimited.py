@@ -14,7 +14,7 @@ from fitwell.errors import FileError, InputError
 def read(text: str | bytes, **options: object) -> pl.DataFrame:
     """Read a file's content."""
     content = text if isinstance(text, bytes) else text.encode()
-    return read_delimited(content, "t.csv", **options)  # pyright: ignore[reportArgumentType]
+    return read_delimited(content, "t.csv", **options).typed()  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize(("separator", "header"), [(",", "a,b"), (";", "a;b"), ("\t", "a\tb"), (",", "a")])
@@ -41,15 +41,12 @@ def test_missing_marks_are_null(mark: str) -> None:
     assert read(f"a,b\n1,x\n{mark.strip()},{mark}\n").row(1) == (None, None)
 
 
-def test_decimal_commas_are_read_in_semicolon_files() -> None:
-    """Decimal commas, with dots between thousands, are numbers if the whole column is."""
-    frame = read("a;b;c\n1,5;1.234,5;1,5\n2;12;x\n")
-    assert frame.rows() == [(1.5, 1234.5, "1,5"), (2.0, 12.0, "x")]
-
-
-def test_a_decimal_comma_in_a_comma_file_is_text() -> None:
-    """In a comma file a quoted "1,5" is not guessed at."""
-    assert read('a,b\n"1,5",2\n"2",2\n')["a"].to_list() == ["1,5", "2"]
+def test_what_has_to_be_interpreted_stays_text() -> None:
+    """Decimal commas stay text until the columns are described; whole numbers, and points in other files, do not."""
+    frame = read("a;b;c;d\n1,5;1.234,5;1,5;7\n2;12;x;8\n")
+    assert frame.rows() == [("1,5", "1.234,5", "1,5", 7), ("2", "12", "x", 8)]
+    assert read('a,b\n"1,5",2.5\n"2",2\n').rows() == [("1,5", 2.5), ("2", 2)]
+    assert read("a;b\n1.5;x\n2;y\n")["a"].to_list() == [1.5, 2]
 
 
 def test_iso_dates_are_read_and_others_left_as_text() -> None:

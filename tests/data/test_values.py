@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fitwell.data.numbers import parse_numbers
 from fitwell.data.values import (
     AMBIGUOUS,
     ISO,
@@ -22,7 +23,6 @@ from fitwell.data.values import (
     date_parts,
     find_date_format,
     parse_dates,
-    parse_numbers,
     plain_text,
 )
 from fitwell.errors import InputError

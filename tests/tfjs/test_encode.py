@@ -18,6 +18,7 @@ from tfjs_node import Node
 
 from fitwell.data.columns import Column, describe_columns, extract
 from fitwell.data.encoding import Encoding, fit_encoding, make_layout
+from fitwell.data.notation import MISSING_MARKS, without_marks
 from fitwell.data.table_files import as_frame
 from fitwell.data.target import labels_of
 from fitwell.data.values import DATE_FORMATS, ISO, TIME_FORMATS
@@ -72,7 +73,7 @@ def in_python(
 ) -> list[np.ndarray] | InputError:
     """The tensors of a table of one record, or the error."""
     try:
-        raw = extract(as_frame([record]), columns)
+        raw = extract(without_marks(as_frame([record]), MISSING_MARKS), columns)
     except InputError as error:
         return error
     return [encoding.transform(raw) for encoding in encodings]
@@ -80,6 +81,7 @@ def in_python(
 
 def fitted(frame: pl.DataFrame, parts: int = 2) -> tuple[tuple[Column, ...], list[Encoding], dict[str, Any]]:
     """Columns of a table, encodings of some of its row sets, and their schema."""
+    frame = without_marks(frame, MISSING_MARKS)
     columns = describe_columns(frame)
     raw = extract(frame, columns)
     layout = make_layout(columns, raw)

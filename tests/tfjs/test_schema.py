@@ -72,7 +72,7 @@ def test_a_form_finds_what_it_needs() -> None:
     document = schema(columns, encodings, classes=("no", "yes"), inputs=("one", "two"), **ABOUT)
     described = {column.pop("name"): column for column in document["columns"]}
     assert described == {
-        "age": {"kind": "numeric", "missing": True, "typical": 20.0},
+        "age": {"kind": "numeric", "missing": True, "decimal": "", "sign": "", "typical": 20.0},
         "city": {"kind": "categorical", "missing": False, "levels": ["Oslo", "Rome", "a rare one"], "typical": "Oslo"},
         "flag": {"kind": "boolean", "missing": False, "typical": True},
         "day": {"kind": "date", "missing": False, "format": "%d.%m.%Y", "hasTime": False, "typical": "2020-03-10"},

@@ -137,6 +137,12 @@ def tune_command(
     groups: Annotated[str | None, typer.Option(help="Column: rows of one group stay in one fold.")] = None,
     time: Annotated[str | None, typer.Option(help="Column: train on earlier rows, hold out later ones.")] = None,
     drop: Annotated[list[str] | None, typer.Option(help="Column to leave out; may be given several times.")] = None,
+    missing: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MARK", help="Text that means missing, in place of NA, None, ?, ...; may be given several times."
+        ),
+    ] = None,
     hidden: Annotated[str, typer.Option(help="Units of the hidden layers.")] = "128,64",
     strengths: Annotated[int, typer.Option(help="Strengths to try; the first is no regularization.")] = 32,
     regularizers: Annotated[str, typer.Option(help=f"Any of {', '.join(BUILT_IN)}.")] = ",".join(DEFAULT_REGULARIZERS),
@@ -170,6 +176,7 @@ def tune_command(
         "groups": groups,
         "time": time,
         "drop": drop or (),
+        "missing": missing,
         "hidden": _units(hidden),
         "strengths": strengths,
         "regularizers": _names(regularizers),
@@ -212,6 +219,12 @@ def diagnose_command(
     groups: Annotated[str | None, typer.Option(help="Column: rows of one group stay in one fold.")] = None,
     time: Annotated[str | None, typer.Option(help="Column: train on earlier rows, hold out later ones.")] = None,
     drop: Annotated[list[str] | None, typer.Option(help="Column to leave out; may be given several times.")] = None,
+    missing: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MARK", help="Text that means missing, in place of NA, None, ?, ...; may be given several times."
+        ),
+    ] = None,
     hidden: Annotated[str, typer.Option(help="Units of the hidden layers.")] = "128,64",
     strengths: Annotated[int, typer.Option(help="Strengths to try as a cure.")] = 32,
     regularizers: Annotated[str, typer.Option(help=f"Any of {', '.join(BUILT_IN)}.")] = ",".join(DEFAULT_REGULARIZERS),
@@ -238,6 +251,7 @@ def diagnose_command(
         "groups": groups,
         "time": time,
         "drop": drop or (),
+        "missing": missing,
         "hidden": _units(hidden),
         "strengths": strengths,
         "regularizers": _names(regularizers),
@@ -265,14 +279,14 @@ def predict(
     quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
 ) -> None:
     """Predict the rows of a table with a saved run."""
-    from fitwell.data.table_files import as_frame
+    from fitwell.data.table_files import open_table
     from fitwell.report.files import check_table_file, write_table
     from fitwell.results.storage import load
 
     if out is not None:
         # before Keras is loaded and anything predicted
         check_table_file(out, force=force, source=data)
-    frame = as_frame(data)
+    frame = open_table(data)
     predictor = load(run)
     # a misspelt column would otherwise pass for one that was never there
     ignored = predictor.ignored_columns(frame)
@@ -331,7 +345,7 @@ def _tune(
     options: dict[str, Any],
     model: Path | None = None,
 ) -> None:
-    from fitwell.data.table_files import as_frame
+    from fitwell.data.table_files import open_table
     from fitwell.directories import check_directory
     from fitwell.keras.backend import check_backend
 
@@ -339,7 +353,7 @@ def _tune(
     if out is not None:
         # before the search: an hour of training must not end in "exists already"
         check_directory(out, force=force, mark=RUN_FILE)
-    frame = as_frame(data)  # before the seconds of importing JAX: a wrong path is answered at once
+    frame = open_table(data)  # before the seconds of importing JAX: a wrong path is answered at once
     from fitwell.api.tune import tune
 
     if model is not None:
@@ -361,11 +375,11 @@ def _tune(
 
 
 def _diagnose(data: Path, target: str, model: Path | None, as_json: bool, options: dict[str, Any]) -> None:
-    from fitwell.data.table_files import as_frame
+    from fitwell.data.table_files import open_table
     from fitwell.keras.backend import check_backend
 
     check_backend()
-    frame = as_frame(data)  # before the seconds of importing JAX: a wrong path is answered at once
+    frame = open_table(data)  # before the seconds of importing JAX: a wrong path is answered at once
     from fitwell.api.diagnose import diagnose
 
     if model is not None:

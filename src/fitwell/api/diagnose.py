@@ -30,6 +30,7 @@ def diagnose(
     groups: Any = None,
     time: Any = None,
     drop: str | Sequence[str] = (),
+    missing: Sequence[str] | None = None,
     hidden: int | Sequence[int] = DEFAULT_HIDDEN,
     strengths: Strengths = DEFAULT_COUNT,
     regularizers: Sequence[str | Regularizer] = DEFAULT_REGULARIZERS,
@@ -74,8 +75,8 @@ def diagnose(
 
     Parameters
     ----------
-    table, target, y, model, task, groups, time, drop, hidden, regularizers, depth, batch_size, patience, pruning, \
-schedule, seed, memory, sample_weight, class_weight, weights, listener
+    table, target, y, model, task, groups, time, drop, missing, hidden, regularizers, depth, batch_size, patience, \
+    pruning, schedule, seed, memory, sample_weight, class_weight, weights, listener
         As in `tune`.
     cv, repeats
         Folds, at least 3, and how often they are drawn anew.
@@ -157,5 +158,6 @@ schedule, seed, memory, sample_weight, class_weight, weights, listener
         class_weight=class_weight,
         weights=weights,
         drop=drop,
+        missing=missing,
     )
     return judge_problem(problem, options, questions, listener or QUIET)

@@ -30,6 +30,7 @@ def tune(
     groups: Any = None,
     time: Any = None,
     drop: str | Sequence[str] = (),
+    missing: Sequence[str] | None = None,
     hidden: int | Sequence[int] = DEFAULT_HIDDEN,
     strengths: Strengths = DEFAULT_COUNT,
     regularizers: Sequence[str | Regularizer] = DEFAULT_REGULARIZERS,
@@ -82,6 +83,9 @@ def tune(
         rows only.
     drop
         Names of columns of a table that are left out; nothing in them is looked at.
+    missing
+        The texts of a table that mean missing, in place of the usual ones (`fitwell.data.notation.MISSING_MARKS`:
+        NA, None, ?, ...), such as ``["-999", "unknown"]``; the empty text always does. New rows are read alike.
     hidden
         Units of the hidden layers: wide enough to overfit.
     strengths
@@ -191,5 +195,6 @@ def tune(
         class_weight=class_weight,
         weights=weights,
         drop=drop,
+        missing=missing,
     )
     return answer(search(problem, options, listener or QUIET))

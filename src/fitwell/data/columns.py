@@ -8,13 +8,15 @@ anything is fitted: nothing here depends on which rows train, so it is done once
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from fitwell.data.notation import Notation, decide_notation
+from fitwell.data.numbers import COMMA, PERCENT, POINT, NumberStyle, find_style, first_failure, parse_numbers
 from fitwell.data.plain_types import unusable_values
 from fitwell.data.row_names import row_naming_reason
 from fitwell.data.values import (
@@ -28,8 +30,8 @@ from fitwell.data.values import (
     find_date_format,
     has_time_of_day,
     is_number_like,
-    parse_numbers,
     plain_text,
+    read_moments,
 )
 from fitwell.errors import InputError
 
@@ -62,6 +64,11 @@ class Column:
         Whether the moments of a date column have a time of day.
     date_format : str
         How dates were written as text: "iso" or a strptime format.
+    decimal : "." or "," or ""
+        The decimal mark of numbers that are text; empty if training did not show it: a file of new
+        rows then decides.
+    sign : str
+        The currency, or "%", that the numbers of a column of text carry.
     """
 
     name: str
@@ -71,6 +78,8 @@ class Column:
     has_missing: bool = False
     has_time: bool = False
     date_format: str = ISO
+    decimal: str = ""
+    sign: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain types, for JSON."""
@@ -83,9 +92,17 @@ class Column:
 
 
 def describe_columns(
-    frame: pl.DataFrame, *, without: Collection[str] = (), dropped: Collection[str] = ()
+    frame: pl.DataFrame,
+    *,
+    without: Collection[str] = (),
+    dropped: Collection[str] = (),
+    notation: Notation | None = None,
 ) -> tuple[Column, ...]:
-    """Describe every column but those in `without` (the target, the groups, the time); set aside those in `dropped`."""
+    """Describe every column but those in `without` (the target, the groups, the time); set aside those in `dropped`.
+
+    Without a `notation` these columns decide how they are written.
+    """
+    notation = notation or decide_notation(frame, ())
     excluded, left_out = set(without), set(dropped)
     columns: list[Column] = []
     # an only feature is never a mere row number
@@ -98,7 +115,7 @@ def describe_columns(
             # known all the same: it is no surprise in new tables
             columns.append(Column(values.name, "set aside", DROPPED))
             continue
-        column = _describe(values)
+        column = _describe(values, notation)
         reason = row_naming_reason(values, column.kind, leading=leading, next_name=next_name)
         column = Column(values.name, "set aside", reason) if reason else column
         leading = leading and column.kind == "set aside"
@@ -106,7 +123,7 @@ def describe_columns(
     return tuple(columns)
 
 
-def _describe(values: pl.Series) -> Column:
+def _describe(values: pl.Series, notation: Notation) -> Column:
     present = values.drop_nulls()
     if present.dtype.is_float():
         present = present.drop_nans()
@@ -115,14 +132,14 @@ def _describe(values: pl.Series) -> Column:
     describe = _describer(values.dtype)
     if describe is None:
         return Column(values.name, "set aside", f"{unusable_values(values.dtype) or values.dtype} are not understood")
-    column = describe(values)
+    column = describe(values, notation)
     # with gaps even one value tells something: whether it is there
     if not column.has_missing and present.n_unique() == 1:
         return Column(values.name, "set aside", "only one value")
     return column
 
 
-def _describer(dtype: pl.DataType) -> Callable[[pl.Series], Column] | None:
+def _describer(dtype: pl.DataType) -> Callable[[pl.Series, Notation], Column] | None:
     if dtype == pl.Boolean:
         return _describe_boolean
     if is_number_like(dtype):
@@ -134,45 +151,90 @@ def _describer(dtype: pl.DataType) -> Callable[[pl.Series], Column] | None:
     return _describe_text if dtype == pl.String else None
 
 
-def _describe_boolean(values: pl.Series) -> Column:
+def _describe_boolean(values: pl.Series, notation: Notation) -> Column:
+    del notation
     return Column(values.name, "boolean", has_missing=values.has_nulls())
 
 
-def _describe_numbers(values: pl.Series, reason: str = "") -> Column:
+def _describe_numbers(values: pl.Series, notation: Notation) -> Column:
     has_missing = bool(np.isnan(as_numbers(values)).any())  # also where infinities are refused
-    return Column(values.name, "numeric", reason, has_missing=has_missing)
+    return Column(values.name, "numeric", has_missing=has_missing, decimal=notation.decimal)
 
 
-def _describe_spans(values: pl.Series) -> Column:
-    return _describe_numbers(values, "times of day, in seconds" if values.dtype == pl.Time else "durations, in seconds")
+def _describe_spans(values: pl.Series, notation: Notation) -> Column:
+    reason = "times of day, in seconds" if values.dtype == pl.Time else "durations, in seconds"
+    return replace(_describe_numbers(values, notation), reason=reason)
 
 
-def _describe_dates(values: pl.Series, format: str = ISO) -> Column:
-    moments = as_moments(values, format)
+def _describe_number_texts(text: pl.Series, style: NumberStyle, notation: Notation) -> Column:
+    decimal = style.decimal or notation.decimal
+    numbers, _ = parse_numbers(text, decimal, style.sign)
+    column = _describe_numbers(numbers, notation)
+    return replace(column, reason=_number_reason(text, numbers, style, notation), decimal=decimal, sign=style.sign)
+
+
+def _number_reason(text: pl.Series, numbers: pl.Series, style: NumberStyle, notation: Notation) -> str:
+    """How numbers were written, where that is not as computers write them."""
+    if style.sign == PERCENT:
+        how = "percentages, as the numbers before the sign"
+    elif style.sign:
+        how = f"numbers in {style.sign}"
+    else:
+        how = "numbers written as text"
+    if style.is_open and notation.is_guess:
+        row = text.str.contains(r"[.,]").fill_null(False).arg_max() or 0
+        how += f"; no value of the table shows the decimal mark: {text[row]!r} is read as {numbers[row]:g}"
+    elif style.decimal == COMMA:
+        how += " with a decimal comma"
+    return how + (f"; {style.count} of {style.total} values are numbers" if style.count < style.total else "")
+
+
+def _describe_dates(values: pl.Series, notation: Notation) -> Column:
+    del notation
+    return _describe_moments(as_moments(values))
+
+
+def _describe_moments(moments: pl.Series, format: str = ISO, reason: str = "") -> Column:
     return Column(
-        values.name,
+        moments.name,
         "date",
+        reason,
         has_missing=moments.has_nulls(),
         has_time=has_time_of_day(moments),
         date_format=format,
     )
 
 
-def _describe_text(values: pl.Series) -> Column:
+def _describe_text(values: pl.Series, notation: Notation) -> Column:
     text = plain_text(values)
     if text.null_count() == len(text):
         return Column(values.name, "set aside", "no values", has_missing=True)
-    numbers, failed = parse_numbers(text)
-    if not failed.any() and numbers.count():
-        return _describe_numbers(values, "numbers written as text")
+    style = find_style(text, notation.decimal)
+    if style.is_numeric:
+        return _describe_number_texts(text, style, notation)
     format = find_date_format(text)
     if format == AMBIGUOUS:
         reason = "dates whose day and month cannot be told apart: write them as YYYY-MM-DD"
         return Column(values.name, "set aside", reason, has_missing=text.has_nulls())
     if format is not None:
-        return _describe_dates(values, format)
+        moments, failed = read_moments(text, format)
+        total = text.count()
+        reason = f"{total - failed.sum()} of {total} values are dates" if failed.any() else ""
+        return _describe_moments(moments, format, reason)
     reason = _unusable_text_reason(text.drop_nulls())
-    return Column(values.name, "set aside", reason) if reason else _describe_categories(values)
+    facts = _mixed_numbers(text, style)
+    if reason:
+        return Column(values.name, "set aside", facts or reason)
+    column = _describe_categories(values, notation)
+    return replace(column, reason=column.reason or facts)
+
+
+def _mixed_numbers(text: pl.Series, style: NumberStyle) -> str:
+    """What a column of many numbers and too many other texts holds, or nothing."""
+    if style.count < style.total / 2 or text.n_unique() <= FEW_DISTINCT:
+        return ""
+    row, held = first_failure(text, parse_numbers(text, style.decimal or POINT, style.sign)[1]) or (0, "")
+    return f"{style.count} of {style.total} values are numbers, but data row {row + 1} holds {held!r}"
 
 
 def _unusable_text_reason(text: pl.Series) -> str:
@@ -188,7 +250,8 @@ def _unusable_text_reason(text: pl.Series) -> str:
     return ""
 
 
-def _describe_categories(values: pl.Series) -> Column:
+def _describe_categories(values: pl.Series, notation: Notation) -> Column:
+    del notation
     text = canonical_text(values)
     counts = text.drop_nulls().value_counts()
     label = text.name
@@ -226,16 +289,23 @@ class RawFeatures:
         return RawFeatures(self.numbers[rows], self.codes[rows])
 
 
-def extract(frame: pl.DataFrame, columns: Sequence[Column]) -> RawFeatures:
+def extract(
+    frame: pl.DataFrame,
+    columns: Sequence[Column],
+    *,
+    rows: NDArray[np.int64] | None = None,
+    decimal: str = POINT,
+) -> RawFeatures:
     """Raw features of a frame, of the training table or of new rows, by the columns found in training.
 
-    Columns that the frame has beside them are ignored (`extra_columns` lists them).
+    Columns that the frame has beside them are ignored (`extra_columns` lists them); `rows` as in `as_numbers`.
+    `decimal` is the mark in columns of text where training did not show it.
     """
     used = [column for column in columns if column.kind != "set aside"]
     # once for all: a frame that is asked for a name looks through all of them
     given = {values.name: values for values in frame.iter_columns()}
     _require(given, used)
-    numbers = [_numbers(given[column.name], column) for column in used if column.kind != "categorical"]
+    numbers = [_numbers(given[column.name], column, rows, decimal) for column in used if column.kind != "categorical"]
     codes = [_codes(given[column.name], column) for column in used if column.kind == "categorical"]
     return RawFeatures(
         # the empty block is there because concatenate refuses to join nothing
@@ -264,10 +334,12 @@ def _require(given: Collection[str], used: Sequence[Column]) -> None:
         raise InputError(f"The table lacks {noun} that the network was trained on: {', '.join(missing)}.")
 
 
-def _numbers(values: pl.Series, column: Column) -> NDArray[np.float64]:
+def _numbers(values: pl.Series, column: Column, rows: NDArray[np.int64] | None, decimal: str) -> NDArray[np.float64]:
     if column.kind == "date":
-        return date_numbers(as_moments(values, column.date_format), has_time=column.has_time)
-    numbers = _booleans(values) if column.kind == "boolean" else as_numbers(values)
+        return date_numbers(as_moments(values, column.date_format, rows=rows), has_time=column.has_time)
+    if column.kind == "boolean":
+        return _booleans(values)[:, None]
+    numbers = as_numbers(values, column.decimal or decimal, column.sign, rows=rows)
     return numbers[:, None]
 
 

@@ -11,11 +11,14 @@ import io
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
+from fitwell.data.notation import MISSING_MARKS, Notation, decide_notation, without_marks
+from fitwell.data.numbers import COMMA
 from fitwell.data.row_names import fill_names
-from fitwell.data.values import ISO, MISSING_MARKS, has_time_of_day, is_iso, parse_dates
+from fitwell.data.values import ISO, has_time_of_day, is_iso, parse_dates
 from fitwell.errors import FileError, InputError
 
 SEPARATORS = ",;\t"
@@ -23,13 +26,34 @@ BINARY_SAMPLE = 65536  # bytes searched for a NUL, which no text file holds
 SPACES_ONLY = re.compile(r"^ +(?=\r?$)", re.MULTILINE)  # a line that is blank, but not to polars
 HEADER_SAMPLE = 1 << 20  # characters, in which the header must end
 MAX_FIELD = 1 << 24  # characters in one field; Python's own limit, 131072, refuses long texts
-
-# "1.234,5": a decimal comma, perhaps with dots between the thousands.
-DECIMAL_COMMA = r"^[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?([eE][+-]?\d+)?$"
+BOOLEANS = ["true", "false"]
 
 
-def read_delimited(content: bytes, name: str, *, separator: str | None = None) -> pl.DataFrame:
-    """Read delimited text with a header line; types are inferred from all rows.
+@dataclass(frozen=True, eq=False)
+class TextTable:
+    """A delimited file before its values are read: what `2.155` is depends on the other columns, or on training.
+
+    Attributes
+    ----------
+    frame : text without spaces around it, null where empty
+    separator : str
+    """
+
+    frame: pl.DataFrame
+    separator: str
+
+    def typed(self, notation: Notation | None = None) -> pl.DataFrame:
+        """The columns with the types that all their values show; text that has to be interpreted stays text."""
+        notation = notation or decide_notation(without_marks(self.frame, MISSING_MARKS), MISSING_MARKS, self.separator)
+        clean = without_marks(self.frame, notation.missing)
+        # once more, for marks that are numbers
+        return without_marks(
+            pl.DataFrame([_typed(column, notation) for column in clean.iter_columns()]), notation.missing
+        )
+
+
+def read_delimited(content: bytes, name: str, *, separator: str | None = None) -> TextTable:
+    """Read delimited text with a header line.
 
     `name` is the file's name for messages; without a `separator` the first line decides.
     """
@@ -44,7 +68,7 @@ def read_delimited(content: bytes, name: str, *, separator: str | None = None) -
     frame = _parse(body, separator, names, name)
     if len(frame) == len(is_data):
         frame = frame.filter(pl.Series(is_data, dtype=pl.Boolean))
-    return frame.with_columns(_refine(column, decimal_comma=separator == ";") for column in frame)
+    return TextTable(pl.DataFrame([_stripped(column) for column in frame.iter_columns()]), separator)
 
 
 def decode(content: bytes, name: str) -> str:
@@ -155,8 +179,7 @@ def _parse(body: str, separator: str, names: list[str], name: str) -> pl.DataFra
         frame = pl.read_csv(
             f"{separator.join(places)}\n{body}".encode(),
             separator=separator,
-            null_values=list(MISSING_MARKS),
-            infer_schema_length=None,
+            infer_schema=False,
         )
     except pl.exceptions.PolarsError as error:
         reason = str(error).partition("\n\n")[0].replace("\n", " ")
@@ -164,14 +187,25 @@ def _parse(body: str, separator: str, names: list[str], name: str) -> pl.DataFra
     return frame.rename(dict(zip(frame.columns, names, strict=True)))
 
 
-def _refine(column: pl.Series, *, decimal_comma: bool) -> pl.Series:
-    """Text made what it says: stripped, padded missing marks null, decimal commas and ISO dates read."""
-    if column.dtype != pl.String:
-        return column
-    text = column.str.strip_chars()
-    text = text.set(text.is_in(list(MISSING_MARKS)).fill_null(False), None)
-    if decimal_comma and text.str.contains(DECIMAL_COMMA).all() and text.str.contains(",", literal=True).any():
-        return text.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True).cast(pl.Float64)
+def _stripped(column: pl.Series) -> pl.Series:
+    text = column.cast(pl.String).str.strip_chars()
+    return text.set((text == "").fill_null(False), None)
+
+
+def _typed(text: pl.Series, notation: Notation) -> pl.Series:
+    """Text as booleans, whole numbers, numbers with a decimal point or ISO dates, if all its values are that."""
+    present = text.drop_nulls()
+    if present.is_empty():
+        return text
+    if present[0].lower() in BOOLEANS and present.str.to_lowercase().is_in(BOOLEANS).all():
+        return text.str.to_lowercase() == "true"
+    numeric = (pl.Int64, pl.Int128, pl.Float64) if notation.decimal != COMMA else (pl.Int64, pl.Int128)
+    if notation.is_guess and present.str.contains(",", literal=True).any():
+        numeric = ()
+    for dtype in numeric:
+        numbers = text.cast(dtype, strict=False)
+        if numbers.null_count() == text.null_count():
+            return numbers
     if not is_iso(text):
         return text
     dates = parse_dates(text, ISO)

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from fitwell.data.numbers import find_style, parse_numbers
 from fitwell.data.table_files import as_series
 from fitwell.data.values import (
     AMBIGUOUS,
@@ -17,7 +18,6 @@ from fitwell.data.values import (
     canonical_text,
     find_date_format,
     is_number_like,
-    parse_numbers,
 )
 from fitwell.errors import InputError
 
@@ -38,8 +38,10 @@ def moments_of(time: Any, n: int, used: pl.Series | None = None) -> NDArray[np.f
     """
     values = _full_column("time", time, n)
     # numbers before dates: years sort as they are
-    if values.dtype == pl.String and not parse_numbers(values)[1].any():
-        values = parse_numbers(values)[0]
+    if values.dtype == pl.String:
+        style = find_style(values.str.strip_chars())
+        numbers, failed = parse_numbers(values, style.decimal, style.sign)
+        values = values if failed.any() else numbers
     if not is_number_like(values.dtype) and values.dtype != pl.Null:
         # microseconds; only their order counts
         values = as_moments(values, _date_format(values)).cast(pl.Int64)

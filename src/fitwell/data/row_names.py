@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from fitwell.data.numbers import parse_numbers
 from fitwell.data.values import as_numbers
 
 # last words of names, and whole names, of columns that only say which row it is
@@ -52,7 +53,8 @@ def row_naming_reason(values: pl.Series, kind: str, *, leading: bool, next_name:
         return ROW_INDEX if index and _is_unique(values) else ""
     if kind != "numeric" or not (index or leading or is_id_name(values.name)):
         return ""
-    numbers = as_numbers(values)
+    # text with a decimal comma, or with a few words, names no row
+    numbers = as_numbers(parse_numbers(values)[0] if values.dtype == pl.String else values)
     if np.isnan(numbers).any() or not np.array_equal(numbers, np.floor(numbers)):
         return ""
     index = index and numbers.min() >= 0

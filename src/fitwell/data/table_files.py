@@ -6,7 +6,8 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import numpy as np
 import polars as pl
 import polars.selectors as cs
 
-from fitwell.data.delimited import decode, read_delimited, refuse_duplicates
+from fitwell.data.delimited import TextTable, decode, read_delimited, refuse_duplicates
+from fitwell.data.notation import FORMER_MARKS, Notation, decide_notation, without_marks
 from fitwell.data.plain_types import plain_series
 from fitwell.data.row_names import fill_names
 from fitwell.data.values import canonical_text
@@ -31,15 +33,45 @@ SPREADSHEET_SUFFIXES = (".xlsx", ".xls", ".ods")
 def as_frame(table: Any) -> pl.DataFrame:
     """Any table as a polars frame; missing values are null.
 
+    What text means is decided by this table alone: a table of new rows is opened instead, see `open_table`.
+
     `table`: a path (see `read_file`), a dataframe that narwhals understands (pandas, polars, pyarrow, modin,
     lazy ones), a 2-D NumPy array (columns x0, x1, ...), a dict of columns or a list of records.
     """
-    if isinstance(table, str | Path):
-        return read_file(table)
-    return to_polars(table)
+    opened = open_table(table)
+    return opened.typed() if isinstance(opened, TextTable) else opened
 
 
-def read_file(path: str | Path) -> pl.DataFrame:
+def open_table(table: Any) -> pl.DataFrame | TextTable:
+    """Any table, see `as_frame`, before its texts are read: of a delimited file all values are text."""
+    if isinstance(table, TextTable):
+        return table
+    return read_file(table) if isinstance(table, str | Path) else to_polars(table)
+
+
+def read_training(table: Any, missing: Sequence[str]) -> tuple[pl.DataFrame, Notation]:
+    """Any table as a frame, null where it has a mark of missing values, and how it is written."""
+    opened = open_table(table)
+    if isinstance(opened, TextTable):
+        notation = decide_notation(without_marks(opened.frame, missing), missing, opened.separator)
+        return opened.typed(notation), notation
+    frame = without_marks(opened, missing)
+    return frame, decide_notation(frame, missing)
+
+
+def read_new(table: Any, missing: Sequence[str] | None) -> tuple[pl.DataFrame, Notation]:
+    """New rows, to be read as in training, and how they are written where training did not show it.
+
+    Without `missing`, which runs of former versions did not keep, only files have marks.
+    """
+    opened = open_table(table)
+    if isinstance(opened, TextTable):
+        frame = without_marks(opened.frame, FORMER_MARKS if missing is None else missing)
+        return frame, decide_notation(frame, (), opened.separator)
+    return (opened if missing is None else without_marks(opened, missing)), Notation()
+
+
+def read_file(path: str | Path) -> pl.DataFrame | TextTable:
     """Read a table by its suffix: CSV, TSV, Parquet, Arrow/Feather, JSON lines, each perhaps with .gz.
 
     Any other suffix is tried as delimited text.
@@ -51,8 +83,10 @@ def read_file(path: str | Path) -> pl.DataFrame:
         content, inner = _unzip(content, path), path.with_suffix("")
     if not content.strip():
         raise FileError(f"The file {path} is empty: a table with a header and rows was expected.")
-    frame = _read_content(content, inner.suffix.lower(), str(path))
-    return tidy(frame, f"The file {path}")
+    read = _read_content(content, inner.suffix.lower(), str(path))
+    if isinstance(read, TextTable):
+        return replace(read, frame=tidy(read.frame, f"The file {path}"))
+    return tidy(read, f"The file {path}")
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -73,7 +107,7 @@ def _unzip(content: bytes, path: Path) -> bytes:
         raise FileError(f"The file {path} is not a complete gzip file: check that it was copied whole.") from None
 
 
-def _read_content(content: bytes, suffix: str, name: str) -> pl.DataFrame:
+def _read_content(content: bytes, suffix: str, name: str) -> pl.DataFrame | TextTable:
     if suffix in SPREADSHEET_SUFFIXES:
         raise FileError(f"The file {name} is a spreadsheet, which fitwell does not read: save it as CSV.")
     if suffix == ".parquet":

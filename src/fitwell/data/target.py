@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from fitwell.data.column_names import column_hint
 from fitwell.data.encoding import moments
+from fitwell.data.numbers import find_style, first_failure, parse_numbers
 from fitwell.data.plain_types import unusable_values
-from fitwell.data.values import as_numbers, canonical_text, canonical_value, is_number_like, parse_numbers, plain_text
+from fitwell.data.values import as_numbers, canonical_text, canonical_value, is_number_like, plain_text
 from fitwell.errors import InputError
 
 Task = Literal["classification", "regression"]
@@ -47,11 +48,13 @@ class Target:
     label_type: LabelType
 
 
-def read_target(frame: pl.DataFrame, name: str, task: str | None = None) -> tuple[Target, NDArray[np.int64]]:
+def read_target(
+    frame: pl.DataFrame, name: str, task: str | None = None, decimal: str = ""
+) -> tuple[Target, NDArray[np.int64]]:
     """The target column, and the rows [n] that have one; without a `task` the values decide.
 
     Text, booleans and categories are classes; so are integers with two values, or with at most 20 that have
-    at least 20 rows each on average. Other numbers are regression.
+    at least 20 rows each on average. Other numbers are regression. `decimal` is the table's decimal mark.
     """
     if task is not None and task not in TASKS:
         raise InputError(f"The task must be 'classification' or 'regression'. Got {task!r}.")
@@ -59,6 +62,8 @@ def read_target(frame: pl.DataFrame, name: str, task: str | None = None) -> tupl
     values = _usable(given)
     # categories that are numbers were declared categories
     declared = given.dtype in (pl.Categorical, pl.Enum)
+    if values.dtype == pl.String and task != "classification" and not (declared and task is None):
+        values = _numbers_in(values, decimal, task)
     if task == "regression" or (task is None and not declared and _is_quantity(values)):
         return _read_numbers(values)
     return _read_classes(values)
@@ -85,10 +90,7 @@ def _usable(values: pl.Series) -> pl.Series:
 
 def _is_quantity(values: pl.Series) -> bool:
     """Whether the values are to be predicted as numbers rather than as classes."""
-    if values.dtype == pl.String:
-        parsed, failed = parse_numbers(values)
-        return not failed.any() and _is_quantity(parsed)
-    if values.dtype == pl.Boolean:
+    if values.dtype in (pl.String, pl.Boolean):
         return False
     numbers = as_numbers(values)
     numbers = numbers[~np.isnan(numbers)]
@@ -99,22 +101,27 @@ def _is_quantity(values: pl.Series) -> bool:
 
 
 def _read_numbers(values: pl.Series) -> tuple[Target, NDArray[np.int64]]:
-    if values.dtype == pl.String:
-        _refuse_words(values)
     numbers = as_numbers(values)
     rows = np.flatnonzero(~np.isnan(numbers))
     _refuse_constant(values.name, numbers[rows])
     return Target("regression", values.name, (), numbers[rows], label_type_of(values.dtype)), rows
 
 
-def _refuse_words(values: pl.Series) -> None:
-    _, failed = parse_numbers(values)
-    row = failed.arg_max() if failed.any() else None
-    if row is not None:
-        raise InputError(
-            f"Regression needs numbers, but the target {values.name!r} holds {values[row]!r} in data row "
-            f"{row + 1}: choose the task 'classification' or make it a number."
-        )
+def _numbers_in(text: pl.Series, decimal: str, task: str | None) -> pl.Series:
+    """The numbers that the texts are, if they are a quantity, else the texts."""
+    style = find_style(text, decimal)
+    numbers, failed = parse_numbers(text, style.decimal, style.sign)
+    quantity = task == "regression" or (style.count >= style.total / 2 and style.count > 0 and _is_quantity(numbers))
+    failure = first_failure(text, failed)
+    if not quantity:
+        return text
+    if failure is None:
+        return numbers
+    row, held = failure
+    raise InputError(
+        f"Regression needs numbers, and the target {text.name!r} holds them in {style.count} of {style.total} values, "
+        f"but {held!r} in data row {row + 1}: correct or empty it, or choose the task 'classification'."
+    )
 
 
 def _read_classes(values: pl.Series) -> tuple[Target, NDArray[np.int64]]:

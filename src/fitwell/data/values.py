@@ -6,6 +6,7 @@ Times with an offset or a time zone are taken in UTC.
 from __future__ import annotations
 
 import re
+import warnings
 from datetime import datetime, time
 from typing import Final
 
@@ -13,11 +14,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from fitwell.data.numbers import BLANKS, ENOUGH, POINT, first_failure, parse_numbers
 from fitwell.data.plain_types import MICROSECONDS, textual
-from fitwell.errors import InputError
-
-# what R, Python, databases and people write for nothing; a longer list would swallow real categories
-MISSING_MARKS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
+from fitwell.errors import FitwellWarning, InputError
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
 INTEGER = re.compile(r"[+-]?\d+")
@@ -64,38 +63,24 @@ def canonical_value(text: str) -> str:
 
 NANOSECONDS = 1e9
 
-# "1,234.5", "1 234", "1'234": the marks between thousands, the two last being no-break spaces.
-THOUSANDS = r"^[+-]?\d{1,3}([, '_\x{a0}\x{202f}]\d{3})+(\.\d+)?$"
-THOUSANDS_MARK = r"[, '_\x{a0}\x{202f}]"
-
-
-def parse_numbers(values: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Numbers written as text, and whether each value is neither a number nor missing.
-
-    Spaces around a number and marks between thousands are fine; the missing marks of CSV files are null.
-    """
-    text = plain_text(values)
-    text = text.set(text.is_in(list(MISSING_MARKS)).fill_null(False), None)
-    grouped = text.str.contains(THOUSANDS).fill_null(False)
-    if grouped.any():
-        text = text.str.replace_all(THOUSANDS_MARK, "").zip_with(grouped, text)
-    numbers = text.cast(pl.Float64, strict=False)
-    return numbers.fill_nan(None), numbers.is_null() & text.is_not_null()
-
 
 def is_number_like(dtype: pl.DataType) -> bool:
     """Whether a column of this type is numbers: integers, floats, decimals, durations and times of day."""
     return dtype.is_numeric() or dtype == pl.Time or isinstance(dtype, pl.Duration)
 
 
-def as_numbers(values: pl.Series) -> NDArray[np.float64]:
+def as_numbers(
+    values: pl.Series, decimal: str = POINT, sign: str = "", *, rows: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
     """Float64 [n], NaN for missing; durations and times of day in seconds, booleans 0 and 1.
 
+    Text is read with this decimal mark and currency; a few texts that are no numbers are missing, with a warning.
+    `rows` are the numbers of the rows (from 0) in the table that a person knows.
     Raises an `InputError` that names the column, the data row (from 1) and the value for text that is no
     number and for infinities.
     """
     # polars gives NaN for null by itself
-    numbers = _to_float(values).to_numpy().astype(np.float64)
+    numbers = _to_float(values, decimal, sign, rows).to_numpy().astype(np.float64)
     infinite = np.flatnonzero(np.isinf(numbers))
     if infinite.size:
         raise InputError(
@@ -105,7 +90,7 @@ def as_numbers(values: pl.Series) -> NDArray[np.float64]:
     return numbers
 
 
-def _to_float(values: pl.Series) -> pl.Series:
+def _to_float(values: pl.Series, decimal: str, sign: str, rows: NDArray[np.int64] | None) -> pl.Series:
     dtype = values.dtype
     if isinstance(dtype, pl.Duration):
         return values.cast(pl.Duration("us")).cast(pl.Int64).cast(pl.Float64) / MICROSECONDS
@@ -114,19 +99,34 @@ def _to_float(values: pl.Series) -> pl.Series:
     if dtype.is_numeric() or dtype in (pl.Boolean, pl.Null):
         return values.cast(pl.Float64)
     if dtype in (pl.String, pl.Categorical, pl.Enum):
-        return _text_to_float(values)
+        numbers, failed = parse_numbers(values, decimal, sign)
+        _report_failures(values, failed, "numbers", rows)
+        return numbers
     raise InputError(f"Column {values.name!r} must hold numbers, as in training; it holds {dtype} values.")
 
 
-def _text_to_float(values: pl.Series) -> pl.Series:
-    numbers, failed = parse_numbers(values)
-    row = failed.arg_max() if failed.any() else None
-    if row is not None:
-        raise InputError(
-            f"Column {values.name!r} must hold numbers, but data row {row + 1} holds the text "
-            f"{values[row]!r}: write a number there or leave it empty."
+def _report_failures(values: pl.Series, failed: pl.Series, what: str, rows: NDArray[np.int64] | None) -> None:
+    """Raise for values that could not be read; where they are few, warn that they are missing."""
+    failure = first_failure(values, failed)
+    if failure is None:
+        return
+    row, text = failure
+    row = (row if rows is None else int(rows[row])) + 1
+    count, total = int(failed.sum()), values.count()
+    if count <= (1 - ENOUGH) * total:
+        rest = "it is" if count == 1 else f"this and {count - 1} more are"
+        warnings.warn(
+            f"Column {values.name!r} holds {what} in {total - count} of {total} values, but data row {row} holds "
+            f"{text!r}: {rest} read as missing.",
+            FitwellWarning,
+            stacklevel=2,
         )
-    return numbers
+        return
+    found, remedy = ("the text ", "write a number there") if what == "numbers" else ("", "write it as YYYY-MM-DD")
+    raise InputError(
+        f"Column {values.name!r} must hold {what}, but data row {row} holds {found}{text!r}: {remedy} "
+        f"or leave it empty."
+    )
 
 
 ISO: Final = "iso"
@@ -210,10 +210,11 @@ def _parse_iso(text: pl.Series) -> pl.Series:
     return (moment - ahead.fill_null(0).cast(pl.Duration("us"))).alias(text.name)
 
 
-def as_moments(values: pl.Series, format: str = ISO) -> pl.Series:
+def as_moments(values: pl.Series, format: str = ISO, *, rows: NDArray[np.int64] | None = None) -> pl.Series:
     """A column as Datetime (microseconds, UTC), from dates or from text in `format` or ISO.
 
-    Raises an `InputError` that names the column, the data row (from 1) and the text that is no date.
+    Raises an `InputError` that names the column, the data row (from 1) and the text that is no date; where those are
+    few, they are missing, with a warning. `rows` are the numbers of the rows (from 0) in the table that a person knows.
     """
     if values.dtype == pl.Null:
         return values.cast(pl.Datetime("us"))
@@ -221,17 +222,20 @@ def as_moments(values: pl.Series, format: str = ISO) -> pl.Series:
         return _without_zone(values)
     if values.dtype not in (pl.String, pl.Categorical, pl.Enum):
         raise InputError(f"Column {values.name!r} must hold dates, as in training; it holds {values.dtype} values.")
+    moments, failed = read_moments(values, format)
+    _report_failures(values, failed, "dates", rows)
+    return moments
+
+
+def read_moments(values: pl.Series, format: str) -> tuple[pl.Series, pl.Series]:
+    """Dates from text in `format` or ISO, and whether each value is neither a date nor missing."""
     text = values.cast(pl.String).str.strip_chars()
     # new rows may come in ISO, from a database or JSON, whatever the training file was written in
-    moments = parse_dates(text, format).fill_null(parse_dates(text, ISO))
-    failed = moments.is_null() & (text != "").fill_null(False)
-    row = failed.arg_max() if failed.any() else None
-    if row is not None:
-        raise InputError(
-            f"Column {values.name!r} must hold dates, but data row {row + 1} holds {values[row]!r}: "
-            f"write it as YYYY-MM-DD or leave it empty."
-        )
-    return moments
+    moments = parse_dates(text, format)
+    if format != ISO and moments.null_count() > text.null_count():
+        moments = moments.fill_null(parse_dates(text, ISO))
+    failed = moments.is_null() & text.is_not_null() & ~text.str.to_lowercase().is_in(["", *BLANKS])
+    return moments, failed.fill_null(False)
 
 
 def _without_zone(values: pl.Series) -> pl.Series:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fitwell.data.notation import refuse_missing
 from fitwell.engine.network import DenseNetwork
 from fitwell.errors import InputError, InputTypeError
 from fitwell.keras.backend import import_keras
@@ -31,6 +32,7 @@ def read_problem(
     class_weight: Mapping[int, float] | None,
     weights: str,
     drop: str | Sequence[str] = (),
+    missing: Sequence[str] | None = None,
 ) -> Problem:
     """Return what is to be searched; see `fitwell.tune` for the arguments."""
     opened = opened_model(table)
@@ -42,12 +44,13 @@ def read_problem(
             raise InputError("A Keras model's task is that of its loss: leave out 'task'.")
         if drop is not None and len(drop):
             raise InputError("'drop' leaves out columns of a table: a Keras model takes all of x.")
+        refuse_missing(missing)
         weighing = {"sample_weight": sample_weight, "class_weight": class_weight, "weights": weights}
         return read_model(opened, target, y, options, splits=splits, **weighing)
     opened = _check_table_arguments(model, y, sample_weight, class_weight, weights)
     if opened is None:
         options.candidates(DenseNetwork.layers_of(options.hidden))  # wrong ones are refused before the table is read
-    read = read_table(table, target, task=task, drop=drop, seed=options.seed, **splits)
+    read = read_table(table, target, task=task, drop=drop, missing=missing, seed=options.seed, **splits)
     if opened is None:
         return DenseOnTable(read, options.hidden)
     from fitwell.problems.models import check_model_options

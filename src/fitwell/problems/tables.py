@@ -16,9 +16,10 @@ from fitwell.data.column_names import column_hint, names_to_drop
 from fitwell.data.columns import Column, RawFeatures, describe_columns, extract
 from fitwell.data.copies import ONE_TO_ONE, mark_copies
 from fitwell.data.encoding import Encoding, Layout, fit_encoding, make_layout, stack
+from fitwell.data.notation import Notation, missing_marks, without_marks
 from fitwell.data.row_keys import moments_of, read_groups
 from fitwell.data.row_sets import RowSets, folds
-from fitwell.data.table_files import as_frame
+from fitwell.data.table_files import as_frame, read_training
 from fitwell.data.target import Target, read_target, standardise
 from fitwell.data.training_rows import warn_of_unseen_classes
 from fitwell.engine.job import Dataset
@@ -48,6 +49,8 @@ class TableData:
         R folds or other splits of the n rows.
     encodings
         One for each row set, fitted on its training rows only.
+    missing
+        The marks of missing values.
     """
 
     columns: tuple[Column, ...]
@@ -58,6 +61,7 @@ class TableData:
     raw: RawFeatures
     row_sets: RowSets
     encodings: tuple[Encoding, ...]
+    missing: tuple[str, ...] | None = None
 
     @property
     def loss(self) -> Loss:
@@ -102,6 +106,7 @@ class TableData:
             model=model,
             head=head,
             metadata=metadata or {},
+            missing=self.missing,
         )
 
     def summary(self) -> dict[str, Any]:
@@ -137,6 +142,7 @@ def read_table(
     time: str | None = None,
     drop: str | Sequence[str] = (),
     seed: int = 0,
+    missing: Sequence[str] | None = None,
 ) -> TableData:
     """Read a table and set up its row sets.
 
@@ -154,28 +160,33 @@ def read_table(
         Name of a column: rows of one group stay together; rows train on earlier rows only. It is no feature then.
     drop
         Names of columns that are left out.
+    missing
+        The texts that mean missing; None takes the usual ones.
 
     Raises
     ------
     InputError, FileError
         What is wrong with the table, in a sentence.
     """
-    frame, name = _with_target(as_frame(table), target)
-    read, kept = read_target(frame, name, task)
+    frame, notation = read_training(table, missing_marks(missing))
+    frame, name = _with_target(frame, target)
+    if not isinstance(target, str):  # given beside the table, it is read by the same rule
+        frame = frame.with_columns(without_marks(frame.select(name), notation.missing)[name])
+    read, kept = read_target(frame, name, task, notation.decimal)
     _check_columns(frame, {"groups": groups, "time": time}, name)
     dropped = names_to_drop(drop, frame.columns, {"target": name, "groups": groups, "time": time})
     features = [column for column in frame.columns if column not in (name, groups, time)]
     # a row without a target may hold anything: what is wrong with it must not stop the others
     if len(kept) < frame.height:
-        _check_rows(frame, kept, [column for column in features if column not in dropped], groups, time)
+        _check_rows(frame, kept, [column for column in features if column not in dropped], groups, time, notation)
     rows = frame[kept.tolist()] if len(kept) < frame.height else frame
     special = {key: rows[column] if column else None for key, column in {"groups": groups, "time": time}.items()}
     # the columns' kinds are decided once, by all rows; numbers and categories by training rows only
-    columns = describe_columns(rows, without={name, groups, time} - {None}, dropped=dropped)
-    raw = extract(rows, columns)
+    columns = describe_columns(rows, without={name, groups, time} - {None}, dropped=dropped, notation=notation)
+    raw = extract(rows, columns, rows=kept)
     marked = mark_copies(columns, raw, read)
     if marked != columns:
-        columns, raw = marked, extract(rows, marked)
+        columns, raw = marked, extract(rows, marked, rows=kept)
         _warn_of_copies(columns, name)
     if all(column.kind == "set aside" for column in columns):
         raise InputError(f"No column is left to learn from: {_set_aside(columns)}.")
@@ -184,7 +195,8 @@ def read_table(
     if read.task == "classification":
         warn_of_unseen_classes(row_sets, read.values, read.classes)
     encodings = tuple(fit_encoding(layout, raw, train) for train in row_sets.train)
-    return TableData(columns, read, frame.height, frame.height - len(kept), layout, raw, row_sets, encodings)
+    without_target = frame.height - len(kept)
+    return TableData(columns, read, frame.height, without_target, layout, raw, row_sets, encodings, notation.missing)
 
 
 def make_dataset(target: Target, raw: RawFeatures, row_sets: RowSets, encodings: tuple[Encoding, ...]) -> Dataset:
@@ -246,7 +258,12 @@ def _check_columns(frame: pl.DataFrame, wanted: dict[str, Any], target: str) -> 
 
 
 def _check_rows(
-    frame: pl.DataFrame, kept: NDArray[np.int64], features: list[str], groups: str | None, time: str | None
+    frame: pl.DataFrame,
+    kept: NDArray[np.int64],
+    features: list[str],
+    groups: str | None,
+    time: str | None,
+    notation: Notation,
 ) -> None:
     """Raise what is wrong with the kept rows, by their numbers in the whole table; the other rows are not looked at."""
     # the whole table is looked at, so that rows are numbered as the person numbers them
@@ -257,7 +274,7 @@ def _check_rows(
         read_groups(blanked[groups] if groups in plain else frame[groups], frame.height, used)
     if time is not None:
         moments_of(blanked[time] if time in plain else frame[time], frame.height, used)
-    describe_columns(blanked.select(column for column in features if column in plain))
+    describe_columns(blanked.select(column for column in features if column in plain), notation=notation)
 
 
 def _warn_of_copies(columns: Sequence[Column], target: str) -> None:

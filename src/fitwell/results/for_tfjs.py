@@ -42,7 +42,7 @@ def schema_of(predictor: TablePredictor) -> dict[str, Any]:
 
     names = ("target", "task", "classes", "label_type", "head")
     about = {name: getattr(predictor, name) for name in names}
-    return schema(predictor.columns, predictor.encodings, units=predictor.units, **about)
+    return schema(predictor.columns, predictor.encodings, units=predictor.units, missing=predictor.missing, **about)
 
 
 def add_tfjs(predictor: Predicts, directory: Path) -> str | None:

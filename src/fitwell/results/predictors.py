@@ -14,7 +14,8 @@ import polars as pl
 from fitwell.data.arrays import read_inputs
 from fitwell.data.columns import Column, RawFeatures, extra_columns, extract
 from fitwell.data.encoding import Encoding
-from fitwell.data.table_files import as_frame
+from fitwell.data.numbers import POINT
+from fitwell.data.table_files import open_table, read_new
 from fitwell.data.target import LabelType, labels_of
 from fitwell.data.target_units import VALUES, TargetUnits
 from fitwell.keras.backend import import_keras
@@ -71,6 +72,8 @@ class TablePredictor:
         What a person keeps beside the model; see `Predicts`.
     units
         Of the model's values.
+    missing
+        The marks of missing values in training; None in runs that did not keep them.
     """
 
     columns: tuple[Column, ...]
@@ -83,6 +86,7 @@ class TablePredictor:
     head: str = "probabilities"
     metadata: Mapping[str, Any] = field(default_factory=dict)
     units: TargetUnits = VALUES
+    missing: tuple[str, ...] | None = None
 
     def predict_numbers(self, table: Any) -> np.ndarray:
         """Predict rows of a table (a path, a data frame, an array).
@@ -91,7 +95,8 @@ class TablePredictor:
         -------
         Probabilities [n, k] in the order of `classes`, or values [n].
         """
-        return self.predict_raw(extract(as_frame(table), self.columns))
+        frame, notation = read_new(table, self.missing)
+        return self.predict_raw(extract(frame, self.columns, decimal=notation.decimal or POINT))
 
     def predict_raw(self, raw: RawFeatures) -> np.ndarray:
         """Predict rows whose columns were read already; see `predict_numbers`."""
@@ -129,7 +134,9 @@ class TablePredictor:
 
     def ignored_columns(self, table: Any) -> tuple[str, ...]:
         """Name the columns of a table that prediction does not use (the target itself is not named)."""
-        return tuple(name for name in extra_columns(as_frame(table), self.columns) if name != self.target)
+        opened = open_table(table)
+        frame = opened if isinstance(opened, pl.DataFrame) else opened.frame
+        return tuple(name for name in extra_columns(frame, self.columns) if name != self.target)
 
     def write(self, directory: Path) -> None:
         """Write `MODEL_FILE` and `ENCODING_FILE` into an existing directory."""
@@ -143,6 +150,7 @@ class TablePredictor:
             "head": self.head,
             "shift": self.units.shift,
             "scale": self.units.scale,
+            "missing": None if self.missing is None else list(self.missing),
             "columns": [column.to_json() for column in self.columns],
             "encodings": [encoding.to_json() for encoding in self.encodings],
         }

@@ -102,6 +102,7 @@ def _load_table(directory: Path, *, compiled: bool) -> TablePredictor:
         # runs from before there were other heads have none
         about["head"] = stored.get("head", "probabilities")
         about["units"] = TargetUnits(float(stored.get("shift", 0.0)), float(stored.get("scale", 1.0)))
+        about["missing"] = None if stored.get("missing") is None else tuple(stored["missing"])
         classes = tuple(stored["classes"])
     except (KeyError, TypeError, ValueError) as error:
         raise FileError(f"'{directory / ENCODING_FILE}' is damaged ({error}): tune again.") from error

@@ -11,6 +11,7 @@ from typing import Any
 
 from fitwell.data.columns import Column, number_names
 from fitwell.data.encoding import Encoding
+from fitwell.data.notation import MISSING_MARKS
 from fitwell.data.target import LabelType, labels_of
 from fitwell.data.target_units import VALUES, TargetUnits
 from fitwell.data.values import EPOCH
@@ -45,13 +46,14 @@ def schema(
     label_type: LabelType,
     head: str,
     units: TargetUnits = VALUES,
+    missing: Sequence[str] | None = MISSING_MARKS,
     inputs: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Describe how records become the model's inputs, and its outputs predictions, for `encode.js` and a form.
 
     Parameters
     ----------
-    columns, encodings, target, task, classes, label_type, head, units
+    columns, encodings, target, task, classes, label_type, head, units, missing
         As in `fitwell.results.predictors.TablePredictor`.
     inputs
         The names of the model's inputs, one for each encoding, if they are to be told.
@@ -77,6 +79,7 @@ def schema(
         "head": "values" if task == "regression" else head,
         "classes": list(classes),
         "labels": _labels(classes, label_type),
+        **({} if missing is None else {"missing": list(missing)}),
         "shift": units.shift,
         "scale": units.scale,
         "columns": _columns(used, encodings),
@@ -140,6 +143,8 @@ def _columns(used: Sequence[Column], encodings: Sequence[Encoding]) -> list[dict
             # behind the levels come "missing" and "other"
             code += len(column.levels) + 2
         else:
+            if column.kind == "numeric":
+                about |= {"decimal": column.decimal, "sign": column.sign}
             if column.kind == "date":
                 about |= {"format": column.date_format, "hasTime": column.has_time}
             about["typical"] = _typical_number(column, encodings, number)

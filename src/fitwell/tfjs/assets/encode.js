@@ -9,7 +9,8 @@
 //   const outputs = model.predict(tensors.length > 1 ? tensors : tensors[0]);
 //   decode(schema, outputs.dataSync());      // [{prediction: 'yes', probabilities: {no: 0.2, yes: 0.8}}]
 //
-// `schema` is what schema.json holds. null, undefined, NaN and '' are missing; dates are texts or Date objects, in UTC.
+// `schema` is what schema.json holds. null, undefined, NaN, '' and its marks of missing values are missing; dates are
+// texts or Date objects, in UTC.
 
 const fitwell = (() => {
   'use strict';
@@ -43,35 +44,78 @@ const fitwell = (() => {
     return typeof value === 'function' ? 'a function' : String(value);
   }
 
-  /** Whether a value is missing in every kind of column. */
-  function missing(value) {
-    if (value === null || value === undefined) return true;
-    if (typeof value === 'string') return strip(value) === '';
-    return typeof value === 'number' ? Number.isNaN(value) : value instanceof Date && Number.isNaN(value.getTime());
+  /** The marks of missing values, as texts and, those that are numbers, as numbers. */
+  function marksOf(schema) {
+    const texts = new Set([...(schema.missing ?? []), '']);
+    return {texts, numbers: new Set([...texts].filter(text => DECIMAL.test(text)).map(Number))};
   }
 
-  // ---- numbers -----------------------------------------------------------------------------------------------------
+  /** Whether a value is missing in every kind of column. */
+  function missing(value, marks) {
+    if (value === null || value === undefined) return true;
+    if (typeof value === 'string') return marks.texts.has(strip(value));
+    if (typeof value === 'number') return Number.isNaN(value) || marks.numbers.has(value);
+    return value instanceof Date && Number.isNaN(value.getTime());
+  }
 
-  const MARKS = new Set(['', 'NA', 'N/A', 'NaN', 'nan', 'null', 'NULL', 'None', '?']);
-  const THOUSANDS = /^[+-]?\d{1,3}([, '_\xa0\u202f]\d{3})+(\.\d+)?$/;
+  // ---- numbers, as people write them -------------------------------------------------------------------------------
+
   const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
 
+  /** What a column of numbers or dates may hold for nothing, in lower case. */
+  const BLANKS = new Set([
+    '-', '--', '---', '\u2013', '\u2014', '\u2212', '.', '..', '...', '?', 'na', 'n/a', 'n.a.', '<na>', 'nan', '+nan',
+    '-nan', 'nat', 'null', '\\n', '#n/a', '#na', '#div/0!', '#value!', '#ref!', '#name?', '#num!', '#null!',
+  ]);
+  const blank = text => BLANKS.has(text.toLowerCase());
+
+  const GAP = ' \\xa0\\u2007\\u2009\\u202f', QUOTE = "'\\u2019";
+  const CURRENCIES = 'US\\$|C\\$|A\\$|R\\$|NZ\\$|HK\\$|S\\$|[$\\xa2-\\xa5\\u20a0-\\u20c0\\uff04]|USD|EUR|GBP|JPY|CHF|CAD|' +
+    'AUD|NZD|CNY|INR|BRL|MXN|SEK|NOK|DKK|PLN|CZK|HUF|TRY|ZAR|KRW|SGD|HKD|RUB|kr|z\u0142|K\u010d|Ft|Fr';
+  const CLOTHED = new RegExp(
+    `^(\\()?[${GAP}]*([+-])?[${GAP}]*(${CURRENCIES})?[${GAP}]*([+-])?[${GAP}]*` +
+    `([0-9.,](?:[0-9.,${QUOTE}_${GAP}]*[0-9.,])?(?:[eE][+-]?[0-9]{1,4})?)[${GAP}]*(${CURRENCIES}|%)?[${GAP}]*(\\))?$`);
+
+  /** Numbers with this decimal mark: plain ones, or groups of three that one mark cuts and no zero leads. */
+  function numberPattern(decimal, thousands) {
+    const marks = [thousands, '_', "'", '\u2019', ' ', '\xa0', '\u2007', '\u2009', '\u202f'];
+    const groups = marks.map(mark => `[1-9][0-9]{0,2}(?:${mark}[0-9]{3})+`).join('|');
+    const plain = `(?:[0-9]+${decimal}?[0-9]*|${decimal}[0-9]+)(?:[eE][+-]?[0-9]+)?`;
+    return new RegExp(`^(?:${plain}|(?:${groups})(?:${decimal}[0-9]*)?)$`);
+  }
+
+  const PATTERNS = {'.': numberPattern('\\.', ','), ',': numberPattern(',', '\\.')};
+  const BETWEEN = {'.': new RegExp(`[,_${QUOTE}${GAP}]`, 'g'), ',': new RegExp(`[._${QUOTE}${GAP}]`, 'g')};
+
   /** A number, NaN if it is missing. */
-  function toNumber(value) {
-    if (missing(value)) return NaN;
+  function toNumber(value, marks, decimal, sign) {
+    if (missing(value, marks)) return NaN;
     if (!['number', 'bigint', 'boolean', 'string'].includes(typeof value)) throw wanted('a number', value);
-    const number = typeof value === 'string' ? parseNumber(value) : Number(value);
+    const number = typeof value === 'string' ? parseNumber(value, decimal, sign) : Number(value);
     if (Math.abs(number) === Infinity) throw wanted('a finite number', value);
     return number;
   }
 
-  function parseNumber(value) {
-    let text = strip(value);
-    if (MARKS.has(text) || /^[+-]?nan$/i.test(text)) return NaN;
-    if (/^[+-]?inf(inity)?$/i.test(text)) return Infinity;
-    if (THOUSANDS.test(text)) text = text.replace(/[, '_\xa0\u202f]/g, '');
-    if (!DECIMAL.test(text)) throw wanted('a number', value);
-    return Number(text);
+  function parseNumber(value, decimal, sign) {
+    const text = strip(value);
+    if (blank(text)) return NaN;
+    const found = readNumber(text.replace(/[\u2212\u2013\ufe63\uff0d]/g, '-'), decimal);
+    // a bare number is no percentage unless it is 0
+    const fits = found && (found.sign === sign || (found.sign === '' && (sign !== '%' || found.number === 0)));
+    if (!fits) throw wanted(sign ? `a number with ${sign}` : 'a number', value);
+    return found.number;
+  }
+
+  function readNumber(text, decimal) {
+    if (/^[+-]?inf(inity)?$/i.test(text)) return {sign: '', number: Infinity};
+    const found = CLOTHED.exec(text);
+    if (!found) return null;
+    const [, open, before, left, inner, core, right, close] = found;
+    const signs = [open, before, inner].filter(part => part !== undefined).length;
+    if ((open === undefined) !== (close === undefined) || (left && right) || signs > 1) return null;
+    if (!PATTERNS[decimal].test(core)) return null;
+    const number = Number(core.replace(BETWEEN[decimal], '').replace(',', '.'));
+    return {sign: left ?? right ?? '', number: open || before === '-' || inner === '-' ? -number : number};
   }
 
   // ---- categories --------------------------------------------------------------------------------------------------
@@ -124,8 +168,8 @@ const fitwell = (() => {
 
   const TRUTH = new Map([['false', 0], ['0', 0], ['true', 1], ['1', 1]]);
 
-  function toTruth(value) {
-    if (missing(value)) return NaN;
+  function toTruth(value, marks) {
+    if (missing(value, marks)) return NaN;
     if (typeof value === 'object' || typeof value === 'function') throw wanted('true or false', value);
     const truth = TRUTH.get(canonicalTexts(value)[0]);
     if (truth === undefined) throw wanted('true or false', value);
@@ -157,8 +201,8 @@ const fitwell = (() => {
     return {pattern: new RegExp(`^${source}$`, 'i'), parts};
   }
 
-  function toMoment(value, patterns) {
-    if (missing(value)) return null;
+  function toMoment(value, marks, patterns) {
+    if (missing(value, marks) || (typeof value === 'string' && blank(strip(value)))) return null;
     if (value instanceof Date) return ofDate(value.getTime());
     if (typeof value !== 'string') throw wanted('a date as text (YYYY-MM-DD) or a Date', value);
     for (const {pattern, parts} of patterns) {
@@ -219,16 +263,16 @@ const fitwell = (() => {
 
   /** How the columns of each kind are read: a function of a value, to numbers or to a code. */
   const READERS = {
-    numeric: () => value => [toNumber(value)],
-    boolean: () => value => [toTruth(value)],
-    date: ({format, hasTime}) => {
+    numeric: ({decimal, sign}, marks) => value => [toNumber(value, marks, decimal || '.', sign ?? '')],
+    boolean: (_, marks) => value => [toTruth(value, marks)],
+    date: ({format, hasTime}, marks) => {
       const patterns = (format === 'iso' ? ['iso'] : [format, 'iso']).map(datePattern);
-      return value => dateNumbers(toMoment(value, patterns), hasTime);
+      return value => dateNumbers(toMoment(value, marks, patterns), hasTime);
     },
-    categorical: ({levels}) => {
+    categorical: ({levels}, marks) => {
       const codes = new Map(levels.map((level, code) => [level, code]));
       return value => {
-        if (missing(value)) return levels.length;
+        if (missing(value, marks)) return levels.length;
         return codes.get(canonicalTexts(value).find(text => codes.has(text))) ?? levels.length + 1;
       };
     },
@@ -289,7 +333,8 @@ const fitwell = (() => {
     check(schema);
     const many = Array.isArray(records);
     if (many && records.length === 0) throw new RecordError('expected at least one record, got an empty array');
-    const readers = schema.columns.map(column => READERS[column.kind](column));
+    const marks = marksOf(schema);
+    const readers = schema.columns.map(column => READERS[column.kind](column, marks));
     const found = (many ? records : [records]).map((record, index) =>
       raw(record, schema.columns, readers, many ? `record ${index + 1}` : ''));
     return schema.inputs.map(input => {

@@ -1,0 +1,135 @@
+"""How a table writes what is missing and its decimal mark: decided once for the whole table, kept with the encoding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from fitwell.data.numbers import COMMA, POINT, find_style
+from fitwell.errors import InputError, InputTypeError
+
+# what R, Python, databases, spreadsheets and people write for nothing; a longer list would swallow real categories
+MISSING_MARKS = (
+    *("", "NA", "N/A", "n/a", "<NA>", "NaN", "nan", "NaT", "null", "NULL", "None", "?", "\\N", "#N/A", "#NA"),
+    *("#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"),
+)
+FORMER_MARKS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
+"""Of files, for runs that were saved before the marks were kept with them."""
+
+SAMPLE = 64
+LIKE_THOUSANDS = r"^[+-]?[1-9][0-9]{0,2}\.[0-9]{3}$"
+
+
+@dataclass(frozen=True)
+class Notation:
+    """How a table is written.
+
+    Attributes
+    ----------
+    missing
+        The texts that mean missing; the empty text always does.
+    decimal : "." or "," or ""
+        The decimal mark; empty if no value has a mark that could be one.
+    is_guess
+        Whether no value of the table shows which mark it is.
+    """
+
+    missing: tuple[str, ...] = MISSING_MARKS
+    decimal: str = ""
+    is_guess: bool = False
+
+
+def missing_marks(missing: Any) -> tuple[str, ...]:
+    """The marks of missing values that a person names, checked; None names the usual ones."""
+    if missing is None:
+        return MISSING_MARKS
+    given = [missing] if isinstance(missing, str | int | float) else missing
+    given = [*given] if isinstance(given, Iterable) else [None]
+    if not all(isinstance(mark, str | int | float) for mark in given):
+        raise InputTypeError(f"'missing' must be a list of texts such as ['NA', '-999']. Got {missing!r}.")
+    return tuple(dict.fromkeys(["", *(str(mark).strip() for mark in given)]))
+
+
+def without_marks(frame: pl.DataFrame, missing: Sequence[str]) -> pl.DataFrame:
+    """The frame with null for every mark of missing values; a mark that is a number is one as a number, too."""
+    numbers = _numbers_of(missing)
+    return pl.DataFrame([_without_marks(column, missing, numbers) for column in frame.iter_columns()])
+
+
+def _without_marks(column: pl.Series, missing: Sequence[str], numbers: list[float]) -> pl.Series:
+    if column.dtype in (pl.Categorical, pl.Enum):
+        marked = column.cast(pl.String).str.strip_chars().is_in(list(missing)).fill_null(False)
+        return (
+            column.to_frame().select(pl.when(~marked).then(pl.col(column.name))).to_series() if marked.any() else column
+        )
+    if column.dtype == pl.String:
+        text = column.str.strip_chars()
+        return text.set(text.is_in(list(missing)).fill_null(False), None)
+    if numbers and column.dtype.is_numeric():
+        marked = column.cast(pl.Float64).is_in(numbers).fill_null(False)
+        return column.set(marked, None) if marked.any() else column
+    return column
+
+
+def _numbers_of(missing: Sequence[str]) -> list[float]:
+    found = []
+    for mark in missing:
+        try:
+            found.append(float(mark))
+        except ValueError:
+            continue
+    return [number for number in found if number == number]
+
+
+def decide_notation(frame: pl.DataFrame, missing: Sequence[str], separator: str | None = None) -> Notation:
+    """How a table without its missing marks is written: most columns whose values show the decimal mark decide.
+
+    If no value shows it, commas are decimal in text that semicolons or tabs separate, and between thousands elsewhere.
+    """
+    votes, decided, commas, is_open = 0, False, False, False
+    for column in frame.iter_columns():
+        if column.dtype != pl.String or not _may_have_marks(column):
+            continue
+        if _is_plain(column):
+            votes, decided = votes - 1, True
+            continue
+        style = find_style(column)
+        if not style.is_numeric:
+            continue
+        if style.is_open:
+            is_open, commas = True, commas or bool(column.str.contains(",", literal=True).any())
+        elif style.decimal:
+            votes, decided = votes + (1 if style.decimal == COMMA else -1), True
+    if votes:
+        return Notation(tuple(missing), COMMA if votes > 0 else POINT)
+    if not decided and not is_open:
+        return Notation(tuple(missing))
+    likely = COMMA if (commas or decided) and separator in (";", "\t") else POINT
+    return Notation(tuple(missing), likely, is_guess=not decided)
+
+
+def _is_plain(text: pl.Series) -> bool:
+    """Whether all values are plain numbers with a point that stands between no thousands: fast, for tables of many."""
+    if text.cast(pl.Float64, strict=False).null_count() > text.null_count():
+        return False
+    return bool((text.str.contains(".", literal=True) & ~text.str.contains(LIKE_THOUSANDS)).any())
+
+
+def _may_have_marks(text: pl.Series) -> bool:
+    """Whether a few of the values look like numbers, one of them with a mark."""
+    present = text.drop_nulls()
+    if present.is_empty():
+        return False
+    sample = present.gather_every(max(1, len(present) // SAMPLE))
+    if sample.str.contains(r"[0-9]").sum() < len(sample) / 2:
+        return False
+    return bool(present.str.contains(r"[.,]").any())
+
+
+def refuse_missing(missing: Any) -> None:
+    """Raise where marks are named and no table is read."""
+    if missing is not None:
+        raise InputError("'missing' names the marks of missing values in a table: a Keras model's arrays have none.")
