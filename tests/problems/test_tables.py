@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from time import thread_time
 from typing import Any
 
@@ -237,3 +238,34 @@ def test_wide_tables_are_read_in_linear_time() -> None:
         return seconds(lambda: [name in table.columns for name in list(table.columns)])
 
     assert quadratic(1600) > 24 * quadratic(200)
+
+
+def test_the_marks_of_missing_values_are_those_of_training(tmp_path: Path) -> None:
+    """A frame and a CSV file of the same rows are one table, with the usual marks and with named ones."""
+    frame = pl.DataFrame(
+        {"a": ["NA", "x", "None", "y"] * 10, "b": [float(row % 7) for row in range(40)], "y": ["p", "q"] * 20}
+    )
+    frame.write_csv(tmp_path / "t.csv")
+    for missing in (None, ["y"]):
+        one, two = (read_table(table, "y", cv=2, missing=missing) for table in (frame, tmp_path / "t.csv"))
+        np.testing.assert_array_equal(one.raw.codes, two.raw.codes)
+        assert (
+            one.columns[0].levels == two.columns[0].levels == (("x", "y") if missing is None else ("NA", "None", "x"))
+        )
+        assert one.missing == two.missing
+
+
+def test_a_typo_among_numbers_is_missing_and_said() -> None:
+    """One of 200 values is said by column, row and text; as the target it is refused with the same facts."""
+    prices = [f"${1000 + 3 * row:,}.50" for row in range(200)]
+    prices[16] = "12oo"
+    frame = pl.DataFrame({"price": prices, "b": [float(row % 7) for row in range(200)], "y": ["p", "q"] * 100})
+    with pytest.warns(
+        FitwellWarning, match=r"'price' holds numbers in 199 of 200 values, but data row 17 holds '12oo'"
+    ):
+        read = read_table(frame, "y", cv=2)
+    assert read.columns[0].kind == "numeric"
+    np.testing.assert_array_equal(np.flatnonzero(np.isnan(read.raw.numbers[:, 0])), [16])
+    assert read.raw.numbers[1, 0] == 1003.5
+    with pytest.raises(InputError, match=r"'price' holds them in 199 of 200 values, but '12oo' in data row 17"):
+        read_table(frame, "price", cv=2)
