@@ -269,3 +269,14 @@ def test_a_typo_among_numbers_is_missing_and_said() -> None:
     assert read.raw.numbers[1, 0] == 1003.5
     with pytest.raises(InputError, match=r"'price' holds them in 199 of 200 values, but '12oo' in data row 17"):
         read_table(frame, "price", cv=2)
+
+
+def test_a_day_that_is_none_is_missing_and_said() -> None:
+    """30 February among good days is missing, by column, row and text."""
+    days = [f"2020-{1 + row % 12:02d}-{1 + row % 27:02d}" for row in range(100)]
+    days[7] = "2020-02-30"
+    frame = pl.DataFrame({"day": days, "b": [float(row % 7) for row in range(100)], "y": ["p", "q"] * 50})
+    with pytest.warns(FitwellWarning, match="'day' holds dates in 99 of 100 values, but data row 8 holds '2020-02-30'"):
+        read = read_table(frame, "y", cv=2)
+    assert read.columns[0].kind == "date"
+    assert np.flatnonzero(np.isnan(read.raw.numbers[:, 0])).tolist() == [7]

@@ -18,7 +18,7 @@ from tfjs_node import Node
 
 from fitwell.data.columns import Column, describe_columns, extract
 from fitwell.data.encoding import Encoding, fit_encoding, make_layout
-from fitwell.data.notation import MISSING_MARKS, without_marks
+from fitwell.data.notation import MISSING_MARKS, missing_marks, without_marks
 from fitwell.data.table_files import as_frame
 from fitwell.data.target import labels_of
 from fitwell.data.values import DATE_FORMATS, ISO, TIME_FORMATS
@@ -69,25 +69,34 @@ def in_javascript(node: Node, folder: Path, document: dict[str, Any], records: S
 
 
 def in_python(
-    columns: Sequence[Column], encodings: Sequence[Encoding], record: dict[str, Any]
+    columns: Sequence[Column],
+    encodings: Sequence[Encoding],
+    record: dict[str, Any],
+    marks: tuple[str, ...] = MISSING_MARKS,
 ) -> list[np.ndarray] | InputError:
     """The tensors of a table of one record, or the error."""
     try:
-        raw = extract(without_marks(as_frame([record]), MISSING_MARKS), columns)
+        raw = extract(without_marks(as_frame([record]), marks), columns)
     except InputError as error:
         return error
     return [encoding.transform(raw) for encoding in encodings]
 
 
-def fitted(frame: pl.DataFrame, parts: int = 2) -> tuple[tuple[Column, ...], list[Encoding], dict[str, Any]]:
+def fitted(
+    frame: pl.DataFrame, parts: int = 2, marks: tuple[str, ...] = MISSING_MARKS
+) -> tuple[tuple[Column, ...], list[Encoding], dict[str, Any]]:
     """Columns of a table, encodings of some of its row sets, and their schema."""
-    frame = without_marks(frame, MISSING_MARKS)
+    frame = without_marks(frame, marks)
     columns = describe_columns(frame)
     raw = extract(frame, columns)
     layout = make_layout(columns, raw)
     encodings = [fit_encoding(layout, raw, np.arange(part, len(frame), parts + 1)) for part in range(parts)]
     about: dict[str, Any] = {"target": "y", "task": "classification", "head": "probabilities", "label_type": "str"}
-    return columns, encodings, json.loads(json.dumps(schema(columns, encodings, classes=("a", "b"), **about)))
+    return (
+        columns,
+        encodings,
+        json.loads(json.dumps(schema(columns, encodings, classes=("a", "b"), missing=marks, **about))),
+    )
 
 
 def bits(array: np.ndarray) -> np.ndarray:
@@ -304,6 +313,46 @@ def test_a_changed_rule_differs(node: Node, folder: Path, tmp_path: Path, old: s
     assert text.count(old) == 1
     (tmp_path / SCRIPT).write_text(text.replace(old, new), encoding="utf-8")
     assert differing(node, tmp_path) > 0
+
+
+CLOTHES = {
+    "price": (
+        "$1,200.50",
+        ["$1,016.68", "($5.00)", "-$3", "$ 7", "0.5", "\u2212$1'234.5", "5 \u20ac", "$1,23", "$0,125"],
+    ),
+    "share": ("12,5 %", ["7%", "0", "1.234,5%", "12.5%", "5", "(3,5 %)", "-", "#DIV/0!", "n/a", "0,125%"]),
+    "euro": ("1\u202f234,5 \u20ac", ["1.234 \u20ac", "1 234,5", "1\u00a0234 \u20ac", "2.155", "2,155", "1.5", "EUR 5"]),
+    "plain": (
+        "0,25",
+        ["2.155", "+5", "1e3", "1,5e-3", "\u20132", "inf", "NaN", "<NA>", "NULL", "", "1.23", "00,5", "1_000"],
+    ),
+    "city": ("Oslo", ["NA", "None", " n/a ", "none", "-", "unknown", "Rome", "-999", "#N/A"]),
+    "day": ("March 5, 2021", ["Mar 5, 2021", "may 31, 2021", "2021-03-05", "NA", "-", "Feb 30, 2021", "5 Mar 2021"]),
+    "short": ("31/12/69", ["03/04/21", "3/4/70", "1/2/5", "03/04/2021", "31/01/99", "--"]),
+}
+
+
+@pytest.mark.parametrize("missing", [None, ["unknown", "-999"]])
+def test_texts_in_clothes_are_encoded_bit_for_bit(node: Node, folder: Path, missing: list[str] | None) -> None:
+    """Currencies, percent, marks of all kinds, and what is missing: the same inputs, or refused in both."""
+    marks = missing_marks(missing)
+    others = {"city": "Rome", "day": "April 15, 2020", "share": "8,25%", "plain": "0,5", "price": "$0.75"}
+    others |= {"euro": "0,75 \u20ac", "short": "02/01/21"}
+    frame = pl.DataFrame({name: [usual, others[name]] * 10 for name, (usual, _) in CLOTHES.items()})
+    columns, encodings, document = fitted(frame, marks=marks)
+    kinds = {column.name: column.kind for column in columns}
+    assert kinds == {
+        name: {"city": "categorical", "day": "date", "short": "date"}.get(name, "numeric") for name in CLOTHES
+    }
+    usual = frame.row(0, named=True)
+    records = [{**usual, name: text} for name, (_, texts) in CLOTHES.items() for text in texts]
+    records += [{**usual, "city": -999}, {**usual, "plain": -999}]
+    read = 0
+    for record, found in zip(records, in_javascript(node, folder, document, records), strict=True):
+        expected = in_python(columns, encodings, record, marks)
+        read += not isinstance(expected, InputError)
+        assert same(expected, found), (record, expected, found)
+    assert 0.6 * len(records) < read < len(records)
 
 
 def test_every_day_of_a_leap_cycle(node: Node, folder: Path) -> None:

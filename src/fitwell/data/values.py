@@ -141,11 +141,23 @@ DATE_FORMATS = (
     "%m/%d/%Y",
     "%d-%m-%Y",
     "%m-%d-%Y",
-    "%d %b %Y",
-    "%d-%b-%Y",
-    "%b %d, %Y",
+    "%d/%m/%y",
+    "%m/%d/%y",
+    "%d.%m.%y",
+    "%d-%m-%y",
+    "%m-%d-%y",
+    "%d %B %Y",  # short names of months, too
+    "%d-%B-%Y",
+    "%d %B %y",
+    "%d-%B-%y",
+    "%B %d, %Y",
+    "%B %d %Y",
 )
-YEAR = re.compile(r"\d{4}")  # in every format: chrono would read "20" as the year 20
+YEAR = r"\d{4}"  # in every format with %Y: chrono would read "20" as the year 20
+# in every format with %y: chrono would read "5" as the year 2005
+SHORT_YEAR = r"^\s*\d{1,2}\s*[-/.]?\s*(?:\d{1,2}|[A-Za-z]{3,9})\s*[-/.,]?\s*\d{2}(?:\D|$)"
+LIKE_DATES = r"(?i)\d[-/.]\d|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[- ]?\d"
+SAMPLED_DATES = 40
 TIME_FORMATS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f", " %I:%M %p", " %I:%M:%S %p")
 
 # any day would do, for inputs are scaled; it is fixed so that new rows count from the same
@@ -159,32 +171,38 @@ TIME_PARTS = ("sin of time of day", "cos of time of day")
 
 
 def find_date_format(text: pl.Series) -> str | None:
-    """The one format in which every value that is not null is a date: `ISO` or a strptime format.
+    """The format in which most, and nearly all, values that are not missing are dates: `ISO` or a strptime format.
 
-    None if there is none; `AMBIGUOUS` if two formats read the values as different dates (03/04/2020).
+    None if there is none; `AMBIGUOUS` if two formats read as many values, and as different dates (03/04/2020).
     """
     present = text.drop_nulls()
-    if present.is_empty() or not YEAR.search(present[0]):
+    present = present.filter(~present.str.to_lowercase().is_in(list(BLANKS)))
+    if present.is_empty():
+        return None
+    # a few values rule out most formats, and cost little
+    sample = present.gather_every(max(1, len(present) // SAMPLED_DATES))
+    if sample.str.contains(LIKE_DATES).sum() < len(sample) / 2:
         return None
     formats = [ISO, *(date + time for date in DATE_FORMATS for time in TIME_FORMATS)]
-    # one value rules out most formats, and costs nothing
-    formats = [format for format in formats if _reads_all(present.head(1), format)]
-    formats = [format for format in formats if _reads_all(present, format)]
-    if not formats:
+    likely = [format for format in formats if _count_read(sample, format) >= len(sample) / 2]
+    counts = {format: _count_read(present, format) for format in likely}
+    most = max(counts.values(), default=0)
+    if most < max(1, ENOUGH * len(present)):
         return None
-    first = parse_dates(present, formats[0])
-    agree = all(parse_dates(present, other).equals(first) for other in formats[1:])
-    return formats[0] if agree else AMBIGUOUS
+    best = [format for format, count in counts.items() if count == most]
+    first = parse_dates(present, best[0])
+    agree = all(parse_dates(present, other).equals(first) for other in best[1:])
+    return best[0] if agree else AMBIGUOUS
 
 
 def is_iso(text: pl.Series) -> bool:
     """Whether there are values and all of them are ISO dates."""
     present = text.drop_nulls()
-    return len(present) > 0 and _reads_all(present.head(1), ISO) and _reads_all(present, ISO)
+    return len(present) > 0 and all(_count_read(some, ISO) == len(some) for some in (present.head(1), present))
 
 
-def _reads_all(present: pl.Series, format: str) -> bool:
-    return parse_dates(present, format).null_count() == 0
+def _count_read(present: pl.Series, format: str) -> int:
+    return parse_dates(present, format).count()
 
 
 def parse_dates(text: pl.Series, format: str) -> pl.Series:
@@ -192,7 +210,7 @@ def parse_dates(text: pl.Series, format: str) -> pl.Series:
     if format == ISO:
         return _parse_iso(text)
     text = text.str.strip_chars()
-    text = text.set(~text.str.contains(YEAR.pattern).fill_null(False), None)
+    text = text.set(~text.str.contains(SHORT_YEAR if "%y" in format else YEAR).fill_null(False), None)
     return text.str.strptime(pl.Datetime("us"), format, strict=False)
 
 

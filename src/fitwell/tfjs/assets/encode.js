@@ -183,7 +183,11 @@ const fitwell = (() => {
   const ISO = /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d+))?)?(?:Z|([+-]\d{2}):?(\d{2}))?)?$/;
   const ISO_PARTS = ['Y', 'm', 'd', 'H', 'M', 'S', 'f', 'hours', 'minutes'];
   const MONTHS = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'];
+  const LONG_MONTHS = [
+    'january', 'february', 'march', 'april', 'may', 'june', 'july', 'august', 'september', 'october', 'november', 'december',
+  ];
   const FIELDS = {
+    y: '(\\d{2})', B: `(${[...LONG_MONTHS, ...MONTHS].join('|')})`,
     d: '(\\d{1,2})', m: '(\\d{1,2})', Y: '\\+?(\\d{4})', H: '(\\d{1,2})', I: '(\\d{1,2})', M: '(\\d{1,2})',
     S: '(\\d{1,2})', b: `(${MONTHS.join('|')})`, p: '(am|pm)', '.f': '(?:\\.(\\d+))?',
   };
@@ -196,7 +200,7 @@ const fitwell = (() => {
       if (space) return `[${SPACE}]*`;
       if (other) return other.replace(/[.\\/]/, '\\$&');
       parts.push(field.replace('.', ''));
-      return (/[bp.]/.test(field) ? '' : `[${SPACE}]*`) + FIELDS[field];
+      return (/[bBp.]/.test(field) ? '' : `[${SPACE}]*`) + FIELDS[field];
     });
     return {pattern: new RegExp(`^${source}$`, 'i'), parts};
   }
@@ -213,8 +217,9 @@ const fitwell = (() => {
     throw wanted('a date (YYYY-MM-DD)', value);
   }
 
-  function readDate({Y, m, d, b, H, I, M, S, f, p, hours, minutes}) {
-    const year = Number(Y), month = b ? MONTHS.indexOf(b.toLowerCase()) + 1 : Number(m), day = Number(d);
+  function readDate({Y, y, m, d, b, B, H, I, M, S, f, p, hours, minutes}) {
+    const name = b ?? B, year = Y === undefined ? Number(y) + (Number(y) < 70 ? 2000 : 1900) : Number(Y);
+    const month = name ? MONTHS.indexOf(name.slice(0, 3).toLowerCase()) + 1 : Number(m), day = Number(d);
     const hour = I === undefined ? Number(H ?? 0) : Number(I) % 12 + (/pm/i.test(p) ? 12 : 0);
     const minute = Number(M ?? 0), second = Number(S ?? 0);
     const first = daysBefore(year, month);
