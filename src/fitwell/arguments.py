@@ -1,4 +1,4 @@
-"""What an argument is: whole numbers as Python and as NumPy write them, and never a truth value."""
+"""What an argument is: numbers as Python and as NumPy write them, and never a truth value."""
 
 from __future__ import annotations
 
@@ -18,6 +18,22 @@ def is_whole(value: Any) -> TypeGuard[int]:
     [True, True, False, False, False]
     """
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def is_real(value: Any) -> TypeGuard[float]:
+    """Whether a value is a finite number, of Python or NumPy (or an array of one); True, False and texts are none.
+
+    Examples
+    --------
+    >>> [is_real(value) for value in (3, 0.5, np.float32(1), np.inf, True, "3", None, [3], 2j)]
+    [True, True, True, False, False, False, False, False, False]
+    """
+    if isinstance(value, bool | np.bool | str | bytes | list | tuple):
+        return False
+    try:
+        return bool(np.isfinite(float(value)))
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def whole_number(name: str, value: Any, least: int = 1) -> int:

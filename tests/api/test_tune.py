@@ -171,7 +171,7 @@ def test_the_listener_hears_in_order() -> None:
         ({"strengths": [{"dropout": 1.2}]}, r"'dropout' strength must lie in \[0, 1\). Got 1.2"),
         ({"strengths": [{"l3": 1.0}]}, "no regularizer 'l3'"),
         ({"regularizers": ["l3"]}, "no regularizer 'l3'"),
-        ({"learning_rate": -1.0}, "learning rate must be finite and above 0"),
+        ({"learning_rate": -1.0}, "'learning_rate' must be a finite number above 0"),
         ({"schedule": "linear"}, "'constant' or 'cosine'"),
         ({"seed": -1}, "'seed' must be a whole number of at least 0"),
         ({"batch_size": 0}, "'batch_size' must be a whole number of at least 1"),

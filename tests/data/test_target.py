@@ -139,3 +139,34 @@ def test_standardise_looks_at_training_rows_only() -> None:
     assert standardise(values, [0, 1]) == (2.0, 1.0)
     assert standardise(values, np.array([3, 4])) == (5.0, 1.0)
     assert standardise(values, [0, 2]) != standardise(values, [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "message"),
+    [
+        ([1.5, -1e160, 3.0], None, r"'y' has sizes above 1e\+37, .* data row 2 has -1e\+160"),
+        (["1.5", None, "2e38"], None, r"data row 3 has 2e\+38"),
+        ([1e-40, 3e-300], None, r"sizes all below 1e-37, .* data row 1 has 1e-40"),
+        ([2**53 + i for i in range(8)], None, r"beyond 2\*\*53: 8 differ, and 5 still do"),
+        (
+            pl.Series([2**63 + i % 4 for i in range(20)], dtype=pl.UInt64),
+            None,
+            r"beyond 2\*\*53: 4 differ, and 1 still",
+        ),
+        ([str(2**60 + i % 4) for i in range(20)], None, r"4 differ, and 1 still"),
+        ([2**60, 2**60 + 1] * 20, "regression", r"2 differ, and 1 still"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_numbers_that_floats_do_not_hold(values: Any, task: str | None, message: str) -> None:
+    """Targets beyond float32's range, and whole numbers that floats make one of, get a sentence and no classes."""
+    with pytest.raises(InputError, match=message):
+        read(values, task)
+
+
+def test_large_numbers_that_floats_hold() -> None:
+    """Large targets that differ as floats are read; as classes whole numbers are exact, however large."""
+    assert read([1e37, -1e36, 2e-300]).values.tolist() == [1e37, -1e36, 2e-300]
+    assert read([2**60 + 1024 * i for i in range(8)]).values.tolist() == [2.0**60 + 1024 * i for i in range(8)]
+    assert read([2**60, 2**60 + 1] * 20).classes == (str(2**60), str(2**60 + 1))
+    assert read([str(2**70), str(2**70 + 1)] * 20).classes == (str(2**70), str(2**70 + 1))

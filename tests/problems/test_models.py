@@ -191,7 +191,7 @@ def test_frozen_layers_keep_their_weights() -> None:
 @pytest.mark.parametrize("kind", ["array", "list", "batches", "table"])
 def test_targets_too_large_for_their_differences_are_told(kind: str) -> None:
     """Before anything is trained, of targets as they were given: here no two of them are told apart in float32."""
-    y = 1e9 + 0.06 * X[:, 0].astype(float)
+    y = 1e9 + 0.06 * X.sum(axis=1).astype(float)
     made = keras.Sequential([keras.Input((3,)), L.Dense(1)])
     made.compile("adam", "mse")
     table = pl.DataFrame(X, schema=["a", "b", "c"]).with_columns(pl.Series("t", y))
@@ -460,7 +460,7 @@ def one_hot() -> Any:
         (make, X[:, :2], Y, {}, r"'small' takes x of the shape \(rows, \d\). Got \(rows, 2\)"),
         (make, (X, X), Y, {}, "'small' takes 1 inputs, but x has 2"),
         (make, X, None, {}, "y is missing"),
-        (make, X, Y, {"learning_rate": 0.0}, "learning rate must be finite and above 0. Got 0.0"),
+        (make, X, Y, {"learning_rate": 0.0}, "'learning_rate' must be a finite number above 0. Got 0.0"),
         (make, X, Y, {"regularizers": ["l3"]}, "no regularizer 'l3'"),
         (make, X, Y, {"strengths": 4, "depth": "spiral"}, "'depth' must be 'search' or one of"),
         (make, X, Y, {"strengths": [{"l2": {"hiden": 0.1}}]}, "Did you mean 'hidden'"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from fitwell.engine.stopping import Stopping
-from fitwell.errors import InputError
+from fitwell.errors import InputError, InputTypeError
 from fitwell.problems.options import Options, hidden_units, regularizer_list
 from fitwell.regularization.table import BUILT_IN
 
@@ -45,6 +46,8 @@ def test_hidden_layers_that_are_none(hidden: object) -> None:
         ({"refit": None}, "'refit' must be 'ensemble' or 'single'. Got None"),
         ({"regularizers": ()}, "'regularizers' must name at least one of"),
         ({"batch_size": 0}, "'batch_size' must be a whole number of at least 1. Got 0"),
+        ({"schedule": "falling"}, "'schedule' must be 'constant' or 'cosine'. Got 'falling'"),
+        ({"schedule": None}, "'schedule' must be 'constant' or 'cosine'. Got None"),
         ({"seed": -1}, "'seed' must be a whole number of at least 0. Got -1"),
     ],
 )
@@ -52,3 +55,26 @@ def test_options_that_are_refused(options: dict[str, object], message: str) -> N
     """What cannot be is refused by name, before anything is read."""
     with pytest.raises(InputError, match=message):
         Options(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [None, "strong", [1, 2], True, -1, float("nan"), 10**400, 2j, {"hidden_1": None}])
+def test_strengths_that_are_no_numbers(wrong: object) -> None:
+    """A setting with what is no strength is refused before anything is read, by every kind of problem alike."""
+    with pytest.raises(InputError, match="The 'l2' strength must be finite and at least 0"):
+        Options(strengths=[{"l2": 0.1}, {"l2": wrong}])  # type: ignore[dict-item]
+    Options(strengths=[{"l2": np.float32(0.1)}, {"l2": {"hidden_1": 1}}])  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("wrong", ["fast", True, [0.1], 0, -1, float("inf")])
+def test_learning_rates_that_are_none(wrong: object) -> None:
+    """A learning rate is a finite number above 0, whether strengths are drawn or given."""
+    for strengths in (8, [{"l2": 0.1}]):
+        with pytest.raises(InputError, match="'learning_rate' must be a finite number above 0"):
+            Options(strengths=strengths, learning_rate=wrong)  # type: ignore[arg-type]
+    Options(learning_rate=np.float32(0.1))  # type: ignore[arg-type]
+
+
+def test_regularizers_are_names() -> None:
+    """Nothing, in place of names, is an error of type."""
+    with pytest.raises(InputTypeError, match="'regularizers' must be names"):
+        regularizer_list(None)  # type: ignore[arg-type]

@@ -23,6 +23,12 @@ LabelType = Literal["str", "int", "bool", "float"]
 # whole numbers with more distinct values are ages, counts or prices
 MAX_INTEGER_CLASSES = 20
 ROWS_PER_CLASS = 20  # integers with fewer rows per distinct value than this are a quantity
+EXACT_WHOLE = 2.0**53
+"""From here on float64 holds not every whole number."""
+
+LARGEST = 1e37
+"""Of a target of numbers: what float32 still holds with room for a network's own numbers; its inverse is the least."""
+
 TASKS = ("classification", "regression")
 
 
@@ -88,13 +94,13 @@ def _usable(values: pl.Series) -> pl.Series:
     return values.fill_nan(None) if dtype.is_float() else values
 
 
-def _is_quantity(values: pl.Series) -> bool:
-    """Whether the values are to be predicted as numbers rather than as classes."""
+def _is_quantity(values: pl.Series, written: pl.Series | None = None) -> bool:
+    """Whether the values are to be predicted as numbers rather than as classes; `written` are they as text."""
     if values.dtype in (pl.String, pl.Boolean):
         return False
     numbers = as_numbers(values)
     numbers = numbers[~np.isnan(numbers)]
-    distinct = len(np.unique(numbers))
+    distinct = _distinct(values if written is None else written, numbers)
     # two values are classes even in a table of ten rows
     few = distinct <= min(MAX_INTEGER_CLASSES, max(2, len(numbers) / ROWS_PER_CLASS))
     return not (few and np.array_equal(numbers, np.round(numbers)))
@@ -103,7 +109,9 @@ def _is_quantity(values: pl.Series) -> bool:
 def _read_numbers(values: pl.Series) -> tuple[Target, NDArray[np.int64]]:
     numbers = as_numbers(values)
     rows = np.flatnonzero(~np.isnan(numbers))
+    _refuse_merged(values, numbers[rows])
     _refuse_constant(values.name, numbers[rows])
+    _refuse_out_of_range(values.name, numbers, rows)
     return Target("regression", values.name, (), numbers[rows], label_type_of(values.dtype)), rows
 
 
@@ -111,17 +119,62 @@ def _numbers_in(text: pl.Series, decimal: str, task: str | None) -> pl.Series:
     """The numbers that the texts are, if they are a quantity, else the texts."""
     style = find_style(text, decimal)
     numbers, failed = parse_numbers(text, style.decimal, style.sign)
-    quantity = task == "regression" or (style.count >= style.total / 2 and style.count > 0 and _is_quantity(numbers))
+    quantity = task == "regression" or (
+        style.count >= style.total / 2 and style.count > 0 and _is_quantity(numbers, text)
+    )
     failure = first_failure(text, failed)
     if not quantity:
         return text
     if failure is None:
+        _refuse_merged(text.filter(numbers.is_not_null()), numbers.drop_nulls().to_numpy())
         return numbers
     row, held = failure
     raise InputError(
         f"Regression needs numbers, and the target {text.name!r} holds them in {style.count} of {style.total} values, "
         f"but {held!r} in data row {row + 1}: correct or empty it, or choose the task 'classification'."
     )
+
+
+def _distinct(values: pl.Series, numbers: NDArray[np.float64]) -> int:
+    """How many values differ: whole numbers beyond 2**53 as they are, before floats make one of several."""
+    if not (values.dtype.is_integer() or values.dtype == pl.String) or np.abs(numbers).max(initial=0) < EXACT_WHOLE:
+        return len(np.unique(numbers))
+    present = values.drop_nulls()
+    return (present if present.dtype.is_integer() else canonical_text(present)).n_unique()
+
+
+def _refuse_merged(values: pl.Series, numbers: NDArray[np.float64]) -> None:
+    """Refuse whole numbers of which floats make one of several: account numbers, or nanoseconds since 1970."""
+    exact, rounded = _distinct(values, numbers), len(np.unique(numbers))
+    if rounded < exact:
+        raise InputError(
+            f"The target {values.name!r} holds whole numbers beyond 2**53: {exact} differ, and {rounded} still do as "
+            f"floating point numbers. Subtract what they have in common, or choose the task 'classification'."
+        )
+
+
+def _refuse_out_of_range(name: str, numbers: NDArray[np.float64], rows: NDArray[np.int64]) -> None:
+    sizes = np.abs(numbers[rows])
+    if sizes.max() > LARGEST:
+        row, limit, what = rows[sizes.argmax()], LARGEST, "above"
+    elif sizes.max() < 1 / LARGEST:
+        row, limit, what = rows[sizes.argmax()], 1 / LARGEST, "all below"
+    else:
+        return
+    raise InputError(
+        f"The target {name!r} has sizes {what} {limit:g}, which a network of float32 cannot hold; data row {row + 1} "
+        f"has {numbers[row]:g}: give it in other units, or take its logarithm."
+    )
+
+
+def _refuse_words(values: pl.Series) -> None:
+    _, failed = parse_numbers(values)
+    row = failed.arg_max() if failed.any() else None
+    if row is not None:
+        raise InputError(
+            f"Regression needs numbers, but the target {values.name!r} holds {values[row]!r} in data row "
+            f"{row + 1}: choose the task 'classification' or make it a number."
+        )
 
 
 def _read_classes(values: pl.Series) -> tuple[Target, NDArray[np.int64]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,14 +10,14 @@ import numpy as np
 
 from fitwell.analysis.honest import METHODS
 from fitwell.analysis.selection import RULES
-from fitwell.arguments import is_whole, whole_number
+from fitwell.arguments import is_real, is_whole, whole_number
 from fitwell.engine.job import Settings
 from fitwell.engine.stopping import Stopping
 from fitwell.errors import InputError, InputTypeError
 from fitwell.regularization.by_layer import Layers
 from fitwell.regularization.grids import DEFAULT_COUNT, sobol
 from fitwell.regularization.regularizer import Regularizer, Table, resolve
-from fitwell.regularization.strengths import Candidates, Strength, from_settings
+from fitwell.regularization.strengths import Candidates, Regularization, Strength, from_settings
 from fitwell.regularization.table import BUILT_IN, DEFAULT_REGULARIZERS
 
 ENSEMBLE_STRENGTHS = 4
@@ -27,6 +27,8 @@ PRUNING = ("early", "none")
 
 DEFAULT_HIDDEN = (128, 64)
 """Units of the hidden layers: wide enough to overfit most tables."""
+
+SCHEDULES = ("constant", "cosine")
 
 WHOLE = {"strengths": 1, "epochs": 1, "batch_size": 1, "patience": 1, "refit_seeds": 1, "seed": 0, "memory": 0}
 """The options that are whole numbers, and the least of each."""
@@ -133,6 +135,8 @@ def hidden_units(hidden: int | Sequence[int]) -> tuple[int, ...]:
 def regularizer_list(regularizers: str | Regularizer | Sequence[str | Regularizer]) -> tuple[Regularizer, ...]:
     """Return regularizers, given by name or as they are; one alone need not stand in a list."""
     alone = isinstance(regularizers, str | Regularizer)
+    if not alone and not isinstance(regularizers, Iterable):
+        raise InputTypeError(f"'regularizers' must be names, such as ['l2', 'dropout']. Got {regularizers!r}.")
     return tuple(resolve(one, BUILT_IN) for one in ([regularizers] if alone else regularizers))
 
 
@@ -141,6 +145,8 @@ def _check_options(options: Options) -> None:
         raise InputError(f"'regularizers' must name at least one of {', '.join(BUILT_IN)}. Got none.")
     if options.refit not in ("ensemble", "single"):
         raise InputError(f"'refit' must be 'ensemble' or 'single'. Got {options.refit!r}.")
+    if options.schedule not in SCHEDULES and not callable(options.schedule):
+        raise InputError(f"'schedule' must be 'constant' or 'cosine'. Got {options.schedule!r}.")
     if options.pruning not in PRUNING:
         raise InputError(f"'pruning' must be 'early' or 'none'. Got {options.pruning!r}.")
     if options.rule not in RULES:
@@ -149,6 +155,21 @@ def _check_options(options: Options) -> None:
         raise InputError(f"'honest' must be 'bbc', 'nested' or 'bates'. Got {options.honest!r}.")
     for name, least in WHOLE.items():
         _whole(name, getattr(options, name), least)
+    _check_rate(options.learning_rate)
+    _check_strengths(options)
+
+
+def _check_rate(learning_rate: Any) -> None:
+    if learning_rate is not None and not (is_real(learning_rate) and learning_rate > 0):
+        raise InputError(f"'learning_rate' must be a finite number above 0. Got {learning_rate!r}.")
+
+
+def _check_strengths(options: Options) -> None:
+    """Refuse wrong strengths of a list before anything is read; where they act is known with the network's layers."""
+    if isinstance(options.strengths, Sequence) and not isinstance(options.strengths, str):
+        for setting in options.strengths:
+            if isinstance(setting, Mapping):
+                Regularization(dict(setting), options.table)
 
 
 def _whole(name: str, value: Any, least: int) -> Any:

@@ -164,13 +164,16 @@ class Regularizer:
 
     def check(self, values: Sequence[Any] | np.ndarray) -> None:
         """Raise an InputError unless all strengths, numbers or rows of numbers, are in range."""
-        import numpy as np  # late, as in the other methods: the command's help names regularizers, and answers at once
+        # late, as in the other methods: the command's help names regularizers, and answers at once
+        import numpy as np
+
+        from fitwell.arguments import is_real
 
         wanted = "be finite and at least 0" if math.isinf(self.below) else f"lie in [0, {self.below:g})"
         for index, row in enumerate(values):
-            for value in row if isinstance(row, np.ndarray) else [row]:
-                if isinstance(value, str) or not (np.isfinite(value) and 0 <= value < self.below):
-                    raise InputError(f"The '{self.name}' strength must {wanted}. Got {value} at index {index}.")
+            for value in row.ravel() if isinstance(row, np.ndarray) else [row]:
+                if not (is_real(value) and 0 <= value < self.below):
+                    raise InputError(f"The '{self.name}' strength must {wanted}. Got {value!s:.60} at index {index}.")
 
     def spread(self, unit: np.ndarray) -> np.ndarray:
         """Return strengths for numbers in [0, 1): zero for the first `ZERO_SHARE`, then over the whole range."""
