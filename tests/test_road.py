@@ -7,7 +7,7 @@ from road import Road, road_of_tune
 
 from test_architecture import storey
 
-MOST_MODULES, MOST_CALLS = 54, 110
+MOST_MODULES, MOST_CALLS = 54, 113
 """Before there was one road: 43 and 87. Since then more kinds of files are read, and losses are kept by unit."""
 
 
