@@ -24,7 +24,7 @@ def check_directory(directory: Path, *, force: bool, mark: str) -> None:
     mark
         File that tells a directory of ours: with `force`, only such a directory or an empty one is replaced.
     """
-    shown, directory = directory, _resolved(directory)
+    shown, directory = directory, _checked(directory)
     here = _resolved(Path())
     # a shell whose directory is renamed away stands in one that is gone
     if here.is_relative_to(directory):
@@ -43,6 +43,7 @@ def check_directory(directory: Path, *, force: bool, mark: str) -> None:
     parent = _existing_parent(directory)
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         raise FileError(f"'{shown}' cannot be made, since '{parent}' cannot be written: name another place.")
+    _try_to_make(shown, directory)
 
 
 @contextmanager
@@ -82,12 +83,24 @@ def fresh_directory(directory: Path, *, force: bool, mark: str, ours: Collection
 
 def check_file(path: Path, *, force: bool) -> None:
     """Raise a FileError if a file cannot be written to `path` (over an earlier one only with `force`)."""
+    if path.name:
+        _check_name(path)
     if path.is_dir():
         raise FileError(f"'{path}' is a directory: name a file.")
     if not path.absolute().parent.is_dir():
         raise FileError(f"There is no directory '{path.absolute().parent}' for '{path.name}'.")
+    if not os.access(path.absolute().parent, os.W_OK | os.X_OK):
+        raise FileError(f"'{path}' cannot be written, since its directory cannot: name another place.")
     if not force and (path.exists() or path.is_symlink()):
         raise FileError(f"'{path}' exists already: name another file, or use --force to replace it.")
+
+
+def _check_name(path: Path) -> None:
+    """Refuse a name that no file can have: too long, or with a NUL."""
+    try:
+        path.with_name(f".{path.name}.12345678").exists()  # as it is called while it is written
+    except (OSError, ValueError) as error:
+        raise FileError(f"'{path}' cannot be written ({_reason(error)}): name another file.") from error
 
 
 def write_aside(path: Path, write: Callable[[Path], object]) -> None:
@@ -153,6 +166,41 @@ def _put_back(earlier: Path, directory: Path) -> None:
         ) from error
 
 
+def _checked(shown: Path) -> Path:
+    """Return a path resolved; names that no directory can have (too long, or with a NUL) are refused."""
+    try:
+        directory = _resolved(shown)
+        directory.is_dir()
+        # what is written beside it has a longer name
+        (directory.parent / f".{directory.name}.old.12345678").exists()
+    except (OSError, ValueError) as error:
+        raise FileError(f"'{shown}' cannot be made ({_reason(error)}): name another place.") from error
+    return directory
+
+
+def _try_to_make(shown: Path, directory: Path) -> None:
+    """Make what is missing and take it away again: only a directory that was made shows that it can be made."""
+    missing = [directory, *directory.parents]
+    missing = missing[: next(number for number, path in enumerate(missing) if path.is_dir())]
+    made: list[Path] = []
+    try:
+        for path in reversed(missing):
+            path.mkdir()
+            made.append(path)
+        # an earlier run is replaced by one that is written beside it
+        if not missing:
+            Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent)).rmdir()
+    except OSError as error:
+        raise FileError(f"'{shown}' cannot be made ({_reason(error)}): name another place.") from error
+    finally:
+        for path in reversed(made):
+            path.rmdir()
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
 def _resolved(path: Path) -> Path:
     """Without `.`, `..` and links: what can be renamed, and has a name and a parent."""
     return Path(os.path.realpath(path))  # unlike `Path.resolve`, takes links that run in a circle
@@ -167,6 +215,7 @@ def _existing_parent(path: Path) -> Path:
 
 def _umask() -> int:
     # it can only be read by setting it
-    mask = os.umask(0)
+    # with the strictest mask meanwhile: another thread's new file must not be open to all
+    mask = os.umask(0o077)
     os.umask(mask)
     return mask

@@ -27,3 +27,15 @@ class FitwellWarning(UserWarning):
 
 class TrainingError(FitwellError, RuntimeError):
     """Nothing could be trained: every network diverged, or the memory budget is too small for one block."""
+
+
+def counted(number: int, noun: str) -> str:
+    """Say a number of things: the one place that knows when a noun is plural.
+
+    Examples
+    --------
+    >>> counted(1, "row"), counted(1200, "missing value"), counted(2, "class")
+    ('1 row', '1,200 missing values', '2 classes')
+    """
+    plural = noun + ("es" if noun.endswith(("s", "x")) else "s")
+    return f"{number:,} {noun if number == 1 else plural}"

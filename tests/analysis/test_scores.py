@@ -74,3 +74,9 @@ def test_a_constant_target_has_no_r2() -> None:
     found = score_of("regression", np.full(4, 2.0), np.array([1.0, 2.0, 3.0, 2.0]))
     assert np.isnan(found["R2"])
     assert found["mean absolute error"] == 0.5
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_a_network_without_predictions_has_no_scores(task: str) -> None:
+    """A network that diverged in every fold is scored by nothing, and without a warning."""
+    assert score_of(task, np.array([0, 1, 1]), np.full((3, 2) if task == "classification" else 3, np.nan)) == {}

@@ -98,6 +98,46 @@ def test_json_is_one_document(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("table")
+def test_json_is_printed_however_quiet_it_is(run: Run) -> None:
+    """`--json --quiet` prints the document and nothing else."""
+    answer = tune(run, "--json", "--quiet")
+    assert json.loads(answer.out)["seed"] == 0
+    assert answer.err == ""
+
+
+@pytest.mark.usefixtures("table")
+def test_a_reminder_before_training(run: Run) -> None:
+    """Without --out it is said before training that nothing will be saved, and with it it is not."""
+    answer = tune(run)
+    assert 0 <= answer.out.index("Nothing will be saved: stop, and add --out") < answer.out.index("Training  ")
+    assert "Nothing will be saved" not in tune(run, "--out", "run").out
+
+
+@pytest.mark.parametrize("place", ["x" * 300, "deep/" + "x" * 300, "/proc/fitwell/run"], ids=ascii)
+@pytest.mark.usefixtures("table")
+def test_an_out_that_cannot_be_made_is_found_before_anything_is_read(run: Run, tmp_path: Path, place: str) -> None:
+    """A directory that cannot be made is refused in a sentence before the table is opened, and nothing is left."""
+    answer = run("tune", "nowhere.csv", "--target", "ill", "--out", place)
+    assert answer.status == INPUT_EXIT
+    assert answer.err.startswith(f"fitwell: '{place}' cannot be made")
+    assert answer.err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_warnings_are_clean_lines(run: Run, tmp_path: Path) -> None:
+    """A warning of ours is one line on standard error without a file's name or a line of code; --quiet has none."""
+    farm = ["north", "south", "west"] * 12
+    y = ["yak" if name == "west" else kind for name, kind in zip(farm, ["calf"] * 18 + ["cow"] * 18, strict=True)]
+    pl.DataFrame({"x": np.sin(np.arange(36)), "farm": farm, "y": y}).write_csv(tmp_path / "t.csv")
+    options = ["tune", "t.csv", "--target", "y", "--groups", "farm", *QUICK_ARGUMENTS, "--out", "run", "--force"]
+    answer = run(*options)
+    assert answer.status == 0, answer.err
+    assert answer.err.startswith("fitwell: Class 'yak' is in the group 'west' only: it is held out and not trained on")
+    assert answer.err.count("\n") == 1
+    assert run(*options, "--quiet") == Answer(0, "", "")
+
+
+@pytest.mark.usefixtures("table")
 def test_quiet_prints_nothing(run: Run, tmp_path: Path) -> None:
     """With --quiet nothing is printed, and the run is saved all the same."""
     answer = tune(run, "--quiet", "--out", "run")
@@ -156,6 +196,30 @@ BAD_TABLES = {
     "unknown task": (rows(x=X, y=Y), "t.csv", ["--task", "ranking"], "ranking"),
     "no such group": (rows(x=X, y=Y), "t.csv", ["--groups", "g"], "'g'"),
     "one fold": (rows(x=X, y=Y), "t.csv", ["--cv", "1"], "cv"),
+    "one group": (
+        rows(x=X, g=["here"] * N, y=Y),
+        "t.csv",
+        ["--groups", "g"],
+        "There is 1 group, fewer than the 3 folds: no folds can be had (at least 2), so group the rows another way.",
+    ),
+    "two groups": (
+        rows(x=X, g=["here"] * 10 + ["there"] * 20, y=Y),
+        "t.csv",
+        ["--groups", "g"],
+        "There are 2 groups, fewer than the 3 folds: use at most 2 folds.",
+    ),
+    "one row of a class": (
+        rows(x=X, y=["a"] * (N - 1) + ["b"]),
+        "t.csv",
+        [],
+        "Class 'b' has 1 row, fewer than the 3 folds: no folds can be had (at least 2), so add rows of it, or leave it",
+    ),
+    "one time": (
+        rows(x=X, t=[7] * N, y=Y),
+        "t.csv",
+        ["--time", "t"],
+        "has 1 different time, but 3 folds need at least",
+    ),
 }
 
 
@@ -192,7 +256,7 @@ def test_odd_tables_are_used_and_said_so(run: Run, tmp_path: Path) -> None:
     frame.write_csv(tmp_path / "odd.csv")
     answer = tune(run, "--epochs", "2", data="odd.csv", target="y")
     assert answer.status == 0, answer.err
-    assert "1 rows without a target were set aside" in answer.out
+    assert "1 row without a target was set aside" in answer.out
     assert "Set aside id:" in answer.out
     assert "Set aside empty:" in answer.out
     assert "amount: numbers written as text" in answer.out
@@ -261,7 +325,27 @@ def test_extra_columns_and_unseen_categories(run: Run, saved: Path, tmp_path: Pa
     answer = run("predict", str(saved), "new.jsonl", "--out", "p.parquet")
     assert answer.status == 0, answer.err
     assert "Ignored columns that the run did not train on: weight" in answer.err
+    assert "Categories that training did not have count as \"other\": 'city' in 90 of 90 rows.\n" in answer.err
+    assert answer.err.count("\n") == 3
     assert pl.read_parquet(tmp_path / "p.parquet").height == 90
+    assert run("predict", str(saved), "new.jsonl", "--out", "q.csv", "--quiet") == Answer(0, "", "")
+
+
+def test_columns_are_kept_beside_predictions(run: Run, saved: Path, tmp_path: Path) -> None:
+    """--keep puts columns before the predictions, in the order given; what cannot be kept is refused by name."""
+    new = mixed().with_columns(patient=pl.format("00{}", pl.int_range(1001, 1091))).drop("ill")
+    new.write_csv(tmp_path / "new.csv")
+    answer = run("predict", str(saved), "new.csv", "--keep", "patient", "--keep", "age")
+    assert answer.err == ""
+    table = pl.read_csv(answer.out.encode(), schema_overrides={"patient": pl.String})
+    assert table.columns == ["patient", "age", "ill", "probability of no", "probability of yes"]
+    assert table["patient"].to_list() == [f"00{number}" for number in range(1001, 1091)]
+    assert table["age"].equals(new["age"])
+    for name, message in (("id", "There is no column 'id' to keep. The columns are: "), ("ill", "'ill'")):
+        mixed().with_row_index("patient").write_csv(tmp_path / "new.csv")
+        refused = run("predict", str(saved), "new.csv", "--keep", name)
+        assert refused.status == INPUT_EXIT
+        assert message in refused.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
@@ -484,7 +568,7 @@ def test_a_keras_model_is_diagnosed(run: Run, tmp_path: Path) -> None:
         (["--cv", "2"], "needs at least 3 folds. Got 2: use cv=5"),
         (["--level", "95"], "'level' must lie between 0.5 and 1. Got 95"),
         (["--target", "no"], "no column named 'no'"),
-        (["--strengths", "1"], "raise 'strengths'"),
+        (["--strengths", "1"], "'strengths' must be at least 2"),
         (["--model", "table.csv"], "must be a .keras file"),
     ],
 )

@@ -242,7 +242,7 @@ def test_the_text_says_what_the_object_holds(request: pytest.FixtureRequest, whi
         ({"level": 1.0}, "'level' must lie between 0.5 and 1. Got 1.0"),
         ({"worth": 0}, "'worth' must lie between 0 and 1. Got 0"),
         ({"model": "model.keras"}, "'model' must be a keras.Model"),
-        ({"strengths": [{"l2": 0.0}]}, "raise 'strengths'"),
+        ({"strengths": [{"l2": 0.0}]}, "'strengths' must be at least 2"),
         ({"cv": ShuffleSplit(5), "repeats": 1}, "held-out rows of 'cv' overlap"),
         ({"regularizers": ()}, "'regularizers' must name at least one"),
     ],

@@ -92,7 +92,7 @@ def test_names_are_stripped_and_made_up() -> None:
         ),
         ("a,b\n".encode("utf-16"), FileError, "is UTF-16"),
         ("a,b\n1,2\n1,2,3\n", InputError, "line 3 has 3 fields, the header has 2"),
-        ("a,b\n1\n1,2\n", InputError, "line 2 has 1 fields, the header has 2"),
+        ("a,b\n1\n1,2\n", InputError, "line 2 has 1 field, the header has 2"),
         ("a,b, a\n1,2,3\n", InputError, "more than one column named 'a'"),
         ("5.1,3.5\n1.2,3.0\n", InputError, "no header"),
         ('a,b\n1,"x\n2,y\n', InputError, "t.csv"),

@@ -176,7 +176,7 @@ def test_no_moment_is_on_both_sides() -> None:
     [
         ({"cv": 1}, "'cv' must be at least 2 folds. Got 1"),
         ({"cv": 41}, "40 rows with a target, fewer than the 41 folds"),
-        ({"cv": 20}, "Class 'no' has 16 rows, fewer than the 20 folds: use fewer folds"),
+        ({"cv": 20}, "Class 'no' has 16 rows, fewer than the 20 folds: use at most 16 folds"),
         ({"repeats": 0}, "'repeats' must be a whole number of at least 1. Got 0"),
         ({"repeats": 2, "cv": KFold(3)}, "need a number of folds"),
         ({"groups": [1, 2] * 20, "time": list(range(40))}, "either groups or a time column"),

@@ -165,3 +165,22 @@ def test_a_single_network_is_saved_with_its_strengths(result: Result) -> None:
     assert "tfjs/: the same in Node and browsers" in shown
     assert "not for TensorFlow.js: a GRU" in printed(saved(single, "run", "a GRU"))
     assert f"run: a network trained on all rows with {result.search.candidates.regularization(2)}" in shown
+
+
+def test_a_first_network_that_diverged(result: Result) -> None:
+    """It is said to have diverged, has no row of scores, and every column of the others has its heading."""
+    scores = {name: values for name, values in result.answer.scores.items() if name != "unregularized"}
+    histories = result.search.histories
+    best, losses = histories.best_loss.copy(), histories.held_out_loss.copy()
+    best[0], losses[:, 0] = np.inf, np.nan
+    diverged = replace(histories, best_loss=best, held_out_loss=losses, best_epoch=histories.best_epoch * [0, 1, 1, 1])
+    search = replace(result.search, histories=diverged)
+    shown = printed(text.found(search, replace(result.answer, scores=scores), result.score))
+    assert "Without regularization the network diverged: its loss was not finite." in shown
+    assert "unregularized, diverged" in shown
+    assert "unregularized, best epoch" not in shown
+    mixed_up = {"unregularized": {"log loss": 1.0}, "minimum": {"log loss": 0.5, "AUC": 0.75}}
+    headings, *rows = [line for line in printed(text.scores(replace(result.answer, scores=mixed_up), result.score))
+                       .splitlines() if line[0] in "┃│"]  # fmt: skip
+    assert [cell.strip() for cell in headings.split("┃")[1:-1]] == ["cross-validated", "log loss", "AUC"]
+    assert [cell.strip() for cell in rows[0].split("│")[1:-1]] == ["unregularized, best epoch", "1", ""]

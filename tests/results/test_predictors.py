@@ -11,7 +11,7 @@ import pytest
 from example_tables import QUICK, mixed
 
 from fitwell.api.tune import tune
-from fitwell.errors import FileError, InputError
+from fitwell.errors import FileError, FitwellWarning, InputError
 from fitwell.results.predictors import ENCODING_FILE, MODEL_FILE
 from fitwell.results.storage import load
 
@@ -71,7 +71,8 @@ def test_unseen_categories_and_missing_values_are_handled(result) -> None:
             pl.Series("dose", [None, None], dtype=pl.Float64),
         )
     )
-    numbers = result.predictor.predict_numbers(new)
+    with pytest.warns(FitwellWarning, match="'city' in 1 of 2 rows"):
+        numbers = result.predictor.predict_numbers(new)
     assert np.isfinite(numbers).all()
     np.testing.assert_allclose(numbers.sum(axis=1), 1, rtol=1e-5)
 
@@ -118,3 +119,17 @@ def test_the_encoding_is_plain_json(run: Path) -> None:
     assert stored["target"] == "ill"
     assert stored["classes"] == ["no", "yes"]
     assert len(stored["encodings"]) == 3
+
+
+def test_unseen_categories_are_counted(result) -> None:
+    """A warning counts, by column, the rows whose category training did not have; missing ones are none."""
+    new = mixed().with_columns(
+        pl.Series("city", [*["Atlantis", "Ys", None], *mixed()["city"][3:]]),
+    )
+    with pytest.warns(FitwellWarning, match=r"count as \"other\": 'city' in 2 of 90 rows\."):
+        predicted = result.predict(new)
+    with pytest.warns(FitwellWarning, match="'city' in 2 of 90"):
+        kept = result.predictor.predict(new, keep="city")
+    assert kept.drop("city").equals(predicted)
+    assert kept["city"].equals(new["city"])
+    result.predict(mixed())  # a warning would be an error here

@@ -20,8 +20,11 @@ def score_of(task: str, targets: np.ndarray, predictions: np.ndarray) -> dict[st
     Returns
     -------
     ``{"log loss", "accuracy"}`` and, for two classes, ``"AUC"``; or ``{"RMSE", "R2", "mean absolute error"}``.
+    Nothing where no row has a prediction.
     """
     known = np.isfinite(predictions).reshape(len(predictions), -1).all(axis=1)
+    if not known.any():  # a network that diverged
+        return {}
     targets, predictions = targets[known], predictions[known]
     return _classification(targets, predictions) if task == "classification" else _regression(targets, predictions)
 

@@ -18,7 +18,7 @@ import typer
 
 from fitwell._version import __version__
 from fitwell.directories import RUN_FILE
-from fitwell.errors import FitwellError, FitwellWarning
+from fitwell.errors import FitwellError, FitwellWarning, counted
 from fitwell.regularization.table import BUILT_IN, DEFAULT_REGULARIZERS
 
 if TYPE_CHECKING:
@@ -70,6 +70,11 @@ def main() -> None:
         # else Python complains once more when it flushes on its way out
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _warn(wanted: bool) -> None:
+    """Say all warnings of ours, each time, or none of them."""
+    warnings.simplefilter("always" if wanted else "ignore", FitwellWarning)
 
 
 def _show_warning(
@@ -166,7 +171,7 @@ def tune_command(
     ] = None,
     seed: Annotated[int, typer.Option(help="Makes a run repeatable to the bit on one machine.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
-    quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
+    quiet: Annotated[bool, typer.Option(help="Print nothing but errors, and with --json the document.")] = False,
 ) -> None:
     """Find the regularization for a table: train every fold times every strength at once."""
     options = {
@@ -194,7 +199,8 @@ def tune_command(
         "memory": None if memory is None else _bytes(memory),
         "seed": seed,
     }
-    _tune(data, target, out, force, "none" if quiet else "json" if as_json else "text", options, model)
+    _warn(not quiet)
+    _tune(data, target, out, force, "json" if as_json else "none" if quiet else "text", options, model)
 
 
 @app.command(
@@ -265,6 +271,7 @@ def diagnose_command(
         "memory": None if memory is None else _bytes(memory),
         "seed": seed,
     }
+    _warn(True)
     _diagnose(data, target, model, as_json, options)
 
 
@@ -274,6 +281,9 @@ def predict(
     data: Annotated[Path, typer.Argument(help="Table with the same columns; the target is not needed.")],
     out: Annotated[
         Path | None, typer.Option(help="CSV, TSV, Parquet, Arrow or JSON-lines file; printed as CSV if not given.")
+    ] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option(help="Column to put before the predictions; may be given several times.")
     ] = None,
     force: Annotated[bool, typer.Option(help="Replace the file if it exists.")] = False,
     quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
@@ -286,20 +296,21 @@ def predict(
     if out is not None:
         # before Keras is loaded and anything predicted
         check_table_file(out, force=force, source=data)
+    _warn(not quiet)
     frame = open_table(data)
     predictor = load(run)
     # a misspelt column would otherwise pass for one that was never there
-    ignored = predictor.ignored_columns(frame)
+    ignored = [name for name in predictor.ignored_columns(frame) if name not in (keep or ())]
     if ignored and not quiet:
         typer.echo(f"Ignored columns that the run did not train on: {', '.join(ignored)}", err=True)
-    predictions = predictor.predict(frame)
+    predictions = predictor.predict(frame, keep=keep or ())
     if out is None:
         # nothing else goes to standard output, so that it can be piped
         typer.echo(predictions.write_csv(), nl=False)
         return
     write_table(predictions, out, force=force)
     if not quiet:
-        typer.echo(f"Saved {predictions.height:,} predictions: {out}", err=True)
+        typer.echo(f"Saved {counted(predictions.height, 'prediction')}: {out}", err=True)
 
 
 @app.command("export", epilog="Example:  fitwell export run/ --to tfjs --out web/")
@@ -359,6 +370,9 @@ def _tune(
     if model is not None:
         options = {**options, "model": _model(model)}
 
+    if output == "text" and out is None:
+        # now, for after an hour of training it would be too late
+        typer.echo("Nothing will be saved: stop, and add --out DIRECTORY, to keep the model.")
     with _listening(output) as (console, listener):
         _training.set()
         try:
@@ -407,8 +421,6 @@ def _finish(console: Console, result: Result, stored: StoredRun | None, output: 
 
         seconds = result.record.seconds
         _print(console, text.saved(result.search, result.answer, seconds, stored.directory, stored.without_tfjs))
-    elif output == "text":
-        typer.echo("Nothing was saved: add --out DIRECTORY to keep the model.")
 
 
 @contextmanager

@@ -314,6 +314,14 @@ def extract(
     )
 
 
+def unseen_levels(raw: RawFeatures, columns: Sequence[Column]) -> dict[str, int]:
+    """Count, by column, the rows whose category training did not have; columns without such rows are left out."""
+    categorical = [column for column in columns if column.kind == "categorical"]
+    counts = {c.name: int((raw.codes[:, i] == len(c.levels) + 1).sum()) for i, c in enumerate(categorical)}
+    # of a column with more levels than are kept, nobody knows which training had
+    return {c.name: counts[c.name] for c in categorical if counts[c.name] and len(c.levels) < MAX_LEVELS}
+
+
 def extra_columns(frame: pl.DataFrame, columns: Sequence[Column]) -> tuple[str, ...]:
     """The names of the frame's columns that are not among `columns` (set aside or not)."""
     known = {column.name for column in columns}

@@ -17,9 +17,10 @@ import polars as pl
 
 from fitwell.data.notation import MISSING_MARKS, Notation, decide_notation, without_marks
 from fitwell.data.numbers import COMMA
+from fitwell.data.preamble import COMMENT, first_row, told_separator, without_comments
 from fitwell.data.row_names import fill_names
 from fitwell.data.values import ISO, has_time_of_day, is_iso, parse_dates
-from fitwell.errors import FileError, InputError
+from fitwell.errors import FileError, InputError, counted
 
 SEPARATORS = ",;\t"
 BINARY_SAMPLE = 65536  # bytes searched for a NUL, which no text file holds
@@ -58,9 +59,14 @@ def read_delimited(content: bytes, name: str, *, separator: str | None = None) -
     `name` is the file's name for messages; without a `separator` the first line decides.
     """
     text = decode(content, name)
-    separator = separator or sniff_separator(text)
+    told, text = told_separator(text)
+    separator = told or separator or sniff_separator(first_row(text))
+    above = 0 if told is None else 1
+    if text.startswith(COMMENT) or f"\n{COMMENT}" in text:
+        text, comments = without_comments(text, separator, name)
+        above += comments
     names, body = read_header(text, separator, name)
-    is_data = check_records(text, separator, name)
+    is_data = check_records(text, separator, name, above)
     if not any(is_data):
         raise InputError(f"The file {name} has a header but no rows: it needs a line per row below the header.")
     if body.startswith(" ") or "\n " in body:
@@ -146,8 +152,8 @@ def _is_number(field: str) -> bool:
     return True
 
 
-def check_records(text: str, separator: str, name: str) -> list[bool]:
-    """Whether each line below the header holds data (False: blank).
+def check_records(text: str, separator: str, name: str, above: int = 0) -> list[bool]:
+    """Whether each line below the header holds data (False: blank); `above` lines stood above the header.
 
     Raises where a row has more or fewer fields than the header.
     """
@@ -158,16 +164,16 @@ def check_records(text: str, separator: str, name: str) -> list[bool]:
         for fields in reader:
             blank = not fields or (len(fields) == 1 < width and not fields[0].strip())
             if len(fields) != width and not blank:
-                raise InputError(_ragged_message(name, reader.line_num, len(fields), width))
+                raise InputError(_ragged_message(name, reader.line_num + above, len(fields), width))
             is_data.append(not blank)
     except csv.Error as error:
-        raise InputError(f"The file {name} cannot be read at line {reader.line_num}: {error}.") from None
+        raise InputError(f"The file {name} cannot be read at line {reader.line_num + above}: {error}.") from None
     return is_data
 
 
 def _ragged_message(name: str, line: int, found: int, width: int) -> str:
     return (
-        f"The file {name} is ragged: line {line} has {found} fields, the header has {width}. "
+        f"The file {name} is ragged: line {line} has {counted(found, 'field')}, the header has {width}. "
         f"Check that line for a missing separator or an unquoted one."
     )
 

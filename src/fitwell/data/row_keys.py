@@ -19,7 +19,7 @@ from fitwell.data.values import (
     find_date_format,
     is_number_like,
 )
-from fitwell.errors import InputError
+from fitwell.errors import InputError, counted
 
 
 def read_groups(groups: Any, n: int, used: pl.Series | None = None) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -60,7 +60,7 @@ def _date_format(values: pl.Series) -> str:
 def _full_column(argument: str, values: Any, n: int) -> pl.Series:
     column = as_series(argument, values)
     if len(column) != n:
-        raise InputError(f"The {argument} column must have {n} values, one per row. Got {len(column)}.")
+        raise InputError(f"The {argument} column must have {counted(n, 'value')}, one per row. Got {len(column)}.")
     return column
 
 
@@ -68,6 +68,6 @@ def _refuse_missing(argument: str, missing: pl.Series, used: pl.Series | None) -
     missing = missing if used is None else missing & used
     if missing.any():
         raise InputError(
-            f"The {argument} column has {missing.sum()} missing values, first in data row "
+            f"The {argument} column has {counted(int(missing.sum()), 'missing value')}, first in data row "
             f"{(missing.arg_max() or 0) + 1}: fill them or leave out those rows."
         )

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fitwell.arguments import is_whole, whole_number
 from fitwell.data.row_keys import moments_of, read_groups
-from fitwell.errors import InputError, InputTypeError
+from fitwell.errors import InputError, InputTypeError, counted
 
 # 32 bits, as JAX indexes
 RowNumbers = NDArray[np.int32]
@@ -233,7 +233,10 @@ def _check_counts(cv: int, n: int) -> None:
     if cv < 2:
         raise InputError(f"The argument 'cv' must be at least 2 folds. Got {cv}.")
     if n < cv:
-        raise InputError(f"The table has {n} rows with a target, fewer than the {cv} folds: use fewer folds.")
+        raise InputError(
+            f"The table has {counted(n, 'row')} with a target, fewer than the {cv} folds: "
+            f"{_fewer(n, 'add rows with a target')}."
+        )
 
 
 def _shuffled_folds(target: NDArray[Any], task: str, cv: int, repeats: int, seed: int) -> RowSets:
@@ -247,7 +250,11 @@ def _group_folds(target: NDArray[Any], groups: NDArray[Any], splitters: Sequence
     """The row sets of every splitter, one after the other."""
     cv, count = splitters[0].n_splits, len(np.unique(groups))
     if count < cv:
-        raise InputError(f"There are {count} groups, fewer than the {cv} folds: use at most {count} folds.")
+        are = "is" if count == 1 else "are"
+        raise InputError(
+            f"There {are} {counted(count, 'group')}, fewer than the {cv} folds: "
+            f"{_fewer(count, 'group the rows another way')}."
+        )
     parts = [from_splitter(splitter, len(target), target=target, groups=groups) for splitter in splitters]
     joined = RowSets(
         tuple(rows for part in parts for rows in part.train),
@@ -257,7 +264,8 @@ def _group_folds(target: NDArray[Any], groups: NDArray[Any], splitters: Sequence
     )
     # scikit-learn may leave folds by groups and classes empty, without a word
     if not joined.n_held_out.all():
-        raise InputError(f"{count} groups cannot be dealt to {cv} folds without an empty one: use fewer folds.")
+        groups_of = counted(count, "group")
+        raise InputError(f"{groups_of} cannot be dealt to {cv} folds without an empty one: use fewer folds.")
     return joined
 
 
@@ -277,8 +285,8 @@ def _time_folds(moments: NDArray[np.float64], cv: int, repeats: int) -> RowSets:
     distinct, rank = np.unique(moments, return_inverse=True)
     if len(distinct) <= cv:
         raise InputError(
-            f"The time column has {len(distinct)} different times, but {cv} folds need at least {cv + 1}: "
-            f"use fewer folds."
+            f"The time column has {counted(len(distinct), 'different time')}, but {cv} folds need at least {cv + 1}: "
+            f"{_fewer(len(distinct) - 1, 'give a column with more of them')}."
         )
     # stable, so that rows of one moment keep their order on every machine
     order = np.argsort(moments, kind="stable")
@@ -293,9 +301,14 @@ def _check_classes(target: NDArray[Any], cv: int, classes: Sequence[str]) -> Non
     rarest = int(counts.argmin())
     if counts[rarest] < cv:
         raise InputError(
-            f"Class {_class_name(values[rarest], classes)!r} has {counts[rarest]} rows, fewer than the {cv} folds: "
-            f"use fewer folds (at least 2), add rows of it, or leave it out."
+            f"Class {_class_name(values[rarest], classes)!r} has {counted(int(counts[rarest]), 'row')}, fewer than the "
+            f"{cv} folds: {_fewer(int(counts[rarest]), 'add rows of it, or leave it out')}."
         )
+
+
+def _fewer(most: int, other: str) -> str:
+    """Say how many folds could be had; where that is less than two, what else to do."""
+    return f"use at most {most} folds" if most >= 2 else f"no folds can be had (at least 2), so {other}"
 
 
 def _check_held_out(row_sets: RowSets) -> None:

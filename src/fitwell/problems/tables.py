@@ -24,7 +24,7 @@ from fitwell.data.target import Target, read_target, standardise
 from fitwell.data.training_rows import warn_of_unseen_classes
 from fitwell.engine.job import Dataset
 from fitwell.engine.losses import CLASSIFICATION, REGRESSION, Loss
-from fitwell.errors import FitwellWarning, InputError, InputTypeError
+from fitwell.errors import FitwellWarning, InputError, InputTypeError, counted
 from fitwell.results.predictors import TablePredictor
 
 ARRAY_TARGET = "target"
@@ -225,10 +225,11 @@ def _with_target(frame: pl.DataFrame, target: Any) -> tuple[pl.DataFrame, str]:
     # a number, or an array without axes: neither has a length to compare
     if not hasattr(target, "__len__") or shape == ():
         found = type(target).__name__
-        raise InputError(f"The target must have one value for each of the {frame.height} rows. Got {found}.")
+        raise InputError(f"The target must have one value for each of {counted(frame.height, 'row')}. Got {found}.")
     if len(target) != frame.height:
         raise InputError(
-            f"The target must have one value for each of the {frame.height} rows. Got {len(target)} values."
+            f"The target must have one value for each of {counted(frame.height, 'row')}. Got "
+            f"{counted(len(target), 'value')}."
         )
     if isinstance(shape, tuple) and len(shape) > 1:
         target = _only_column(target, shape)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
 from rich.console import RenderableType
 from rich.table import Table
@@ -14,6 +15,7 @@ from fitwell.analysis.findings import Findings
 from fitwell.analysis.found import Answer, Search
 from fitwell.analysis.honest import Score
 from fitwell.engine.plan import Plan
+from fitwell.errors import counted
 from fitwell.report.words import LEAVE_IT_ALONE, verdict
 
 HEADINGS = {"share_of_zeros": "weights at zero"}
@@ -36,7 +38,7 @@ def read(summary: dict[str, Any]) -> list[RenderableType]:
     kinds = ", ".join(f"{count} {kind}" for kind, count in summary["columns"].items())
     lines = [f"Read      {summary['rows']:,} rows; columns: {kinds}; {summary['inputs']} inputs once encoded"]
     if summary["rows_without_target"]:
-        lines.append(f"          {summary['rows_without_target']:,} rows without a target were set aside")
+        lines.append(f"          {_set_aside(summary['rows_without_target'])}")
     lines.append(f"Target    {summary['target']}: {_task(summary)}")
     # named, each with its reason: a column that is silently missing is found much later
     lines += [f"Set aside {name}: {reason}" for name, reason in _some(summary["set_aside"])]
@@ -46,8 +48,7 @@ def read(summary: dict[str, Any]) -> list[RenderableType]:
 
 def planned(plan: Plan) -> list[RenderableType]:
     """Say what will be trained, and about how long it takes."""
-    blocks = "1 block" if plan.blocks == 1 else f"{plan.blocks} blocks"
-    devices = "1 device" if plan.devices == 1 else f"{plan.devices} devices"
+    blocks, devices = counted(plan.blocks, "block"), counted(plan.devices, "device")
     lines = [
         f"Training  {plan.row_sets} row sets x {plan.strengths} strengths = {plan.networks:,} networks at once, "
         f"at most {plan.epochs} epochs",
@@ -115,10 +116,13 @@ def scores(answer: Answer, score: Score) -> list[RenderableType]:
     """Cross-validated scores of the networks compared."""
     table = Table()
     table.add_column("cross-validated")
-    for heading in next(iter(answer.scores.values())):
+    # of all: where rows of one class alone are scored, there is no AUC
+    headings = dict.fromkeys(heading for values in answer.scores.values() for heading in values)
+    for heading in headings:
         table.add_column(heading, justify="right")
     for name, values in answer.scores.items():
-        table.add_row(_scored(answer, name), *(f"{value:.4g}" for value in values.values()))
+        cells = [f"{values[heading]:.4g}" if heading in values else "" for heading in headings]
+        table.add_row(_scored(answer, name), *cells)
     # the corrected loss is of one network; a mean of several is rarely worse
     of = "one network at the minimum" if answer.refit == "ensemble" else "a network so chosen"
     return [
@@ -158,6 +162,8 @@ def saved(
 
 def _unregularized(search: Search) -> list[RenderableType]:
     plain = search.unregularized()
+    if not np.isfinite(plain["best_held_out_loss"]):
+        return [Text("Without regularization the network diverged: its loss was not finite. Lower the learning rate.")]
     line = (
         f"Without regularization, after {plain['epochs']} epochs: {search.loss_name} {plain['train_loss']:.4g} on "
         f"training rows, {plain['held_out_loss']:.4g} on held-out rows, a gap of {plain['gap']:.4g}"
@@ -199,8 +205,8 @@ def _remarks(search: Search) -> list[RenderableType]:
     if not diverged:
         return []
     which = int(search.histories.diverged.any(axis=0).sum())
-    strengths = "1 strength" if which == 1 else f"{which} strengths"
-    return [Text(f"{diverged} networks of {strengths} diverged; they rank last, the others are not affected.")]
+    what, they = counted(diverged, "network"), "it ranks" if diverged == 1 else "they rank"
+    return [Text(f"{what} of {counted(which, 'strength')} diverged; {they} last, the others are not affected.")]
 
 
 def _cell(name: str, value: Any) -> str:
@@ -221,7 +227,8 @@ def _mark(search: Search, strength: int) -> str:
         "minimum": search.choice.minimum,
         "one standard error": search.choice.one_standard_error,
     }
-    return ", ".join(mark for mark, marked in marks.items() if marked == strength)
+    diverged = [] if np.isfinite(search.histories.best_loss[strength]) else ["diverged"]
+    return ", ".join([*(mark for mark, marked in marks.items() if marked == strength), *diverged])
 
 
 def _scored(answer: Answer, name: str) -> str:
@@ -243,6 +250,10 @@ def _task(summary: dict[str, Any]) -> str:
     balance = ", ".join(f"{name} {count:,} ({count / total:.0%})" for name, count in shown)
     more = ", ..." if len(shown) < len(summary["classes"]) else ""
     return f"classification, {len(summary['classes'])} classes: {balance}{more}"
+
+
+def _set_aside(count: int) -> str:
+    return f"{counted(count, 'row')} without a target {'was' if count == 1 else 'were'} set aside"
 
 
 def _some(items: dict[str, Any], most: int = SHOWN) -> Iterable[tuple[str, Any]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,12 +13,14 @@ import numpy as np
 import polars as pl
 
 from fitwell.data.arrays import read_inputs
-from fitwell.data.columns import Column, RawFeatures, extra_columns, extract
+from fitwell.data.columns import Column, RawFeatures, extra_columns, extract, unseen_levels
+from fitwell.data.delimited import TextTable
 from fitwell.data.encoding import Encoding
 from fitwell.data.numbers import POINT
 from fitwell.data.table_files import open_table, read_new
 from fitwell.data.target import LabelType, labels_of
 from fitwell.data.target_units import VALUES, TargetUnits
+from fitwell.errors import FitwellWarning, InputError, counted
 from fitwell.keras.backend import import_keras
 from fitwell.keras.heads import as_probabilities
 
@@ -93,10 +96,16 @@ class TablePredictor:
 
         Returns
         -------
-        Probabilities [n, k] in the order of `classes`, or values [n].
+        Probabilities [n, k] in the order of `classes`, or values [n]. Categories that training did not have count as
+        "(other)", and a `FitwellWarning` says how many by column.
         """
         frame, notation = read_new(table, self.missing)
-        return self.predict_raw(extract(frame, self.columns, decimal=notation.decimal or POINT))
+        raw = extract(frame, self.columns, decimal=notation.decimal or POINT)
+        if unseen := unseen_levels(raw, self.columns):
+            counts = ", ".join(f"'{name}' in {count:,} of {counted(len(raw), 'row')}" for name, count in unseen.items())
+            text = f'Categories that training did not have count as "other": {counts}.'
+            warnings.warn(text, FitwellWarning, stacklevel=2)
+        return self.predict_raw(raw)
 
     def predict_raw(self, raw: RawFeatures) -> np.ndarray:
         """Predict rows whose columns were read already; see `predict_numbers`."""
@@ -111,8 +120,13 @@ class TablePredictor:
         inputs = encoded if len(encoded) > 1 else encoded[0]
         return np.asarray(self.model.predict(inputs, verbose=0, batch_size=1024))
 
-    def predict(self, table: Any) -> pl.DataFrame:
+    def predict(self, table: Any, *, keep: str | Sequence[str] = ()) -> pl.DataFrame:
         """Predict rows of a table.
+
+        Parameters
+        ----------
+        keep
+            Columns of the table that are put before the predictions, as they are: what says which row is which.
 
         Returns
         -------
@@ -122,9 +136,25 @@ class TablePredictor:
         Raises
         ------
         InputError
-            A column is missing, or a text stands where a number was.
+            A column is missing, a text stands where a number was, or a column cannot be kept.
         """
-        numbers = self.predict_numbers(table)
+        opened = open_table(table)
+        frame = _as_it_stands(opened)
+        kept = [keep] if isinstance(keep, str) else list(dict.fromkeys(keep))
+        self._check_kept(frame, kept)
+        predictions = self._named(self.predict_numbers(opened))
+        return frame.select(kept).hstack(predictions) if kept else predictions
+
+    def _check_kept(self, frame: pl.DataFrame, names: list[str]) -> None:
+        own = [self.target, *(f"probability of {name}" for name in self.classes)]
+        for name in names:
+            if name not in frame.columns:
+                columns = ", ".join(frame.columns[:20])
+                raise InputError(f"There is no column '{name}' to keep. The columns are: {columns}.")
+            if name in own:
+                raise InputError(f"The column '{name}' cannot be kept, for a prediction is called so: rename it.")
+
+    def _named(self, numbers: np.ndarray) -> pl.DataFrame:
         if self.task == "regression":
             return pl.DataFrame({self.target: numbers})
         # with the types that the table had: 0 and 1 come back as numbers
@@ -134,8 +164,7 @@ class TablePredictor:
 
     def ignored_columns(self, table: Any) -> tuple[str, ...]:
         """Name the columns of a table that prediction does not use (the target itself is not named)."""
-        opened = open_table(table)
-        frame = opened if isinstance(opened, pl.DataFrame) else opened.frame
+        frame = _as_it_stands(open_table(table))
         return tuple(name for name in extra_columns(frame, self.columns) if name != self.target)
 
     def write(self, directory: Path) -> None:
@@ -156,6 +185,11 @@ class TablePredictor:
         }
         # names of columns stay readable, whatever their script
         (directory / ENCODING_FILE).write_text(json.dumps(stored, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def _as_it_stands(table: pl.DataFrame | TextTable) -> pl.DataFrame:
+    """Return a table before its texts are read: ids keep their zeros."""
+    return table if isinstance(table, pl.DataFrame) else table.frame
 
 
 @dataclass(frozen=True)

@@ -112,9 +112,11 @@ def _held_out(searched: Searched, choice: Choice, best: Sequence[int]) -> dict[s
 def _scores(searched: Searched, choice: Choice, predictions: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     problem, row_loss = searched.problem, searched.trained.histories.row_loss
     numbers = compared_strengths(searched.candidates, choice)
+    losses = {name: row_loss[g][np.isfinite(row_loss[g])] for name, g in numbers.items()}
     scores = {
-        name: problem.score(found, float(np.nanmean(row_loss[numbers[name]])) if name in numbers else np.nan)
+        name: problem.score(found, float(losses[name].mean()) if name in numbers else np.nan)
         for name, found in predictions.items()
+        # a network that diverged has nothing to be scored
+        if name not in numbers or losses[name].size
     }
-    # no scores rather than a table with gaps
-    return scores if all(scores.values()) else {}
+    return {name: found for name, found in scores.items() if found}

@@ -1,0 +1,64 @@
+"""What stands in a delimited file beside its table: Excel's `sep=;` and lines of comment that begin with `#`."""
+
+from __future__ import annotations
+
+import csv
+import re
+
+from fitwell.errors import InputError
+
+SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?', re.IGNORECASE)
+"""Excel's first line, which says what separates the fields."""
+
+COMMENT = "#"
+
+
+def told_separator(text: str) -> tuple[str | None, str]:
+    """Return the separator that the first line names, if it does, and the text below it."""
+    first, _, rest = text.partition("\n")
+    found = SEPARATOR_LINE.fullmatch(first)
+    return (found[1], rest) if found else (None, text)
+
+
+def first_row(text: str) -> str:
+    """Return the first line that is no comment, which shows the separator; the first of all if there is none."""
+    lines = text.split("\n", 1000)
+    return next((line for line in lines[:1000] if line.strip() and not line.startswith(COMMENT)), lines[0])
+
+
+def without_comments(text: str, separator: str, name: str) -> tuple[str, int]:
+    """Return the text from its header on, its comments empty lines, and how many lines stood above.
+
+    A line is a comment if it begins with `#` and has not as many fields as the header: `#1 fan,3` may be a row. Just
+    above the first row it may be the header itself, as in `#chrom,start,end`.
+    """
+    lines = text.split("\n")
+    start = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith(COMMENT)), len(lines))
+    if start == len(lines) and lines[0].startswith(COMMENT):
+        raise InputError(f"The file {name} holds only comments, lines that begin with #: a header line was expected.")
+    if start and _is_header(lines[start - 1], lines[start], separator):
+        start -= 1
+    width, quoted = _width(lines[start], separator), False
+    for number in range(start + 1, len(lines)):
+        line = lines[number]
+        if not quoted and line.startswith(COMMENT) and width > 1 and _width(line, separator) != width:
+            lines[number] = ""
+        elif line.count('"') % 2:  # a text that goes on in the next line
+            quoted = not quoted
+    return "\n".join(lines[start:]), start
+
+
+def _is_header(comment: str, row: str, separator: str) -> bool:
+    width = _width(row, separator)
+    if not comment.startswith(COMMENT) or width < 2 or _width(comment, separator) != width:
+        return False
+    # NumPy writes "# a,b,c" above numbers; a sentence may have as many commas as the header below it
+    return not comment[1:2].isspace() or all(map(_is_numeric, row.split(separator)))
+
+
+def _width(line: str, separator: str) -> int:
+    return len(next(csv.reader([line], delimiter=separator), []))
+
+
+def _is_numeric(field: str) -> bool:
+    return bool(re.fullmatch(r'\s*"?[+-]?[\d.,]+([eE][+-]?\d+)?"?\s*', field))
