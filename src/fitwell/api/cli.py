@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 INPUT_EXIT = 2
 # 128 and the signal's number 2, as shells report Ctrl-C
 INTERRUPT_EXIT = 130
+UNSAVED = "Nothing will be saved: stop, and add --out DIRECTORY, to keep the model."
 INTERRUPTED = "fitwell: interrupted; nothing was written."
 
 app = typer.Typer(
@@ -370,10 +371,8 @@ def _tune(
     if model is not None:
         options = {**options, "model": _model(model)}
 
-    if output == "text" and out is None:
-        # now, for after an hour of training it would be too late
-        typer.echo("Nothing will be saved: stop, and add --out DIRECTORY, to keep the model.")
-    with _listening(output) as (console, listener):
+    # said before training, for after an hour of it it would be too late
+    with _listening(output, UNSAVED if out is None else "") as (console, listener):
         _training.set()
         try:
             result = tune(frame, target, listener=listener, **options)
@@ -424,8 +423,8 @@ def _finish(console: Console, result: Result, stored: StoredRun | None, output: 
 
 
 @contextmanager
-def _listening(output: str) -> Iterator[tuple[Console, Listener]]:
-    """Yield where to print, and the listener that prints what was read, the plan and a progress bar."""
+def _listening(output: str, reminder: str = "") -> Iterator[tuple[Console, Listener]]:
+    """Yield where to print, and the listener that prints what was read, a reminder, the plan and a progress bar."""
     from rich.console import Console
 
     from fitwell.engine.plan import Listener
@@ -443,7 +442,7 @@ def _listening(output: str) -> Iterator[tuple[Console, Listener]]:
         yield (
             console,
             Listener(
-                on_read=lambda summary: _print(console, text.read(summary)),
+                on_read=lambda summary: _print(console, [*text.read(summary), *([reminder] if reminder else [])]),
                 on_plan=lambda plan: (_print(console, text.planned(plan)), bar.start())[1],
                 on_progress=bar.show,
             ),
