@@ -10,15 +10,15 @@ from fitwell.data.delimited import read_delimited
 from fitwell.data.table_files import as_frame
 from fitwell.errors import InputError
 
-ROWS = [{"id": 1, "x": 2.5, "y": "a"}, {"id": 2, "x": 0.5, "y": "b"}]
+ROWS = [{"id": 1, "x": 25, "y": "a"}, {"id": 2, "x": 5, "y": "b"}]
 FILES = {
-    "Excel": "sep=;\r\nid;x;y\r\n1;2,5;a\r\n2;0,5;b\r\n",
-    "Excel, quoted": '"sep=;"\nid;x;y\n1;2,5;a\n2;0,5;b\n',
-    "another separator": "SEP=|\nid|x|y\n1|2.5|a\n2|0.5|b\n",
-    "comments": "# made in May; by me, with care\n#\n# units: m, s\nid,x,y\n1,2.5,a\n2,0.5,b\n",
-    "comments with as many commas": "# one, two, three\nid,x,y\n1,2.5,a\n2,0.5,b\n",
-    "comments between rows": "id,x,y\n1,2.5,a\n# a pause\n2,0.5,b\n# end of file\n",
-    "both": "sep=;\n# first; second\nid;x;y\n1;2,5;a\n#\n2;0,5;b\n",
+    "Excel": "sep=;\r\nid;x;y\r\n1;25;a\r\n2;5;b\r\n",
+    "Excel, quoted": '"sep=;"\nid;x;y\n1;25;a\n2;5;b\n',
+    "another separator": "SEP=|\nid|x|y\n1|25|a\n2|5|b\n",
+    "comments": "# made in May; by me, with care\n#\n# units: m, s\nid,x,y\n1,25,a\n2,5,b\n",
+    "comments with as many commas": "# one, two, three\nid,x,y\n1,25,a\n2,5,b\n",
+    "comments between rows": "id,x,y\n1,25,a\n# a pause\n2,5,b\n# end of file\n",
+    "both": "sep=;\n# first; second\nid;x;y\n1;25;a\n#\n2;5;b\n",
 }
 
 
