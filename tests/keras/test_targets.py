@@ -125,3 +125,21 @@ def test_targets_that_float32_cannot_tell_apart(values: Any, said: str) -> None:
 def test_targets_that_it_can(values: Any) -> None:
     """No word of numbers of any size that differ enough, of classes, or of one number in all rows."""
     warn_of_lost_digits(values, "float32")  # a warning would be an error here
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "wanted"),
+    [
+        ("sparse_categorical_crossentropy", np.eye(3)[[0, 1, 2, 0]], "use categorical_crossentropy"),
+        ("categorical_crossentropy", np.array([0, 1, 2, 0]), "use sparse_categorical_crossentropy"),
+        ("categorical_crossentropy", np.array([[0], [1], [2], [0]]), "use sparse_categorical_crossentropy"),
+    ],
+)
+def test_the_loss_that_takes_such_classes_is_named(loss: str, y: np.ndarray, wanted: str) -> None:
+    """One-hot rows with a sparse loss, and class indices with the other, are refused by the loss to use."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, "softmax")])
+    model.compile("adam", loss)
+    with pytest.raises(InputError, match=wanted):
+        check_targets(model, y, np.full((2, 3), 1 / 3))
+    model.compile("adam", wanted.removeprefix("use "))
+    check_targets(model, y if y.ndim == 1 or y.shape[1] == 3 else y[:, 0], np.full((2, 3), 1 / 3))

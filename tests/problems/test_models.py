@@ -12,7 +12,7 @@ import pytest
 
 import fitwell
 import keras
-from fitwell.errors import FileError, InputError
+from fitwell.errors import InputError
 from fitwell.problems.given import read_problem
 from fitwell.problems.models import read_model
 from fitwell.problems.options import Options, make_options
@@ -401,7 +401,7 @@ def test_predictions_are_the_models(better: fitwell.Result) -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")  # as of any model that was not fitted
 def test_a_run_is_saved(better: fitwell.Result, tmp_path: Path) -> None:
-    """Model, document and both tables are written; Keras alone loads the model; `load` says it is no table's."""
+    """Model, document and both tables are written; Keras alone loads the model, and `load` predicts with it."""
     run = better.save(tmp_path / "run")
     names = ["histories.parquet", "model.keras", "run.json", "strengths.parquet", "tfjs"]
     assert sorted(path.name for path in run.iterdir()) == names
@@ -411,8 +411,7 @@ def test_a_run_is_saved(better: fitwell.Result, tmp_path: Path) -> None:
     assert document["layers"] == better.layers.to_dicts()  # type: ignore[union-attr]
     assert document["choice"]["minimum"]["l1"] == {"hidden": 3.0, "last": 1.0}
     assert pl.read_parquet(run / "strengths.parquet").equals(better.table)
-    with pytest.raises(FileError, match=r"holds a Keras model of arrays, not of a table: load it by keras\.saving"):
-        fitwell.load(run)
+    np.testing.assert_array_equal(fitwell.load(run).predict(X), better.predict(X))
 
 
 # What is refused

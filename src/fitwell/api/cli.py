@@ -18,7 +18,7 @@ import typer
 
 from fitwell._version import __version__
 from fitwell.directories import RUN_FILE
-from fitwell.errors import FitwellError, FitwellWarning, counted
+from fitwell.errors import FileError, FitwellError, FitwellWarning, counted
 from fitwell.regularization.table import BUILT_IN, DEFAULT_REGULARIZERS
 
 if TYPE_CHECKING:
@@ -292,6 +292,7 @@ def predict(
     """Predict the rows of a table with a saved run."""
     from fitwell.data.table_files import open_table
     from fitwell.report.files import check_table_file, write_table
+    from fitwell.results.predictors import TablePredictor
     from fitwell.results.storage import load
 
     if out is not None:
@@ -300,6 +301,8 @@ def predict(
     _warn(not quiet)
     frame = open_table(data)
     predictor = load(run)
+    if not isinstance(predictor, TablePredictor):
+        raise FileError(f"'{run}' holds a Keras model of arrays, not of a table: predict with fitwell.load in Python.")
     # a misspelt column would otherwise pass for one that was never there
     ignored = [name for name in predictor.ignored_columns(frame) if name not in (keep or ())]
     if ignored and not quiet:

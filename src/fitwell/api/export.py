@@ -11,7 +11,7 @@ from fitwell.directories import check_file, fresh_directory, write_aside
 from fitwell.errors import FileError, InputError
 from fitwell.results.for_tfjs import TFJS, write_tfjs
 from fitwell.results.predictors import MODEL_FILE, TablePredictor
-from fitwell.results.storage import load_any
+from fitwell.results.storage import load
 
 FORMATS = ("keras", "onnx", "tfjs")
 
@@ -65,7 +65,7 @@ def export(
         raise FileError(f"'{out}' must be a {suffix} file: name it so.")
     # before the model is loaded, which takes seconds
     check_file(out, force=force)
-    predictor = load_any(run)
+    predictor = load(run, compiled=True)
     if to == "keras":
         # the very file of the run: saving it again would change its bytes
         write_aside(out, lambda aside: shutil.copyfile(run / MODEL_FILE, aside))
@@ -96,5 +96,5 @@ def _export_tfjs(run: Path, out: Path, quantize: str | None, force: bool) -> tup
     empty = out.is_dir() and not any(out.iterdir())
     with fresh_directory(out, force=force or empty, mark=MODEL_JSON, ours=FILES) as inside:
         # the run's .keras file has no place for a person's metadata, its file for TensorFlow.js has
-        predictor = replace(load_any(run), metadata=kept_metadata(run / TFJS / MODEL_JSON))
+        predictor = replace(load(run, compiled=True), metadata=kept_metadata(run / TFJS / MODEL_JSON))
         return write_tfjs(predictor, inside, quantize=quantize)

@@ -100,6 +100,8 @@ def _by_output(tree: Any, keys: list[Any], count: int) -> list[Any]:
 
 def _check(loss: Any, values: np.ndarray, output: np.ndarray, where: str) -> None:
     name = loss_name(loss)
+    if _is_own(loss):
+        _check_kind_of_classes(name, values, output, where)
     # before it is asked whose loss it is: by the name, a class index is one in somebody's own loss too
     if "sparse" in name:
         _check_classes(loss, values, output.shape[-1], where)
@@ -119,6 +121,23 @@ def _check(loss: Any, values: np.ndarray, output: np.ndarray, where: str) -> Non
         raise InputError(
             f"The loss {name} takes probabilities, and the model gives {given}: end it with {end}, or compile it with "
             "a loss from_logits."
+        )
+
+
+def _check_kind_of_classes(name: str, values: np.ndarray, output: np.ndarray, where: str) -> None:
+    """Refuse one-hot rows where a loss takes class indices, and the other way round, by the loss that takes them."""
+    classes = output.shape[-1]
+    one_hot = classes > 1 and values.ndim == output.ndim and values.shape[-1] == classes
+    if name == "sparse_categorical_crossentropy" and one_hot:
+        raise InputError(
+            f"{where} has one number for each of {classes} classes, and the loss {name} takes class indices: use "
+            "categorical_crossentropy."
+        )
+    indices = values.ndim == output.ndim - 1 or (values.ndim == output.ndim and values.shape[-1] == 1)
+    if name == "categorical_crossentropy" and classes > 1 and indices:
+        raise InputError(
+            f"{where} holds class indices, and the loss {name} takes one number for each of {classes} classes: use "
+            "sparse_categorical_crossentropy."
         )
 
 

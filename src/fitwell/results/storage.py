@@ -74,23 +74,24 @@ def store_run(
     return StoredRun(directory, without_tfjs)
 
 
-def load(directory: str | Path) -> TablePredictor:
-    """Load what `Result.save` or ``fitwell tune --out`` wrote, ready to predict.
+def load(directory: str | Path, *, compiled: bool = False) -> TablePredictor | ModelPredictor:
+    """Load what `Result.save` or ``fitwell tune --out`` wrote, of a table or of arrays, ready to predict.
+
+    Parameters
+    ----------
+    compiled
+        Whether the model comes compiled as it was saved. To predict, neither loss nor optimizer is needed, and a loss
+        of one's own may not be known here.
 
     Raises
     ------
     FileError
         The directory is not there, is not one of fitwell's, or is damaged.
     """
-    # to predict, no loss and no optimizer are needed, and a loss of one's own may not be known here
-    return _load_table(Path(directory), compiled=False)
-
-
-def load_any(directory: Path) -> TablePredictor | ModelPredictor:
-    """Load a run of a table or of arrays, its model compiled as it came; see `load`."""
+    directory = Path(directory)
     if (directory / MODEL_FILE).is_file() and not (directory / ENCODING_FILE).is_file():
-        return ModelPredictor(_load_model(directory, compiled=True))
-    return _load_table(directory, compiled=True)
+        return ModelPredictor(_load_model(directory, compiled=compiled))
+    return _load_table(directory, compiled=compiled)
 
 
 def _load_table(directory: Path, *, compiled: bool) -> TablePredictor:
@@ -114,12 +115,6 @@ def _read_encoding(directory: Path) -> Mapping[str, Any]:
     path = directory / ENCODING_FILE
     if not directory.is_dir():
         raise FileError(f"There is no directory '{directory}': give the one that `fitwell tune --out` wrote.")
-    # a likely mix-up, and Keras alone can load that one
-    if not path.is_file() and (directory / MODEL_FILE).is_file():
-        raise FileError(
-            f"'{directory}' holds a Keras model of arrays, not of a table: load it by "
-            f"keras.saving.load_model('{directory / MODEL_FILE}')."
-        )
     if not path.is_file() or not (directory / MODEL_FILE).is_file():
         raise FileError(
             f"'{directory}' is not a directory of `fitwell tune`: '{ENCODING_FILE}' or '{MODEL_FILE}' is missing."
