@@ -19,7 +19,7 @@ MISSING_MARKS = (
 FORMER_MARKS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
 """Of files, for runs that were saved before the marks were kept with them."""
 
-SAMPLE = 64
+MARK_SAMPLE = 64
 LIKE_THOUSANDS = r"^[+-]?[1-9][0-9]{0,2}\.[0-9]{3}$"
 
 
@@ -67,7 +67,8 @@ def _without_marks(column: pl.Series, missing: Sequence[str], numbers: list[floa
         )
     if column.dtype == pl.String:
         text = column.str.strip_chars()
-        return text.set(text.is_in(list(missing)).fill_null(False), None)
+        marked = text.is_in(list(missing)).fill_null(False)
+        return text.set(marked, None) if marked.any() else text
     if numbers and column.dtype.is_numeric():
         marked = column.cast(pl.Float64).is_in(numbers).fill_null(False)
         return column.set(marked, None) if marked.any() else column
@@ -113,7 +114,8 @@ def decide_notation(frame: pl.DataFrame, missing: Sequence[str], separator: str 
 
 def _is_plain(text: pl.Series) -> bool:
     """Whether all values are plain numbers with a point that stands between no thousands: fast, for tables of many."""
-    if text.cast(pl.Float64, strict=False).null_count() > text.null_count():
+    glance = text.drop_nulls().head(MARK_SAMPLE)
+    if any(some.cast(pl.Float64, strict=False).null_count() > some.null_count() for some in (glance, text)):
         return False
     return bool((text.str.contains(".", literal=True) & ~text.str.contains(LIKE_THOUSANDS)).any())
 
@@ -123,7 +125,7 @@ def _may_have_marks(text: pl.Series) -> bool:
     present = text.drop_nulls()
     if present.is_empty():
         return False
-    sample = present.gather_every(max(1, len(present) // SAMPLE))
+    sample = present.gather_every(max(1, len(present) // MARK_SAMPLE))
     if sample.str.contains(r"[0-9]").sum() < len(sample) / 2:
         return False
     return bool(present.str.contains(r"[.,]").any())

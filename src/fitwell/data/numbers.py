@@ -53,6 +53,8 @@ CLOTHED = (
     rf"^(\()?[{SPACE}]*([+-])?[{SPACE}]*({CURRENCIES})?[{SPACE}]*([+-])?[{SPACE}]*"
     rf"([0-9.,](?:[0-9.,{QUOTE}_{SPACE}]*[0-9.,])?(?:[eE][+-]?[0-9]{{1,4}})?)[{SPACE}]*({CURRENCIES}|%)?[{SPACE}]*(\))?$"
 )
+BARE = r"^-?[0-9][0-9.,]*$"  # without clothes: fast
+STYLE_SAMPLE = 64  # values that show whether a column holds numbers at all
 INFINITE = r"^[+-]?(?i:inf|infinity)$"
 
 
@@ -97,9 +99,12 @@ class NumberStyle:
 
 def find_style(text: pl.Series, decimal: str = "") -> NumberStyle:
     """How the numbers in a column of stripped text are written; `decimal` is taken where the values leave it open."""
-    counts = text.drop_nulls().alias("text").value_counts(name="count")
-    if counts.is_empty():
-        return NumberStyle("", "", 0, 0, False)
+    present = text.drop_nulls().alias("text")
+    sample = present.gather_every(max(1, len(present) // STYLE_SAMPLE)).unique()
+    # words are left at once: most of text is
+    if sample.str.contains("[0-9]").sum() < len(sample) / 4:
+        return NumberStyle("", "", 0, len(present), False)
+    counts = present.value_counts(name="count")
     table = _read_distinct(counts["text"]).with_columns(count=counts["count"]).filter(~_is_blank(pl.col("text")))
     total = int(table["count"].sum())
     sign = _main_sign(table)
@@ -157,6 +162,20 @@ def _is_blank(text: pl.Expr) -> pl.Expr:
 
 def _read_distinct(text: pl.Series) -> pl.DataFrame:
     """For each text its sign and its value under either decimal mark, null where it is no number."""
+    bare = text.str.contains(BARE)
+    clothed = _read_clothed(text.filter(~bare))
+    if not bare.any():
+        return clothed
+    plain = text.filter(bare)
+    cores = pl.DataFrame({"text": plain, "core": plain.str.strip_prefix("-")})
+    factor = pl.when(pl.col("text").str.starts_with("-")).then(-1.0).otherwise(1.0)
+    marked = {mark: _value(mark) * factor for mark in (POINT, COMMA)}
+    read = cores.with_columns(**marked, sign=pl.lit("")).select("text", "sign", POINT, COMMA)
+    both = pl.concat([read, clothed])
+    return text.alias("text").to_frame().join(both, on="text", how="left", maintain_order="left")
+
+
+def _read_clothed(text: pl.Series) -> pl.DataFrame:
     plain = text.alias("text").str.replace_all(f"[{MINUS}]", "-")
     names = ("open", "before", "left", "inner", "core", "right", "close")
     groups = plain.str.extract_groups(CLOTHED).struct.rename_fields(list(names)).struct.unnest()
