@@ -118,7 +118,7 @@ BAD_ROWS = {
     "number": ({30: {"y": 1.5, "x": float("inf")}}, {}, "Column 'x' holds an infinite value in data row 31:"),
     "text": ({31: {"text": "inf"}}, {}, "Column 'text' holds an infinite value in data row 32:"),
     "group": ({31: {"g": None}, 34: {"g": None}}, {"groups": "g"}, "has 2 missing values, first in data row 32:"),
-    "no time": ({10: {"t": None}}, {"time": "t"}, "has 1 missing values, first in data row 11:"),
+    "no time": ({10: {"t": None}}, {"time": "t"}, "has 1 missing value, first in data row 11:"),
     "infinite time": ({31: {"t": float("inf")}}, {"time": "t"}, "infinite value in data row 32:"),
 }
 
