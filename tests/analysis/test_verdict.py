@@ -21,6 +21,7 @@ from fitwell.analysis.verdict import (
     Reduction,
     beyond,
     cure_of,
+    folds_alone,
     judge,
     reduction,
     weigh,
@@ -123,6 +124,41 @@ def test_what_is_missing(parts: dict[str, Any], missing: tuple[str, ...]) -> Non
     assert (verdict.word, verdict.missing) == ("undecided", missing)
     unknown = ("twice as many rows",) if parts.get("gain", NO_GAIN) is None else ()
     assert judge(evidence(**parts), worth=0.999).missing == unknown
+
+
+@pytest.mark.parametrize(
+    ("parts", "ordinary"),
+    [({"search": 1}, "overfits"), ({"search": 1, "earlier": 1}, "overfits"), ({"growth": 1}, "underfits")],
+)
+def test_a_sure_help_must_be_worth_something(parts: dict[str, int], ordinary: str) -> None:
+    """A loss lower by a millionth, however surely, is no verdict; by a fiftieth it is. In every verdict alike."""
+
+    def verdict(lower: float) -> str:
+        sure = helped(menu([1 - lower, 1 - lower], spread=1e-9, train=lower))
+        assert sure.held_out.low > 0
+        return judge(evidence(**dict.fromkeys(parts, sure)), worth=WORTH).word
+
+    assert verdict(1e-6) == "fits well"
+    assert verdict(0.02) == ordinary
+    falls = Reduction(Test(1e-6, 1e-9, 9, 0.9e-6, 1.1e-6, 0.9, 0.0, 0.0), False)
+    assert judge(evidence(gain=GAIN, falls=falls), worth=WORTH).word == "undecided"
+
+
+def test_how_many_rows_would_decide() -> None:
+    """An interval that must be half as wide takes four times the rows; one around what is asked takes endlessly many."""
+    wide = interval(0.05, 0.1)  # it must not reach beyond 0.1
+    assert judge(evidence(gain=wide), worth=0.1).rows == pytest.approx(4)
+    assert judge(evidence(gain=interval(0.08, 0.16)), worth=0.1).rows == pytest.approx(4)  # above zero is nearer
+    assert judge(evidence(gain=None), worth=0.1).rows == np.inf
+    assert judge(evidence(gain=interval(0.0, 0.12)), worth=0.1).rows == pytest.approx(1.44)
+
+
+def test_whether_more_folds_could_decide() -> None:
+    """They take away the noise of splitting only: with ten row sets of five folds intervals shrink by a sixth at most."""
+    assert folds_alone(10, 0.25) == pytest.approx(np.sqrt(0.25 / 0.35))
+    assert judge(evidence(gain=interval(0.0, 0.11)), worth=0.1).more_folds
+    assert not judge(evidence(gain=interval(0.0, 0.13)), worth=0.1).more_folds
+    assert not judge(evidence(gain=None), worth=0.1).more_folds
 
 
 def test_a_larger_network_must_fit_better_too() -> None:

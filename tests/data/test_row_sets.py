@@ -206,3 +206,27 @@ def test_cv_of_another_type_is_refused(cv: Any) -> None:
     """A `cv` that is no number, splitter or list of pairs says what it may be."""
     with pytest.raises(InputTypeError, match=r"'cv' must be|row numbers"):
         folds(LABELS, "classification", cv=cv)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_further_repeats_begin_with_those_that_were_drawn(task: str, grouped: bool) -> None:
+    """Drawing the folds anew adds repeats behind the first, which stay as they are; the new ones are others."""
+    target, groups = np.arange(60) % 2, np.arange(60) // 2 if grouped else None
+    first = folds(target, task, cv=3, repeats=2, groups=groups, seed=4)
+    found = first.further(8)
+    assert found is not None
+    every, new = found
+    assert (every.count, new.count, every.independent, new.independent) == (24, 18, 3, 3)
+    for r in range(24):
+        mine = first if r < 6 else new
+        np.testing.assert_array_equal(every.held_out[r], mine.held_out[r if r < 6 else r - 6])
+    assert len({tuple(sorted(rows)) for rows in every.held_out}) == 24
+
+
+def test_folds_that_can_be_drawn_in_one_way_only() -> None:
+    """A splitter of one's own and moments in time decide themselves; as many as there are is nothing new."""
+    target = np.arange(40.0)
+    assert folds(target, "regression", cv=KFold(4)).further(4) is None
+    assert folds(target, "regression", cv=4, time=np.arange(40)).further(4) is None
+    assert folds(target, "regression", cv=4, repeats=2).further(2) is None

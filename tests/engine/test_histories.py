@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from fitwell.engine.histories import Histories
+from fitwell.engine.histories import Histories, joined
 
 NAN = np.nan
 
@@ -52,3 +54,22 @@ def test_what_was_cut_ranks_behind_what_finished(histories: Histories) -> None:
     losses, cut = np.array([np.inf, 2.0, 1.0, 2.5]), np.array([False, False, True, False])
     of = Histories(*[histories.train_loss] * 4, losses, losses, losses, losses, losses, cut)
     assert of.order.tolist() == [1, 3, 2, 0]
+
+
+def test_joined_row_sets_choose_together(histories: Histories) -> None:
+    """Best epochs are those of the mean over all; what one part did not train, or diverged in, is not usable."""
+    other = replace(
+        histories,
+        held_out_loss=np.array([[[1, 9, 9, 9], [1, 1, 1, NAN], [NAN] * 4]]),
+        **{name: getattr(histories, name)[:1] for name in ("train_loss", "train_metric", "held_out_metric", "diverged")},
+        epochs=np.array([4, 3, 0]),
+        cut=np.array([False, True, False]),
+    )
+    both = joined([histories, other])
+    assert both.held_out_loss.shape == (3, 3, 4)
+    assert both.best_epoch.tolist() == [1, 2, 0]
+    assert both.best_loss.tolist() == pytest.approx([13 / 3, 14 / 3, np.inf])
+    assert both.epochs.tolist() == [4, 2, 0]
+    assert both.cut.tolist() == [False, True, False]
+    broken = joined([histories, replace(other, diverged=np.array([[True, False, False]]))])
+    assert broken.best_loss.tolist() == pytest.approx([np.inf, 14 / 3, np.inf])

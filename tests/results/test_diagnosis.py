@@ -189,10 +189,10 @@ def test_the_null_search_in_words() -> None:
 
 def test_learning_by_heart_in_words() -> None:
     """How fast noise and the target are learned, or that they are not."""
-    fast = revised(CASES["fits well"], memorisation=Memorisation(0.7, 0.05, 2, 1))
+    fast = revised(CASES["fits well"], memorisation=Memorisation(0.7, 0.05, 0.0, 2, 1))
     text = " ".join(fast.reasons)
     assert "to a training log loss of 0.05 (chance: 0.7): half of it by epoch 2, of the true target by epoch 1." in text
-    slow = revised(fast, memorisation=Memorisation(0.7, 0.65, None, None))
+    slow = revised(fast, memorisation=Memorisation(0.7, 0.65, 0.65, None, None))
     assert "half of it not within 2 epochs, of the true target not within 2 epochs" in str(slow)
 
 

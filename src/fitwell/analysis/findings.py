@@ -77,13 +77,16 @@ class Memorisation:
         Lowest mean held-out loss on the shuffled target.
     train_loss
         Loss on training rows at the last epoch.
+    lowest
+        Lowest training loss of either target: as far down as it came. (Zero is no bound of every loss.)
     half_learned, half_learned_of_target
-        First epoch at which the training loss is below half of `chance`, of the shuffled target and of the true one;
-        None if there is none.
+        First epoch at which the training loss is below the middle of `chance` and `lowest`, of the shuffled target and
+        of the true one; None if there is none.
     """
 
     chance: float
     train_loss: float
+    lowest: float
     half_learned: int | None
     half_learned_of_target: int | None
 
@@ -128,6 +131,8 @@ class Findings:
         None where not asked for, or where they could not be had.
     asked
         Which of these were asked for.
+    looks
+        How many repeats of the folds there were at each look; the last decided.
     loss_name, level, worth
         What was measured, the level of all intervals, and the share of the loss that is worth acting on.
     """
@@ -143,3 +148,4 @@ class Findings:
     loss_name: str
     level: float
     worth: float
+    looks: tuple[int, ...] = (1,)

@@ -15,6 +15,9 @@ from fitwell.analysis.intervals import Interval, Test, corrected_t, cross_fitted
 
 VERDICTS = ("overfits", "underfits", "needs data", "fits well", "undecided")
 
+LEAST_WORTH = 0.01
+"""Share of the loss below which a difference, however sure, is called none: in every verdict alike."""
+
 
 @dataclass(frozen=True)
 class Menu:
@@ -79,6 +82,11 @@ class Reduction:
         """Upper end of the interval."""
         return self._share(self.test.high)
 
+    @property
+    def helps(self) -> bool:
+        """Whether the loss is surely lower (the whole interval lies above zero), and by enough to speak of."""
+        return self.low > 0 and self.share >= LEAST_WORTH
+
     def _share(self, value: float) -> float:
         return float(-np.expm1(-value)) if self.logarithmic else value
 
@@ -124,8 +132,8 @@ class Help:
 
     @property
     def helps(self) -> bool:
-        """Whether the whole interval lies above zero."""
-        return self.held_out.low > 0
+        """See `Reduction.helps`."""
+        return self.held_out.helps
 
 
 @dataclass(frozen=True)
@@ -171,11 +179,18 @@ class Verdict:
         `"regularization"`, `"fewer epochs"`, name of a larger or less regularized network, `"more rows"`, or `""`.
     missing
         Where undecided: what is not known, in words.
+    rows
+        Where undecided: about how many times as many rows would decide it, by how far the estimates lie from what is
+        to be decided; infinite if they lie on it.
+    more_folds
+        Where undecided: whether folds drawn anew could decide it, too. They average the noise of splitting only.
     """
 
     word: str
     cure: str
     missing: tuple[str, ...] = ()
+    rows: float = 1.0
+    more_folds: bool = False
 
 
 def weigh(
@@ -229,32 +244,71 @@ def beyond(menu: Menu, other: Menu, test_to_train: float, folds: int, level: flo
 
 def cure_of(earlier: Help, beyond: Reduction) -> str:
     """Say which of two cures it takes: fewer epochs, unless they do not help or regularization helps beyond them."""
-    return "fewer epochs" if earlier.helps and not beyond.low > 0 else "regularization"
+    return "fewer epochs" if earlier.helps and not beyond.helps else "regularization"
 
 
-def judge(evidence: Evidence, *, worth: float) -> Verdict:
+def judge(evidence: Evidence, *, worth: float, test_to_train: float = 0.25) -> Verdict:
     """Say whether the network as given overfits, underfits, needs data, fits well, or that it cannot be said.
 
     Parameters
     ----------
+    test_to_train
+        See `intervals.corrected_t`; that of five folds, if not told.
     worth
-        Share of the held-out loss that is not worth acting on. Only "fits well" and "needs data" need it: "nothing
-        would help" cannot be shown, "nothing would help by more than this" can.
+        Share of the held-out loss that is not worth more rows. "Fits well" needs it too: "nothing would help" cannot be
+        shown, "nothing would help by more than this" can. (What helps by less than `LEAST_WORTH` is no help in any
+        verdict.)
     """
     growth, gain = evidence.growth, evidence.gain
     if evidence.search.helps:
         return Verdict("overfits", cure_of(evidence.earlier, evidence.beyond))
     # more room must lower the training loss too, else it helped by something other than fitting better
-    if growth is not None and growth.helps and growth.train.low > 0:
+    if growth is not None and growth.helps and growth.train.helps:
         return Verdict("underfits", growth.best)
-    if gain is not None and evidence.falls is not None and evidence.falls.low > 0 and gain.estimate > worth:
+    if gain is not None and evidence.falls is not None and evidence.falls.helps and gain.estimate > worth:
         return Verdict("needs data", "more rows")
-    highest = {"a regularization or an earlier epoch": evidence.search.held_out.high}
-    highest |= {} if growth is None else {"a larger network": growth.held_out.high}
-    highest["twice as many rows"] = np.inf if gain is None else gain.high
+    asked: dict[str, Reduction | Interval | None] = {"a regularization or an earlier epoch": evidence.search.held_out}
+    asked |= {} if growth is None else {"a larger network": growth.held_out}
+    asked["twice as many rows"] = gain
     # `not <=`, so that NaN counts as not known
-    missing = tuple(name for name, high in highest.items() if not high <= worth)
-    return Verdict("undecided", "", missing) if missing else Verdict("fits well", "")
+    missing = {name: found for name, found in asked.items() if found is None or not found.high <= worth}
+    if not missing:
+        return Verdict("fits well", "")
+    factor = folds_alone(evidence.search.held_out.test.degrees + 1, test_to_train)
+    rows = max(_times_as_many(found, worth) for found in missing.values())
+    possible = all(_narrower_decides(found, worth, factor) for found in missing.values())
+    return Verdict("undecided", "", tuple(missing), rows, possible)
+
+
+def folds_alone(row_sets: int, test_to_train: float) -> float:
+    """Factor by which intervals become narrower with endlessly many row sets of the same rows.
+
+    The variance of a mean over R row sets is ``(1 / R + n_test / n_train) * variance`` (`corrected_t`): folds drawn anew
+    take the first part away, and only more rows the second.
+    """
+    return float(np.sqrt(test_to_train / (1 / max(row_sets, 1) + test_to_train)))
+
+
+def _estimate(found: Reduction | Interval) -> float:
+    return found.share if isinstance(found, Reduction) else found.estimate
+
+
+def _narrower_decides(found: Reduction | Interval | None, worth: float, factor: float) -> bool:
+    """Whether an interval that is narrower around its estimate would lie above zero, or not reach what is worth it."""
+    if found is None or not np.isfinite([found.low, found.high]).all():
+        return False
+    estimate = _estimate(found)
+    return estimate + factor * (found.high - estimate) <= worth or estimate - factor * (estimate - found.low) > 0
+
+
+def _times_as_many(found: Reduction | Interval | None, worth: float) -> float:
+    """About how many times as many rows make an interval decide: its width falls as one over their root."""
+    if found is None or not np.isfinite([found.low, found.high]).all():
+        return np.inf
+    estimate = _estimate(found)
+    below = (found.high - estimate) / (worth - estimate) if estimate < worth else np.inf
+    above = (estimate - found.low) / estimate if estimate > 0 else np.inf
+    return float(min(below, above) ** 2)
 
 
 def _cross_fitted_losses(held_out_loss: np.ndarray, folds: int) -> tuple[np.ndarray, np.ndarray, int]:

@@ -5,7 +5,7 @@ scikit-learn makes the splits; it is imported when called, for it takes a second
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,6 +38,8 @@ class RowSets:
         Rows of one group belong together: what is drawn from them is drawn by groups. None: each row stands alone.
     group_names : tuple of str
         Name of each group, for messages; empty if they have none.
+    again : function or None
+        Draws so many repeats, of which these row sets are the first; None where they can be drawn in one way only.
     """
 
     train: tuple[RowNumbers, ...]
@@ -46,6 +48,7 @@ class RowSets:
     folds_per_repeat: int = 0
     groups: NDArray[Any] | None = None
     group_names: tuple[str, ...] = ()
+    again: Callable[[int], RowSets] | None = None
 
     def __post_init__(self) -> None:
         """Refuse row sets that leak or cannot train."""
@@ -86,6 +89,20 @@ class RowSets:
     def test_to_train(self) -> float:
         """Held-out rows by training rows, the mean over row sets."""
         return float((self.n_held_out / self.n_train).mean())
+
+    def further(self, repeats: int) -> tuple[RowSets, RowSets] | None:
+        """Draw the folds anew until there are so many repeats: all row sets, and those that are new; None if that fails.
+
+        It fails where folds can be drawn in one way only, or where the new ones lack something, such as a class.
+        """
+        try:
+            every = self.again(repeats) if self.again else None
+        except InputError:
+            return None
+        if every is None or every.count <= self.count:
+            return None
+        new = replace(every, train=every.train[self.count :], held_out=every.held_out[self.count :])
+        return every, new
 
     def check_apart(self) -> None:
         """Raise an InputError if row sets that count as independent hold out the same rows."""
@@ -197,7 +214,15 @@ def folds(
     if task == "classification":
         _check_training_classes(row_sets, target_values, classes)
     # repeats hold the same rows out again, and must not count as more data
-    return replace(row_sets, folds_per_repeat=cv) if repeats > 1 else row_sets
+    row_sets = replace(row_sets, folds_per_repeat=cv) if repeats > 1 else row_sets
+    if not is_whole(cv) or time is not None:
+        return row_sets  # others decide how they are drawn
+
+    def again(more: int) -> RowSets:
+        options = {"groups": groups, "seed": seed, "classes": classes}
+        return folds(target_values, task, cv=cv, repeats=more, **options)
+
+    return replace(row_sets, again=again)
 
 
 def _folds(

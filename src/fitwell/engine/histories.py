@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,3 +74,25 @@ class Histories:
         index = np.maximum(epoch, 1)[None, :, None] - 1
         values = np.take_along_axis(curve, np.broadcast_to(index, (*curve.shape[:2], 1)), axis=2)[:, :, 0]
         return np.where(epoch > 0, values, np.nan)
+
+
+def joined(parts: Sequence[Histories]) -> Histories:
+    """Put the row sets of several searches of the same strengths side by side; best epochs are those of all together."""
+    curves = [
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("train_loss", "held_out_loss", "train_metric", "held_out_metric")
+    ]
+    diverged = np.concatenate([part.diverged for part in parts])
+    mean = curves[1].mean(axis=0)
+    usable = np.isfinite(mean) & ~np.any(diverged, axis=0, keepdims=True).T
+    seen = np.where(usable, mean, np.inf)
+    return Histories(
+        *curves,
+        best_epoch=np.where(usable.any(axis=1), seen.argmin(axis=1) + 1, 0),
+        best_loss=seen.min(axis=1),
+        # what all of them trained
+        epochs=np.min([part.epochs for part in parts], axis=0),
+        diverged=diverged,
+        row_loss=np.nanmean([part.row_loss for part in parts], axis=0),
+        cut=np.any([part.cut for part in parts], axis=0),
+    )

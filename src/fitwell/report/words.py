@@ -10,7 +10,10 @@ from fitwell.analysis.findings import Findings, Memorisation, Noise
 from fitwell.analysis.found import Answer, Search
 from fitwell.analysis.honest import Score
 from fitwell.analysis.intervals import Interval, Test, figures
-from fitwell.analysis.verdict import Help, Reduction
+from fitwell.analysis.verdict import Help, Reduction, Verdict
+
+MOST_TIMES = 100
+"""How many times as many rows are told as a number: nobody plans for more."""
 
 LEAVE_IT_ALONE = (
     "Leave it alone: no strength is better than the network as given by more than one standard error of the difference."
@@ -61,6 +64,7 @@ def _sentences(found: Findings) -> Iterator[str]:
         yield _growth(found, evidence.growth)
     yield from _rows(found)
     yield from _left_alone(found)
+    yield from _looks(found)
     if found.noise:
         yield _noise(found, found.noise)
     if found.memorisation:
@@ -137,8 +141,21 @@ def _left_alone(found: Findings) -> Iterator[str]:
         what = " or ".join([", ".join(missing[:-1]), missing[-1]] if missing[1:] else missing)
         yield (
             f"{nothing} is shown to help, but these rows cannot rule out that {what} would help by more than "
-            f"{worth}. More rows would decide it; so may more folds, or drawing them anew more often."
+            f"{worth}. {_needed(found.verdict)}"
         )
+
+
+def _needed(verdict: Verdict) -> str:
+    """What would decide it."""
+    rows = max(verdict.rows, 1.1)  # it is undecided, so as many are too few
+    many = f"About {figures(rows, 2)} times as many rows" if rows <= MOST_TIMES else "Only far more rows"
+    folds = "so may more folds, or drawing them anew more often" if verdict.more_folds else "more folds of these would not"
+    return f"{many} would decide it; {folds}."
+
+
+def _looks(found: Findings) -> Iterator[str]:
+    if len(found.looks) > 1:
+        yield f"The folds were drawn {found.looks[-1]} times, for after {found.looks[0]} it was not clear."
 
 
 def _noise(found: Findings, noise: Noise) -> str:
@@ -162,8 +179,8 @@ def _memorisation(found: Findings, memorisation: Memorisation) -> str:
     target = f"by epoch {fast}" if fast else f"not within {found.as_given.epochs} epochs"
     return (
         f"Of a shuffled target it learns by heart down to a training {found.loss_name} of "
-        f"{figures(memorisation.train_loss, 2)} (chance: {figures(memorisation.chance, 2)}): half of it {reached}, "
-        f"of the true target {target}."
+        f"{figures(memorisation.train_loss, 2)} (chance: {figures(memorisation.chance, 2)}): half of the way {reached}, "
+        f"with the true target {target}."
     )
 
 

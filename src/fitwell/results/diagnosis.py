@@ -50,6 +50,11 @@ class Diagnosis:
         return self.findings.verdict.missing
 
     @property
+    def rows_needed(self) -> float | None:
+        """Where undecided: about how many times as many rows would decide it (infinite: no number would); else None."""
+        return self.findings.verdict.rows if self.verdict == "undecided" else None
+
+    @property
     def reasons(self) -> list[str]:
         """The evidence in sentences."""
         return words.reasons(self.findings)
@@ -69,6 +74,8 @@ class Diagnosis:
             "verdict": self.verdict,
             "cure": self.cure,
             "missing": list(self.missing),
+            "rows_needed": self.rows_needed,
+            "repeats": list(found.looks),
             "reasons": self.reasons,
             "train_loss": given.train_loss,
             "held_out_loss": given.held_out_loss,

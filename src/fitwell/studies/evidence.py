@@ -13,10 +13,10 @@ from fitwell.analysis.findings import AsGiven, Findings, LearningCurve, Memorisa
 from fitwell.analysis.intervals import corrected_t, cross_fitted
 from fitwell.analysis.learning_curve import fit_power_law
 from fitwell.analysis.selection import choose_by, not_to_be_chosen
-from fitwell.analysis.verdict import Evidence, Help, Menu, beyond, cure_of, judge, reduction, weigh
+from fitwell.analysis.verdict import Evidence, Help, Menu, Verdict, beyond, cure_of, judge, reduction, weigh
 from fitwell.data.resampling import with_fewer_rows
 from fitwell.data.row_sets import RowSets
-from fitwell.engine.histories import Histories
+from fitwell.engine.histories import Histories, joined
 from fitwell.engine.job import Settings
 from fitwell.engine.plan import QUIET, Listener
 from fitwell.errors import InputError, TrainingError
@@ -40,6 +40,13 @@ FEWEST_ROWS = 16
 # about equal steps in the logarithm
 WEAKER = (0.3, 0.1)
 """Shares of the network's own regularization that are tried, besides none."""
+
+
+MORE_REPEATS = 4
+"""How many times as many repeats of the folds there are at the second look, if the first is undecided."""
+
+ANOTHER_SEED = 0x9E3779B9
+"""Added to the seed for folds that are drawn later."""
 
 
 @dataclass(frozen=True)
@@ -154,25 +161,79 @@ def judge_problem(problem: Problem, options: Options, questions: Questions, list
     found = Compared(candidates, searched.trained.histories, tests)
     if not np.isfinite(found.histories.best_loss[candidates.given]):
         raise TrainingError("The network as given diverged (its loss was not finite): lower the learning rate.")
+    looks = [Look(problem, found, *_weighed(problem, found, searched, questions))]
+    if looks[0].verdict.more_folds and (last := _look_again(searched, found, questions, listener)):
+        looks.append(last)
     return Diagnosis(
-        findings=_findings(searched, found, questions),
+        findings=_findings(searched, looks, questions),
         candidates=candidates,
-        histories=found.histories,
+        histories=looks[-1].found.histories,
         plan=searched.trained.plan,
         record=Record(problem.summary, options.seed, searched.seconds),
     )
 
 
-def _findings(searched: Searched, found: Compared, questions: Questions) -> Findings:
-    """Gather the evidence, judge it, and run the further trainings that were asked for."""
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What was trained until a look at it, and what it says."""
+
+    problem: Problem
+    found: Compared
+    verdict: Verdict
+    evidence: Evidence
+    chosen: int
+    curve: LearningCurve | None
+
+
+def _weighed(
+    problem: Problem, found: Compared, searched: Searched, questions: Questions
+) -> tuple[Verdict, Evidence, int, LearningCurve | None]:
+    evidence, chosen, curve = gather(problem, found, searched.settings, searched.options, questions)
+    verdict = judge(evidence, worth=questions.worth, test_to_train=found.tests.test_to_train)
+    return verdict, evidence, chosen, curve
+
+
+def _look_again(searched: Searched, found: Compared, questions: Questions, listener: Listener) -> Look | None:
+    """Draw the folds anew `MORE_REPEATS` times as often, train on the new ones, and look at all; None if that fails.
+
+    Each look is tested at the same level, so together they may err twice as often: a verdict that helps is claimed by
+    one end of a two-sided interval of 95%, an error of 2.5% at each look and at most 5% at both (the union bound, the
+    simplest way of spending: Lan and DeMets, Biometrika 70, 1983).
+    """
+    problem, settings = searched.problem, searched.settings
+    repeats = problem.row_sets.count // problem.row_sets.independent
+    drawn = problem.row_sets.further(MORE_REPEATS * repeats)
+    if drawn is None:
+        return None
+    every, new = drawn
+    # other first weights and other noise: those of the first look are not counted twice
+    again = replace(settings, seed=(settings.seed + ANOTHER_SEED) % 2**32)
+    try:
+        trained = train_networks(problem.on(new), found.candidates, again, listener=replace(listener, on_read=_unsaid))
+        whole = problem.on(every)
+        more = Compared(found.candidates, joined([found.histories, trained.histories]), found.tests)
+        if not np.isfinite(more.histories.best_loss[more.candidates.given]):
+            return None
+        return Look(whole, more, *_weighed(whole, more, searched, questions))
+    except (InputError, TrainingError):
+        return None  # memory may not hold so many: the first look stands
+
+
+def _unsaid(_: Any) -> None:
+    """Say nothing: what was read is known."""
+
+
+def _findings(searched: Searched, looks: Sequence[Look], questions: Questions) -> Findings:
+    """Run the further trainings that were asked for, and say all that was found."""
     problem, options, settings = searched.problem, searched.options, searched.settings
-    evidence, chosen, curve = gather(problem, found, settings, options, questions)
+    last = looks[-1]
+    evidence, chosen, curve, found = last.evidence, last.chosen, last.curve, last.found
     shuffled = problem.shuffled(options.seed) if questions.null or questions.memorisation else None
     # one shuffled target serves both questions
     noise = _if_it_trains(null_search, shuffled, found, settings) if shuffled and questions.null else None
     by_heart = _if_it_trains(memorised, shuffled, found, settings) if shuffled and questions.memorisation else None
     return Findings(
-        verdict=judge(evidence, worth=questions.worth),
+        verdict=last.verdict,
         evidence=evidence,
         as_given=_as_given(found),
         chosen=found.candidates.regularization(chosen),
@@ -183,6 +244,7 @@ def _findings(searched: Searched, found: Compared, questions: Questions) -> Find
         loss_name=problem.loss.name,
         level=questions.level,
         worth=questions.worth,
+        looks=tuple(look.problem.row_sets.count // look.problem.row_sets.independent for look in looks),
     )
 
 
@@ -348,12 +410,17 @@ def memorised(shuffled: Problem, found: Compared, settings: Settings) -> Memoris
     noise = histories.train_loss[:, 0].mean(axis=0)
     # the lowest held-out loss where there is nothing to learn
     chance = float(np.nanmin(histories.held_out_loss[:, 0].mean(axis=0)))
+    target = found.histories.train_loss[:, given].mean(axis=0)
+    # a middle, not a half: a loss that may be negative has no half
+    lowest = float(min(np.nanmin(noise), np.nanmin(target)))
+    middle = (chance + lowest) / 2
     return Memorisation(
         chance=chance,
         # the last epoch at which all row sets trained
         train_loss=float(noise[np.isfinite(noise)][-1]),
-        half_learned=_first_below(noise, chance / 2),
-        half_learned_of_target=_first_below(found.histories.train_loss[:, given].mean(axis=0), chance / 2),
+        lowest=lowest,
+        half_learned=_first_below(noise, middle),
+        half_learned_of_target=_first_below(target, middle),
     )
 
 
