@@ -18,7 +18,7 @@ import keras
 from fitwell import diagnose
 from fitwell.analysis.findings import LearningCurve
 from fitwell.analysis.intervals import Interval, figures
-from fitwell.analysis.verdict import VERDICTS, Reduction
+from fitwell.analysis.verdict import VERDICTS, Reduction, Verdict
 from fitwell.errors import FileError, InputError, TrainingError
 from fitwell.regularization.strengths import Regularization
 from fitwell.results.diagnosis import Diagnosis
@@ -281,3 +281,26 @@ def test_a_network_that_diverges() -> None:
     """A learning rate far too high ends in a sentence that says so, and not in a verdict."""
     with pytest.raises(TrainingError, match="lower the learning rate"):
         diagnose(mixed(60), "dose", **TINY, learning_rate=1e20)
+
+
+@pytest.mark.slow
+def test_undecided_draws_the_folds_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four times as many repeats stand beside the first, which stay; where they could not decide, none is drawn."""
+    first = diagnose(mixed(), "ill", **TINY)
+
+    def judged(more_folds: bool) -> Diagnosis:
+        words = [Verdict("undecided", "", ("twice as many rows",), 2.0, more_folds), Verdict("fits well", "")]
+        with monkeypatch.context() as patch:
+            patch.setattr(evidence, "judge", lambda *_, **__: words.pop(0))
+            return diagnose(mixed(), "ill", **TINY)
+
+    again = judged(more_folds=True)
+    assert (again.verdict, again.findings.looks, again.to_json()["repeats"]) == ("fits well", (1, 4), [1, 4])
+    assert again.histories.held_out_loss.shape[0] == 12
+    np.testing.assert_array_equal(again.histories.held_out_loss[:3], first.histories.held_out_loss)
+    losses = again.histories.held_out_loss[:, 0, 0]
+    assert len(np.unique(losses)) == 12  # other folds, other first weights
+    assert "The folds were drawn 4 times, for after 1 it was not clear." in str(again)
+    stayed = judged(more_folds=False)
+    assert (stayed.verdict, stayed.findings.looks, stayed.rows_needed) == ("undecided", (1,), 2.0)
+    assert "About 2 times as many rows would decide it; more folds of these would not." in str(stayed)

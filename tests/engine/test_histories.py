@@ -61,7 +61,9 @@ def test_joined_row_sets_choose_together(histories: Histories) -> None:
     other = replace(
         histories,
         held_out_loss=np.array([[[1, 9, 9, 9], [1, 1, 1, NAN], [NAN] * 4]]),
-        **{name: getattr(histories, name)[:1] for name in ("train_loss", "train_metric", "held_out_metric", "diverged")},
+        **{
+            name: getattr(histories, name)[:1] for name in ("train_loss", "train_metric", "held_out_metric", "diverged")
+        },
         epochs=np.array([4, 3, 0]),
         cut=np.array([False, True, False]),
     )

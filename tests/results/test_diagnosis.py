@@ -191,9 +191,9 @@ def test_learning_by_heart_in_words() -> None:
     """How fast noise and the target are learned, or that they are not."""
     fast = revised(CASES["fits well"], memorisation=Memorisation(0.7, 0.05, 0.0, 2, 1))
     text = " ".join(fast.reasons)
-    assert "to a training log loss of 0.05 (chance: 0.7): half of it by epoch 2, of the true target by epoch 1." in text
+    assert "to a training log loss of 0.05 (chance: 0.7): half way by epoch 2, with the true target by epoch 1." in text
     slow = revised(fast, memorisation=Memorisation(0.7, 0.65, 0.65, None, None))
-    assert "half of it not within 2 epochs, of the true target not within 2 epochs" in str(slow)
+    assert "half way not within 2 epochs, with the true target not within 2 epochs" in str(slow)
 
 
 def test_what_could_not_be_had_is_said() -> None:

@@ -255,14 +255,19 @@ def test_the_null_search_by_hand() -> None:
 
 
 def test_learning_by_heart_by_hand() -> None:
-    """The epoch at which the training loss falls below half of what chance has, of noise and of the target."""
+    """The epoch at which the training loss is half way down from chance, of noise and of the target."""
     noise = histories([[0.8, 0.9, 1.0]], train=[[0.8, 0.5, 0.3]])
     target = histories([[1, 1, 1], [1, 1, 1]], train=[[0.9, 0.3, 0.2], [9, 9, 9]])
     problem = Recorder(noise)
     found = memorised(problem, Compared(PLAIN, target, TESTS), SETTINGS)
     assert found.chance == pytest.approx(0.8)
     assert found.train_loss == pytest.approx(0.3)
-    assert (found.half_learned, found.half_learned_of_target) == (3, 2)
+    assert (found.lowest, found.half_learned, found.half_learned_of_target) == (pytest.approx(0.2), 3, 2)
+    # a loss that may be negative has no half: added to all losses a number changes no epoch
+    lower = histories([[-99.2, -99.1, -99.0]], train=[[-99.2, -99.5, -99.7]])
+    below = histories([[1, 1, 1], [1, 1, 1]], train=[[-99.1, -99.7, -99.8], [9, 9, 9]])
+    shifted = memorised(Recorder(lower), Compared(PLAIN, below, TESTS), SETTINGS)
+    assert (shifted.half_learned, shifted.half_learned_of_target) == (3, 2)
     assert problem.asked[0][0].count == 1
     never = memorised(Recorder(histories([[0.8]])), Compared(PLAIN, histories([[1.0], [1.0]]), TESTS), SETTINGS)
     assert (never.half_learned, never.half_learned_of_target) == (None, None)

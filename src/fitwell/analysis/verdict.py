@@ -281,10 +281,10 @@ def judge(evidence: Evidence, *, worth: float, test_to_train: float = 0.25) -> V
 
 
 def folds_alone(row_sets: int, test_to_train: float) -> float:
-    """Factor by which intervals become narrower with endlessly many row sets of the same rows.
+    """Return by which factor endlessly many row sets of the same rows make intervals narrower.
 
-    The variance of a mean over R row sets is ``(1 / R + n_test / n_train) * variance`` (`corrected_t`): folds drawn anew
-    take the first part away, and only more rows the second.
+    The variance of a mean over R row sets is ``(1 / R + n_test / n_train) * variance`` (`corrected_t`): folds drawn
+    anew take the first part away, and only more rows the second.
     """
     return float(np.sqrt(test_to_train / (1 / max(row_sets, 1) + test_to_train)))
 

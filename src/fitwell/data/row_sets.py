@@ -91,7 +91,7 @@ class RowSets:
         return float((self.n_held_out / self.n_train).mean())
 
     def further(self, repeats: int) -> tuple[RowSets, RowSets] | None:
-        """Draw the folds anew until there are so many repeats: all row sets, and those that are new; None if that fails.
+        """Draw the folds anew until there are so many repeats: all row sets, and the new ones; None if that fails.
 
         It fails where folds can be drawn in one way only, or where the new ones lack something, such as a class.
         """

@@ -77,7 +77,7 @@ class Histories:
 
 
 def joined(parts: Sequence[Histories]) -> Histories:
-    """Put the row sets of several searches of the same strengths side by side; best epochs are those of all together."""
+    """Put row sets of several searches of the same strengths side by side; best epochs are those of all together."""
     curves = [
         np.concatenate([getattr(part, name) for part in parts])
         for name in ("train_loss", "held_out_loss", "train_metric", "held_out_metric")

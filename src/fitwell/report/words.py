@@ -149,7 +149,9 @@ def _needed(verdict: Verdict) -> str:
     """What would decide it."""
     rows = max(verdict.rows, 1.1)  # it is undecided, so as many are too few
     many = f"About {figures(rows, 2)} times as many rows" if rows <= MOST_TIMES else "Only far more rows"
-    folds = "so may more folds, or drawing them anew more often" if verdict.more_folds else "more folds of these would not"
+    folds = (
+        "so may more folds, or drawing them anew more often" if verdict.more_folds else "more folds of these would not"
+    )
     return f"{many} would decide it; {folds}."
 
 
@@ -179,7 +181,7 @@ def _memorisation(found: Findings, memorisation: Memorisation) -> str:
     target = f"by epoch {fast}" if fast else f"not within {found.as_given.epochs} epochs"
     return (
         f"Of a shuffled target it learns by heart down to a training {found.loss_name} of "
-        f"{figures(memorisation.train_loss, 2)} (chance: {figures(memorisation.chance, 2)}): half of the way {reached}, "
+        f"{figures(memorisation.train_loss, 2)} (chance: {figures(memorisation.chance, 2)}): half way {reached}, "
         f"with the true target {target}."
     )
 
