@@ -1,57 +1,50 @@
-"""How often the numbers and the verdicts are right: simulated problems whose truth is known.
-
-Rows come from a known conditional distribution, so what a network would lose on endlessly many new rows is measured on
-fresh rows that carry that distribution in place of a drawn target. Replications are trained together: the row sets of
-many tables are the row sets of one search. Training does not depend on what is held out, and its random numbers depend
-on the number of the row set only. So the same search with fresh rows held out gives the true curves of the same
-networks.
-"""
+"""How often the numbers and the verdicts are right: simulated problems whose truth is known (`simulated.py`)."""
 
 from __future__ import annotations
 
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 from unittest.mock import patch
 
 import jax
-import jax.numpy as jnp
 import measuring
 import numpy as np
-from scipy.special import ndtri
-from scipy.stats import binomtest
+from calibrated_scores import score_section
+from simulated import (
+    FOLDS,
+    REPEATS,
+    STRENGTHS,
+    Batch,
+    Problem,
+    batches,
+    flipped,
+    folded,
+    plane,
+    smooth,
+    standardised,
+)
+from tables import percent, rate, verdict_on
 
-from fitwell.analysis.honest import bbc_score, row_surface
 from fitwell.analysis.verdict import VERDICTS
 from fitwell.data.resampling import with_fewer_rows
-from fitwell.data.row_sets import RowSets, folds
+from fitwell.data.row_sets import RowSets
 from fitwell.engine.histories import Histories
-from fitwell.engine.job import Dataset, Settings
+from fitwell.engine.job import Settings
 from fitwell.engine.losses import Loss
-from fitwell.engine.network import DenseNetwork
-from fitwell.engine.training import Trained, train_all
+from fitwell.engine.training import Trained
 from fitwell.problems.options import Options
-from fitwell.regularization.grids import sobol
 from fitwell.regularization.strengths import Candidates
 from fitwell.studies import evidence
 from fitwell.studies import search as one_road
-from fitwell.studies.evidence import FEWEST_ROWS, SHARES, Questions, judge_problem
+from fitwell.studies.evidence import Questions, judge_problem
 
-FOLDS, REPEATS = 5, 2
-STRENGTHS = 12
-BATCH_SIZE = 40
-FRESH_ROWS = 1000
-SCORE_BATCH, JUDGE_BATCH = 40, 100
-"""Replications that are trained together: with fresh rows held out they take more memory."""
-
-LEVEL = 0.9
-"""Of the interval of a score."""
-
+JUDGE_BATCH = 100
 LEAST_GAP, GAP_SHARE = 0.03, 0.1
 """A threshold on the gap, as one tool has it: this much, and this share of the training score."""
 
@@ -61,279 +54,6 @@ FOUND, FALSE_ALARMS = 0.9, 0.05
 
 TRUTHS = 20
 """Replications in which the truth of a judged problem is measured: 200 networks for each number."""
-
-Conditional = Callable[[np.ndarray], np.ndarray]
-"""Inputs [n, d] to the targets' distribution [n, k]: class probabilities, or mean and variance."""
-
-
-def expected_log_loss(outputs: jax.Array, chances: jax.Array) -> jax.Array:
-    """Mean log loss if the class is drawn with these chances [rows, k]; a drawn class has chance 1."""
-    return jax.nn.logsumexp(outputs, axis=-1) - (chances * outputs).sum(axis=-1)
-
-
-def expected_correct(outputs: jax.Array, chances: jax.Array) -> jax.Array:
-    """Chance that the most probable class is the right one."""
-    return jnp.take_along_axis(chances, jnp.argmax(outputs, axis=-1)[:, None], axis=-1)[:, 0]
-
-
-def expected_squared_error(outputs: jax.Array, moments: jax.Array) -> jax.Array:
-    """Mean squared error if the target has this mean and variance [rows, 2]; a drawn target has variance 0."""
-    return (outputs[:, 0] - moments[:, 0]) ** 2 + moments[:, 1]
-
-
-CLASSES = Loss("log loss", expected_log_loss, "accuracy", expected_correct, jax.nn.softmax)
-VALUES = Loss("squared error", expected_squared_error, "squared error", expected_squared_error, lambda o: o[..., 0])
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A population, and a network that is trained on samples of it.
-
-    Attributes
-    ----------
-    name
-        For people, and the seed of its samples.
-    conditional
-        What the targets are distributed like, given standard normal inputs.
-    regression
-        Whether the targets are values; their variance in the population is 1.
-    rows, inputs
-        n and d of a sample.
-    hidden, epochs, learning_rate
-        Of the network.
-    expected, wrong
-        The verdict that must be found, if one must, and those that the truth rules out.
-    """
-
-    name: str
-    conditional: Conditional
-    regression: bool
-    rows: int
-    inputs: int
-    hidden: tuple[int, ...]
-    epochs: int
-    learning_rate: float = 1e-2
-    expected: str = ""
-    wrong: tuple[str, ...] = ()
-
-    @property
-    def loss(self) -> Loss:
-        """What is minimised, and the truth of it."""
-        return VALUES if self.regression else CLASSES
-
-    @property
-    def outputs(self) -> int:
-        """Of the network."""
-        return 1 if self.regression else 2
-
-    @property
-    def candidates(self) -> Candidates:
-        """The strengths of the search, none first."""
-        return sobol(STRENGTHS, learning_rate=self.learning_rate)
-
-    @property
-    def shares(self) -> list[float]:
-        """Of the training rows, in the learning curve."""
-        fewest = self.rows - -(-self.rows // FOLDS)
-        return [share for share in SHARES if share * fewest >= FEWEST_ROWS]
-
-    def growth(self) -> dict[str, tuple[tuple[int, ...], int]]:
-        """Return hidden layers and epochs of the networks among which a diagnosis looks for a better one."""
-        larger = {name: (hidden, self.epochs) for name, hidden in self.larger().items()}
-        return {**larger, "longer": (self.hidden, 2 * self.epochs)}
-
-    def larger(self) -> dict[str, tuple[int, ...]]:
-        """Return the larger networks that a diagnosis tries, as `DenseOnTable.larger` names and makes them."""
-        return {"wider": tuple(4 * units for units in self.hidden), "deeper": (max(self.hidden), *self.hidden)}
-
-    def draw(self, rng: np.random.Generator, rows: int) -> tuple[np.ndarray, np.ndarray]:
-        """Draw a sample: inputs [rows, d] and distributions that are all in one point [rows, 2]."""
-        inputs, chances = self.fresh(rng, rows)
-        if self.regression:
-            drawn = chances[:, 0] + np.sqrt(chances[:, 1]) * rng.normal(size=rows)
-            return inputs, np.stack([drawn, np.zeros(rows)], axis=1)
-        return inputs, np.eye(2)[(rng.uniform(size=rows) < chances[:, 1]).astype(int)]
-
-    def fresh(self, rng: np.random.Generator, rows: int) -> tuple[np.ndarray, np.ndarray]:
-        """Draw new inputs [rows, d] with the distribution of their targets [rows, 2]."""
-        inputs = rng.normal(size=(rows, self.inputs))
-        return inputs, self.conditional(inputs)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Samples of a problem that are trained together, and the fresh rows.
-
-    Attributes
-    ----------
-    problem, replications
-        What and how many.
-    dataset
-        Twice the rows of every sample (the second half only trains where the question is what twice the rows bring),
-        then the fresh rows.
-    row_sets
-        Folds of each sample, repeated; rows are numbered within the sample.
-    """
-
-    problem: Problem
-    replications: int
-    inputs: np.ndarray
-    targets: np.ndarray
-    row_sets: tuple[RowSets, ...]
-
-    @staticmethod
-    def drawn(problem: Problem, first: int, count: int) -> Batch:
-        """Draw the samples `first` to `first + count`: each has a seed of its own, whatever the batch."""
-        number = sum(map(ord, problem.name))
-        rngs = [np.random.default_rng([number, replication]) for replication in range(first, first + count)]
-        samples = [problem.draw(rng, 2 * problem.rows) for rng in rngs]
-        samples.append(problem.fresh(np.random.default_rng([number, first, 1]), FRESH_ROWS))
-        inputs, targets = (np.concatenate(parts).astype(np.float32) for parts in zip(*samples, strict=True))
-        sets = []
-        for replication, (_, target) in enumerate(samples[:-1], start=first):
-            mine = target[: problem.rows, 0] if problem.regression else target[: problem.rows, 1].astype(int)
-            task = "regression" if problem.regression else "classification"
-            sets.append(folds(mine, task, cv=FOLDS, repeats=REPEATS, seed=replication))
-        return Batch(problem, count, inputs, targets, tuple(sets))
-
-    def strata(self, replication: int) -> np.ndarray | None:
-        """Class of each row of a sample, None for values."""
-        first = 2 * self.problem.rows * replication
-        return None if self.problem.regression else self.targets[first : first + self.problem.rows, 1].astype(int)
-
-    def slices(self, histories: Histories | None = None) -> list[slice]:
-        """Return which row sets of a search are of which replication."""
-        size = FOLDS * REPEATS if histories is None else len(histories.train_loss) // self.replications
-        return [slice(first, first + size) for first in range(0, self.replications * size, size)]
-
-    def doubled(self, row_sets: RowSets) -> RowSets:
-        """Train on as many further rows of the sample."""
-        n = row_sets.n_rows
-        learn = tuple(np.concatenate([rows, np.arange(n, n + len(rows))]) for rows in row_sets.train)
-        return RowSets(learn, row_sets.held_out, 2 * n)
-
-    def train(
-        self,
-        row_sets: Iterable[RowSets],
-        *,
-        hidden: tuple[int, ...] | None = None,
-        epochs: int | None = None,
-        given_only: bool = False,
-        fresh: bool = False,
-        record: bool = False,
-        equal_steps: bool = False,
-    ) -> Trained:
-        """Train the row sets of all samples, in a row.
-
-        Parameters
-        ----------
-        hidden, epochs
-            Of the network, if not the problem's.
-        given_only
-            Whether only the network without regularization is trained.
-        fresh
-            Whether the fresh rows are held out instead.
-        """
-        problem = self.problem
-        starts = 2 * problem.rows * np.arange(self.replications)
-        pairs = list(zip(row_sets, starts, strict=True))
-        new = np.arange(2 * problem.rows * self.replications, len(self.inputs), dtype=np.int32)
-        learn = tuple((rows + start).astype(np.int32) for sets, start in pairs for rows in sets.train)
-        held_out = tuple((rows + start).astype(np.int32) for sets, start in pairs for rows in sets.held_out)
-        joined = RowSets(learn, (new,) * len(learn) if fresh else held_out, len(self.inputs))
-        count = joined.count
-        return train_all(
-            DenseNetwork(problem.inputs, hidden or problem.hidden, problem.outputs),
-            Dataset(self.inputs, self.targets, False, np.zeros(count), np.ones(count)),
-            joined,
-            problem.candidates.take([0]) if given_only else problem.candidates,
-            loss=problem.loss,
-            settings=Settings(
-                epochs=epochs or problem.epochs,
-                batch_size=BATCH_SIZE,
-                stopping=None,
-                devices=1 if given_only else None,
-                block_strengths=None if given_only else STRENGTHS,
-                call_epochs=20,
-                record_rows=record,
-                equal_steps=equal_steps,
-            ),
-        )
-
-
-# --- populations
-
-
-def _unit(values: np.ndarray) -> np.ndarray:
-    return values / np.linalg.norm(values)
-
-
-def _sigmoid(values: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-values))
-
-
-def _two(chance: np.ndarray) -> np.ndarray:
-    """Chances of two classes, from that of the second."""
-    return np.stack([1 - chance, chance], axis=1)
-
-
-def coin(inputs: np.ndarray) -> np.ndarray:
-    """Two classes that have nothing to do with the inputs."""
-    return _two(np.full(len(inputs), 0.5))
-
-
-def logistic(inputs: np.ndarray) -> np.ndarray:
-    """Two classes whose log odds are linear in the inputs."""
-    return _two(_sigmoid(1.5 * inputs @ _unit(np.arange(1, inputs.shape[1] + 1))))
-
-
-def standardised(mean: Callable[[np.ndarray], np.ndarray], noise: float) -> Conditional:
-    """Return values with mean `mean`, shifted and scaled so that mean and noise (a share) have variance 1 together."""
-    found: dict[int, tuple[float, float]] = {}
-
-    def conditional(inputs: np.ndarray) -> np.ndarray:
-        d = inputs.shape[1]
-        if d not in found:
-            many = mean(np.random.default_rng(0).normal(size=(200_000, d)))
-            found[d] = float(many.mean()), float(many.std())
-        shift, scale = found[d]
-        value = (mean(inputs) - shift) / scale * np.sqrt(1 - noise)
-        return np.stack([value, np.full(len(value), noise)], axis=1)
-
-    return conditional
-
-
-def bumps(inputs: np.ndarray) -> np.ndarray:
-    """A product, a square and a sine."""
-    return inputs[:, 0] * inputs[:, 1] + inputs[:, 2] ** 2 + np.sin(2 * inputs[:, 3])
-
-
-SCORED = (
-    Problem("coin", coin, False, 100, 10, (16,), 40),
-    Problem("logistic", logistic, False, 100, 10, (16,), 40),
-    Problem("bumps", standardised(bumps, 0.2), True, 150, 5, (16,), 40),
-)
-
-
-def smooth(inputs: np.ndarray) -> np.ndarray:
-    """A sine and a product."""
-    return np.sin(inputs[:, 0]) + 0.5 * inputs[:, 1] * inputs[:, 2]
-
-
-def flipped(inputs: np.ndarray) -> np.ndarray:
-    """Two classes by a plane, a quarter of the labels wrong."""
-    return _two(np.where(inputs[:, 0] + inputs[:, 1] > 0, 0.75, 0.25))
-
-
-def folded(inputs: np.ndarray) -> np.ndarray:
-    """One fold for every input: each takes two units."""
-    return np.abs(inputs).sum(axis=1)
-
-
-def plane(inputs: np.ndarray) -> np.ndarray:
-    """A sum."""
-    return inputs.sum(axis=1)
-
 
 OVERFITS, UNDERFITS, NEEDS_DATA = VERDICTS[:3]
 
@@ -394,74 +114,6 @@ JUDGED = (
         wrong=(OVERFITS, UNDERFITS, NEEDS_DATA),
     ),
 )
-
-
-# --- the score
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What a search says its choice would lose on new rows, and what it does, one number for each replication.
-
-    Attributes
-    ----------
-    truth
-        Mean loss on fresh rows of the row sets' networks at the strength and epoch chosen.
-    estimate, low, high
-        The corrected loss and its interval.
-    naive
-        The lowest mean held-out loss.
-    naive_error
-        Its standard error by rows.
-    """
-
-    truth: np.ndarray
-    estimate: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    naive: np.ndarray
-    naive_error: np.ndarray
-
-    @staticmethod
-    def joined(parts: list[Scores]) -> Scores:
-        """Put batches in a row."""
-        return Scores(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Scores)))
-
-    def covers(self, value: np.ndarray | float) -> np.ndarray:
-        """Whether the interval contains a value."""
-        return (self.low <= value) & (value <= self.high)
-
-    def naive_covers(self, value: np.ndarray | float) -> np.ndarray:
-        """Whether the naive loss plus or minus 1.64 standard errors contains a value."""
-        return np.abs(self.naive - value) <= ndtri((1 + LEVEL) / 2) * self.naive_error
-
-
-def score_all(problem: Problem, replications: int, first: int = 0) -> Scores:
-    """Search and score all replications of a problem, from a number on."""
-    return Scores.joined([score_batch(batch) for batch in batches(problem, replications, SCORE_BATCH, first)])
-
-
-def score_batch(batch: Batch) -> Scores:
-    """Search and score the replications of a batch."""
-    found = batch.train(batch.row_sets, record=True).histories
-    truth = batch.train(batch.row_sets, fresh=True).histories.held_out_loss
-    assert found.row_losses is not None
-    rows = []
-    for mine, sets in zip(batch.slices(), batch.row_sets, strict=True):
-        surface = row_surface(found.row_losses[mine], sets.held_out, sets.n_rows)
-        score = bbc_score(surface, batch.problem.loss.name, level=LEVEL, test_to_train=1 / (FOLDS - 1))
-        chosen = int(surface.mean(axis=0).argmin())
-        error = surface[:, chosen].std(ddof=1) / np.sqrt(sets.n_rows)
-        true = truth[mine].reshape(sets.count, -1)[:, chosen].mean()
-        interval = score.interval
-        rows.append((true, interval.estimate, interval.low, interval.high, score.naive, error))
-    return Scores(*np.array(rows).T)
-
-
-def batches(problem: Problem, replications: int, size: int, first: int = 0) -> Iterator[Batch]:
-    """Cut the replications from a number on into batches of one size."""
-    for start in range(0, replications, size):
-        yield Batch.drawn(problem, first + start, min(size, replications - start))
 
 
 # --- the verdict
@@ -681,45 +333,6 @@ def true_curves(trained: Trained) -> np.ndarray:
 # --- tables
 
 
-def score_table(found: Mapping[str, Scores]) -> str:
-    """How well the corrected and the naive loss of the choice, and their intervals, meet the truth."""
-    rows = []
-    for name, scores in found.items():
-        covered = scores.covers(scores.truth)
-        rows.append(
-            [
-                name,
-                float(scores.truth.mean()),
-                with_error(scores.estimate - scores.truth),
-                with_error(scores.naive - scores.truth),
-                rate(scores.naive < scores.truth),
-                rate(covered),
-                verdict_on(0.85 <= covered.mean() <= 0.95),
-                f"{rate(scores.truth < scores.low, False)} / {rate(scores.truth > scores.high, False)}",
-                rate(scores.naive_covers(scores.truth)),
-            ]
-        )
-    header = ["problem", "true loss of the choice", "corrected minus true", "naive minus true", "naive below the truth"]
-    header += ["90% interval covers the truth", "85% to 95%", "truth below / above it"]
-    return measuring.table([*header, "naive ± 1.64 SE covers"], rows)
-
-
-def noise_table(scores: Scores) -> str:
-    """Where there is nothing to learn, no network beats chance: who says that it does."""
-    chance = float(np.log(2))
-    rows = [
-        ["corrected", float(scores.estimate.mean()), rate(scores.covers(chance)), rate(scores.high < chance)],
-        [
-            "naive ± 1.64 SE",
-            float(scores.naive.mean()),
-            rate(scores.naive_covers(chance)),
-            rate(scores.naive + ndtri((1 + LEVEL) / 2) * scores.naive_error < chance),
-        ],
-    ]
-    rows += [["naive, no interval", float(scores.naive.mean()), "", rate(scores.naive < chance)]]
-    return measuring.table(["pure noise", "mean", "interval covers chance, 0.693", "says better than chance"], rows)
-
-
 def truth_table(truths: Mapping[str, tuple[Problem, Truth]]) -> str:
     """What is true of the judged problems."""
     rows = []
@@ -756,40 +369,6 @@ def target_table(found: Mapping[str, tuple[Problem, Judged]]) -> str:
             rows.append([word, name, "yes" if right else "no", rate(said), target, verdict_on(met), by_threshold])
     header = ["verdict", "problem", "is it true", "said", "target", "", "threshold on the gap says it"]
     return measuring.table(header, rows)
-
-
-def rate(hits: np.ndarray, interval: bool = True) -> str:
-    """Write a share with its 95% binomial interval (Clopper and Pearson)."""
-    share = f"{np.mean(hits):.1%}"
-    if not interval:
-        return share
-    low, high = binomtest(int(np.sum(hits)), len(hits)).proportion_ci(0.95)
-    return f"{share} ({low:.1%} to {high:.1%})"
-
-
-def percent(share: float) -> str:
-    """Write a share."""
-    return f"{share:.1%}"
-
-
-def with_error(values: np.ndarray) -> str:
-    """Write a mean with its standard error."""
-    return f"{values.mean():+.4f} ± {values.std(ddof=1) / np.sqrt(len(values)):.4f}"
-
-
-def verdict_on(met: bool | np.bool_) -> str:
-    """Say whether a target is met."""
-    return "pass" if met else "FAIL"
-
-
-def score_section(count: int, first: int) -> Iterator[str]:
-    """Yield the tables of the scores."""
-    found = {}
-    for problem in SCORED:
-        measuring.note(f"score: {problem.name}")
-        found[problem.name] = score_all(problem, count, first)
-    yield score_table(found)
-    yield noise_table(found[SCORED[0].name])
 
 
 def verdict_section(count: int, first: int) -> Iterator[str]:

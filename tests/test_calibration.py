@@ -35,6 +35,12 @@ def calibration() -> ModuleType:
         yield module
 
 
+@pytest.fixture(scope="module")
+def scored(calibration) -> ModuleType:
+    """The part about scores."""
+    return sys.modules["calibrated_scores"]
+
+
 def fewest(rate: float, replications: int = REPLICATIONS) -> int:
     """Fewest hits of all replications that a true rate of this size gives."""
     return int(binom.ppf(1 - SURE, replications, rate))
@@ -45,28 +51,28 @@ def most(rate: float) -> int:
     return int(binom.ppf(SURE, REPLICATIONS, rate))
 
 
-def test_fresh_rows_are_held_out_from_the_same_networks(calibration):
+def test_fresh_rows_are_held_out_from_the_same_networks(scored):
     """Holding out fresh rows leaves every network's weights as they were, up to rounding."""
-    problem = calibration.SCORED[1]
-    batch = calibration.Batch.drawn(problem, 0, 2)
+    problem = scored.SCORED[1]
+    batch = scored.Batch.drawn(problem, 0, 2)
     one, other = (batch.train(batch.row_sets, epochs=1, fresh=fresh) for fresh in (False, True))
     assert all(layer["kernel"].any() for layer in one.best.trainable)
     for mine, theirs in zip(one.best.trainable, other.best.trainable, strict=True):
         np.testing.assert_allclose(mine["kernel"], theirs["kernel"], atol=1e-5)
 
 
-def test_a_replication_is_the_same_in_every_batch(calibration):
+def test_a_replication_is_the_same_in_every_batch(scored):
     """The rows of a sample do not depend on the samples beside it."""
-    problem = calibration.SCORED[2]
-    together, single = calibration.Batch.drawn(problem, 0, 3), calibration.Batch.drawn(problem, 2, 1)
+    problem = scored.SCORED[2]
+    together, single = scored.Batch.drawn(problem, 0, 3), scored.Batch.drawn(problem, 2, 1)
     rows = slice(4 * problem.rows, 6 * problem.rows)
     np.testing.assert_array_equal(together.inputs[rows], single.inputs[: 2 * problem.rows])
     np.testing.assert_array_equal(together.targets[rows], single.targets[: 2 * problem.rows])
 
 
-def test_the_score_of_pure_noise(calibration):
+def test_the_score_of_pure_noise(scored):
     """On pure noise the corrected interval covers the truth and chance; the naive loss is below the truth."""
-    scores = calibration.score_all(calibration.SCORED[0], REPLICATIONS)
+    scores = scored.score_all(scored.SCORED[0], REPLICATIONS)["min"]
     assert scores.covers(scores.truth).sum() >= fewest(0.85)
     assert scores.covers(np.log(2)).sum() >= fewest(0.85)
     assert (scores.naive < scores.truth).sum() > most(0.5)
@@ -82,10 +88,10 @@ def test_overfitting_is_found(calibration):
     assert judged.words.count("overfits") >= fewest(0.9, REPLICATIONS // 2)
 
 
-def test_no_false_alarm_where_there_is_no_cure(calibration):
+def test_no_false_alarm_where_there_is_no_cure(calibration, scored):
     """A small network that still improves is not said to overfit; break: where it does overfit, it is."""
     alarms = []
-    for problem in (calibration.JUDGED[0], calibration.SCORED[0]):
+    for problem in (calibration.JUDGED[0], scored.SCORED[0]):
         batch = calibration.Batch.drawn(problem, 0, REPLICATIONS)
         histories = batch.train(batch.row_sets).histories
         names = tuple(map(str, range(problem.candidates.count)))

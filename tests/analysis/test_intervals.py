@@ -15,7 +15,7 @@ from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score
 from sklearn.svm import SVC
 from statistical import WHOLE, within
 
-from fitwell.analysis.intervals import Interval, confidence_set, corrected_t, cross_fitted
+from fitwell.analysis.intervals import Interval, confidence_set, corrected_t, cross_fitted, p_of_each
 from fitwell.errors import InputError
 
 
@@ -252,3 +252,10 @@ def test_what_cannot_be_compared(call: Any, message: str) -> None:
     with pytest.raises(InputError) as caught:
         call()
     assert message in str(caught.value)
+
+
+@given(st.integers(1, 6).flatmap(lambda r: arrays(float, (r, 4), elements=WHOLE)))
+def test_p_of_each_column_is_that_of_its_test(differences: np.ndarray) -> None:
+    """All columns at once have the chances that the corrected t gives each alone."""
+    alone = [corrected_t(column, 0.25).p_greater for column in differences.T]
+    np.testing.assert_allclose(p_of_each(differences, 0.25), alone, rtol=1e-12)

@@ -123,6 +123,18 @@ def corrected_t(differences: np.ndarray, test_to_train: float, level: float = 0.
     return Test(mean, error, degrees, mean - half, mean + half, level, greater, farther)
 
 
+def p_of_each(differences: np.ndarray, test_to_train: float) -> np.ndarray:
+    """Return `corrected_t`'s `p_greater` of every column of finite differences [R, J], float [J]."""
+    count = len(differences)
+    if count < 2:
+        return np.ones(differences.shape[1])
+    mean = differences.mean(axis=0)
+    error = np.sqrt((1 / count + test_to_train) * differences.var(axis=0, ddof=1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = np.where(mean == 0, 0.0, mean / error)
+    return stdtr(count - 1, -statistic)
+
+
 def error_by_groups(sums: np.ndarray, sizes: np.ndarray) -> float:
     """Return the standard error of the mean over rows, from sums and sizes of groups; NaN of fewer than two."""
     count = len(sizes)
@@ -205,9 +217,8 @@ def confidence_set(losses: np.ndarray, test_to_train: float, folds: int, level: 
     # a candidate that diverged in one row set is no reference in the others either
     comparable = np.where(usable, losses, np.inf)
     reference = comparable[np.arange(len(losses)), cross_fitted(comparable, folds)]
-    worse = [corrected_t(losses[:, j] - reference, test_to_train, level).p_greater for j in np.flatnonzero(usable)]
     kept = np.zeros(len(usable), bool)
-    kept[usable] = np.array(worse) > 1 - level
+    kept[usable] = p_of_each(losses[:, usable] - reference[:, None], test_to_train) > 1 - level
     # its own test may reject it too, and a set of the best without the lowest mean would be absurd
     kept[comparable.mean(axis=0).argmin()] = True
     return kept
