@@ -133,7 +133,7 @@ def as_searched(histories: Histories, mine: slice, candidates: Candidates) -> Hi
     curves = histories.held_out_loss[mine]
     mean = curves.mean(axis=0)
     assert np.isfinite(mean).all(), "a network diverged"
-    left, halved = leave(mean, (0, candidates.given))
+    left, cut = leave(mean, (0, candidates.given))
     trained = np.arange(mean.shape[1]) < left[:, None]
     seen = np.where(trained, mean, np.inf)
     assert histories.records is not None
@@ -151,7 +151,7 @@ def as_searched(histories: Histories, mine: slice, candidates: Candidates) -> Hi
         epochs=left,
         diverged=histories.diverged[mine],
         row_loss=np.zeros((len(mean), 0)),
-        halved=halved,
+        cut=cut,
         records=records,
     )
 
@@ -159,15 +159,18 @@ def as_searched(histories: Histories, mine: slice, candidates: Candidates) -> Hi
 def leave(mean: np.ndarray, protected: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Play who leaves when on mean curves [G, E]: epochs trained, and who had to leave while improving."""
     rules, (count, epochs) = Stopping(), mean.shape
-    running, left, halved = np.ones(count, bool), np.zeros(count, int), np.zeros(count, bool)
+    running, left, cut = np.ones(count, bool), np.zeros(count, int), np.zeros(count, bool)
     for after in range(CALL_EPOCHS, epochs + 1, CALL_EPOCHS):
         left[running] = after
         seen = np.where(np.arange(epochs) < left[:, None], mean, np.inf)
         best, at = seen.min(axis=1), seen.argmin(axis=1) + 1
-        staying = still_running(rules, running, best, at, after - CALL_EPOCHS, after, protected=protected)
-        halved |= running & ~staying & (after - at < rules.patience)
+        earlier = seen[:, : after // 2].min(axis=1)
+        staying = still_running(
+            rules, running, best, at, after - CALL_EPOCHS, after, earlier=earlier, protected=protected
+        )
+        cut |= running & ~staying & (after - at < rules.patience)
         running = staying
-    return left, halved
+    return left, cut
 
 
 def score_table(found: Mapping[str, Mapping[str, Scores]]) -> str:
