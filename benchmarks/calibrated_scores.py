@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import measuring
 import numpy as np
@@ -17,6 +18,7 @@ from scipy.special import ndtri
 from simulated import FOLDS, LEVEL, Batch, Problem, batches, bumps, coin, logistic, plane, standardised
 from tables import rate, verdict_on, with_error
 
+from fitwell.analysis.bootstrap import bbc
 from fitwell.analysis.selection import RULES, choose
 from fitwell.data.row_sets import RowSets
 from fitwell.engine.histories import Histories
@@ -28,6 +30,9 @@ from fitwell.studies.search import Searched
 
 BATCH = 40
 """Replications that are trained together: with fresh rows held out they take more memory."""
+
+DRAWS = 300
+"""Of the bootstrap, not 1,000: 4,800 scores are computed."""
 
 CALL_EPOCHS = 5
 """Between two decisions who leaves, as in a search."""
@@ -113,7 +118,8 @@ def score_one(problem: Problem, sets: RowSets, histories: Histories, truth: np.n
     trained: Any = SimpleNamespace(histories=histories)
     options = Options(rule=rule, refit="single")
     choice = choose(histories, candidates, FOLDS, test_to_train=sets.test_to_train, keep_given=problem.keras)
-    score = honest_score(Searched(asked, options, candidates, options.settings(), trained, 0.0), choice)
+    with patch.dict(bbc.__kwdefaults__, draws=DRAWS):
+        score = honest_score(Searched(asked, options, candidates, options.settings(), trained, 0.0), choice)
     g = choice.chosen(rule)
     e = histories.best_epoch[g] - 1
     assert histories.records is not None
@@ -223,5 +229,6 @@ def score_section(count: int, first: int) -> Iterator[str]:
     for problem in SCORED:
         measuring.note(f"score: {problem.name}")
         found[problem.name] = score_all(problem, count, first)
+        yield score_table({problem.name: found[problem.name]})
     yield score_table(found)
     yield noise_table(found)
