@@ -42,9 +42,9 @@ from fitwell.problems.options import Options
 from fitwell.regularization.strengths import Candidates
 from fitwell.studies import evidence
 from fitwell.studies import search as one_road
-from fitwell.studies.evidence import Questions, judge_problem
+from fitwell.studies.evidence import MORE_REPEATS, Questions, judge_problem
 
-JUDGE_BATCH = 100
+JUDGE_BATCH, LOOK_BATCH = 100, 20
 LEAST_GAP, GAP_SHARE = 0.03, 0.1
 """A threshold on the gap, as one tool has it: this much, and this share of the training score."""
 
@@ -196,7 +196,7 @@ class Replayed:
         raise NotImplementedError
 
 
-def alone(histories: Histories, mine: slice) -> Histories:
+def alone(histories: Histories, mine: slice | np.ndarray) -> Histories:
     """Cut one replication out of a batch's search, with best epochs of its own."""
     curves = [curve[mine] for curve in (histories.train_loss, histories.held_out_loss)]
     metrics = [curve[mine] for curve in (histories.train_metric, histories.held_out_metric)]
@@ -253,6 +253,42 @@ def replaying() -> Iterator[None]:
 
 def judge_batch(batch: Batch) -> Judged:
     """Diagnose each replication; what the first one asks for is trained for all."""
+    trained = training_of(batch)
+    words = [judge_one(batch, trained, c, REPEATS) for c in range(batch.replications)]
+    return Judged(words, *gaps(batch.problem, trained("search"), batch.slices()))
+
+
+def looks_of(problem: Problem, replications: int, first: int) -> list[tuple[str, str]]:
+    """Diagnose replications by the first repeats of the folds, and where that is undecided by four times as many."""
+    found = []
+    for batch in batches(problem, replications, LOOK_BATCH, first, MORE_REPEATS * REPEATS):
+        trained = training_of(batch)
+        for c in range(batch.replications):
+            word = judge_one(batch, trained, c, REPEATS)
+            again = judge_one(batch, trained, c, MORE_REPEATS * REPEATS) if word == "undecided" else word
+            found.append((word, again))
+    return found
+
+
+def judge_one(batch: Batch, trained: Callable[[str], Histories], c: int, repeats: int) -> str:
+    """Return what a diagnosis by the first repeats of a replication's row sets says."""
+    problem, sets, count = batch.problem, batch.row_sets[c], FOLDS * repeats
+    mine = replace(sets, train=sets.train[:count], held_out=sets.held_out[:count], again=None)
+
+    def asked_for(asked: str) -> Histories:
+        histories = trained(asked)
+        # of a learning curve every size has all row sets
+        own = batch.slices(histories)[c]
+        starts = range(own.start, own.stop, sets.count)
+        return alone(histories, np.concatenate([start + np.arange(count) for start in starts]))
+
+    options = Options(strengths=problem.candidates, epochs=problem.epochs, refit="single", to_the_end=True)
+    with replaying():
+        return judge_problem(Replayed(problem, mine, batch.strata(c), asked_for), options, Questions()).verdict
+
+
+def training_of(batch: Batch) -> Callable[[str], Histories]:
+    """Return what trains a batch as a diagnosis asks for it, each once."""
     problem = batch.problem
 
     @cache
@@ -266,18 +302,7 @@ def judge_batch(batch: Batch) -> Judged:
         hidden, epochs = problem.growth()[asked]
         return batch.train(batch.row_sets, hidden=hidden, epochs=epochs, given_only=True).histories
 
-    options = Options(strengths=problem.candidates, epochs=problem.epochs, refit="single", to_the_end=True)
-    words = []
-    for c, sets in enumerate(batch.row_sets):
-
-        def mine(asked: str, c: int = c) -> Histories:
-            histories = trained(asked)
-            return alone(histories, batch.slices(histories)[c])
-
-        replayed = Replayed(problem, sets, batch.strata(c), mine)
-        with replaying():
-            words.append(judge_problem(replayed, options, Questions()).verdict)
-    return Judged(words, *gaps(problem, trained("search"), batch.slices()))
+    return trained
 
 
 def gaps(problem: Problem, histories: Histories, slices: list[slice]) -> tuple[np.ndarray, np.ndarray]:
@@ -383,7 +408,19 @@ def verdict_section(count: int, first: int) -> Iterator[str]:
     yield target_table(judged)
 
 
-SECTIONS = {"scores": score_section, "verdicts": verdict_section}
+def look_section(count: int, first: int) -> Iterator[str]:
+    """Yield the table of the second look, of the kinds that are undecided most often."""
+    rows = []
+    for problem in (JUDGED[4], JUDGED[0]):
+        measuring.note(f"looks: {problem.name}")
+        found = looks_of(problem, count, first)
+        once, twice = (np.array(words) for words in zip(*found, strict=True))
+        said = ", ".join(f"{word} {np.sum(twice == word)}" for word in VERDICTS[:-1])
+        rows.append([problem.name, rate(once == "undecided"), rate(twice == "undecided"), said])
+    yield measuring.table(["problem", "undecided at the first look", "undecided after both", "said after both"], rows)
+
+
+SECTIONS = {"scores": score_section, "verdicts": verdict_section, "looks": look_section}
 
 
 def main() -> None:

@@ -218,7 +218,7 @@ class Batch:
     row_sets: tuple[RowSets, ...]
 
     @staticmethod
-    def drawn(problem: Problem, first: int, count: int) -> Batch:
+    def drawn(problem: Problem, first: int, count: int, repeats: int = REPEATS) -> Batch:
         """Draw the samples `first` to `first + count`: each has a seed of its own, whatever the batch."""
         number = sum(map(ord, problem.name))
         rngs = [np.random.default_rng([number, replication]) for replication in range(first, first + count)]
@@ -230,7 +230,7 @@ class Batch:
             mine = target[: problem.rows, 0] if problem.regression else target[: problem.rows].argmax(axis=1)
             task = "regression" if problem.regression else "classification"
             groups = problem.groups(problem.rows)
-            sets.append(folds(mine, task, cv=FOLDS, repeats=REPEATS, seed=replication, groups=groups))
+            sets.append(folds(mine, task, cv=FOLDS, repeats=repeats, seed=replication, groups=groups))
         return Batch(problem, count, inputs, targets, tuple(sets))
 
     def strata(self, replication: int) -> np.ndarray | None:
@@ -240,7 +240,7 @@ class Batch:
 
     def slices(self, histories: Histories | None = None) -> list[slice]:
         """Return which row sets of a search are of which replication."""
-        size = FOLDS * REPEATS if histories is None else len(histories.train_loss) // self.replications
+        size = self.row_sets[0].count if histories is None else len(histories.train_loss) // self.replications
         return [slice(first, first + size) for first in range(0, self.replications * size, size)]
 
     @cached_property
@@ -373,7 +373,7 @@ def plane(inputs: np.ndarray) -> np.ndarray:
     return inputs.sum(axis=1)
 
 
-def batches(problem: Problem, replications: int, size: int, first: int = 0) -> Iterator[Batch]:
+def batches(problem: Problem, replications: int, size: int, first: int = 0, repeats: int = REPEATS) -> Iterator[Batch]:
     """Cut the replications from a number on into batches of one size."""
     for start in range(0, replications, size):
-        yield Batch.drawn(problem, first + start, min(size, replications - start))
+        yield Batch.drawn(problem, first + start, min(size, replications - start), repeats)

@@ -38,7 +38,7 @@ def calibration() -> ModuleType:
 @pytest.fixture(scope="module")
 def scored(calibration) -> ModuleType:
     """The part about scores."""
-    return sys.modules["calibrated_scores"]
+    return sys.modules[calibration.score_section.__module__]
 
 
 def fewest(rate: float, replications: int = REPLICATIONS) -> int:
