@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -26,7 +28,15 @@ def group_penalty(strength: np.ndarray, kernel: np.ndarray, axes: Axes) -> np.nd
 GROUPS = Regularizer("groups", "pulls whole inputs down", "log", 1e-4, 1e-1, penalty=group_penalty)
 
 
+@pytest.fixture
+def promoting_ranks() -> Iterator[None]:
+    """Allow what Keras's layers rely on, where what is handed over predicts."""
+    with jax.numpy_rank_promotion("allow"):
+        yield
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("strict_ranks", "promoting_ranks")
 def test_a_regularizer_of_somebodys_own() -> None:
     """It is searched beside fitwell's, named in settings, tables and texts, and zero is off."""
     drawn = fitwell.tune(mixed(), "ill", **QUICK, regularizers=[GROUPS, "dropout"])
