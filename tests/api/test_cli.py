@@ -247,7 +247,7 @@ def test_odd_tables_are_used_and_said_so(run: Run, tmp_path: Path) -> None:
     frame = pl.DataFrame(
         {
             "id": list(range(1, n + 1)),
-            "amount": [f" {i % 977:,} " for i in range(n)],
+            "amount": [f" {i % 2977:,} " for i in range(n)],
             "empty": [None] * n,
             "town": [f"town {i % 1100}" for i in range(n)],
             "y": [None, *(["a", "b", "b"] * n)[: n - 1]],

@@ -41,7 +41,7 @@ def test_times_of_any_type_sort_as_times(time: Any) -> None:
     [
         (["01/02/2020", "02/03/2020"], "whether day or month comes first"),
         (["soon", "later"], "'time' must hold dates, but data row 1 holds 'soon'"),
-        ([1, None], "1 missing values, first in data row 2"),
+        ([1, None], "1 missing value, first in data row 2"),
         ([None, None], "2 missing values, first in data row 1"),
         ([1, 2, 3], "must have 2 values, one per row. Got 3"),
     ],
@@ -55,5 +55,5 @@ def test_bad_times_get_a_sentence(time: Any, message: str) -> None:
 
 def test_missing_groups_are_named() -> None:
     """A row without a group cannot be placed."""
-    with pytest.raises(InputError, match="groups column has 1 missing values, first in data row 2"):
+    with pytest.raises(InputError, match="groups column has 1 missing value, first in data row 2"):
         read_groups(["a", None, "b"], 3)

@@ -225,10 +225,10 @@ def _with_target(frame: pl.DataFrame, target: Any) -> tuple[pl.DataFrame, str]:
     # a number, or an array without axes: neither has a length to compare
     if not hasattr(target, "__len__") or shape == ():
         found = type(target).__name__
-        raise InputError(f"The target must have one value for each of {counted(frame.height, 'row')}. Got {found}.")
+        raise InputError(f"The target must have one value for each of the {counted(frame.height, 'row')}. Got {found}.")
     if len(target) != frame.height:
         raise InputError(
-            f"The target must have one value for each of {counted(frame.height, 'row')}. Got "
+            f"The target must have one value for each of the {counted(frame.height, 'row')}. Got "
             f"{counted(len(target), 'value')}."
         )
     if isinstance(shape, tuple) and len(shape) > 1:
