@@ -38,27 +38,35 @@ SILENT = frozenset((
 OFF = (None, False, 0, 1, "linear", [1], [1, 1], [1, 1, 1], [], {})
 """Values of settings that do nothing, wherever TensorFlow.js would not read the setting."""
 
-_VARIANCE = {"scale": "scale", "mode": "mode", "distribution": "distribution"}
-KERAS_INITIALIZERS: dict[str, tuple[str, Mapping[str, str]]] = {
-    "Zeros": ("Zeros", {}),
-    "Ones": ("Ones", {}),
-    "Constant": ("Constant", {"value": "value"}),
-    "RandomUniform": ("RandomUniform", {"minval": "minval", "maxval": "maxval"}),
-    "RandomNormal": ("RandomNormal", {"mean": "mean", "stddev": "stddev"}),
-    "TruncatedNormal": ("TruncatedNormal", {"mean": "mean", "stddev": "stddev"}),
-    "Identity": ("Identity", {"gain": "gain"}),
-    "Orthogonal": ("Orthogonal", {"gain": "gain"}),
-    "VarianceScaling": ("VarianceScaling", _VARIANCE),
-    **{f"{name}{kind}": (f"{name}{kind}", {}) for name in ("Glorot", "He") for kind in ("Normal", "Uniform")},
-    **{f"Le{letter}un{kind}": (f"Lecun{kind}", {}) for letter in "cC" for kind in ("Normal", "Uniform")},
+KERAS_INITIALIZERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "Zeros": ("Zeros", ()),
+    "Ones": ("Ones", ()),
+    "Constant": ("Constant", ("value",)),
+    "RandomUniform": ("RandomUniform", ("minval", "maxval", "seed")),
+    "RandomNormal": ("RandomNormal", ("mean", "stddev", "seed")),
+    "TruncatedNormal": ("TruncatedNormal", ("mean", "stddev", "seed")),
+    "Identity": ("Identity", ("gain",)),
+    "Orthogonal": ("Orthogonal", ("gain", "seed")),
+    "VarianceScaling": ("VarianceScaling", ("scale", "mode", "distribution", "seed")),
+    **{f"{name}{kind}": (f"{name}{kind}", ("seed",)) for name in ("Glorot", "He") for kind in ("Normal", "Uniform")},
+    **{f"Le{letter}un{kind}": (f"Lecun{kind}", ("seed",)) for letter in "cC" for kind in ("Normal", "Uniform")},
 }
-"""TensorFlow.js's names to Keras's, and the settings that both have."""
+"""TensorFlow.js's names to Keras's, and the settings that both have, by the same name."""
 
-KERAS_CONSTRAINTS: dict[str, tuple[str, Mapping[str, str]]] = {
-    "MaxNorm": ("MaxNorm", {"max_value": "max_value", "axis": "axis"}),
-    "MinMaxNorm": ("MinMaxNorm", {name: name for name in ("min_value", "max_value", "rate", "axis")}),
-    "NonNeg": ("NonNeg", {}),
-    "UnitNorm": ("UnitNorm", {"axis": "axis"}),
+STRENGTHS = {"L1L2": {"l1": 0.01, "l2": 0.01}, "L1": {"l1": 0.01}, "L2": {"l2": 0.01}}
+"""Regularizers to what a strength means that is left out: TensorFlow.js's class, and Keras's two, which have one."""
+
+TEXTS_OF_L1L2 = ("L1L2", "l1l2")
+"""In place of an object."""
+
+MOST_SEED = 2**32
+"""Keras takes the whole numbers below as seeds."""
+
+KERAS_CONSTRAINTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "MaxNorm": ("MaxNorm", ("max_value", "axis")),
+    "MinMaxNorm": ("MinMaxNorm", ("min_value", "max_value", "rate", "axis")),
+    "NonNeg": ("NonNeg", ()),
+    "UnitNorm": ("UnitNorm", ("axis",)),
 }
 
 
@@ -250,11 +258,11 @@ class LayerSettings:
         found = self._value(name, None)
         if found is None:
             return None
-        class_name, config = self.entry(found)
-        if class_name not in ("L1L2", "L1", "L2"):
+        class_name, config = self.entry({"class_name": "L1L2"} if found in TEXTS_OF_L1L2 else found)
+        if class_name not in STRENGTHS:
             raise self.refuse(f"has the regularizer {_shown(class_name)}, and only L1L2 is read.")
         strengths = LayerSettings(self.layer, class_name, config)
-        l1, l2 = (strengths.number(key, 0.0) for key in ("l1", "l2"))
+        l1, l2 = (strengths.number(key, STRENGTHS[class_name].get(key, 0.0)) for key in ("l1", "l2"))
         if l1 < 0 or l2 < 0:
             raise self.refuse(f"has a penalty below zero: {_shown(config)}.")
         # the penalty of a stretched weight is that of the weight: |6/5 w| and (6/5 w)**2 grow along
@@ -279,17 +287,24 @@ class LayerSettings:
         found = self._value(name, None)
         return isinstance(found, dict) and found.get("class_name") == "L1L2"
 
-    def _object(self, name: str, table: Mapping[str, tuple[str, Mapping[str, str]]], module: Any) -> Any:
+    def _object(self, name: str, table: Mapping[str, tuple[str, tuple[str, ...]]], module: Any) -> Any:
         found = self._value(name, None)
         if found is None:
             return None
-        class_name, config = self.entry({"class_name": found} if isinstance(found, str) else found)
+        if isinstance(found, str):
+            # TensorFlow.js takes a text too, "glorotUniform" as well as "GlorotUniform"
+            short = {snake(known): known for known in table}
+            found = {"class_name": short.get(found, found)}
+        class_name, config = self.entry(found)
         if class_name not in table:
             raise self.refuse(f"has {_shown(class_name)} for '{name}', and only {', '.join(table)} are read.")
         keras_name, fields = table[class_name]
-        given = {fields[key]: value for key, value in config.items() if key in fields and value is not None}
+        given = {key: value for key, value in config.items() if key in fields and value is not None}
         if given.get("distribution") == "normal":
             given["distribution"] = "truncated_normal"  # what both call so
+        # TensorFlow.js takes any number and Keras may write a generator: neither says anything to the other
+        if "seed" in given and (type(given["seed"]) is not int or not 0 <= given["seed"] < MOST_SEED):
+            del given["seed"]
         for key, value in given.items():
             if not (
                 _is_number(value) or key in ("mode", "distribution") or (key == "axis" and isinstance(value, list))

@@ -19,7 +19,7 @@ OUTER = {"GRU": ((2, 3),), "SimpleRNN": ((None, None),)}
 
 def _options(settings: LayerSettings, kind: str) -> dict[str, Any]:
     """Return what layers and cells have in common."""
-    activation = settings.activation("activation", "tanh")
+    activation = _activation(settings, "activation", "tanh", kind)
     found: dict[str, Any] = {
         "units": settings.whole("units"),
         "use_bias": settings.flag("use_bias", True),
@@ -29,7 +29,7 @@ def _options(settings: LayerSettings, kind: str) -> dict[str, Any]:
     }
     if kind != "SimpleRNN":
         # TensorFlow.js's default; Keras's is the sigmoid
-        found["recurrent_activation"] = settings.activation("recurrent_activation", "hard_sigmoid")
+        found["recurrent_activation"] = _activation(settings, "recurrent_activation", "hard_sigmoid", kind)
     if kind == "LSTM":
         found["unit_forget_bias"] = settings.flag("unit_forget_bias", True)
     if kind == "GRU":
@@ -43,6 +43,11 @@ def _options(settings: LayerSettings, kind: str) -> dict[str, Any]:
     # only where all columns are stretched alike can a penalty be scaled along
     whole = kind == "SimpleRNN" and activation == "hard_sigmoid"
     return {**found, **about(settings, "kernel", "recurrent", "bias", stretch=STRETCH if whole else 1.0)}
+
+
+def _activation(settings: LayerSettings, name: str, default: str, kind: str) -> str:
+    """Return Keras's name of an activation; a null is the default of a SimpleRNN, and elsewhere no activation."""
+    return settings.activation(name, "linear" if kind != "SimpleRNN" and settings.is_null(name) else default)
 
 
 def _stretched(kind: str, options: Mapping[str, Any], first: int = 0) -> tuple[tuple[int, slice], ...]:
@@ -116,8 +121,8 @@ def read_conv_lstm(settings: LayerSettings, name: str) -> Made:
         "strides": settings.lengths("strides", 2, 1),
         "padding": settings.choice("padding", ("valid", "same"), "valid"),
         "dilation_rate": settings.lengths("dilation_rate", 2, 1),
-        "activation": settings.activation("activation", "tanh"),
-        "recurrent_activation": settings.activation("recurrent_activation", "hard_sigmoid"),
+        "activation": _activation(settings, "activation", "tanh", "ConvLSTM2D"),
+        "recurrent_activation": _activation(settings, "recurrent_activation", "hard_sigmoid", "ConvLSTM2D"),
         "use_bias": settings.flag("use_bias", True),
         "unit_forget_bias": settings.flag("unit_forget_bias", True),
         **about(settings, "kernel", "recurrent", "bias"),

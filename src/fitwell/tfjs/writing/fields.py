@@ -12,11 +12,12 @@ VARIANCE_SCALING = {"VarianceScaling", "GlorotUniform", "GlorotNormal", "HeUnifo
 TFJS_INITIALIZERS = {
     "Zeros": (), "Ones": (), "Constant": ("value",), "RandomUniform": ("minval", "maxval"),
     "RandomNormal": ("mean", "stddev"), "TruncatedNormal": ("mean", "stddev"), "Identity": ("gain",),
+    "Orthogonal": ("gain",),
 }  # fmt: skip
-"""Initializers of the same name and meaning in TensorFlow.js, and their fields.
+"""Initializers of the same name and meaning in TensorFlow.js, and their fields, which are Keras's attributes too."""
 
-`Orthogonal` needs no entry: TensorFlow.js has it as its default where Keras has.
-"""
+SEEDED = {"RandomUniform", "RandomNormal", "TruncatedNormal", "Orthogonal", *VARIANCE_SCALING}
+"""Those that draw, in TensorFlow.js as in Keras."""
 
 DISTRIBUTIONS = {"uniform": "uniform", "truncated_normal": "normal"}
 """What Keras calls truncated_normal is TensorFlow.js's normal; its untruncated one is not offered there."""
@@ -64,16 +65,23 @@ def initializer(given: Any) -> dict[str, Any] | None:
     # somebody's own may have the same name
     if not is_keras_own(given):
         return None
-    config = given.get_config()
+    seed = {"seed": _seed(given)} if name in SEEDED else {}
     if name in VARIANCE_SCALING:
         distribution = DISTRIBUTIONS.get(given.distribution)
         if distribution is None:
             return None
-        fields = {"scale": float(given.scale), "mode": given.mode, "distribution": distribution, "seed": None}
-        return {"class_name": "VarianceScaling", "config": fields}
+        fields = {"scale": float(given.scale), "mode": given.mode, "distribution": distribution}
+        return {"class_name": "VarianceScaling", "config": {**fields, **seed}}
     if name not in TFJS_INITIALIZERS:
         return None
-    fields = {key: config[key] for key in TFJS_INITIALIZERS[name]}
+    # the attributes: the get_config() of Keras's Identity has no gain
+    fields = {key: getattr(given, key) for key in TFJS_INITIALIZERS[name]}
     if not all(isinstance(value, int | float) for value in fields.values()):
         return None
-    return {"class_name": name, "config": fields}
+    return {"class_name": name, "config": {**fields, **seed}}
+
+
+def _seed(given: Any) -> int | None:
+    """Return the seed that a person gave; what Keras draws for itself, or a generator, is none."""
+    seed = given.get_config().get("seed")
+    return seed if isinstance(seed, int) and not isinstance(seed, bool) else None
