@@ -226,6 +226,7 @@ CASES: dict[str, str] = {
     "ELU": "chain(L.elu({inputShape: [4]}))",
     "ThresholdedReLU: default": "chain(L.thresholdedReLU({inputShape: [4]}))",
     "ThresholdedReLU: theta": "chain(L.thresholdedReLU({theta: 0.3, inputShape: [4]}), L.dense({units: 2}))",
+    "ThresholdedReLU: below zero": "chain(L.thresholdedReLU({theta: -0.7, inputShape: [4]}), L.dense({units: 2}))",
     "Softmax: default": "chain(L.softmax({inputShape: [4]}))",
     "Softmax: last axis": f"chain(L.softmax({{axis: -1, {STEPS}}}))",
     **{f"{name}: two": f"graph([[4], [4]], (a, b) => L.{name.lower()}().apply([a, b]))"

@@ -129,6 +129,7 @@ def _operations(x: Any) -> Any:
     made = [
         ops.relu(x), ops.gelu(x), ops.gelu(x, approximate=True), ops.softmax(x), ops.silu(x), ops.leaky_relu(x, 0.1),
         ops.elu(x, 0.5), names.relu(x, negative_slope=0.1, max_value=1.0, threshold=0.2),
+        ops.threshold(x, -0.5, 0.0),
         ops.log_softmax(x), ops.squeeze(ops.expand_dims(x, 1), 1),
     ]  # fmt: skip
     return ops.concatenate(made, axis=1)

@@ -17,7 +17,7 @@ from tfjs_read import CASES, difference, document, make, outputs_of, quick_compi
 
 import fitwell.keras.layers as own
 import keras
-from fitwell.errors import FileError
+from fitwell.errors import FileError, InputError
 from fitwell.tfjs.document import read_document
 from fitwell.tfjs.graph import TfjsGraph, TfjsLayer, TfjsTensor
 from fitwell.tfjs.reading import LAYER_READERS, NOT_READ, Read, from_tfjs
@@ -495,8 +495,41 @@ def test_keras_to_tfjs_to_keras() -> None:
         assert before.get("kernel_regularizer") == after.get("kernel_regularizer")
 
 
+@pytest.mark.parametrize("theta", [0, 0.5, 1.25, -0.5])
+def test_a_threshold_comes_back(theta: float) -> None:
+    """A `ThresholdedReLU` that was read is written as one again; break: another threshold gives other numbers."""
+    rows = np.linspace(-2, 2, 33, dtype="float32")[:, None]  # a threshold itself is among them
+    model = from_tfjs(chain(("ThresholdedReLU", {"theta": theta}), shape=(1,)), {}).model
+    assert np.array_equal(model(rows), np.where(rows > theta, rows, 0))
+    written = to_tfjs(model)
+    assert np.array_equal(from_tfjs(written.graph, written.weights).model(rows), model(rows))
+    last = written.graph.layers[-1]
+    assert (last.class_name, last.config.get("theta", 0)) == ("ThresholdedReLU" if theta else "ReLU", theta)
+    other = from_tfjs(chain(("ThresholdedReLU", {"theta": theta + 0.5}), shape=(1,)), {}).model
+    assert not np.array_equal(other(rows), model(rows))
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5])
+@pytest.mark.parametrize("slope", [0.0, 0.25])
+@pytest.mark.parametrize("top", [None, 1.5])
+def test_a_relu_of_keras_comes_back(top: float | None, slope: float, threshold: float) -> None:
+    """With a largest value, a slope and a threshold, by as many layers as it takes."""
+    rows = np.linspace(-2, 2, 33, dtype="float32")[:, None]
+    relu = layers.ReLU(max_value=top, negative_slope=slope, threshold=threshold)
+    written = to_tfjs(keras.Sequential([keras.Input((1,)), relu]))
+    assert np.allclose(from_tfjs(written.graph, written.weights).model(rows), relu(rows), atol=1e-6)
+
+
+def test_a_threshold_with_another_value_below_is_refused() -> None:
+    """TensorFlow.js has only zeros there."""
+    rows = keras.Input((1,))
+    with pytest.raises(InputError, match="only zeros below a threshold"):
+        to_tfjs(keras.Model(rows, keras.ops.threshold(rows, 0.5, 1.0)))
+
+
 PLAIN = [
-    "Dense: constraints", "ThresholdedReLU: theta", "UpSampling2D: bilinear", "Activation: gelu_new", "Model: shared",
+    "Dense: constraints", "ThresholdedReLU: theta", "ThresholdedReLU: below zero",
+    "UpSampling2D: bilinear", "Activation: gelu_new", "Model: shared",
     "GlobalAveragePooling1D: mask", "Bidirectional: SimpleRNN, backwards", "TimeDistributed: hard sigmoid",
 ]  # fmt: skip
 

@@ -202,11 +202,12 @@ def read_elu(settings: LayerSettings, name: str) -> Made:
 
 
 def read_thresholded_relu(settings: LayerSettings, name: str) -> Made:
-    """Read a `ThresholdedReLU`, which Keras has no layer for: a comparison, that loads anywhere."""
-    del name
+    """Read a `ThresholdedReLU`: a `ReLU`, or below zero, where Keras has no layer, an operation that loads anywhere."""
     theta = settings.number("theta", 1.0)
-    keras = import_keras()
-    return Made((lambda tensor: keras.ops.where(tensor > theta, tensor, 0.0),))
+    if theta >= 0:
+        return Made((keras_layers().ReLU(threshold=theta, name=name),))
+    ops = import_keras().ops
+    return Made((lambda tensor: ops.threshold(tensor, theta, 0.0),))
 
 
 def read_softmax(settings: LayerSettings, name: str) -> Made:

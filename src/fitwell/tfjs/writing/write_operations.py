@@ -170,6 +170,14 @@ def _write_relu(call: LayerCall, inputs: list[Value]) -> Value:
     return activations.add_relu(call, inputs[0], "", float(made.negative_slope), top, float(made.threshold))
 
 
+def _write_threshold(call: LayerCall, inputs: list[Value]) -> Value:
+    """Write a threshold with zeros at and below it."""
+    made = call.layer
+    if made.default_value != 0:
+        call.refuse("TensorFlow.js has only zeros below a threshold; use 0 as the default value.")
+    return call.add("ThresholdedReLU", inputs[0], theta=float(made.threshold))
+
+
 def _write_concatenate(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a concatenation."""
     axis = (call.layer.axis or 0) % len(inputs[0].shape)
@@ -218,6 +226,7 @@ OPERATIONS: dict[str, Writer] = {
     "nn.LogSoftmax": _softmax_writer("log_softmax"),
     "nn.LeakyRelu": _write_leaky_relu,
     "nn.Elu": _write_elu,
+    "nn.Threshold": _write_threshold,
     "activations.ReLU": _write_relu,
     "activations.Mish": _activation_writer("mish"),
     **{f"nn.{name}": _activation_writer(function) for name, function in ACTIVATION_OPERATIONS.items()},
