@@ -53,7 +53,7 @@ KERAS_INITIALIZERS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """TensorFlow.js's names to Keras's, and the settings that both have, by the same name."""
 
-STRENGTHS = {"L1L2": {"l1": 0.01, "l2": 0.01}, "L1": {"l1": 0.01}, "L2": {"l2": 0.01}}
+LEFT_OUT = {"L1L2": {"l1": 0.01, "l2": 0.01}, "L1": {"l1": 0.01}, "L2": {"l2": 0.01}}
 """Regularizers to what a strength means that is left out: TensorFlow.js's class, and Keras's two, which have one."""
 
 TEXTS_OF_L1L2 = ("L1L2", "l1l2")
@@ -259,10 +259,10 @@ class LayerSettings:
         if found is None:
             return None
         class_name, config = self.entry({"class_name": "L1L2"} if found in TEXTS_OF_L1L2 else found)
-        if class_name not in STRENGTHS:
+        if class_name not in LEFT_OUT:
             raise self.refuse(f"has the regularizer {_shown(class_name)}, and only L1L2 is read.")
         strengths = LayerSettings(self.layer, class_name, config)
-        l1, l2 = (strengths.number(key, STRENGTHS[class_name].get(key, 0.0)) for key in ("l1", "l2"))
+        l1, l2 = (strengths.number(key, LEFT_OUT[class_name].get(key, 0.0)) for key in ("l1", "l2"))
         if l1 < 0 or l2 < 0:
             raise self.refuse(f"has a penalty below zero: {_shown(config)}.")
         # the penalty of a stretched weight is that of the weight: |6/5 w| and (6/5 w)**2 grow along
