@@ -27,6 +27,9 @@ GRAPH_MODEL = "It is a graph model, which has no layers: save it by model.save()
 VERSION = "tfjs-layers 4.22.0"
 """As which TensorFlow.js reads what is written."""
 
+KERAS_SHAPE = "batch_shape"
+"""Key of an input in files of Keras 3, which TensorFlow.js does not take."""
+
 HARMLESS = (None, False, {}, [])
 """Values of a call's further arguments that change nothing at inference."""
 
@@ -147,7 +150,10 @@ def _input_config(config: Mapping[str, Any], name: str) -> dict[str, Any]:
         raise FileError(
             f"The input '{name}' has the type {str(dtype)[:50]!r}, and only float32, int32 and bool are read."
         )
-    return {"batch_input_shape": shape, "dtype": dtype}
+    # that only Keras 3 says it so is not lost: its settings may mean something else
+    return {"batch_input_shape": shape, "dtype": dtype} | (
+        {} if "batch_input_shape" in config else {KERAS_SHAPE: shape}
+    )
 
 
 def _is_length(length: Any) -> bool:

@@ -31,7 +31,8 @@ SILENT = frozenset((
     "batch_input_shape", "input_shape", "input_length", "input_dtype", "batch_size", "dtype", "name", "trainable",
     "implementation", "unroll", "time_major", "seed", "ragged", "sparse", "fused", "registered_name", "module",
     "build_config", "build_input_shape", "shared_object_id", "zero_output_for_mask", "unit_forget_bias", "optional",
-    "data_format", "supports_masking", "updatable", "weights", "synchronized", "num_constants",
+    "data_format", "supports_masking", "updatable", "weights", "synchronized", "num_constants", "renorm_momentum",
+    "renorm_clipping",
 ))  # fmt: skip
 """Settings that change no output, or that another part of the reader looks at."""
 
@@ -103,7 +104,7 @@ class LayerSettings:
         """Return the settings that nobody asked for, and that would do something if TensorFlow.js knew them."""
         left = {key: value for key, value in self._config.items() if key not in self._read | SILENT}
         # a setting at its off value is no loss, and a notice for each would hide those that are
-        own = {key: value for key, value in left.items() if not any(value == off for off in OFF)}
+        own = {key: value for key, value in left.items() if value is True or not any(value == off for off in OFF)}
         return own | {key: value for inner in self._inner for key, value in inner.ignored().items()}
 
     def refuse(self, what: str) -> FileError:

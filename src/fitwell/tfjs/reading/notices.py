@@ -18,10 +18,13 @@ class Notices:
     ----------
     renamed
         From names in the file to those in Keras.
+    ignored
+        Settings that TensorFlow.js does not know, sentences without an end.
     """
 
     def __init__(self) -> None:
         self.renamed: dict[str, str] = {}
+        self.ignored: list[str] = []
         self._sentences: list[str] = []
         self._stretched: list[str] = []
         self._penalties: list[str] = []
@@ -39,10 +42,11 @@ class Notices:
         if _holds(config, "constraint") and not settings.is_regularizer("depthwise_constraint"):
             self._constrained.append(settings.layer)
         for key, value in settings.ignored().items():
-            self._sentences.append(
+            self.ignored.append(
                 f"The layer '{settings.layer}' ({settings.class_name}) holds {key} = {repr(value)[:60]}, which "
-                "TensorFlow.js does not know there: it is left out."
+                "TensorFlow.js does not know there"
             )
+            self._sentences.append(f"{self.ignored[-1]}: it is left out.")
         if settings.class_name == "BatchNormalization" and config.get("axis") is not None:
             axis = settings.whole("axis", -1, least=-8)
             if axis not in (-1, len(inputs[0].shape) - 1):

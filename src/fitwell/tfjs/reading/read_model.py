@@ -15,12 +15,13 @@ from fitwell.keras.backend import import_keras
 from fitwell.keras.internals import forget_unbuilt_variables
 from fitwell.tfjs.graph import TfjsGraph, TfjsLayer, TfjsTensor
 from fitwell.tfjs.reading.keras_names import given_back, safe_names
+from fitwell.tfjs.reading.keras_three import ADVICE, as_tensorflow_js, is_of_keras_three
 from fitwell.tfjs.reading.layer_settings import LayerSettings
 from fitwell.tfjs.reading.masks import KEEPING, MERGES, RECURRENT, Masks, check_none_lingers
 from fitwell.tfjs.reading.notices import Notices
 from fitwell.tfjs.reading.read_layers import Made
 from fitwell.tfjs.reading.readers import LAYER_READERS, NOT_READ
-from fitwell.tfjs.reading.stored import Stored, give
+from fitwell.tfjs.reading.stored import Place, Stored, give
 from fitwell.tfjs.topology import MOST_NUMBERS
 
 LISTS = MERGES | {"Concatenate", "Dot"}
@@ -48,12 +49,27 @@ def from_tfjs(graph: TfjsGraph, weights: Mapping[str, np.ndarray], keras_names: 
     FileError
         A class is not known or cannot be equal, a setting is odd, or weights are missing, too many, or misshapen.
     """
-    stored, notices, all_masks = Stored(weights), Notices(), list[Masks]()
+    if not is_of_keras_three(graph, weights):
+        return _built(graph, weights, keras_names)
+    try:
+        read = _built(as_tensorflow_js(graph), weights, keras_names, as_in_keras=True)
+    except FileError as error:
+        raise FileError(f"{error} {ADVICE}") from error
+    return read
+
+
+def _built(graph: TfjsGraph, weights: Mapping[str, np.ndarray], keras_names: Any, *, as_in_keras: bool = False) -> Read:
+    """Build the model; `as_in_keras` refuses what Keras computes otherwise than TensorFlow.js."""
+    stored, notices, all_masks = Stored(weights, (layer.name for layer in graph.walk())), Notices(), list[Masks]()
     # Keras's policy may be half precision, which would round the file's weights
     with _float32():
         builder = _Builder(graph, stored, notices, all_masks, keras_names)
         model = builder.build()
     check_none_lingers(all_masks)
+    if as_in_keras and notices.ignored:
+        raise FileError(f"{notices.ignored[0]}, so that it would be lost.")
+    if as_in_keras and any(masks.dropped() for masks in all_masks):
+        raise FileError(f"The model '{graph.name}' has a mask, which its layers use in Keras and not in TensorFlow.js.")
     # weights that are left over mean that another model was built than was saved
     stored.check_all_used()
     return Read(model, notices.sentences(), builder.names)
@@ -92,8 +108,10 @@ class _Builder:
     """Builds one model; nested ones have builders of their own."""
 
     def __init__(
-        self, graph: TfjsGraph, stored: Stored, notices: Notices, all_masks: list[Masks], keras_names: Any = None
-    ) -> None:
+        self, graph: TfjsGraph, stored: Stored, notices: Notices, all_masks: list[Masks], keras_names: Any = None,
+        around: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        self.models = (*around, graph.name)
         self.graph, self.stored, self.notices, self.all_masks = graph, stored, notices, all_masks
         self.keras = import_keras()
         safe = safe_names([graph.name, *(layer.name for layer in graph.layers)])
@@ -129,7 +147,11 @@ class _Builder:
 
     def _nested(self, layer: TfjsLayer) -> Made:
         assert layer.graph is not None
-        return Made((_Builder(layer.graph, self.stored, self.notices, self.all_masks).build(),))
+        inner = _Builder(layer.graph, self.stored, self.notices, self.all_masks, around=self.models)
+        return Made((inner.build(),))
+
+    def _place(self, layer: TfjsLayer) -> Place:
+        return Place(layer.name, self.models)
 
     def _make(self, layer: TfjsLayer, inputs: list[Any]) -> Made:
         kind = layer.class_name
@@ -139,7 +161,8 @@ class _Builder:
             raise FileError(
                 f"The layer '{layer.name}' has the class {kind[:100]!r}, which TensorFlow.js does not have."
             )
-        settings = LayerSettings(layer.name, kind, layer.config, lambda weight: self.stored.shape(layer.name, weight))
+        place = self._place(layer)
+        settings = LayerSettings(layer.name, kind, layer.config, lambda weight: self.stored.shape(place, weight))
         if settings.has("activity_regularizer"):
             raise settings.refuse("has an activity regularizer, with which TensorFlow.js calls no layer: leave it out.")
         made = LAYER_READERS[kind](settings, self.names[layer.name])
@@ -165,7 +188,7 @@ class _Builder:
             # a few bytes of settings can ask for gigabytes of kernel: nothing is taken before the shapes agree
             with self.keras.StatelessScope(initialize_variables=False):
                 first.build(inputs[0].shape)
-            give(first, self.stored.of(layer.name, made, [tuple(variable.shape) for variable in first.weights]))
+            give(first, self.stored.of(self._place(layer), made, first.weights))
         finally:
             forget_unbuilt_variables()
 

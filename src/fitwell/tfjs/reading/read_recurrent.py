@@ -8,6 +8,7 @@ from typing import Any
 from fitwell.keras.backend import import_keras
 from fitwell.tfjs.reading.layer_settings import STRETCH, LayerSettings
 from fitwell.tfjs.reading.read_layers import Made, Reader, about
+from fitwell.tfjs.weights import MOST_NAME
 
 CELL_KINDS = ("SimpleRNN", "LSTM", "GRU")
 STRETCHED = {"LSTM": ((0, 2), (3, 4)), "GRU": ((0, 2),), "SimpleRNN": ()}
@@ -92,7 +93,13 @@ def _cell(settings: LayerSettings, found: tuple[str, Mapping[str, Any]]) -> tupl
     if kind not in CELL_KINDS or not class_name.endswith("Cell"):
         raise settings.refuse(f"holds the cell {class_name[:50]!r}, and only SimpleRNN, LSTM and GRU cells are read.")
     options = _options(settings.inside(class_name, config), kind)
-    return kind, getattr(import_keras().layers, class_name)(**options), options
+    return kind, getattr(import_keras().layers, class_name)(**options, name=_own_name(config)), options
+
+
+def _own_name(config: Mapping[str, Any]) -> str | None:
+    """Return the name of a cell, by which Keras 3 names its weights."""
+    name = config.get("name")
+    return name.replace("/", "_") if isinstance(name, str) and 0 < len(name) <= MOST_NAME else None
 
 
 def read_rnn(settings: LayerSettings, name: str) -> Made:
@@ -108,7 +115,7 @@ def read_rnn(settings: LayerSettings, name: str) -> Made:
         # a single cell's weights have no prefix in the file
         weights += _weights(options, f"RNNCell_{number}/" if stacked else "")
     layers = import_keras().layers
-    cell = layers.StackedRNNCells([made for _, made, _ in cells]) if stacked else cells[0][1]
+    cell = layers.StackedRNNCells([made for _, made, _ in cells], name=_own_name(config)) if stacked else cells[0][1]
     return Made((layers.RNN(cell, **_run(settings), name=name),), weights, stretched)
 
 

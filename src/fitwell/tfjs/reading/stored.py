@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,26 +13,50 @@ from fitwell.tfjs.reading.layer_settings import STRETCH
 from fitwell.tfjs.reading.read_layers import Made
 
 
-class Stored:
-    """Weights by their names in the file."""
+@dataclass(frozen=True)
+class Place:
+    """Where a layer is: its name, and those of the models around it, the outermost first."""
 
-    def __init__(self, weights: Mapping[str, np.ndarray]) -> None:
+    layer: str
+    models: tuple[str, ...] = ()
+
+    def starts(self) -> Iterator[str]:
+        """Yield what the names of its weights may begin with, the longest first."""
+        for number in range(len(self.models) + 1):
+            yield "/".join((*self.models[number:], self.layer))
+
+
+class Stored:
+    """Weights by their names in the file.
+
+    TensorFlow.js names them by layer and weight. Older converters put a cell's name between (``lstm/lstm_cell/kernel``)
+    or number them (``dense/0``), and of a Sequential of Keras 3 the names begin with that of the model that it was
+    built in (``sequential/dense/kernel``).
+
+    Parameters
+    ----------
+    layers
+        The names of all layers, those in nested models too.
+    """
+
+    def __init__(self, weights: Mapping[str, np.ndarray], layers: Iterable[str] = ()) -> None:
         self._weights = dict(weights)
         self._left = dict.fromkeys(weights)
+        self._slashed = frozenset(layer for layer in layers if "/" in layer)
 
-    def of(self, layer: str, made: Made, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
-        """Return a layer's weights, in the order of its variables.
+    def of(self, place: Place, made: Made, variables: Sequence[Any]) -> list[np.ndarray]:
+        """Return a layer's weights, in the order of its variables in Keras.
 
         Raises
         ------
         FileError
-            One is missing, or has another shape than the layer's settings say.
+            One is missing, may be one of several, or has another shape than the layer's settings say.
         """
         found = []
-        for number, (weight, shape) in enumerate(zip(made.weights, shapes, strict=True)):
-            name = self._name(layer, weight, number)
-            values = self._weights[name]
-            if tuple(values.shape) != tuple(shape):
+        for number, (weight, variable) in enumerate(zip(made.weights, variables, strict=True)):
+            name = self._name(place, weight, variable.path.partition("/")[2], number)
+            values, shape = self._weights[name], tuple(variable.shape)
+            if tuple(values.shape) != shape:
                 raise FileError(
                     f"The weight '{name}' has the shape {list(values.shape)}, and the settings of its layer make it "
                     f"{list(shape)}."
@@ -42,10 +67,10 @@ class Stored:
             found.append(_stretched(values, number, made))
         return found
 
-    def shape(self, layer: str, weight: str) -> tuple[int, ...] | None:
+    def shape(self, place: Place, weight: str) -> tuple[int, ...] | None:
         """Return the shape of a weight that has its own name."""
-        found = self._weights.get(f"{layer}/{weight}")
-        return None if found is None else tuple(found.shape)
+        known = self._known(place, weight)
+        return None if known is None else tuple(self._weights[known].shape)
 
     def check_all_used(self) -> None:
         """Refuse weights that no layer takes."""
@@ -55,24 +80,76 @@ class Stored:
                 "and its weights are not of one model."
             )
 
-    def _name(self, layer: str, weight: str, number: int) -> str:
-        """Find a weight by its own name, behind a cell's name, or by its number."""
-        exact = f"{layer}/{weight}"
-        if exact in self._weights:
-            return exact
-        if weight in self._weights and "/" in weight:  # of a stack of cells
-            return weight
-        last = weight.rsplit("/", 1)[-1]
-        start = f"{layer}/{weight.removesuffix(last)}"
-        # TensorFlow 2.2 and later put the cell's name between: layer/cell/kernel
-        behind = [name for name in self._left if name.startswith(start) and name.endswith(f"/{last}")]
-        if len(behind) == 1:
-            return behind[0]
-        # one of the converter's ways has numbers alone
-        numbered = f"{layer}/{number}"
-        if numbered in self._weights:
-            return numbered
-        raise FileError(f"The weight '{exact}' is missing in the weight files.")
+    def _name(self, place: Place, weight: str, in_keras: str, number: int) -> str:
+        """Find a weight by its own name, that in Keras, behind a cell's name, by its number, or in another model."""
+        exact = f"{place.layer}/{weight}"
+        # a stack's cells may stand alone, and one of the converter's ways has numbers
+        alone = weight if "/" in weight and weight in self._weights else None
+        numbered = f"{place.layer}/{number}" if f"{place.layer}/{number}" in self._weights else None
+        found = (
+            self._known(place, weight) or self._known(place, in_keras) or alone
+            or self._behind_a_cell(place, weight, in_keras) or numbered
+            or self._elsewhere(place, weight, in_keras)
+        )  # fmt: skip
+        if found is None:
+            raise FileError(f"The weight '{exact}' is missing in the weight files.")
+        return found
+
+    def _known(self, place: Place, weight: str) -> str | None:
+        """Find a weight of the layer, named with the models around it, the nearest ones, or none."""
+        names = (f"{start}/{weight}" for start in place.starts())
+        return next((name for name in names if name in self._weights and self._may_be(place, name)), None)
+
+    def _behind_a_cell(self, place: Place, weight: str, in_keras: str) -> str | None:
+        """Find a weight with one name more before the last, as TensorFlow 2.2 and later write `layer/cell/kernel`."""
+        inside, lasts = _parted(weight, in_keras)
+        for start in place.starts():
+            within = f"{start}/{inside}"
+            found = [name for name in self._left
+                     if name.startswith(within) and name.endswith(lasts) and self._may_be(place, name)]  # fmt: skip
+            if len(found) == 1:
+                return found[0]
+        return None
+
+    def _elsewhere(self, place: Place, weight: str, in_keras: str) -> str | None:
+        """Find a weight whose name begins with models that are not in the file: of a model that was renamed.
+
+        Raises
+        ------
+        FileError
+            There are several: a guess might give a layer another's weight.
+        """
+        inside, lasts = _parted(weight, in_keras)
+        for start in place.starts():
+            ends = (f"/{start}/{weight}", f"/{start}/{in_keras}")
+            within = f"/{start}/{inside}"
+            for fits in (
+                lambda name, ends=ends: name.endswith(ends),
+                lambda name, within=within: within in name and name.endswith(lasts),
+            ):
+                found = [name for name in self._left if fits(name) and self._may_be(place, name)]
+                if len(found) == 1:
+                    return found[0]
+                if found:
+                    raise FileError(
+                        f"The weight '{place.layer}/{weight}' may be '{found[0]}' or '{found[1]}' in the weight files, "
+                        "and which one cannot be told."
+                    )
+        return None
+
+    def _may_be(self, place: Place, name: str) -> bool:
+        """Whether a weight is not of another layer, whose own name has a slash and so looks like a model's and its."""
+        if not self._slashed:
+            return True
+        parts = name.split("/")
+        starts = {"/".join(parts[:count]) for count in range(2, len(parts))}
+        return not starts & (self._slashed - {place.layer})
+
+
+def _parted(weight: str, in_keras: str) -> tuple[str, tuple[str, ...]]:
+    """Return what stands before a weight's last name, and the ends that names of it have."""
+    last = weight.rpartition("/")[2]
+    return weight.removesuffix(last), (f"/{last}", f"/{in_keras.rpartition('/')[2]}")
 
 
 def _stretched(values: np.ndarray, number: int, made: Made) -> np.ndarray:
