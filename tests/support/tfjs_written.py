@@ -135,6 +135,11 @@ def _operations(x: Any) -> Any:
     return ops.concatenate(made, axis=1)
 
 
+def _copied(x: Any) -> Any:
+    masked = layers.Masking()(layers.ReLU()(x))
+    return layers.LSTM(3)(masked), layers.GlobalAveragePooling1D()(keras.ops.copy(masked))
+
+
 def _attend(class_name: str, **options: Any) -> Callable[..., Any]:
     return lambda q, v, *k: getattr(layers, class_name)(**options)([q, v, *k])
 
@@ -416,6 +421,7 @@ CASES: dict[str, Callable[[], keras.Model]] = {
     "outputs: input and twice": graph((4,), join=lambda x: [x, (y := layers.Dense(2)(x)), y]),
     "operations: arithmetic": graph((4,), (4,), join=_arithmetic),
     "operations: functions": graph((5,), join=_operations),
+    "operations: a copy without the mask": graph((5, 4), join=_copied),
 }
 """Makers by "class: variant"."""
 

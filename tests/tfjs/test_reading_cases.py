@@ -43,14 +43,9 @@ def test_the_outputs_are_the_same(made: dict[str, dict[str, Any]], key: str) -> 
 NOT_BACK = {
     "Bidirectional: SimpleRNN, backwards": "must run forward",
     "Bidirectional: given states": "initial states are not offered",
-    "GlobalAveragePooling1D: mask": "(Copy)",
-    "GlobalAveragePooling1D: mask, dense": "(Copy)",
     "Masking: behind a recurrent layer": "that of another layer",
     "Masking: concatenated": "is called with mask=",
     "Masking: in time": "is called with mask=",
-    "Masking: lost in LeakyReLU": "(Copy)",
-    "Masking: lost in pooling and flattening": "(Copy)",
-    "Masking: multiplied and added": "(Copy)",
     "UpSampling2D: bilinear": "(Einsum)",
 }
 """What is read by operations or masks that are not written, and what its refusal says."""

@@ -304,6 +304,9 @@ REFUSALS: dict[str, tuple[Any, str]] = {
     "activation in a cell": (chain(LINE, lambda: layers.LSTM(2, activation="hard_sigmoid")), "inside a recurrent"),
     "average behind a mask": (_masked(layers.GlobalAveragePooling1D), "masked steps"),
     "mask lost": (_masked(lambda: layers.ELU(), lambda: layers.LSTM(2)), "lost or another"),
+    "mask left behind": (
+        graph(LINE, join=lambda x: layers.LSTM(2)(keras.ops.copy(layers.Masking()(x)))), "lost or another"
+    ),
     "mask of others": (
         _masked(lambda: layers.LSTM(3), lambda: layers.RepeatVector(5), lambda: layers.LSTM(2)), "that of another layer"
     ),

@@ -178,6 +178,11 @@ def _write_threshold(call: LayerCall, inputs: list[Value]) -> Value:
     return call.add("ThresholdedReLU", inputs[0], theta=float(made.threshold))
 
 
+def _write_copy(_: LayerCall, inputs: list[Value]) -> Value:
+    """Write nothing: the numbers are the same; that Keras's copy has no mask is seen by who would read one."""
+    return inputs[0]
+
+
 def _write_concatenate(call: LayerCall, inputs: list[Value]) -> Value:
     """Write a concatenation."""
     axis = (call.layer.axis or 0) % len(inputs[0].shape)
@@ -207,6 +212,7 @@ def _write_transpose(call: LayerCall, inputs: list[Value]) -> Value:
 OPERATIONS: dict[str, Writer] = {
     "numpy.Absolute": _write_absolute,
     "numpy.Add": _write_add,
+    "numpy.Copy": _write_copy,
     "numpy.Concatenate": _write_concatenate,
     "numpy.Divide": _write_divide,
     "numpy.ExpandDims": _write_reshape,
