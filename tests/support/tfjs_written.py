@@ -135,6 +135,13 @@ def _operations(x: Any) -> Any:
     return ops.concatenate(made, axis=1)
 
 
+def _matrices(x: Any) -> Any:
+    rows, columns, channels = (np.random.default_rng(0).normal(size=size) for size in ((3, 5), (6, 4), (2, 3)))
+    wide = keras.ops.einsum("qw,bhwc->bhqc", columns.astype("float32"), x)
+    high = keras.ops.einsum("bhwc,hp->bpwc", wide, rows.astype("float32"))
+    return keras.ops.einsum("bhwc,cd->bhwd", high, channels.astype("float32"))
+
+
 def _copied(x: Any) -> Any:
     masked = layers.Masking()(layers.ReLU()(x))
     return layers.LSTM(3)(masked), layers.GlobalAveragePooling1D()(keras.ops.copy(masked))
@@ -421,6 +428,7 @@ CASES: dict[str, Callable[[], keras.Model]] = {
     "outputs: input and twice": graph((4,), join=lambda x: [x, (y := layers.Dense(2)(x)), y]),
     "operations: arithmetic": graph((4,), (4,), join=_arithmetic),
     "operations: functions": graph((5,), join=_operations),
+    "operations: matrices": graph((3, 4, 2), join=_matrices),
     "operations: a copy without the mask": graph((5, 4), join=_copied),
 }
 """Makers by "class: variant"."""

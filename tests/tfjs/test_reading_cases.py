@@ -46,7 +46,6 @@ NOT_BACK = {
     "Masking: behind a recurrent layer": "that of another layer",
     "Masking: concatenated": "is called with mask=",
     "Masking: in time": "is called with mask=",
-    "UpSampling2D: bilinear": "(Einsum)",
 }
 """What is read by operations or masks that are not written, and what its refusal says."""
 

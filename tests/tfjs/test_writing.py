@@ -324,6 +324,18 @@ REFUSALS: dict[str, tuple[Any, str]] = {
     "one axis": (chain((), lambda: layers.Identity()), "two axes or more"),
     "unknown size to crop": (chain((None, 3), lambda: layers.Cropping1D(1)), "crops only known sizes"),
     "einsum": (chain((4, 4), lambda: layers.EinsumDense("abc,bd->adc", (3, 4))), "equation"),
+    "einsum of tensors": (
+        graph((4, 4), (4, 4), join=lambda x, y: keras.ops.einsum("bij,bjk->bik", x, y)), "one axis with a fixed matrix"
+    ),
+    "einsum of a sum": (
+        graph((4, 4), join=lambda x: keras.ops.einsum("bij,jk->bi", x, np.ones((4, 2), "float32"))), "one axis with a"
+    ),
+    "einsum of a batch": (
+        lambda: keras.Model(
+            i := keras.Input((4,), batch_size=3), keras.ops.einsum("bi,bk->ki", i, np.ones((3, 3), "float32"))
+        ),
+        "one axis with a fixed",
+    ),
     "softmax of a batch": (graph((4,), join=lambda x: keras.ops.softmax(x, axis=None)), "joins all rows"),
     "rows of the batch": (graph((2, 3), join=lambda x: keras.ops.reshape(x, (-1, 3))), "batch must stay"),
     "rows of the batch, any length": (graph((None, 3), join=lambda x: keras.ops.reshape(x, (-1, 3))), "batch must"),

@@ -209,12 +209,36 @@ def _write_transpose(call: LayerCall, inputs: list[Value]) -> Value:
     return call.permute(inputs[0], list(axes)[1:], "")
 
 
+def _write_einsum(call: LayerCall, inputs: list[Value]) -> Value:
+    """Write the product of one axis with a fixed matrix, as interpolations are: a dense layer multiplies the last."""
+    terms, _, made = call.layer.subscripts.replace(" ", "").partition("->")
+    operands = list(call.arguments["operands"])
+    places = [place for place, operand in enumerate(operands) if isinstance(operand, Value)]
+    if len(operands) != 2 or len(places) != 1 or not made:
+        call.refuse(_EINSUM)
+    axes, names = (terms.split(",")[place] for place in (places[0], 1 - places[0]))
+    old, new = ("".join(name for name in names if (name in axes) == kept) for kept in (True, False))
+    # the batch stays the first axis, and no axis is named twice or by dots
+    plain = axes.isalpha() and len(set(axes)) == len(axes) and axes[0] != old
+    if len(names) != 2 or len(old) != 1 or not plain or made != axes.replace(old, new):
+        call.refuse(_EINSUM)
+    matrix = np.asarray(import_keras().ops.convert_to_numpy(operands[1 - places[0]]), np.float64)
+    count, axis = len(axes) - 1, axes.index(old)
+    turn = [*(place for place in range(1, count + 1) if place != axis), axis]
+    turned = call.permute(inputs[0], turn, "turn")
+    product = call.dense(turned, matrix if names[0] == old else matrix.T, None, "matrix", constant=True)
+    return call.permute(product, [turn.index(place) + 1 for place in range(1, count + 1)], "turn_back")
+
+
+_EINSUM = "only the product of one axis with a fixed matrix is offered; use an EinsumDense or other layers."
+
 OPERATIONS: dict[str, Writer] = {
     "numpy.Absolute": _write_absolute,
     "numpy.Add": _write_add,
     "numpy.Copy": _write_copy,
     "numpy.Concatenate": _write_concatenate,
     "numpy.Divide": _write_divide,
+    "numpy.Einsum": _write_einsum,
     "numpy.ExpandDims": _write_reshape,
     "numpy.Maximum": _extreme_writer("Maximum"),
     "numpy.Minimum": _extreme_writer("Minimum"),
