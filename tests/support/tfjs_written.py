@@ -333,6 +333,19 @@ CASES: dict[str, Callable[[], keras.Model]] = {
         LINE, join=lambda x: layers.Bidirectional(layers.LSTM(2, return_sequences=True), merge_mode=None)(x)
     ),
     "Bidirectional: GRU": chain(LINE, lambda: layers.Bidirectional(layers.GRU(3, reset_after=False))),
+    "Bidirectional: backwards": chain(
+        LINE,
+        lambda: layers.Bidirectional(
+            layers.LSTM(3, return_sequences=True, go_backwards=True),
+            backward_layer=layers.LSTM(3, return_sequences=True),
+        ),
+    ),
+    "Bidirectional: begun apart": chain(
+        LINE,
+        lambda: layers.Bidirectional(
+            layers.LSTM(2), backward_layer=layers.LSTM(2, go_backwards=True, recurrent_initializer="zeros")
+        ),
+    ),
     "Bidirectional: mask": _masked(lambda: layers.Bidirectional(layers.LSTM(3)), _layer("Dense", 2)),
     "TimeDistributed: dense": chain(
         LINE, lambda: layers.TimeDistributed(layers.Dense(4, activation="hard_sigmoid")), _layer("LSTM", 2)

@@ -41,7 +41,6 @@ def test_the_outputs_are_the_same(made: dict[str, dict[str, Any]], key: str) -> 
 
 
 NOT_BACK = {
-    "Bidirectional: SimpleRNN, backwards": "must run forward",
     "Bidirectional: given states": "initial states are not offered",
     "Masking: behind a recurrent layer": "that of another layer",
     "Masking: concatenated": "is called with mask=",

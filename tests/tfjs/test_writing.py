@@ -324,6 +324,11 @@ REFUSALS: dict[str, tuple[Any, str]] = {
     "one axis": (chain((), lambda: layers.Identity()), "two axes or more"),
     "unknown size to crop": (chain((None, 3), lambda: layers.Cropping1D(1)), "crops only known sizes"),
     "einsum": (chain((4, 4), lambda: layers.EinsumDense("abc,bd->adc", (3, 4))), "equation"),
+    "ways apart": (
+        chain(LINE, lambda: layers.Bidirectional(
+            layers.LSTM(2), backward_layer=layers.LSTM(2, go_backwards=True, activation="relu"))),
+        "configured as its forward layer",
+    ),
     "einsum of tensors": (
         graph((4, 4), (4, 4), join=lambda x, y: keras.ops.einsum("bij,bjk->bik", x, y)), "one axis with a fixed matrix"
     ),

@@ -151,9 +151,9 @@ def write_bidirectional(call: LayerCall, inputs: list[Value]) -> Any:
         call.refuse("around a layer other than SimpleRNN, LSTM and GRU it is not offered.")
     config, weights = cell_config(call, forward.cell, kind)
     other, other_weights = cell_config(call, backward.cell, kind)
-    # the file holds the forward layer alone, and both ways are made of it
-    if config != other or forward.go_backwards:
-        call.refuse("its backward layer must be configured as its forward layer, which must run forward.")
+    # the file holds the forward layer alone, and both ways are made of it; their weights are there, however they began
+    if without_beginnings(config) != without_beginnings(other):
+        call.refuse("its backward layer must be configured as its forward layer.")
     if len(inputs) > 1:
         call.refuse("initial states are not offered; use two layers.")
     flags = _flags(call, forward, inputs)
@@ -166,6 +166,11 @@ def write_bidirectional(call: LayerCall, inputs: list[Value]) -> Any:
         merge_mode=layer.merge_mode, layer={"class_name": kind, "config": config},
         return_sequences=flags["return_sequences"],
     )  # fmt: skip
+
+
+def without_beginnings(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration without initializers."""
+    return {key: value for key, value in config.items() if not key.endswith("_initializer")}
 
 
 def write_time_distributed(call: LayerCall, inputs: list[Value]) -> Value:
