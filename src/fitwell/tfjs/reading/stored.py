@@ -11,6 +11,7 @@ import numpy as np
 from fitwell.errors import FileError
 from fitwell.tfjs.reading.layer_settings import STRETCH
 from fitwell.tfjs.reading.read_layers import Made
+from fitwell.tfjs.topology import MOST_NESTED
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,12 @@ class Stored:
         The names of all layers, those in nested models too.
     """
 
-    def __init__(self, weights: Mapping[str, np.ndarray], layers: Iterable[str] = ()) -> None:
+    def __init__(self, weights: Mapping[str, np.ndarray], layers: Iterable[str]) -> None:
         self._weights = dict(weights)
         self._left = dict.fromkeys(weights)
+        layers = set(layers)
         self._slashed = frozenset(layer for layer in layers if "/" in layer)
+        self._holding = _by_part(weights, {layer.rpartition("/")[2] for layer in layers})
 
     def of(self, place: Place, made: Made, variables: Sequence[Any]) -> list[np.ndarray]:
         """Return a layer's weights, in the order of its variables in Keras.
@@ -105,7 +108,7 @@ class Stored:
         inside, lasts = _parted(weight, in_keras)
         for start in place.starts():
             within = f"{start}/{inside}"
-            found = [name for name in self._left
+            found = [name for name in self._left_of(place)
                      if name.startswith(within) and name.endswith(lasts) and self._may_be(place, name)]  # fmt: skip
             if len(found) == 1:
                 return found[0]
@@ -127,7 +130,7 @@ class Stored:
                 lambda name, ends=ends: name.endswith(ends),
                 lambda name, within=within: within in name and name.endswith(lasts),
             ):
-                found = [name for name in self._left if fits(name) and self._may_be(place, name)]
+                found = [name for name in self._left_of(place) if fits(name) and self._may_be(place, name)]
                 if len(found) == 1:
                     return found[0]
                 if found:
@@ -137,6 +140,10 @@ class Stored:
                     )
         return None
 
+    def _left_of(self, place: Place) -> list[str]:
+        """Return the weights that nobody has taken and that hold the layer's name."""
+        return [name for name in self._holding.get(place.layer.rpartition("/")[2], ()) if name in self._left]
+
     def _may_be(self, place: Place, name: str) -> bool:
         """Whether a weight is not of another layer, whose own name has a slash and so looks like a model's and its."""
         if not self._slashed:
@@ -144,6 +151,16 @@ class Stored:
         parts = name.split("/")
         starts = {"/".join(parts[:count]) for count in range(2, len(parts))}
         return not starts & (self._slashed - {place.layer})
+
+
+def _by_part(names: Iterable[str], parts: set[str]) -> dict[str, list[str]]:
+    """Return the names that hold each of some parts, so that not all must be looked at for each layer."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        # a layer, its cell and its weight in models within each other; more a stranger may write
+        for part in parts.intersection(name.split("/")[: MOST_NESTED + 8]):
+            found.setdefault(part, []).append(name)
+    return found
 
 
 def _parted(weight: str, in_keras: str) -> tuple[str, tuple[str, ...]]:
