@@ -13,10 +13,11 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from fitwell.data.row_sets import RowSets
-from fitwell.engine.job import Dataset
+from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import Loss
 from fitwell.engine.network import PureNetwork, Variables
 from fitwell.engine.plan import Plan
+from fitwell.engine.records import recorded_bytes
 from fitwell.regularization.strengths import Candidates
 
 
@@ -43,6 +44,14 @@ class Job:
     row_sets: RowSets
     candidates: Candidates
     loss: Loss
+
+    def recorded_bytes(self, settings: Settings) -> int:
+        """Return the memory of the losses that are kept of rows."""
+        if settings.units is None:
+            return 0
+        one = recorded_bytes(self.row_sets, settings.units, self.candidates.count, settings.epochs)
+        # a score copies what may be chosen, and adds it up over repeats
+        return 3 * one
 
 
 class Block(Protocol):

@@ -15,20 +15,14 @@ from jax.sharding import PartitionSpec as Split
 from fitwell.engine import noise
 from fitwell.engine.devices import available_devices, compiler_options, measure_speed, training_memory
 from fitwell.engine.executor import Epochs, Job, Measured
-from fitwell.engine.job import Rows, Settings, make_rows
+from fitwell.engine.job import Rows, Settings, make_batching, make_rows
 from fitwell.engine.network import Variables
 from fitwell.engine.optimizers import make_schedule
-from fitwell.engine.plan import SHARE_OF_PATIENCE, TYPICAL_SHARE, Plan, Work, default_batch_size, make_plan
+from fitwell.engine.plan import Plan, Work, make_plan, share_of_work
 from fitwell.engine.program import Data, Program, State, Trace, lift
-from fitwell.engine.records import recorded_bytes
-from fitwell.engine.stopping import Stopping
 
 STRENGTHS = "strengths"
 """Name of the axis of devices over which strengths are spread."""
-
-# folds differ by a row or two, so only groups, time and learning curves pay for the further masking
-UNEQUAL = 1.25
-"""Row sets take the steps of their own epochs when the largest has this many times the rows of the smallest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,22 +250,18 @@ class JaxExecutor:
 
 def make_program(job: Job, settings: Settings) -> Program:
     """Return what is compiled for a job."""
-    most, least = int(np.max(job.row_sets.n_train)), int(np.min(job.row_sets.n_train))
-    # by the largest row set: all have one shape of batches
-    batch_size = min(settings.batch_size or default_batch_size(most), most)
-    # rounded up, so that every row is seen; the last batch wraps round
-    steps = -(-most // batch_size)
+    batching = make_batching(job.row_sets, settings)
     return Program(
         network=job.network,
         loss=job.loss,
         optimizer=settings.optimizer,
-        schedule=make_schedule(settings.schedule, (settings.schedule_epochs or settings.epochs) * steps),
+        schedule=make_schedule(settings.schedule, (settings.schedule_epochs or settings.epochs) * batching.steps),
         regularizers=job.candidates.regularizers,
-        batch_size=batch_size,
-        steps=steps,
+        batch_size=batching.batch_size,
+        steps=batching.steps,
         # a program records room for so many
         call_epochs=min(settings.call_epochs, settings.epochs),
-        unequal=not settings.equal_steps and most > UNEQUAL * least,
+        unequal=batching.unequal,
         record_rows=settings.units is not None,
     )
 
@@ -286,34 +276,19 @@ def _plan(job: Job, settings: Settings, program: Program, devices: int, estimate
         devices=devices,
         work=_work(job, program),
         data_bytes=job.dataset.bytes * (1 + devices),  # the host's, and a copy on each device
-        recorded_bytes=_recorded_bytes(job, settings),
+        recorded_bytes=job.recorded_bytes(settings),
         budget=training_memory(settings.memory),
         block_strengths=settings.block_strengths,
         block_networks=settings.block_networks,
         flops_per_second=measure_speed() if estimate else 0.0,
-        share=_share(settings.stopping),
+        share=share_of_work(settings.stopping),
     )
-
-
-def _share(stopping: Stopping | None) -> float:
-    """Of the full work that will be done."""
-    if stopping is None:
-        return 1.0
-    return TYPICAL_SHARE if stopping.rungs else SHARE_OF_PATIENCE
 
 
 def _evaluated(program: Program, n_held_out: np.ndarray) -> int:
     """Rows whose loss is measured at once."""
     # twice: held-out rows, and as many training rows
     return min(program.evaluation_rows, 2 * int(np.max(n_held_out)))
-
-
-def _recorded_bytes(job: Job, settings: Settings) -> int:
-    if settings.units is None:
-        return 0
-    one = recorded_bytes(job.row_sets, settings.units, job.candidates.count, settings.epochs)
-    # a score copies what may be chosen, and adds it up over repeats
-    return 3 * one
 
 
 def _work(job: Job, program: Program) -> Work:

@@ -12,7 +12,7 @@ import numpy as np
 from fitwell.data.row_sets import RowSets
 from fitwell.engine.network import Variables
 from fitwell.engine.optimizers import Optimizer, adam
-from fitwell.engine.plan import BLOCK_NETWORKS
+from fitwell.engine.plan import BLOCK_NETWORKS, default_batch_size
 from fitwell.engine.stopping import Stopping
 from fitwell.errors import InputError
 
@@ -124,6 +124,36 @@ class Settings:
         # a key is two words of 32 bits: a larger seed would be cut off, and two seeds be one
         if not 0 <= self.seed < 2**32:
             raise InputError(f"'seed' must lie in [0, 4294967296). Got {self.seed}.")
+
+
+# folds differ by a row or two, so only groups, time and learning curves pay for the further masking
+UNEQUAL = 1.25
+"""Row sets take the steps of their own epochs when the largest has this many times the rows of the smallest."""
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How the training rows of an epoch are cut, alike for all row sets.
+
+    Attributes
+    ----------
+    batch_size, steps
+        Rows of a batch, and batches that an epoch of the largest row set takes.
+    unequal
+        Whether each row set takes the steps of its own rows only.
+    """
+
+    batch_size: int
+    steps: int
+    unequal: bool
+
+
+def make_batching(row_sets: RowSets, settings: Settings) -> Batching:
+    """Cut epochs by the largest row set: all have one size of batches."""
+    most, least = int(np.max(row_sets.n_train)), int(np.min(row_sets.n_train))
+    batch_size = min(settings.batch_size or default_batch_size(most), most)
+    # rounded up, so that every row is seen; the last batch wraps round
+    return Batching(batch_size, -(-most // batch_size), not settings.equal_steps and most > UNEQUAL * least)
 
 
 Leaf = Any

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import jax
@@ -34,8 +35,12 @@ class Optimizer:
     step_size: Callable[[Any, Any], Any]
 
 
+@cache
 def adam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> Optimizer:
-    """Adam (Kingma and Ba 2015); its step per weight is ``1 / (sqrt(v / (1 - b2**t)) + eps)``."""
+    """Adam (Kingma and Ba 2015); its step per weight is ``1 / (sqrt(v / (1 - b2**t)) + eps)``.
+
+    The same numbers give the same object, so that Adam is known as such.
+    """
 
     def step_size(state: Any, trainable: Any) -> Any:
         del trainable

@@ -1,0 +1,372 @@
+"""Training of dense networks in NumPy, written out: forward, backward, Adam, and what regularizers do in a step.
+
+The networks of S strengths on one row set see the same batch and the same noise. Their weights are rows of one array
+[S, P], so that Adam is a few operations on all of them; a matrix product is one product for each strength, so that a
+network equals itself trained alone, bit for bit. Whoever calls holds BLAS to one thread, and gives each thread a
+`Scratch` of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from fitwell.engine import plain_noise
+from fitwell.engine.network import DenseNetwork
+from fitwell.engine.plain_losses import PlainLoss
+from fitwell.engine.plain_noise import LEVELS, Key
+
+B1, B2, EPSILON = 0.9, 0.999, 1e-8
+"""Adam's (Kingma and Ba 2015)."""
+
+CHUNK = 2**15
+"""Numbers that an optimizer's step works on at a time: what it needs of them stays in the cache."""
+
+EVALUATED_ROWS = 256
+"""Rows whose losses are computed at a time."""
+
+
+class Scratch:
+    """Arrays for one thread's intermediate results, allocated when first asked for."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[tuple[Any, np.dtype], np.ndarray] = {}
+
+    def array(self, name: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Return an array of that name; what was in it is lost."""
+        size, key = math.prod(shape), (name, np.dtype(dtype))
+        if key not in self._arrays or self._arrays[key].size < size:
+            self._arrays[key] = np.empty(size, dtype)
+        return self._arrays[key][:size].reshape(shape)
+
+    def positions(self, count: int) -> np.ndarray:
+        """Return 0 to `count` - 1, uint32."""
+        key = ("positions", np.dtype(np.uint32))
+        if key not in self._arrays or self._arrays[key].size < count:
+            self._arrays[key] = np.arange(count, dtype=np.uint32)
+        return self._arrays[key][:count]
+
+
+@dataclass(frozen=True)
+class WeightLayout:
+    """Where the weights of a dense network stand in a row of P numbers: all kernels, then all biases.
+
+    Attributes
+    ----------
+    sizes
+        Widths from inputs to outputs.
+    """
+
+    sizes: tuple[int, ...]
+
+    @cached_property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """Of the kernels, [units out, units in]."""
+        return tuple(zip(self.sizes[1:], self.sizes[:-1], strict=True))
+
+    @cached_property
+    def kernels(self) -> tuple[slice, ...]:
+        """Places of the kernels."""
+        return _one_after_another([out * into for out, into in self.shapes], 0)
+
+    @cached_property
+    def biases(self) -> tuple[slice, ...]:
+        """Places of the biases."""
+        return _one_after_another([out for out, _ in self.shapes], self.kernels[-1].stop)
+
+    @property
+    def count(self) -> int:
+        """P."""
+        return self.biases[-1].stop
+
+    def layers(self, weights: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return views of weights [..., P]: kernel [..., units out, units in] and bias [..., units out, 1] by layer."""
+        lead = weights.shape[:-1]
+        return [
+            (weights[..., kernel].reshape(*lead, *shape), weights[..., bias].reshape(*lead, shape[0], 1))
+            for kernel, bias, shape in zip(self.kernels, self.biases, self.shapes, strict=True)
+        ]
+
+
+def _one_after_another(counts: list[int], start: int) -> tuple[slice, ...]:
+    ends = np.cumsum([start, *counts]).tolist()
+    return tuple(slice(begin, end) for begin, end in itertools.pairwise(ends))
+
+
+def first_weights(network: DenseNetwork, key: Key, dtype: np.dtype) -> np.ndarray:
+    """Return what `DenseNetwork.init` draws, [P]."""
+    layout = WeightLayout(network.sizes)
+    weights = np.zeros(layout.count, dtype)
+    for number, (kernel, _) in enumerate(layout.layers(weights)):
+        bound = np.sqrt(6 / kernel.shape[1]) * (network.output_scale if number == len(network.hidden) else 1.0)
+        unit = plain_noise.uniform(plain_noise.fold(key, number), kernel.shape, dtype)
+        kernel[:] = (2 * unit - 1) * dtype.type(bound)
+    return weights
+
+
+def _relu(values: np.ndarray, slope: np.ndarray | None) -> None:
+    if slope is None:
+        np.maximum(values, 0, out=values)
+    else:
+        np.greater(values, 0, out=slope)
+        values *= slope
+
+
+def _tanh(values: np.ndarray, slope: np.ndarray | None) -> None:
+    np.tanh(values, out=values)
+    if slope is not None:
+        np.subtract(1, values * values, out=slope)
+
+
+def _silu(values: np.ndarray, slope: np.ndarray | None) -> None:
+    sigmoid = 1 / (1 + np.exp(-values))
+    if slope is not None:
+        np.multiply(sigmoid, 1 + values * (1 - sigmoid), out=slope)
+    values *= sigmoid
+
+
+Activation = Callable[[np.ndarray, np.ndarray | None], None]
+
+ACTIVATIONS: Mapping[str, Activation] = {"relu": _relu, "tanh": _tanh, "silu": _silu}
+"""``f(values, slope)`` puts values in the place of what they are computed from, and writes slopes where asked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """Columns of the weights [S, P] that a step treats alike; strengths are [S, 1], None where all are zero."""
+
+    columns: slice
+    l1: np.ndarray | None = None
+    l2: np.ndarray | None = None
+    decay: np.ndarray | None = None
+
+
+class DenseTraining:
+    """Trains the networks of some strengths on one row set at a time; has no state but the strengths.
+
+    Parameters
+    ----------
+    network, loss
+        The architecture, and what is minimised.
+    strengths
+        Regularizer's name to an array [S], or [S, L] with a number for each of its places.
+    rates
+        Learning rates [S].
+    dtype
+        Of the weights.
+    """
+
+    def __init__(
+        self,
+        network: DenseNetwork,
+        loss: PlainLoss,
+        strengths: Mapping[str, np.ndarray],
+        rates: np.ndarray,
+        dtype: np.dtype,
+    ) -> None:
+        self.network, self.loss, self.dtype = network, loss, dtype
+        self.layout = WeightLayout(network.sizes)
+        self.rates = np.asarray(rates, dtype)[:, None]
+        self._activation = ACTIVATIONS[network.activation]
+        # what is zero for all is left out: the numbers are the same, and it costs nothing
+        acting = {name: np.asarray(values, dtype) for name, values in strengths.items() if np.any(values)}
+        self._pieces = self._cut(acting)
+        self._unit_dropout = self._dropout(acting.get("dropout"), len(network.hidden))
+        self._weight_dropout = self._dropout(acting.get("weight_dropout"), len(network.hidden) + 1)
+
+    def step(
+        self,
+        weights: np.ndarray,
+        means: np.ndarray,
+        squares: np.ndarray,
+        count: int,
+        factor: float,
+        inputs: np.ndarray,
+        targets: np.ndarray,
+        key: Key,
+        scratch: Scratch,
+    ) -> None:
+        """Take one step with a batch, inputs [rows, d] and targets [rows].
+
+        Parameters
+        ----------
+        weights, means, squares
+            [S, P], changed in place; Adam's moments are kept divided by ``1 - b1`` and ``1 - b2``.
+        count
+            Which step it is, counted from 1.
+        factor
+            Of the learning rates.
+        key
+            Of the step's noise.
+        """
+        gradient = scratch.array("gradient", weights.shape, self.dtype)
+        self._backpropagate(self.layout.layers(weights), self.layout.layers(gradient), inputs, targets, key, scratch)
+        self._move(weights, gradient, means, squares, count, self.rates * self.dtype.type(factor), scratch)
+
+    def outputs(self, layers: list[tuple[np.ndarray, np.ndarray]], inputs: np.ndarray, scratch: Scratch) -> np.ndarray:
+        """Return raw outputs [S, k, rows] without noise, of at most `EVALUATED_ROWS` rows; they are scratch."""
+        values = inputs.T
+        for number, (kernel, bias) in enumerate(layers):
+            shape = (len(kernel), kernel.shape[1], len(inputs))
+            out = scratch.array(("seen", number), shape, self.dtype)
+            np.matmul(kernel, values, out=out)
+            out += bias
+            if number < len(self.network.hidden):
+                self._activation(out, None)
+            values = out
+        return values
+
+    def _backpropagate(
+        self,
+        layers: list[tuple[np.ndarray, np.ndarray]],
+        gradients: list[tuple[np.ndarray, np.ndarray]],
+        inputs: np.ndarray,
+        targets: np.ndarray,
+        key: Key,
+        scratch: Scratch,
+    ) -> None:
+        """Write the gradient of the mean loss; penalties are added in `_move`."""
+        last = len(layers) - 1
+        kernels, factors = self._perturbed([kernel for kernel, _ in layers], key, scratch)
+        values, slopes = [inputs.T], []
+        for number, (kernel, (_, bias)) in enumerate(zip(kernels, layers, strict=True)):
+            shape = (len(kernel), kernel.shape[1], len(inputs))
+            out = scratch.array(("values", number), shape, self.dtype)
+            np.matmul(kernel, values[-1], out=out)
+            out += bias
+            if number < last:
+                slope = scratch.array(("slope", number), shape, self.dtype)
+                self._activation(out, slope)
+                self._drop_units(out, slope, number, key, scratch)
+                slopes.append(slope)
+            values.append(out)
+        way = scratch.array(("way", last), values[-1].shape, self.dtype)
+        self.loss.slope(values[-1], targets, way)
+        for number in range(last, -1, -1):
+            by_kernel, by_bias = gradients[number]
+            np.matmul(way, values[number].swapaxes(-1, -2), out=by_kernel)
+            np.sum(way, axis=2, keepdims=True, out=by_bias)
+            if factors:
+                by_kernel *= factors[number]
+            if number:
+                below = scratch.array(("way", number - 1), slopes[number - 1].shape, self.dtype)
+                np.matmul(kernels[number].swapaxes(-1, -2), way, out=below)
+                below *= slopes[number - 1]
+                way = below
+
+    def _perturbed(
+        self, kernels: list[np.ndarray], key: Key, scratch: Scratch
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Drop weights: what the step sees in place of the kernels, and the factors by which they were multiplied."""
+        if self._weight_dropout is None:
+            return kernels, []
+        key, seen, factors = plain_noise.fold(key, 1), [], []
+        for number, kernel in enumerate(kernels):
+            # among the leaves of the variables a layer's bias comes before its kernel
+            levels = _draw(plain_noise.fold(key, 2 * number + 1), kernel.shape[1:], scratch)
+            factor = scratch.array(("kept", number), kernel.shape, self.dtype)
+            self._weight_dropout(number, levels, factor, scratch)
+            seen.append(np.multiply(kernel, factor, out=scratch.array(("kernel", number), kernel.shape, self.dtype)))
+            factors.append(factor)
+        return seen, factors
+
+    def _drop_units(self, values: np.ndarray, slope: np.ndarray, number: int, key: Key, scratch: Scratch) -> None:
+        if self._unit_dropout is None:
+            return
+        levels = _draw(plain_noise.fold(key, 2 + number), values.shape[1:], scratch)
+        factor = scratch.array("factor", values.shape, self.dtype)
+        self._unit_dropout(number, levels, factor, scratch)
+        values *= factor
+        slope *= factor
+
+    def _dropout(self, rates: np.ndarray | None, places: int) -> Callable[..., None] | None:
+        """Return ``f(place, levels, out, scratch)``, which writes 0 for what is dropped, else 1 / (1 - rate)."""
+        if rates is None:
+            return None
+        keep = np.broadcast_to((1 - rates).reshape(len(rates), -1), (len(rates), places))
+        # as whole numbers: noise / LEVELS < keep
+        thresholds = np.ceil(keep.astype(float) * LEVELS).astype(np.uint32).T[:, :, None, None]
+        inverse = (1 / keep).astype(self.dtype).T[:, :, None, None]
+
+        def write(place: int, levels: np.ndarray, out: np.ndarray, scratch: Scratch) -> None:
+            kept = scratch.array("is kept", out.shape, bool)
+            np.less(levels, thresholds[place], out=kept)
+            np.multiply(kept, inverse[place], out=out)
+
+        return write
+
+    def _move(
+        self,
+        weights: np.ndarray,
+        gradient: np.ndarray,
+        means: np.ndarray,
+        squares: np.ndarray,
+        count: int,
+        rates: np.ndarray,
+        scratch: Scratch,
+    ) -> None:
+        """Take Adam's step and the regularizers': L2 is in the gradient, decay before the step, L1 after it."""
+        root = math.sqrt((1 - B2) / (1 - B2**count))
+        per_unit = rates * self.dtype.type(1 / root)  # of the gradient's moments, as they are kept
+        pace = per_unit * self.dtype.type((1 - B1) / (1 - B1**count))
+        for piece in self._pieces:
+            w, g, mean, square = (a[:, piece.columns] for a in (weights, gradient, means, squares))
+            other = scratch.array("other", w.shape, self.dtype)
+            if piece.l2 is not None:
+                g += np.multiply(w, piece.l2, out=other)
+            mean *= B1
+            mean += g
+            np.multiply(g, g, out=g)
+            square *= B2
+            square += g
+            np.sqrt(square, out=other)
+            other += EPSILON / root
+            if piece.decay is not None:
+                w *= 1 - rates * piece.decay
+            np.divide(mean, other, out=g)
+            g *= pace
+            w -= g
+            if piece.l1 is not None:
+                _soft_threshold(w, np.divide(per_unit * piece.l1, other, out=other), g)
+
+    def _cut(self, acting: Mapping[str, np.ndarray]) -> list[_Piece]:
+        """Columns in which every network has one strength, few enough for the cache."""
+        names = {"l1": acting.get("l1"), "l2": acting.get("l2"), "decay": acting.get("weight_decay")}
+        if names["l2"] is not None:
+            names["l2"] = 2 * names["l2"]  # the derivative's
+        kernels, biases = self.layout.kernels, self.layout.biases
+        by_layer = any(values is not None and values.ndim == 2 for values in names.values())
+        places = list(kernels) if by_layer else [slice(0, kernels[-1].stop)]
+        pieces = []
+        for place, columns in enumerate(places):
+            here = {name: _column(values, place) for name, values in names.items() if values is not None}
+            pieces += [_Piece(part, **here) for part in self._chunks(columns)]
+        return pieces + [_Piece(part) for part in self._chunks(slice(biases[0].start, biases[-1].stop))]
+
+    def _chunks(self, columns: slice) -> list[slice]:
+        width = max(1, CHUNK // len(self.rates))
+        return [slice(at, min(at + width, columns.stop)) for at in range(columns.start, columns.stop, width)]
+
+
+def _column(values: np.ndarray, place: int) -> np.ndarray:
+    return values[:, [place]] if values.ndim == 2 else values[:, None]
+
+
+def _draw(key: Key, shape: tuple[int, ...], scratch: Scratch) -> np.ndarray:
+    """Draw noise of one network's shape, the same for all strengths."""
+    count = math.prod(shape)
+    out, other = (scratch.array(name, (count,), np.uint32) for name in ("levels", "mixing"))
+    return plain_noise.draw_levels(key, scratch.positions(count), out, other).reshape(shape)
+
+
+def _soft_threshold(kernel: np.ndarray, threshold: np.ndarray, scratch: np.ndarray) -> None:
+    np.abs(kernel, out=scratch)
+    scratch -= threshold
+    np.maximum(scratch, 0, out=scratch)
+    np.copysign(scratch, kernel, out=kernel)

@@ -1,0 +1,377 @@
+"""NumPy as an executor: the dense network of tables on the cores of a CPU, with nothing to compile."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import cast
+
+import numpy as np
+from threadpoolctl import ThreadpoolController, threadpool_limits
+
+from fitwell.engine import plain_noise
+from fitwell.engine.dense_training import (
+    ACTIVATIONS,
+    EVALUATED_ROWS,
+    DenseTraining,
+    Scratch,
+    WeightLayout,
+    first_weights,
+)
+from fitwell.engine.devices import training_memory
+from fitwell.engine.executor import Epochs, Job, Measured
+from fitwell.engine.job import Settings, make_batching, make_rows
+from fitwell.engine.network import DenseNetwork, Variables
+from fitwell.engine.optimizers import adam
+from fitwell.engine.plain_losses import PLAIN_LOSSES
+from fitwell.engine.plan import Plan, Work, make_plan, share_of_work
+from fitwell.errors import InputError
+from fitwell.regularization.table import BUILT_IN
+from fitwell.startup import cpu_devices
+
+MOST_STRENGTHS = 8
+"""Strengths of a block: with more, what one thread works on leaves its cache."""
+
+OVERHEAD = 0.5
+"""What a task costs beyond its networks, in networks: Python, and noise that all its strengths share."""
+
+
+@dataclass(eq=False)
+class NumpyBlock:
+    """Some strengths in training together, with all row sets; changed in place.
+
+    Attributes
+    ----------
+    numbers
+        int [S], their numbers in the search.
+    training
+        Trains them.
+    weights, means, squares, best
+        [R, S, P]: as they are, Adam's moments, and at the best epoch.
+    steps
+        int [R], taken so far.
+    best_loss, best_epoch
+        [S], of the mean over row sets.
+    """
+
+    numbers: np.ndarray
+    training: DenseTraining
+    weights: np.ndarray
+    means: np.ndarray
+    squares: np.ndarray
+    best: np.ndarray
+    steps: np.ndarray
+    best_loss: np.ndarray
+    best_epoch: np.ndarray
+
+
+class NumpyExecutor:
+    """The `Executor` of NumPy.
+
+    Raises
+    ------
+    InputError
+        The job is none that NumPy can do, see `why_not`.
+    """
+
+    compilations = 0
+    compile_seconds = 0.0
+
+    def __init__(self, job: Job, settings: Settings, estimate: bool = False) -> None:
+        if reason := why_not(job, settings):
+            raise InputError(f"NumPy cannot train {reason}: leave out the engine, or choose 'jax'.")
+        self.job, self.settings = job, settings
+        self.network: DenseNetwork = cast(DenseNetwork, job.network)
+        self.loss, self.layout = PLAIN_LOSSES[job.loss], WeightLayout(self.network.sizes)
+        self.rows = make_rows(job.row_sets, settings.seed)
+        self.threads = min(settings.devices or cpu_devices(), cpu_devices())
+        self.batching = make_batching(job.row_sets, settings)
+        self.plan = self._make_plan(estimate)
+        self.schedule = plain_schedule(settings, self.batching.steps)
+        self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="fitwell")
+        self._blas = ThreadpoolController()
+        self._scratch: SimpleQueue[Scratch] = SimpleQueue()
+        for _ in range(self.threads):
+            self._scratch.put(Scratch())
+
+    def start(self, strengths: np.ndarray) -> list[NumpyBlock]:
+        """See `Executor`."""
+        first = self._first_weights()
+        return [self._started(part, first) for part in self._cut(strengths)]
+
+    def advance(
+        self, blocks: Sequence[NumpyBlock], first: int, count: int
+    ) -> tuple[Sequence[NumpyBlock], Iterable[Epochs]]:
+        """See `Executor`; row sets times blocks are spread over the threads, which meet after every epoch."""
+        done = [self._nothing_yet(block, count) for block in blocks]
+        tasks = [(b, r) for b in range(len(blocks)) for r in range(self.plan.row_sets)]
+        for place, epoch in enumerate(range(first, first + count)):
+            self._each(lambda scratch, b, r: self._epoch(blocks[b], r, epoch, scratch, done[b], place), tasks)  # noqa: B023
+            for block, epochs in zip(blocks, done, strict=True):
+                self._keep_best(block, epochs.curves[1, :, :, place], epoch + 1)
+        return blocks, (
+            epochs._replace(best_loss=block.best_loss.copy(), best_epoch=block.best_epoch.copy())
+            for block, epochs in zip(blocks, done, strict=True)
+        )
+
+    def repack(self, blocks: Sequence[NumpyBlock], strengths: np.ndarray) -> list[NumpyBlock]:
+        """See `Executor`; who has left costs nothing any more."""
+        places = {int(g): (block, place) for block in blocks for place, g in enumerate(block.numbers)}
+        return [self._moved([places[int(g)] for g in part], part) for part in self._cut(strengths)]
+
+    def measure(self, variables: Variables) -> Iterator[Measured]:
+        """See `Executor`; as many networks at a time as are in a block."""
+        total = variables.trainable[0]["kernel"].shape[1]
+        k, longest = self.layout.sizes[-1], self.rows.held_out.shape[1]
+        for places in self._cut(np.arange(total)):
+            shape = (self.plan.row_sets, len(places), longest)
+            outputs, losses = np.full((*shape, k), np.nan, self.job.dataset.dtype), np.full(shape, np.nan)
+            training = self._training(np.zeros(len(places), int))
+
+            def measure(scratch: Scratch, r: int) -> None:
+                layers = [tuple(layer[name][r, places] for name in ("kernel", "bias")) for layer in variables.trainable]  # noqa: B023
+                held_out = self.rows.held_out[r, : self.rows.n_held_out[r]]
+                at = 0
+                for inputs, targets in self._parts(r, held_out):
+                    raw = training.outputs(layers, inputs, scratch)  # noqa: B023
+                    here = slice(at, at := at + len(targets))
+                    outputs[r, :, here] = raw.swapaxes(1, 2)  # noqa: B023
+                    losses[r, :, here] = self.loss.by_row(raw, targets)[0] * self._unit(r)  # noqa: B023
+
+            self._each(measure, [(r,) for r in range(self.plan.row_sets)])
+            yield Measured(places, outputs, losses)
+
+    def read(self, blocks: Sequence[NumpyBlock], strengths: np.ndarray) -> Variables:
+        """See `Executor`."""
+        places = {int(g): (block, place) for block in blocks for place, g in enumerate(block.numbers)}
+        found = [places[int(g)] for g in strengths]
+        best = np.stack([block.best[:, place] for block, place in found], axis=1)
+        return Variables([{"kernel": kernel, "bias": bias} for kernel, bias in self.layout.layers(best)], ())
+
+    def _epoch(self, block: NumpyBlock, r: int, epoch: int, scratch: Scratch, done: Epochs, place: int) -> None:
+        """Train one epoch of a block's networks on one row set, and measure them."""
+        rows, batch_size = self.rows, self.plan.batch_size
+        key = plain_noise.make_key(self.settings.seed)
+        # by what a network is, never by where or when it runs: row set, 1 for training, epoch
+        for number in (int(rows.id[r]), 1, epoch):
+            key = plain_noise.fold(key, number)
+        mine = rows.train[r, : rows.n_train[r]]
+        order = mine[np.argsort(plain_noise.levels(plain_noise.fold(key, 0), len(mine)), kind="stable")]
+        weights, means, squares = block.weights[r], block.means[r], block.squares[r]
+        steps = -(-len(mine) // batch_size) if self.batching.unequal else self.plan.steps
+        for number in range(steps):
+            # wraps round: row sets that differ by a row share one number of steps, and no batch is short
+            batch = order.take(np.arange(number * batch_size, (number + 1) * batch_size), mode="wrap")
+            inputs, targets = self._take(r, batch)
+            block.steps[r] += 1
+            factor = self.schedule(epoch * self.plan.steps + number)
+            block.training.step(
+                weights,
+                means,
+                squares,
+                int(block.steps[r]),
+                factor,
+                inputs,
+                targets,
+                plain_noise.fold(key, 1 + number),
+                scratch,
+            )
+        self._measure(block, r, scratch, done, place)
+
+    def _measure(self, block: NumpyBlock, r: int, scratch: Scratch, done: Epochs, place: int) -> None:
+        """Mean loss and metric on the measured training rows and on the held-out rows, without noise."""
+        layers = self.layout.layers(block.weights[r])
+        groups = (self.rows.measured[r, : self.rows.n_measured[r]], self.rows.held_out[r, : self.rows.n_held_out[r]])
+        for group, rows in enumerate(groups):
+            if not len(rows):
+                continue
+            found = []
+            for inputs, targets in self._parts(r, rows):
+                found.append(self.loss.by_row(block.training.outputs(layers, inputs, scratch), targets))
+            loss, metric = (np.concatenate(parts, axis=1).astype(float) for parts in zip(*found, strict=True))
+            loss *= self._unit(r)
+            done.curves[group, r, :, place] = loss.mean(axis=1)
+            done.curves[2 + group, r, :, place] = metric.mean(axis=1)
+            if group == 1 and done.row_loss is not None:
+                done.row_loss[r, :, place, : len(rows)] = loss
+
+    def _keep_best(self, block: NumpyBlock, held_out_loss: np.ndarray, epoch: int) -> None:
+        """Snapshot the weights where the mean over row sets improved; without held-out rows, always."""
+        nothing_held_out = self.rows.held_out.shape[1] == 0
+        mean = np.full(len(block.numbers), -float(epoch)) if nothing_held_out else held_out_loss.mean(axis=0)
+        improved = mean < block.best_loss
+        block.best[:, improved] = block.weights[:, improved]
+        block.best_loss[improved], block.best_epoch[improved] = mean[improved], epoch
+
+    def _nothing_yet(self, block: NumpyBlock, count: int) -> Epochs:
+        shape = (self.plan.row_sets, len(block.numbers), count)
+        recorded = self.settings.units is not None
+        row_loss = np.full((*shape, self.rows.held_out.shape[1]), np.nan) if recorded else None
+        return Epochs(np.full((4, *shape), np.nan), row_loss, block.best_loss, block.best_epoch)
+
+    def _each(self, work: Callable[..., None], tasks: Sequence[tuple[int, ...]]) -> None:
+        """Do all tasks on the threads, each with a scratch of its own and BLAS on one core."""
+
+        def one(task: tuple[int, ...]) -> None:
+            scratch = self._scratch.get()
+            try:
+                # networks diverge, and that is found in their losses; the state of errors is a thread's own
+                with np.errstate(all="ignore"):
+                    work(scratch, *task)
+            finally:
+                self._scratch.put(scratch)
+
+        with self._blas.limit(limits=1, user_api="blas"):
+            # a list: so that what was raised in a thread is raised here
+            list(self._pool.map(one, tasks))
+
+    def _take(self, r: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        dataset = self.job.dataset
+        inputs, targets = (dataset.inputs[r], dataset.targets[r]) if dataset.own else (dataset.inputs, dataset.targets)
+        return inputs[rows], targets[rows]
+
+    def _parts(self, r: int, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Inputs and targets of some rows at a time: the outputs of all at once may be beyond memory."""
+        for at in range(0, len(rows), EVALUATED_ROWS):
+            yield self._take(r, rows[at : at + EVALUATED_ROWS])
+
+    def _unit(self, r: int) -> float:
+        """The loss in the target's own units over that of the targets trained on."""
+        return float(self.job.dataset.scale[r]) ** 2
+
+    def _make_plan(self, estimate: bool) -> Plan:
+        job, settings, batching = self.job, self.settings, self.batching
+        row_sets, strengths = job.row_sets.count, job.candidates.count
+        size = block_size(row_sets, strengths, self.threads)
+        return make_plan(
+            row_sets=row_sets,
+            strengths=strengths,
+            epochs=settings.epochs,
+            steps=batching.steps,
+            batch_size=batching.batch_size,
+            devices=1,  # blocks are not cut further: threads take whole ones, one row set at a time
+            work=self._work(),
+            data_bytes=job.dataset.bytes,
+            recorded_bytes=job.recorded_bytes(settings),
+            budget=training_memory(settings.memory),
+            block_strengths=settings.block_strengths,
+            block_networks=size * row_sets,
+            flops_per_second=measure_products(self.threads) if estimate else 0.0,
+            share=share_of_work(settings.stopping),
+            compile_seconds=0.0,
+        )
+
+    def _work(self) -> Work:
+        """What one network costs."""
+        sizes, dtype, rows = self.layout.sizes, self.job.dataset.dtype, self.batching.batch_size
+        weights = self.layout.count * dtype.itemsize
+        # of a layer: values, slopes and factors, and the way back
+        units = 4 * sum(sizes[1:]) * max(rows, EVALUATED_ROWS) * dtype.itemsize
+        kernels = sum(out * into for out, into in self.layout.shapes)
+        recorded = int(self.job.row_sets.n_held_out.max()) if self.settings.units is not None else 0
+        return Work(
+            variable_bytes=weights,
+            # gradient, perturbed kernels and their factors; only as many row sets are at work as there are threads
+            step_bytes=int((units + 4 * weights) * self.threads / self.job.row_sets.count),
+            step_flops=6.0 * kernels * rows,
+            trace_bytes=min(self.settings.call_epochs, self.settings.epochs) * recorded * np.dtype(float).itemsize,
+        )
+
+    def _first_weights(self) -> np.ndarray:
+        """Return first weights, [R, P]."""
+        dtype, first = self.job.dataset.dtype, self.job.dataset.first
+        weights = np.empty((self.plan.row_sets, self.layout.count), dtype)
+        key = plain_noise.make_key(self.settings.seed)
+        for r, identity in enumerate(self.rows.id):
+            weights[r] = first_weights(self.network, plain_noise.fold(plain_noise.fold(key, int(identity)), 0), dtype)
+        if first is not None:
+            for (kernel, bias), layer in zip(self.layout.layers(weights), first.trainable, strict=True):
+                kernel[:], bias[:] = layer["kernel"], layer["bias"]
+        return weights
+
+    def _started(self, numbers: np.ndarray, first: np.ndarray) -> NumpyBlock:
+        weights = np.repeat(first[:, None], len(numbers), axis=1)
+        return NumpyBlock(
+            numbers=numbers,
+            training=self._training(numbers),
+            weights=weights,
+            means=np.zeros_like(weights),
+            squares=np.zeros_like(weights),
+            best=weights.copy(),
+            steps=np.zeros(self.plan.row_sets, int),
+            best_loss=np.full(len(numbers), np.inf),
+            best_epoch=np.zeros(len(numbers), int),
+        )
+
+    def _moved(self, found: Sequence[tuple[NumpyBlock, int]], numbers: np.ndarray) -> NumpyBlock:
+        """Join networks of several blocks to one."""
+
+        def gathered(name: str, axis: int) -> np.ndarray:
+            return np.stack([getattr(block, name).take(place, axis=axis) for block, place in found], axis=axis)
+
+        return NumpyBlock(
+            numbers=numbers,
+            training=self._training(numbers),
+            steps=found[0][0].steps.copy(),
+            **{name: gathered(name, 1) for name in ("weights", "means", "squares", "best")},
+            **{name: gathered(name, 0) for name in ("best_loss", "best_epoch")},
+        )
+
+    def _training(self, numbers: np.ndarray) -> DenseTraining:
+        chosen = self.job.candidates.take(numbers)
+        return DenseTraining(self.network, self.loss, chosen.strengths, chosen.learning_rate, self.job.dataset.dtype)
+
+    def _cut(self, strengths: np.ndarray) -> list[np.ndarray]:
+        """Cut strengths into blocks of nearly one size; which ones stand together changes no number."""
+        if not len(strengths):
+            return []
+        size = min(self.plan.block_strengths, block_size(self.plan.row_sets, len(strengths), self.threads))
+        return np.array_split(strengths, math.ceil(len(strengths) / size))
+
+
+def why_not(job: Job, settings: Settings) -> str:
+    """Return what of a job NumPy cannot train, in words; empty if it can train all."""
+    if not isinstance(job.network, DenseNetwork) or job.network.activation not in ACTIVATIONS:
+        return "this network"
+    if job.loss not in PLAIN_LOSSES:
+        return f"the loss {job.loss.name!r}"
+    if settings.optimizer is not adam():
+        return f"the optimizer {settings.optimizer.name!r}"
+    if callable(settings.schedule):
+        return "a schedule of your own"
+    if job.candidates.own is not None:
+        return "a network with regularization of its own"
+    unknown = [row.name for row in job.candidates.regularizers if BUILT_IN.get(row.name) is not row]
+    return f"the regularizer {unknown[0]!r}" if unknown else ""
+
+
+def block_size(row_sets: int, strengths: int, threads: int) -> int:
+    """Return how many strengths stand together, so that threads are done soonest."""
+
+    def rounds(size: int) -> float:
+        # threads meet after every epoch, and the last round may leave some of them without a task
+        return math.ceil(row_sets * math.ceil(strengths / size) / threads) * (size + OVERHEAD)
+
+    return min(range(1, min(MOST_STRENGTHS, strengths) + 1), key=lambda size: (rounds(size), -size))
+
+
+def plain_schedule(settings: Settings, steps: int) -> Callable[[int], float]:
+    """Return the factor of the learning rate by step, see `fitwell.engine.optimizers.make_schedule`."""
+    if settings.schedule == "constant":
+        return lambda step: 1.0
+    total = (settings.schedule_epochs or settings.epochs) * steps
+    return lambda step: 0.5 * (1 + math.cos(math.pi * min(step / total, 1)))
+
+
+def measure_products(threads: int, size: int = 512, repeats: int = 4) -> float:
+    """Return floating point operations a second of matrix products on so many cores, measured in about 50 ms."""
+    matrix = np.ones((size, size), np.float32)
+    with threadpool_limits(threads, user_api="blas"):
+        begin = time.perf_counter()
+        for _ in range(repeats):
+            np.matmul(matrix, matrix)
+        return 2.0 * size**3 * repeats / (time.perf_counter() - begin)
