@@ -16,8 +16,10 @@ import pytest
 from fitwell.data.columns import RawFeatures, describe_columns, extract
 from fitwell.data.encoding import fit_encoding, make_layout, stack
 from fitwell.engine import noise
+from fitwell.engine.jax_executor import JaxExecutor
 from fitwell.engine.job import Dataset, Settings, make_rows
 from fitwell.engine.network import DenseNetwork, Variables
+from fitwell.engine.numpy_executor import NumpyExecutor
 from fitwell.engine.optimizers import adam, make_schedule
 from fitwell.engine.plan import Listener, Work
 from fitwell.engine.program import Data, Program, State, Trace, lift
@@ -29,6 +31,7 @@ from fitwell.regularization.strengths import Candidates
 from fitwell.regularization.table import BUILT_IN
 
 EPOCHS, BATCH = 3, 8
+ENGINES = {"jax": JaxExecutor, "numpy": NumpyExecutor}
 ALL_ON = Candidates(
     {
         "l1": np.array([0, 1e-2, 0, 0, 0, 3e-2, 3e-3, 1e-3]),
@@ -51,6 +54,12 @@ def close(one: Any, other: Any, **tolerance: float) -> bool:
     """Whether two trees of arrays agree to rounding, NaN equal to NaN."""
     pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
     return all(np.allclose(a, b, equal_nan=True, **(tolerance or ROUNDING)) for a, b in pairs)
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Any:
+    """What trains: every invariant holds for all."""
+    return ENGINES[request.param]
 
 
 # 1. Alone or together
@@ -192,10 +201,10 @@ def strength_of(candidates: Candidates, g: int) -> dict[str, float]:
 
 
 @pytest.fixture(scope="module")
-def together(problem: Callable[..., Any], seed: int) -> tuple[Any, Trained]:
+def together(problem: Callable[..., Any], seed: int, engine: Any) -> tuple[Any, Trained]:
     """3 row sets times 8 strengths trained at once, float64."""
     case = problem(seed, dtype=np.float64, hidden=(6, 5))
-    settings = Settings(epochs=EPOCHS, batch_size=BATCH, stopping=None, seed=seed, call_epochs=2)
+    settings = Settings(epochs=EPOCHS, batch_size=BATCH, stopping=None, seed=seed, call_epochs=2, executor=engine)
     with jax.enable_x64(True):
         return case, train_all(*case[:3], ALL_ON, loss=case.loss, settings=settings)
 
@@ -431,13 +440,15 @@ HALVING = Stopping(patience=100, rungs=(2, 4), kept=0.5, credit=0.0, finalists=2
 
 
 @pytest.fixture(scope="module")
-def search(problem: Callable[..., Any], seed: int) -> Callable[..., Trained]:
+def search(problem: Callable[..., Any], seed: int, engine: Any) -> Callable[..., Trained]:
     """Train the same 3 row sets times 8 strengths in float64, placed as asked; every placement once."""
     case = problem(seed, dtype=np.float64)
 
     @cache
     def run(stopping: Stopping | None = None, **placement: Any) -> Trained:
-        settings = Settings(epochs=6, batch_size=BATCH, stopping=stopping, seed=seed, call_epochs=2, **placement)
+        settings = Settings(
+            epochs=6, batch_size=BATCH, stopping=stopping, seed=seed, call_epochs=2, executor=engine, **placement
+        )
         with jax.enable_x64(True):
             return train_all(*case[:3], ALL_ON, loss=case.loss, settings=settings)
 
@@ -474,14 +485,14 @@ def test_placement_does_not_matter(search: Callable[..., Trained], placement: di
     assert close(numbers(whole), numbers(cut))
 
 
-def test_the_same_cut_is_the_same_bits(problem: Callable[..., Any], search: Callable[..., Trained], seed: int) -> None:
+def test_the_same_cut_is_the_same_bits(
+    problem: Callable[..., Any], search: Callable[..., Trained], seed: int, engine: Any
+) -> None:
     """A search placed the same way a second time is the same bit for bit; with another seed it is not."""
     case = problem(seed, dtype=np.float64)
 
     def again(seed: int) -> Trained:
-        settings = Settings(
-            epochs=6, batch_size=BATCH, stopping=None, seed=seed, call_epochs=2, block_strengths=8, devices=1
-        )
+        settings = replace(two_at_a_time(seed), block_strengths=8, executor=engine)
         with jax.enable_x64(True):
             return train_all(*case[:3], ALL_ON, loss=case.loss, settings=settings)
 
@@ -608,12 +619,10 @@ def test_one_compilation_for_a_search(problem: Callable[..., Any], compilations:
 
 
 @pytest.mark.slow
-def test_zero_is_off(problem: Callable[..., Any], seed: int) -> None:
+def test_zero_is_off(problem: Callable[..., Any], seed: int, engine: Any) -> None:
     """A search with all regularizers at zero equals one that has none; a step away from zero does not."""
     case = problem(seed, dtype=np.float64)
-    settings = Settings(
-        epochs=EPOCHS, batch_size=BATCH, stopping=None, seed=seed, call_epochs=2, devices=1, block_strengths=8
-    )
+    settings = replace(two_at_a_time(seed), epochs=EPOCHS, block_strengths=8, executor=engine)
 
     def run(strengths: dict[str, np.ndarray]) -> Any:
         candidates = Candidates(strengths, ALL_ON.learning_rate)
@@ -632,7 +641,7 @@ def test_zero_is_off(problem: Callable[..., Any], seed: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def with_third(problem: Callable[..., Any], seed: int) -> Callable[[float], Trained]:
+def with_third(problem: Callable[..., Any], seed: int, engine: Any) -> Callable[[float], Trained]:
     """Four strengths whose third has this learning rate, float32."""
     case = problem(seed)
 
@@ -641,7 +650,8 @@ def with_third(problem: Callable[..., Any], seed: int) -> Callable[[float], Trai
         chosen = ALL_ON.take([0, 5, 6, 7])
         rates = np.array([3e-3, 1e-2, learning_rate, 2e-2])
         candidates = replace(chosen, learning_rate=rates)
-        return train_all(*case[:3], candidates, loss=case.loss, settings=two_at_a_time(seed))
+        settings = replace(two_at_a_time(seed), executor=engine)
+        return train_all(*case[:3], candidates, loss=case.loss, settings=settings)
 
     return run
 
@@ -667,8 +677,8 @@ def test_one_bad_run_harms_no_other(with_third: Callable[[float], Trained]) -> N
 
 
 @pytest.mark.slow
-def test_all_bad_is_an_error(problem: Callable[..., Any], seed: int) -> None:
+def test_all_bad_is_an_error(problem: Callable[..., Any], seed: int, engine: Any) -> None:
     """A search of which nothing is left says so in a sentence."""
     case, chosen = problem(seed), replace(ALL_ON.take([0, 1]), learning_rate=np.full(2, 1e30))
     with pytest.raises(TrainingError, match=r"All 6 networks diverged.*lower the learning rate"):
-        train_all(*case[:3], chosen, loss=case.loss, settings=two_at_a_time(seed))
+        train_all(*case[:3], chosen, loss=case.loss, settings=replace(two_at_a_time(seed), executor=engine))

@@ -170,6 +170,7 @@ def tune_command(
     memory: Annotated[
         float | None, typer.Option(help="GiB that training may use; half of what is free if not given.")
     ] = None,
+    engine: Annotated[str, typer.Option(help="What multiplies: auto, numpy or jax.")] = "auto",
     seed: Annotated[int, typer.Option(help="Makes a run repeatable to the bit on one machine.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
     quiet: Annotated[bool, typer.Option(help="Print nothing but errors, and with --json the document.")] = False,
@@ -198,6 +199,7 @@ def tune_command(
         "refit_seeds": refit_seeds,
         "schedule": schedule,
         "memory": None if memory is None else _bytes(memory),
+        "engine": engine,
         "seed": seed,
     }
     _warn(not quiet)
@@ -247,6 +249,7 @@ def diagnose_command(
     memory: Annotated[
         float | None, typer.Option(help="GiB that training may use; half of what is free if not given.")
     ] = None,
+    engine: Annotated[str, typer.Option(help="What multiplies: auto, numpy or jax.")] = "auto",
     seed: Annotated[int, typer.Option(help="Makes a run repeatable to the bit on one machine.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
 ) -> None:
@@ -270,6 +273,7 @@ def diagnose_command(
         "null": null,
         "memorisation": memorisation,
         "memory": None if memory is None else _bytes(memory),
+        "engine": engine,
         "seed": seed,
     }
     _warn(True)

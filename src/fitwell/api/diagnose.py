@@ -49,6 +49,7 @@ def diagnose(
     memorisation: bool = False,
     seed: int = 0,
     memory: int | None = None,
+    engine: str = "auto",
     sample_weight: Any = None,
     class_weight: Mapping[int, float] | None = None,
     weights: str = "fresh",
@@ -76,7 +77,7 @@ def diagnose(
     Parameters
     ----------
     table, target, y, model, task, groups, time, drop, missing, hidden, regularizers, depth, batch_size, patience, \
-    pruning, schedule, seed, memory, sample_weight, class_weight, weights, listener
+    pruning, schedule, seed, memory, engine, sample_weight, class_weight, weights, listener
         As in `tune`.
     cv, repeats
         Folds, at least 3, and how often they are drawn anew.
@@ -142,6 +143,7 @@ def diagnose(
         to_the_end=True,
         seed=seed,
         memory=memory,
+        engine=engine,
     )
     if repeats is None:  # a splitter, and time, decide themselves
         # twice the row sets make the intervals narrower

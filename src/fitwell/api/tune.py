@@ -47,6 +47,7 @@ def tune(
     refit_seeds: int = 1,
     seed: int = 0,
     memory: int | None = None,
+    engine: str = "auto",
     sample_weight: Any = None,
     class_weight: Mapping[int, float] | None = None,
     weights: str = "fresh",
@@ -126,6 +127,10 @@ def tune(
         Makes everything repeatable to the bit on one machine.
     memory
         Bytes that training may use; None takes half of what is free.
+    engine
+        What multiplies: `"numpy"` the cores of the processor, with nothing to compile, for the dense network of tables
+        with fitwell's own regularizers; `"jax"` anything, and accelerators. `"auto"` takes NumPy where it can, unless
+        there is an accelerator. The numbers agree to rounding.
     sample_weight, class_weight
         With a Keras model: weights of rows [n], in training and where losses are measured; or of classes, a dict from
         class to weight, in training only.
@@ -182,6 +187,7 @@ def tune(
         refit_seeds=refit_seeds,
         seed=seed,
         memory=memory,
+        engine=engine,
     )
     problem = read_problem(
         table,

@@ -135,7 +135,7 @@ class Executor(Protocol[B]):
         ...
 
     def repack(self, blocks: Sequence[B], strengths: np.ndarray) -> Sequence[B]:
-        """Move the strengths that train on into as few blocks as possible."""
+        """Let the strengths that do not train on go, where that pays; blocks may be given back as they are."""
         ...
 
     def measure(self, variables: Variables) -> Iterator[Measured]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -84,6 +85,9 @@ class JaxExecutor:
         """See `Executor`; states pass through the host, where parts of several blocks can be joined."""
         if len(strengths) == 0:
             return []
+        # packing moves all states, so it pays only where a whole block becomes free
+        if math.ceil(len(strengths) / self.plan.block_strengths) == len(blocks):
+            return list(blocks)
         places = {int(g): (b, place) for b, block in enumerate(blocks) for place, g in enumerate(block.numbers)}
         # each block once, not once for every strength that is taken from it
         hosts = [jax.tree.map(np.asarray, block.state) for block in blocks]

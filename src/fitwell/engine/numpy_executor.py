@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import cast
 
@@ -247,7 +247,7 @@ class NumpyExecutor:
         job, settings, batching = self.job, self.settings, self.batching
         row_sets, strengths = job.row_sets.count, job.candidates.count
         size = block_size(row_sets, strengths, self.threads)
-        return make_plan(
+        plan = make_plan(
             row_sets=row_sets,
             strengths=strengths,
             epochs=settings.epochs,
@@ -264,6 +264,7 @@ class NumpyExecutor:
             share=share_of_work(settings.stopping),
             compile_seconds=0.0,
         )
+        return replace(plan, devices=self.threads)
 
     def _work(self) -> Work:
         """What one network costs."""
@@ -329,7 +330,8 @@ class NumpyExecutor:
         """Cut strengths into blocks of nearly one size; which ones stand together changes no number."""
         if not len(strengths):
             return []
-        size = min(self.plan.block_strengths, block_size(self.plan.row_sets, len(strengths), self.threads))
+        size = self.settings.block_strengths or block_size(self.plan.row_sets, len(strengths), self.threads)
+        size = min(size, self.plan.block_strengths)  # what memory allows
         return np.array_split(strengths, math.ceil(len(strengths) / size))
 
 

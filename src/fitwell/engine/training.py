@@ -134,10 +134,9 @@ class Training:
         # at the end all leave, so that their variables are read
         staying &= after < self.plan.epochs
         self._keep_best(blocks, np.flatnonzero(self.running & ~staying))
+        left = self.running & ~staying
         self.running = staying
-        needed = -(-int(staying.sum()) // self.plan.block_strengths)
-        # packing moves all states, so it pays only where a whole block becomes free
-        return self.executor.repack(blocks, np.flatnonzero(staying)) if needed < len(blocks) else blocks
+        return self.executor.repack(blocks, np.flatnonzero(staying)) if left.any() else blocks
 
     def _staying(self, wave: range, before: int, after: int) -> np.ndarray:
         assert self.settings.stopping is not None

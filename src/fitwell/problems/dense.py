@@ -12,6 +12,7 @@ from fitwell.analysis.scores import score_of
 from fitwell.data.row_sets import RowSets
 from fitwell.data.target_units import VALUES, units_of
 from fitwell.engine.devices import check_data
+from fitwell.engine.engines import executor_of
 from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import Loss
 from fitwell.engine.network import DenseNetwork
@@ -110,7 +111,7 @@ class DenseOnTable:
 
     def settings(self, options: Options) -> Settings:
         """See `Problem`."""
-        return options.settings()
+        return replace(options.settings(), executor=executor_of(options.engine))
 
     def on(self, row_sets: RowSets) -> DenseOnTable:
         """See `Problem`; the encoding is fitted anew on every row set's own training rows."""

@@ -55,6 +55,8 @@ def check_model_options(options: Options) -> None:
     """Refuse with a Keras model what only the dense network has."""
     if options.hidden != DEFAULT_HIDDEN:
         raise InputError("A Keras model has its own layers: leave out 'hidden'.")
+    if options.engine == "numpy":
+        raise InputError("NumPy trains the dense network of tables: a Keras model needs 'jax', or leave out 'engine'.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ import numpy as np
 from fitwell.analysis.honest import METHODS
 from fitwell.analysis.selection import RULES
 from fitwell.arguments import is_real, is_whole, whole_number
+from fitwell.engine.engines import ENGINES
 from fitwell.engine.job import Settings
 from fitwell.engine.stopping import Stopping
 from fitwell.errors import InputError, InputTypeError
@@ -66,6 +67,7 @@ class Options:
     refit_seeds: int = 1
     seed: int = 0
     memory: int | None = None
+    engine: str = "auto"
     to_the_end: bool = False
 
     def __post_init__(self) -> None:
@@ -149,6 +151,8 @@ def _check_options(options: Options) -> None:
         raise InputError(f"'schedule' must be 'constant' or 'cosine'. Got {options.schedule!r}.")
     if options.pruning not in PRUNING:
         raise InputError(f"'pruning' must be 'early' or 'none'. Got {options.pruning!r}.")
+    if options.engine not in ENGINES:
+        raise InputError(f"'engine' must be 'auto', 'numpy' or 'jax'. Got {options.engine!r}.")
     if options.rule not in RULES:
         raise InputError(f"'rule' must be '1se', 'min' or 'confidence-set'. Got {options.rule!r}.")
     if options.honest not in METHODS:

@@ -1,0 +1,32 @@
+"""Which executor trains a job: NumPy's where it can, JAX's for everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any
+
+from fitwell.engine.devices import on_accelerator
+from fitwell.engine.executor import Executor, Job
+from fitwell.engine.jax_executor import JaxExecutor
+from fitwell.engine.job import Settings
+from fitwell.engine.numpy_executor import NumpyExecutor, why_not
+
+ENGINES = ("auto", "numpy", "jax")
+
+
+def executor_of(engine: str) -> Callable[..., Executor[Any]]:
+    """Return what makes an executor of a job, see `Settings.executor`."""
+    return {"auto": suitable, "numpy": NumpyExecutor, "jax": JaxExecutor}[engine]
+
+
+def suitable(job: Job, settings: Settings, estimate: bool = False) -> Executor[Any]:
+    """Train with NumPy what it can train, unless there is an accelerator."""
+    if why_not(job, settings) or _may_have_accelerator():
+        return JaxExecutor(job, settings, estimate)
+    return NumpyExecutor(job, settings, estimate)
+
+
+def _may_have_accelerator() -> bool:
+    # accelerators come as plugins: without one JAX, which takes a while to look for devices, need not be asked
+    return any(entry_points(group="jax_plugins")) and on_accelerator()

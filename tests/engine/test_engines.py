@@ -1,0 +1,36 @@
+"""Which executor trains what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fitwell.engine import engines
+from fitwell.engine.executor import Job
+from fitwell.engine.jax_executor import JaxExecutor
+from fitwell.engine.job import Settings
+from fitwell.engine.numpy_executor import NumpyExecutor
+from fitwell.engine.optimizers import sgd
+from fitwell.regularization.strengths import Candidates
+
+
+def made(problem: Callable[..., Any], engine: str, settings: Settings) -> Any:
+    """The executor of a small job."""
+    case = problem()
+    one = Candidates({}, np.array([1e-3]))
+    return engines.executor_of(engine)(Job(case.network, case.dataset, case.row_sets, one, case.loss), settings)
+
+
+def test_numpy_where_it_can(problem: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless there is an accelerator, or somebody chooses."""
+    assert isinstance(made(problem, "auto", Settings()), NumpyExecutor)
+    assert isinstance(made(problem, "auto", Settings(optimizer=sgd())), JaxExecutor)
+    assert isinstance(made(problem, "jax", Settings()), JaxExecutor)
+    assert isinstance(made(problem, "numpy", Settings()), NumpyExecutor)
+    monkeypatch.setattr(engines, "entry_points", lambda group: [group])
+    assert isinstance(made(problem, "auto", Settings()), NumpyExecutor)  # a plugin without a device
+    monkeypatch.setattr(engines, "on_accelerator", lambda: True)
+    assert isinstance(made(problem, "auto", Settings()), JaxExecutor)

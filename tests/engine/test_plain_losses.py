@@ -1,0 +1,59 @@
+"""The losses in NumPy are those of `fitwell.engine.losses`, and their slopes what JAX differentiates."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+from fitwell.engine.losses import CLASSIFICATION, REGRESSION, Loss
+from fitwell.engine.plain_losses import PLAIN_LOSSES
+
+ROWS = 7
+CASES = [
+    pytest.param(CLASSIFICATION, 3, id="three classes"),
+    pytest.param(CLASSIFICATION, 2, id="two"),
+    pytest.param(REGRESSION, 1, id="value"),
+]
+
+
+def given(loss: Loss, outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Outputs of two networks [2, k, rows], and targets [rows]."""
+    rng = np.random.default_rng(outputs)
+    targets = rng.integers(0, outputs, ROWS) if loss is CLASSIFICATION else rng.normal(size=ROWS)
+    return 3 * rng.normal(size=(2, outputs, ROWS)), targets
+
+
+@pytest.mark.parametrize(("loss", "outputs"), CASES)
+def test_by_row(loss: Loss, outputs: int, float64: None) -> None:
+    """Loss and metric of every row."""
+    del float64
+    raw, targets = given(loss, outputs)
+    losses, metrics = PLAIN_LOSSES[loss].by_row(raw, targets)
+    for one, own, metric in zip(raw, losses, metrics, strict=True):
+        np.testing.assert_allclose(own, loss.per_row(one.T, targets), rtol=1e-12)
+        np.testing.assert_allclose(metric, loss.metric(one.T, targets), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("loss", "outputs"), CASES)
+def test_slope(loss: Loss, outputs: int, float64: None) -> None:
+    """The derivative of the mean over the batch; of other targets it is another."""
+    del float64
+    raw, targets = given(loss, outputs)
+    found, other = np.empty_like(raw), np.empty_like(raw)
+    PLAIN_LOSSES[loss].slope(raw, targets, found)
+    for one, slope in zip(raw, found, strict=True):
+        expected = jax.grad(lambda x: loss.of_batch(x, targets))(one.T)
+        np.testing.assert_allclose(slope, expected.T, rtol=1e-10, atol=1e-14)
+    PLAIN_LOSSES[loss].slope(raw, targets[::-1], other)
+    assert not np.allclose(found, other)
+
+
+def test_extreme_logits_are_finite() -> None:
+    """Nothing overflows that the loss can say."""
+    raw = np.array([[[1e4], [-1e4]]], np.float32)
+    plain = PLAIN_LOSSES[CLASSIFICATION]
+    slope = np.empty_like(raw)
+    plain.slope(raw, np.array([1]), slope)
+    assert slope[0, :, 0].tolist() == [1, -1]
+    assert plain.by_row(raw, np.array([1]))[0].item() == 2e4
