@@ -11,7 +11,7 @@ import pytest
 
 from fitwell.engine import network as pure
 from fitwell.engine import noise
-from fitwell.engine.dense_training import ACTIVATIONS, DenseTraining, Scratch, WeightLayout, first_weights
+from fitwell.engine.dense_training import ACTIVATIONS_AND_SLOPES, DenseTraining, Scratch, WeightLayout, drawn_weights
 from fitwell.engine.losses import CLASSIFICATION
 from fitwell.engine.network import DenseNetwork, Variables
 from fitwell.engine.plain_losses import PLAIN_LOSSES
@@ -36,21 +36,21 @@ def test_first_weights_are_the_networks(hidden: tuple[int, ...], float64: None) 
     """Bit for bit what `DenseNetwork.init` draws of the same key."""
     del float64
     network, key = DenseNetwork(4, hidden, 3), (11, 12)
-    weights = first_weights(network, key, FLOAT64)
+    weights = drawn_weights(network, key, FLOAT64)
     expected = network.init(jnp.array(key, jnp.uint32), jnp.float64).trainable
     for (kernel, bias), layer in zip(WeightLayout(network.sizes).layers(weights), expected, strict=True):
         np.testing.assert_array_equal(kernel, layer["kernel"])
         np.testing.assert_array_equal(bias, layer["bias"])
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", ACTIVATIONS_AND_SLOPES)
 def test_activations(name: str, float64: None) -> None:
     """Values and slopes are those of JAX's functions, and a value is the same without its slope."""
     del float64
     points = np.linspace(-3, 3, 14)  # not at zero, where a ReLU has no slope
     values, slope, alone = points.copy(), np.empty_like(points), points.copy()
-    ACTIVATIONS[name](values, slope, Scratch())
-    ACTIVATIONS[name](alone, None, Scratch())
+    ACTIVATIONS_AND_SLOPES[name](values, slope, Scratch())
+    ACTIVATIONS_AND_SLOPES[name](alone, None, Scratch())
     np.testing.assert_allclose(values, pure.ACTIVATIONS[name](points), rtol=1e-12, atol=1e-15)
     np.testing.assert_allclose(slope, jax.vmap(jax.grad(pure.ACTIVATIONS[name]))(points), rtol=1e-12, atol=1e-15)
     np.testing.assert_array_equal(values, alone)
@@ -58,10 +58,10 @@ def test_activations(name: str, float64: None) -> None:
 
 def test_every_activation_of_the_network_is_known() -> None:
     """So that no dense network is left to JAX."""
-    assert set(ACTIVATIONS) == set(pure.ACTIVATIONS)
+    assert set(ACTIVATIONS_AND_SLOPES) == set(pure.ACTIVATIONS)
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATIONS_AND_SLOPES)
 def test_gradient_is_what_jax_differentiates(activation: str, float64: None) -> None:
     """Adam's first step on Adam's first moment: the gradient of the mean loss and of L2, through both dropouts."""
     del float64
@@ -70,7 +70,7 @@ def test_gradient_is_what_jax_differentiates(activation: str, float64: None) -> 
     training = DenseTraining(network, PLAIN_LOSSES[CLASSIFICATION], strengths, np.array([1e-3, 1e-2]), FLOAT64)
     rng = np.random.default_rng(0)
     inputs, targets, key = rng.normal(size=(9, 4)), rng.integers(0, 3, 9), (5, 6)
-    weights = np.repeat(first_weights(network, (1, 2), FLOAT64)[None], 2, axis=0)
+    weights = np.repeat(drawn_weights(network, (1, 2), FLOAT64)[None], 2, axis=0)
     before, means, squares = weights.copy(), np.zeros_like(weights), np.zeros_like(weights)
     training.step(weights, means, squares, 1, 1.0, inputs, targets, key, Scratch())
     assert not np.allclose(weights, before)

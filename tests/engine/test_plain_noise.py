@@ -17,10 +17,10 @@ WORDS = st.integers(0, 2**32 - 1)
 def test_keys_are_the_same(seed: int, number: int) -> None:
     """Of a seed, and of what is folded into it."""
     key = noise.make_key(np.uint32(seed))
-    assert key.tolist() == list(plain_noise.make_key(seed))
-    folded = plain_noise.fold(plain_noise.make_key(seed), number)
+    assert key.tolist() == list(plain_noise.words_of(seed))
+    folded = plain_noise.folded(plain_noise.words_of(seed), number)
     assert noise.fold(key, np.uint32(number)).tolist() == list(folded)
-    assert folded != plain_noise.fold(plain_noise.make_key(seed), number + 1)
+    assert folded != plain_noise.folded(plain_noise.words_of(seed), number + 1)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -30,10 +30,10 @@ def test_numbers_are_the_same(dtype: type, float64: None) -> None:
     key = (3, 2**32 - 5)
     for shape in ((1,), (7,), (4, 9)):
         expected = noise.uniform(jnp.array(key, jnp.uint32), shape, jnp.dtype(dtype))
-        drawn = plain_noise.uniform(key, shape, np.dtype(dtype))
+        drawn = plain_noise.plain_uniform(key, shape, np.dtype(dtype))
         assert drawn.dtype == expected.dtype
         np.testing.assert_array_equal(drawn, expected)
-        assert not np.array_equal(drawn, plain_noise.uniform((4, key[1]), shape, np.dtype(dtype)))
+        assert not np.array_equal(drawn, plain_noise.plain_uniform((4, key[1]), shape, np.dtype(dtype)))
 
 
 def test_levels_are_whole_numbers_below_their_count() -> None:
@@ -42,5 +42,5 @@ def test_levels_are_whole_numbers_below_their_count() -> None:
     out, other = np.empty_like(positions), np.empty_like(positions)
     assert plain_noise.draw_levels(key, positions, out, other) is out
     assert out.max() < plain_noise.LEVELS
-    np.testing.assert_array_equal(out / plain_noise.LEVELS, plain_noise.uniform(key, (100,), np.dtype(float)))
+    np.testing.assert_array_equal(out / plain_noise.LEVELS, plain_noise.plain_uniform(key, (100,), np.dtype(float)))
     np.testing.assert_array_equal(out, plain_noise.levels(key, 100))

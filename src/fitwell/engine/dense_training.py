@@ -20,7 +20,7 @@ import numpy as np
 from fitwell.engine import plain_noise
 from fitwell.engine.network import DenseNetwork
 from fitwell.engine.plain_losses import PlainLoss
-from fitwell.engine.plain_noise import LEVELS, Key
+from fitwell.engine.plain_noise import LEVELS, Words
 
 B1, B2, EPSILON = 0.9, 0.999, 1e-8
 """Adam's (Kingma and Ba 2015)."""
@@ -100,13 +100,13 @@ def _one_after_another(counts: list[int], start: int) -> tuple[slice, ...]:
     return tuple(slice(begin, end) for begin, end in itertools.pairwise(ends))
 
 
-def first_weights(network: DenseNetwork, key: Key, dtype: np.dtype) -> np.ndarray:
+def drawn_weights(network: DenseNetwork, key: Words, dtype: np.dtype) -> np.ndarray:
     """Return what `DenseNetwork.init` draws, [P]."""
     layout = WeightLayout(network.sizes)
     weights = np.zeros(layout.count, dtype)
     for number, (kernel, _) in enumerate(layout.layers(weights)):
         bound = np.sqrt(6 / kernel.shape[1]) * (network.output_scale if number == len(network.hidden) else 1.0)
-        unit = plain_noise.uniform(plain_noise.fold(key, number), kernel.shape, dtype)
+        unit = plain_noise.plain_uniform(plain_noise.folded(key, number), kernel.shape, dtype)
         kernel[:] = (2 * unit - 1) * dtype.type(bound)
     return weights
 
@@ -138,7 +138,7 @@ def _silu(values: np.ndarray, slope: np.ndarray | None, scratch: Scratch) -> Non
 
 Activation = Callable[[np.ndarray, np.ndarray | None, Scratch], None]
 
-ACTIVATIONS: Mapping[str, Activation] = {"relu": _relu, "tanh": _tanh, "silu": _silu}
+ACTIVATIONS_AND_SLOPES: Mapping[str, Activation] = {"relu": _relu, "tanh": _tanh, "silu": _silu}
 """``f(values, slope, scratch)`` puts values in the place of what they are of, and writes slopes where asked for."""
 
 
@@ -178,7 +178,7 @@ class DenseTraining:
         self.network, self.loss, self.dtype = network, loss, dtype
         self.layout = WeightLayout(network.sizes)
         self.rates = np.asarray(rates, dtype)[:, None]
-        self._activation = ACTIVATIONS[network.activation]
+        self._activation = ACTIVATIONS_AND_SLOPES[network.activation]
         # what is zero for all is left out: the numbers are the same, and it costs nothing
         acting = {name: np.asarray(values, dtype) for name, values in strengths.items() if np.any(values)}
         self._pieces = self._cut(acting)
@@ -194,7 +194,7 @@ class DenseTraining:
         factor: float,
         inputs: np.ndarray,
         targets: np.ndarray,
-        key: Key,
+        key: Words,
         scratch: Scratch,
     ) -> None:
         """Take one step with a batch, inputs [rows, d] and targets [rows].
@@ -233,7 +233,7 @@ class DenseTraining:
         gradients: list[tuple[np.ndarray, np.ndarray]],
         inputs: np.ndarray,
         targets: np.ndarray,
-        key: Key,
+        key: Words,
         scratch: Scratch,
     ) -> None:
         """Write the gradient of the mean loss; penalties are added in `_move`."""
@@ -268,25 +268,25 @@ class DenseTraining:
                 way = below
 
     def _perturbed(
-        self, kernels: list[np.ndarray], key: Key, scratch: Scratch
+        self, kernels: list[np.ndarray], key: Words, scratch: Scratch
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Drop weights: what the step sees in place of the kernels, and the factors by which they were multiplied."""
         if self._weight_dropout is None:
             return kernels, []
-        key, seen, factors = plain_noise.fold(key, 1), [], []
+        key, seen, factors = plain_noise.folded(key, 1), [], []
         for number, kernel in enumerate(kernels):
             # among the leaves of the variables a layer's bias comes before its kernel
-            levels = _draw(plain_noise.fold(key, 2 * number + 1), kernel.shape[1:], scratch)
+            levels = _draw(plain_noise.folded(key, 2 * number + 1), kernel.shape[1:], scratch)
             factor = scratch.array(("kept", number), kernel.shape, self.dtype)
             self._weight_dropout(number, levels, factor, scratch)
             seen.append(np.multiply(kernel, factor, out=scratch.array(("kernel", number), kernel.shape, self.dtype)))
             factors.append(factor)
         return seen, factors
 
-    def _drop_units(self, values: np.ndarray, slope: np.ndarray, number: int, key: Key, scratch: Scratch) -> None:
+    def _drop_units(self, values: np.ndarray, slope: np.ndarray, number: int, key: Words, scratch: Scratch) -> None:
         if self._unit_dropout is None:
             return
-        levels = _draw(plain_noise.fold(key, 2 + number), values.shape[1:], scratch)
+        levels = _draw(plain_noise.folded(key, 2 + number), values.shape[1:], scratch)
         factor = scratch.array("factor", values.shape, self.dtype)
         self._unit_dropout(number, levels, factor, scratch)
         values *= factor
@@ -366,7 +366,7 @@ def _column(values: np.ndarray, place: int) -> np.ndarray:
     return values[:, [place]] if values.ndim == 2 else values[:, None]
 
 
-def _draw(key: Key, shape: tuple[int, ...], scratch: Scratch) -> np.ndarray:
+def _draw(key: Words, shape: tuple[int, ...], scratch: Scratch) -> np.ndarray:
     """Draw noise of one network's shape, the same for all strengths."""
     count = math.prod(shape)
     out, other = (scratch.array(name, (count,), np.uint32) for name in ("levels", "mixing"))

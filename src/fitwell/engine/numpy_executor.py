@@ -15,12 +15,12 @@ from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from fitwell.engine import plain_noise
 from fitwell.engine.dense_training import (
-    ACTIVATIONS,
+    ACTIVATIONS_AND_SLOPES,
     EVALUATED_ROWS,
     DenseTraining,
     Scratch,
     WeightLayout,
-    first_weights,
+    drawn_weights,
 )
 from fitwell.engine.devices import training_memory
 from fitwell.engine.executor import Epochs, Job, Measured
@@ -155,12 +155,12 @@ class NumpyExecutor:
     def _epoch(self, block: NumpyBlock, r: int, epoch: int, scratch: Scratch, done: Epochs, place: int) -> None:
         """Train one epoch of a block's networks on one row set, and measure them."""
         rows, batch_size = self.rows, self.plan.batch_size
-        key = plain_noise.make_key(self.settings.seed)
+        key = plain_noise.words_of(self.settings.seed)
         # by what a network is, never by where or when it runs: row set, 1 for training, epoch
         for number in (int(rows.id[r]), 1, epoch):
-            key = plain_noise.fold(key, number)
+            key = plain_noise.folded(key, number)
         mine = rows.train[r, : rows.n_train[r]]
-        order = mine[np.argsort(plain_noise.levels(plain_noise.fold(key, 0), len(mine)), kind="stable")]
+        order = mine[np.argsort(plain_noise.levels(plain_noise.folded(key, 0), len(mine)), kind="stable")]
         weights, means, squares = block.weights[r], block.means[r], block.squares[r]
         steps = -(-len(mine) // batch_size) if self.batching.unequal else self.plan.steps
         for number in range(steps):
@@ -177,7 +177,7 @@ class NumpyExecutor:
                 factor,
                 inputs,
                 targets,
-                plain_noise.fold(key, 1 + number),
+                plain_noise.folded(key, 1 + number),
                 scratch,
             )
         self._measure(block, r, scratch, done, place)
@@ -286,9 +286,11 @@ class NumpyExecutor:
         """Return first weights, [R, P]."""
         dtype, first = self.job.dataset.dtype, self.job.dataset.first
         weights = np.empty((self.plan.row_sets, self.layout.count), dtype)
-        key = plain_noise.make_key(self.settings.seed)
+        key = plain_noise.words_of(self.settings.seed)
         for r, identity in enumerate(self.rows.id):
-            weights[r] = first_weights(self.network, plain_noise.fold(plain_noise.fold(key, int(identity)), 0), dtype)
+            weights[r] = drawn_weights(
+                self.network, plain_noise.folded(plain_noise.folded(key, int(identity)), 0), dtype
+            )
         if first is not None:
             for (kernel, bias), layer in zip(self.layout.layers(weights), first.trainable, strict=True):
                 kernel[:], bias[:] = layer["kernel"], layer["bias"]
@@ -337,7 +339,7 @@ class NumpyExecutor:
 
 def why_not(job: Job, settings: Settings) -> str:
     """Return what of a job NumPy cannot train, in words; empty if it can train all."""
-    if not isinstance(job.network, DenseNetwork) or job.network.activation not in ACTIVATIONS:
+    if not isinstance(job.network, DenseNetwork) or job.network.activation not in ACTIVATIONS_AND_SLOPES:
         return "this network"
     if job.loss not in PLAIN_LOSSES:
         return f"the loss {job.loss.name!r}"

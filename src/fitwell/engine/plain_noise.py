@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-Key = tuple[int, int]
+Words = tuple[int, int]
 """Two 32-bit words."""
 
 WORD = 2**32 - 1
@@ -22,12 +22,12 @@ _FIRST, _SECOND = np.uint32(0x7FEB352D), np.uint32(0x846CA68B)
 _8, _15, _16 = np.uint32(8), np.uint32(15), np.uint32(16)
 
 
-def make_key(seed: int) -> Key:
+def words_of(seed: int) -> Words:
     """Return the key of a whole search."""
     return seed & WORD, 0x9E3779B9
 
 
-def fold(key: Key, number: int) -> Key:
+def folded(key: Words, number: int) -> Words:
     """Return the key for item `number` of what `key` stands for."""
     word = int(number) & WORD
     first = _mixed(key[0] ^ _mixed((word + key[1]) & WORD))
@@ -35,7 +35,7 @@ def fold(key: Key, number: int) -> Key:
     return first, second
 
 
-def draw_levels(key: Key, positions: np.ndarray, out: np.ndarray, scratch: np.ndarray) -> np.ndarray:
+def draw_levels(key: Words, positions: np.ndarray, out: np.ndarray, scratch: np.ndarray) -> np.ndarray:
     """Draw whole numbers from [0, `LEVELS`) into `out`; all arrays are uint32 [n], `positions` is 0 to n - 1."""
     np.bitwise_xor(positions, np.uint32(key[0]), out=out)
     _mix(out, scratch)
@@ -45,13 +45,13 @@ def draw_levels(key: Key, positions: np.ndarray, out: np.ndarray, scratch: np.nd
     return out
 
 
-def levels(key: Key, count: int) -> np.ndarray:
+def levels(key: Words, count: int) -> np.ndarray:
     """Return `count` whole numbers from [0, `LEVELS`), uint32."""
     positions = np.arange(count, dtype=np.uint32)
     return draw_levels(key, positions, np.empty_like(positions), np.empty_like(positions))
 
 
-def uniform(key: Key, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+def plain_uniform(key: Words, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """Return numbers from [0, 1), multiples of 2**-24."""
     return (levels(key, math.prod(shape)).astype(dtype) * dtype.type(1 / LEVELS)).reshape(shape)
 
