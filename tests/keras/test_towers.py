@@ -9,7 +9,8 @@ import pytest
 
 from fitwell.engine import noise
 from fitwell.engine.network import DenseNetwork, Variables
-from fitwell.keras.towers import build_model, tower
+from fitwell.keras.plain_model import plain_model
+from fitwell.keras.towers import tower
 from fitwell.regularization.strengths import Regularization
 
 NETWORK = DenseNetwork(4, (6, 5), 3, output_scale=1.0)
@@ -35,7 +36,7 @@ def rows() -> np.ndarray:
 def test_one_tower_predicts_what_the_network_does(rows: np.ndarray) -> None:
     """A Keras model of one network gives the network's own probabilities."""
     made = variables(0)
-    model = build_model([as_tower(made)], classification=True)
+    model = plain_model([as_tower(made)], classification=True).model
     expected = jax.nn.softmax(NETWORK.apply(made, rows)[0])
     np.testing.assert_allclose(model.predict(rows, verbose=0), expected, rtol=1e-5, atol=1e-7)
 
@@ -44,7 +45,7 @@ def test_one_tower_predicts_what_the_network_does(rows: np.ndarray) -> None:
 def test_towers_are_averaged_each_on_its_own_encoding(rows: np.ndarray) -> None:
     """Two towers with an input each give the mean of their probabilities, and swapped inputs do not."""
     first, second = variables(0), variables(1)
-    model = build_model([as_tower(first, 0), as_tower(second, 1)], classification=True)
+    model = plain_model([as_tower(first, 0), as_tower(second, 1)], classification=True).model
     inputs = [rows, rows[::-1].copy()]
     parts = [jax.nn.softmax(NETWORK.apply(v, x)[0]) for v, x in zip((first, second), inputs, strict=True)]
     found = model.predict(inputs, verbose=0)
@@ -56,14 +57,14 @@ def test_regression_comes_back_in_the_targets_units(rows: np.ndarray) -> None:
     """The target's mean and scale are folded into the last layer."""
     network = DenseNetwork(4, (6,), 1, output_scale=1.0)
     made = variables(2, network)
-    model = build_model([as_tower(made, shift=100.0, scale=7.0)], classification=False)
+    model = plain_model([as_tower(made, shift=100.0, scale=7.0)], classification=False).model
     expected = 100.0 + 7.0 * np.asarray(network.apply(made, rows)[0])
     np.testing.assert_allclose(model.predict(rows, verbose=0), expected, rtol=1e-5)
 
 
 def test_chosen_strengths_are_ordinary_keras_parts() -> None:
     """Dropout and penalties stand in the model as Keras's own layers and regularizers, and act when it is trained."""
-    model = build_model([as_tower(variables(0))], classification=True)
+    model = plain_model([as_tower(variables(0))], classification=True).model
     rates = [layer.rate for layer in model.layers if type(layer).__name__ == "Dropout"]
     penalties = [layer.kernel_regularizer for layer in model.layers if type(layer).__name__ == "Dense"]
     assert rates == [0.25, 0.25]
@@ -77,7 +78,7 @@ def test_no_regularization_leaves_no_trace() -> None:
     """A tower without strengths has no dropout layer and no regularizer."""
     made = variables(0)
     plain = tower(made, encoding=0, activation="relu", regularization=Regularization(), shift=0.0, scale=1.0)
-    model = build_model([plain], classification=True)
+    model = plain_model([plain], classification=True).model
     assert [type(layer).__name__ for layer in model.layers] == ["InputLayer", "Dense", "Dense", "Dense"]
     assert all(layer.kernel_regularizer is None for layer in model.layers[1:])
 
@@ -85,7 +86,7 @@ def test_no_regularization_leaves_no_trace() -> None:
 @pytest.mark.slow
 def test_the_saved_model_loads_without_fitwell(rows: np.ndarray, tmp_path) -> None:
     """Another process loads the file with Keras alone and predicts the same numbers."""
-    model = build_model([as_tower(variables(i), i) for i in range(2)], classification=True)
+    model = plain_model([as_tower(variables(i), i) for i in range(2)], classification=True).model
     model.save(tmp_path / "model.keras")
     np.save(tmp_path / "rows.npy", rows)
     code = (

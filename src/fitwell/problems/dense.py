@@ -17,8 +17,8 @@ from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import Loss
 from fitwell.engine.network import DenseNetwork
 from fitwell.errors import InputError
-from fitwell.keras.backend import import_keras
-from fitwell.keras.towers import Tower, build_model, tower
+from fitwell.keras.plain_model import plain_model
+from fitwell.keras.towers import Tower, tower
 from fitwell.problems.options import ENSEMBLE_STRENGTHS, Options
 from fitwell.problems.problem import Fitted, Problem
 from fitwell.problems.tables import TableData
@@ -132,8 +132,7 @@ class DenseOnTable:
         return replace(self, table=replace(self.table, target=replace(target, values=values)))
 
     def warm_up(self) -> None:
-        """Import Keras, which takes 3 s and is needed for the model at the end."""
-        import_keras()
+        """See `Problem`; nothing is imported for the end."""
 
     def predictions(self, raw: np.ndarray) -> np.ndarray:
         """See `Problem`: probabilities [n, k], or values [n]."""
@@ -163,7 +162,7 @@ class DenseOnTable:
                 scale=scale,
             )
 
-        model = build_model([tower_of(one) for one in networks], classification=classification)
+        model = plain_model([tower_of(one) for one in networks], classification=classification)
         return replace(self.table.predictor(tuple(encodings), model), units=units), None
 
     def predict_rows(self, predictor: Any, rows: np.ndarray) -> np.ndarray:

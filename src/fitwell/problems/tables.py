@@ -91,11 +91,11 @@ class TableData:
     def predictor(
         self,
         encodings: tuple[Encoding, ...],
-        model: Any,
+        network: Any,
         head: str = "probabilities",
         metadata: Mapping[str, Any] | None = None,
     ) -> TablePredictor:
-        """Return what predicts new rows with a Keras model that takes these encodings; `metadata` goes with it."""
+        """Return what predicts new rows with a network that takes these encodings; `metadata` goes with it."""
         return TablePredictor(
             columns=self.columns,
             encodings=encodings,
@@ -103,7 +103,7 @@ class TableData:
             task=self.target.task,
             classes=self.target.classes,
             label_type=self.target.label_type,
-            model=model,
+            network=network,
             head=head,
             metadata=metadata or {},
             missing=self.missing,

@@ -23,6 +23,7 @@ from fitwell.data.target_units import VALUES, TargetUnits
 from fitwell.errors import FitwellWarning, InputError, counted
 from fitwell.keras.backend import import_keras
 from fitwell.keras.heads import as_probabilities
+from fitwell.keras.plain_model import PlainModel
 
 MODEL_FILE = "model.keras"
 ENCODING_FILE = "encoding.json"
@@ -64,11 +65,12 @@ class TablePredictor:
     columns
         The feature columns, those set aside included (new tables may lack these).
     encodings
-        One for each input of `model`, in order; often they are the folds'.
+        One for each input of `network`, in order; often they are the folds'.
     target, task, classes, label_type
         What is predicted; `classes` are texts, written back as `label_type`.
-    model
-        keras.Model: takes the encoded numbers (a list, if there are several encodings), gives what `head` says.
+    network
+        A `PlainModel`, or a user's own keras.Model: takes the encoded numbers of every encoding, and gives what `head`
+        says.
     head
         One of `fitwell.keras.heads.HEADS`: probabilities [n, k] and values [n, 1], unless the model is the user's own.
     metadata
@@ -85,11 +87,16 @@ class TablePredictor:
     task: str
     classes: tuple[str, ...]
     label_type: LabelType
-    model: Any
+    network: Any
     head: str = "probabilities"
     metadata: Mapping[str, Any] = field(default_factory=dict)
     units: TargetUnits = VALUES
     missing: tuple[str, ...] | None = None
+
+    @property
+    def model(self) -> Any:
+        """A keras.Model: it takes the encoded numbers (a list, if there are several encodings)."""
+        return self.network.model if isinstance(self.network, PlainModel) else self.network
 
     def predict_numbers(self, table: Any) -> np.ndarray:
         """Predict rows of a table (a path, a data frame, an array).
@@ -116,9 +123,11 @@ class TablePredictor:
 
     def _predict_part(self, raw: RawFeatures) -> np.ndarray:
         encoded = [encoding.transform(raw) for encoding in self.encodings]
+        if isinstance(self.network, PlainModel):
+            return self.network.predict(encoded)
         # one batch size for all calls: another shape would be compiled anew
         inputs = encoded if len(encoded) > 1 else encoded[0]
-        return np.asarray(self.model.predict(inputs, verbose=0, batch_size=1024))
+        return np.asarray(self.network.predict(inputs, verbose=0, batch_size=1024))
 
     def predict(self, table: Any, *, keep: str | Sequence[str] = ()) -> pl.DataFrame:
         """Predict rows of a table.
@@ -169,7 +178,7 @@ class TablePredictor:
 
     def write(self, directory: Path) -> None:
         """Write `MODEL_FILE` and `ENCODING_FILE` into an existing directory."""
-        self.model.save(directory / MODEL_FILE)
+        self.network.save(directory / MODEL_FILE)
         stored = {
             "format": FORMAT,
             "target": self.target,

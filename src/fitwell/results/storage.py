@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from fitwell.data.target_units import TargetUnits
 from fitwell.directories import RUN_FILE, fresh_directory
 from fitwell.errors import FileError
 from fitwell.keras.backend import import_keras
+from fitwell.keras.plain_model import PlainModel, read_plain_model
 from fitwell.results.for_tfjs import TFJS, add_tfjs
 from fitwell.results.predictors import ENCODING_FILE, FORMAT, MODEL_FILE, ModelPredictor, Predicts, TablePredictor
 
@@ -107,8 +109,9 @@ def _load_table(directory: Path, *, compiled: bool) -> TablePredictor:
         classes = tuple(stored["classes"])
     except (KeyError, TypeError, ValueError) as error:
         raise FileError(f"'{directory / ENCODING_FILE}' is damaged ({error}): tune again.") from error
-    model = _load_model(directory, compiled=compiled)
-    return TablePredictor(columns=columns, encodings=encodings, classes=classes, model=model, **about)
+    network = None if compiled else _read_plain(directory / MODEL_FILE)
+    network = _load_model(directory, compiled=compiled) if network is None else network
+    return TablePredictor(columns=columns, encodings=encodings, classes=classes, network=network, **about)
 
 
 def _read_encoding(directory: Path) -> Mapping[str, Any]:
@@ -130,6 +133,14 @@ def _read_encoding(directory: Path) -> Mapping[str, Any]:
             f"'{path}' has format {found!r}, and this fitwell reads 1 to {FORMAT}: upgrade fitwell or tune again."
         )
     return stored
+
+
+def _read_plain(path: Path) -> PlainModel | None:
+    """Read a table's own model; None leaves the file, or what is wrong with it, to Keras."""
+    try:
+        return read_plain_model(path)
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        return None
 
 
 def _load_model(directory: Path, *, compiled: bool) -> Any:
