@@ -54,25 +54,6 @@ def test_memory_budget_of_accelerators() -> None:
     assert machine.memory_budget([FakeDevice(1000, 200), FakeDevice(1000, 400)]) == 600
 
 
-@pytest.mark.parametrize(
-    ("available", "group", "budget"),
-    [
-        (1000, 600, 300),
-        (1000, 3000, 500),
-        (1000, None, 500),
-        (None, 600, 300),
-        (None, None, machine.FALLBACK_MEMORY // 2),
-    ],
-)
-def test_memory_budget_is_of_the_tightest_limit(
-    monkeypatch: pytest.MonkeyPatch, available: int | None, group: int | None, budget: int
-) -> None:
-    """A container's limit counts like the machine's memory; where nothing is known a modest amount is taken."""
-    monkeypatch.setattr(machine, "_available_memory", lambda: available)
-    monkeypatch.setattr(machine, "_group_memory", lambda: group)
-    assert machine.memory_budget(jax.local_devices()) == budget
-
-
 def test_speed_is_of_this_century() -> None:
     """A core multiplies between a hundred million and a thousand million million times a second."""
     assert 1e8 < machine.measure_speed(size=128, repeats=2) < 1e15

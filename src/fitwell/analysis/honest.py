@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import NormalDist
 
 import numpy as np
-from scipy.special import ndtri
 
 from fitwell.analysis.bootstrap import bbc
 from fitwell.analysis.intervals import Interval, figures
@@ -195,7 +195,7 @@ def bbc_score(
     sums, sizes = surface.joined()
     corrected = bbc(sums, sizes, level=level, choose=surface.choosing(rule))
     estimate, error = corrected.interval.estimate, corrected.standard_error * np.sqrt(1 + SHARED * test_to_train)
-    reach = float(ndtri((1 + level) / 2)) * error
+    reach = NormalDist().inv_cdf((1 + level) / 2) * error
     interval = Interval(estimate, estimate - reach, estimate + reach, level)
     return Score(name, "bbc", corrected.naive, for_positive(interval, sums))
 

@@ -8,9 +8,9 @@ SciPy only.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
 from fitwell.errors import InputError
 
@@ -118,8 +118,8 @@ def corrected_t(differences: np.ndarray, test_to_train: float, level: float = 0.
     error = float(np.sqrt((1 / len(differences) + test_to_train) * differences.var(ddof=1)))
     # differences that are all the same are certain, on the side of their sign; all zero they say nothing
     statistic = mean / error if error > 0 else np.inf * mean if mean else 0.0
-    greater, farther = float(stdtr(degrees, -statistic)), float(2 * stdtr(degrees, -abs(statistic)))
-    half = float(stdtrit(degrees, (1 + level) / 2)) * error
+    greater, farther = float(t_below(degrees, -statistic)), float(2 * t_below(degrees, -abs(statistic)))
+    half = t_quantile(degrees, (1 + level) / 2) * error
     return Test(mean, error, degrees, mean - half, mean + half, level, greater, farther)
 
 
@@ -132,7 +132,21 @@ def p_of_each(differences: np.ndarray, test_to_train: float) -> np.ndarray:
     error = np.sqrt((1 / count + test_to_train) * differences.var(axis=0, ddof=1))
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = np.where(mean == 0, 0.0, mean / error)
-    return stdtr(count - 1, -statistic)
+    return t_below(count - 1, -statistic)
+
+
+def t_below(degrees: int, value: Any) -> Any:
+    """Return the probability that Student's t is below a value, or each of an array."""
+    from scipy.special import stdtr  # imported late: a search asks for no test
+
+    return stdtr(degrees, value)
+
+
+def t_quantile(degrees: int, share: float) -> float:
+    """Return the value that Student's t is below with this probability."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, share))
 
 
 def error_by_groups(sums: np.ndarray, sizes: np.ndarray) -> float:

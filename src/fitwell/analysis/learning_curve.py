@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
 
-from fitwell.analysis.intervals import Interval, check_level, check_ratio
+from fitwell.analysis.intervals import Interval, check_level, check_ratio, t_quantile
 from fitwell.errors import InputError
 
 RATES = (0.05, 2.0)
@@ -61,7 +60,7 @@ class PowerLaw:
             return Interval(estimate, -np.inf, np.inf, self.level)
         variance = (count - 1) / count * ((without - without.mean()) ** 2).sum()
         error = np.sqrt((1 + count * self.test_to_train) * variance)  # as in `intervals.corrected_t`: 1 / R + ratio
-        half = float(stdtrit(count - 1, (1 + self.level) / 2) * error)
+        half = t_quantile(count - 1, (1 + self.level) / 2) * error
         centre = float(number(self.signed))
         return Interval(estimate, min(estimate, centre - half), max(estimate, centre + half), self.level)
 

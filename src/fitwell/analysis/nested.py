@@ -6,11 +6,11 @@ Losses: lower is better. NumPy and SciPy only.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
 
-from fitwell.analysis.intervals import Interval, check_level
+from fitwell.analysis.intervals import Interval, check_level, t_quantile
 from fitwell.analysis.losses_of_units import UnitLosses
 from fitwell.errors import InputError
 
@@ -28,7 +28,7 @@ def nested_interval(losses: UnitLosses, *, level: float = 0.9) -> Interval:
     mean = losses.mean
     if losses.count < 2:
         return Interval(mean, -np.inf, np.inf, level)
-    half = float(stdtrit(losses.count - 1, (1 + level) / 2)) * losses.error
+    half = t_quantile(losses.count - 1, (1 + level) / 2) * losses.error
     return Interval(mean, mean - half, mean + half, level)
 
 
@@ -68,7 +68,7 @@ def bates_interval(
     ncv = _together([part for parts in inner for part in parts]).mean
     cv = _together(repeats).mean
     estimate = ncv - (1 + (folds - 2) / folds) * (ncv - cv)
-    half = float(ndtri((1 + level) / 2)) * error
+    half = NormalDist().inv_cdf((1 + level) / 2) * error
     return Interval(estimate, estimate - half, estimate + half, level)
 
 

@@ -30,8 +30,6 @@ def score_of(task: str, targets: np.ndarray, predictions: np.ndarray) -> dict[st
 
 
 def _classification(targets: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    from sklearn.metrics import roc_auc_score  # scikit-learn takes a second to import
-
     right = probabilities[np.arange(len(targets)), targets]
     scores = {
         # a probability that was rounded to 0 must not make the mean of all rows infinite
@@ -39,8 +37,21 @@ def _classification(targets: np.ndarray, probabilities: np.ndarray) -> dict[str,
         "accuracy": float((probabilities.argmax(axis=1) == targets).mean()),
     }
     if probabilities.shape[1] == 2 and len(np.unique(targets)) == 2:
-        scores["AUC"] = float(roc_auc_score(targets, probabilities[:, 1]))
+        scores["AUC"] = area_under_curve(targets == 1, probabilities[:, 1])
     return scores
+
+
+def area_under_curve(positive: np.ndarray, scores: np.ndarray) -> float:
+    """Return how often a positive row has the higher score of a random pair with a negative one; ties count half.
+
+    The area under the ROC curve, by ranks (Mann and Whitney 1947); scikit-learn's `roc_auc_score` takes a second to
+    import.
+    """
+    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    # the mean rank of rows with one score, counted from 1
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    above, below = int(positive.sum()), int((~positive).sum())
+    return float((ranks[positive].sum() - above * (above + 1) / 2) / (above * below))
 
 
 def _regression(targets: np.ndarray, values: np.ndarray) -> dict[str, float]:

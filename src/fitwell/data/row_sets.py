@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fitwell.arguments import is_whole, whole_number
 from fitwell.data.row_keys import moments_of, read_groups
+from fitwell.data.shuffled_folds import shuffled_folds
 from fitwell.errors import InputError, InputTypeError, counted
 
 # 32 bits, as JAX indexes
@@ -265,10 +266,10 @@ def _check_counts(cv: int, n: int) -> None:
 
 
 def _shuffled_folds(target: NDArray[Any], task: str, cv: int, repeats: int, seed: int) -> RowSets:
-    from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold
-
-    kind = RepeatedStratifiedKFold if task == "classification" else RepeatedKFold
-    return from_splitter(kind(n_splits=cv, n_repeats=repeats, random_state=seed), len(target), target=target)
+    drawn = shuffled_folds(len(target), cv, repeats, seed, target if task == "classification" else None)
+    return from_splitter(
+        [(folds != fold, folds == fold) for folds in drawn for fold in range(cv)], len(target), target=target
+    )
 
 
 def _group_folds(target: NDArray[Any], groups: NDArray[Any], splitters: Sequence[Any]) -> RowSets:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fitwell.errors import TrainingError
+from fitwell.engine.memory import host_memory
 
 Device = Any
 """A `jax.Device`."""
-
-# where the system does not say (macOS, Windows): small enough for nearly all machines
-FALLBACK_MEMORY = 4 * 2**30
 
 _CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 """Single matrix products gain without XLA's YNNPACK fusions; a whole search by 1% (`benchmarks/RESULTS.md`)."""
@@ -57,33 +52,12 @@ def memory_budget(devices: list[Device]) -> int:
     if limits:
         # strengths are spread evenly, so the smallest device limits all; half is left to XLA and to others
         return min(limits) * len(limits) // 2
-    # a container may have less than the machine
-    known = [amount for amount in (_available_memory(), _group_memory()) if amount is not None]
-    return min(known, default=FALLBACK_MEMORY) // 2
+    return host_memory()
 
 
 def training_memory(wanted: int | None) -> int:
     """Return the bytes that training may use: as many as wanted, or what this machine's devices allow."""
     return memory_budget(available_devices()) if wanted is None else wanted
-
-
-def check_data(size: int, memory: int | None, *, what: str, remedy: str) -> None:
-    """Raise a TrainingError if `size` bytes of data, on the host and once on each device, are beyond the budget.
-
-    Parameters
-    ----------
-    memory
-        The budget in bytes; None is what this machine allows.
-    what, remedy
-        Words of the sentence: what needs so much, and what to do.
-    """
-    # the host's copy, and one on each device
-    needed, budget = size * (1 + len(available_devices())), training_memory(memory)
-    if needed > budget:
-        raise TrainingError(
-            f"{what} needs about {needed / 2**20:,.0f} MiB, and the memory budget is {budget / 2**20:,.0f} MiB: "
-            f"{remedy}."
-        )
 
 
 def on_accelerator() -> bool:
@@ -103,21 +77,3 @@ def measure_speed(size: int = 512, repeats: int = 4) -> float:
         matrix = multiply(matrix)
     jax.block_until_ready(matrix)
     return 2.0 * size**3 * repeats / (time.perf_counter() - begin)
-
-
-def _available_memory() -> int | None:
-    """What Linux says can be had without swapping, caches counted."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return None
-
-
-def _group_memory() -> int | None:
-    """What is left of a container's limit (cgroup v2)."""
-    group = Path("/sys/fs/cgroup")
-    with contextlib.suppress(OSError, ValueError):  # no such file, or "max": no limit
-        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
-        return max(0, limit - used)
-    return None

@@ -18,7 +18,7 @@ from fitwell.engine.devices import available_devices, compiler_options, measure_
 from fitwell.engine.executor import Epochs, Job, Measured
 from fitwell.engine.job import Rows, Settings, make_batching, make_rows
 from fitwell.engine.network import Variables
-from fitwell.engine.optimizers import make_schedule
+from fitwell.engine.optimizers import adam, make_schedule
 from fitwell.engine.plan import Plan, Work, make_plan, share_of_work
 from fitwell.engine.program import Data, Program, State, Trace, lift
 
@@ -258,7 +258,7 @@ def make_program(job: Job, settings: Settings) -> Program:
     return Program(
         network=job.network,
         loss=job.loss,
-        optimizer=settings.optimizer,
+        optimizer=settings.optimizer or adam(),
         schedule=make_schedule(settings.schedule, (settings.schedule_epochs or settings.epochs) * batching.steps),
         regularizers=job.candidates.regularizers,
         batch_size=batching.batch_size,

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jax
 import numpy as np
 
 from fitwell.data.row_sets import RowSets
 from fitwell.engine.network import Variables
-from fitwell.engine.optimizers import Optimizer, adam
 from fitwell.engine.plan import BLOCK_NETWORKS, default_batch_size
 from fitwell.engine.stopping import Stopping
 from fitwell.errors import InputError
+from fitwell.trees import tree_leaves
+
+if TYPE_CHECKING:
+    from fitwell.engine.optimizers import Optimizer
 
 
 @dataclass(frozen=True)
@@ -47,17 +49,17 @@ class Dataset:
     @property
     def bytes(self) -> int:
         """Of all arrays."""
-        return sum(leaf.nbytes for leaf in jax.tree.leaves((self.inputs, self.targets)))
+        return sum(leaf.nbytes for leaf in tree_leaves((self.inputs, self.targets)))
 
     @property
     def rows(self) -> int:
         """Number of rows, n."""
-        return jax.tree.leaves(self.targets)[0].shape[1 if self.own else 0]
+        return tree_leaves(self.targets)[0].shape[1 if self.own else 0]
 
     @property
     def dtype(self) -> np.dtype:
         """Of losses and strengths: that of the first weights, else of the first inputs that are not whole numbers."""
-        arrays = jax.tree.leaves((self.first.trainable if self.first else None, self.inputs))
+        arrays = tree_leaves((self.first.trainable if self.first else None, self.inputs))
         # whole numbers are indices of embeddings, and no dtype for losses
         floating = [leaf.dtype for leaf in arrays if np.issubdtype(leaf.dtype, np.floating)]
         return np.dtype(floating[0] if floating else np.float32)
@@ -76,8 +78,8 @@ class Settings:
     stopping
         Who leaves when; None trains all strengths for all epochs.
     optimizer, schedule
-        Adam with a constant learning rate unless told otherwise. The schedule is a name, or a function from the number
-        of the step to the factor of the learning rate.
+        None is Adam, and the learning rate is constant unless told otherwise. The schedule is a name, or a function from
+        the number of the step to the factor of the learning rate.
     seed
         Of first weights, row orders and noise.
     devices, block_strengths, memory
@@ -101,7 +103,7 @@ class Settings:
     epochs: int = 150
     batch_size: int | None = None
     stopping: Stopping | None = field(default_factory=Stopping)
-    optimizer: Optimizer = field(default_factory=adam)
+    optimizer: Optimizer | None = None
     schedule: str | Callable[[Any], Any] = "constant"
     seed: int = 0
     devices: int | None = None

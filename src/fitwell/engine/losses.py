@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jax
-import jax.numpy as jnp
+import numpy as np
 
-PerRow = Callable[[Any, Any], jax.Array]
+if TYPE_CHECKING:
+    import jax
+
+PerRow = Callable[[Any, Any], "jax.Array"]
 """``f(outputs [rows, k], targets [rows]) -> [rows]``; both may be trees of arrays [rows, ...]."""
 
 
@@ -45,6 +47,9 @@ class Loss:
 
 def log_loss(outputs: jax.Array, targets: jax.Array) -> jax.Array:
     """Minus the log probability (natural log) of the right class, from logits; targets are class indices."""
+    import jax
+    import jax.numpy as jnp
+
     # compared, not looked up: under `vmap` an index becomes a gather, and its gradient a scatter
     chosen = jnp.arange(outputs.shape[-1], dtype=targets.dtype)[None, :] == targets[:, None]
     # from logits: the logarithm of a probability that rounds to zero would be infinite
@@ -53,6 +58,8 @@ def log_loss(outputs: jax.Array, targets: jax.Array) -> jax.Array:
 
 def correct(outputs: jax.Array, targets: jax.Array) -> jax.Array:
     """1 where the most probable class is the right one, else 0: its mean is the accuracy."""
+    import jax.numpy as jnp
+
     return (jnp.argmax(outputs, axis=-1).astype(targets.dtype) == targets).astype(outputs.dtype)
 
 
@@ -63,8 +70,16 @@ def squared_error(outputs: jax.Array, targets: jax.Array) -> jax.Array:
 
 def absolute_error(outputs: jax.Array, targets: jax.Array) -> jax.Array:
     """Absolute difference; outputs ``[rows, 1]``."""
-    return jnp.abs(outputs[:, 0] - targets)
+    return abs(outputs[:, 0] - targets)
 
 
-CLASSIFICATION = Loss("log loss", log_loss, "accuracy", correct, lambda outputs: jax.nn.softmax(outputs, axis=-1))
+def softmax(outputs: Any) -> np.ndarray:
+    """Probabilities of logits ``[..., k]``, host arrays."""
+    # the largest becomes 0, so that no exponential overflows
+    shifted = np.exp(outputs - np.max(outputs, axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
+# JAX is imported where it is at work: NumPy has its own of these (`plain_losses.py`)
+CLASSIFICATION = Loss("log loss", log_loss, "accuracy", correct, softmax)
 REGRESSION = Loss("squared error", squared_error, "absolute error", absolute_error, lambda outputs: outputs[..., 0])

@@ -6,15 +6,17 @@ Write a network for one set of rows and one strength; the engine lifts it over b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from fitwell.engine import noise
 from fitwell.regularization.by_layer import Layers
 from fitwell.regularization.regularizer import Axes
+
+if TYPE_CHECKING:
+    import jax
+
+    from fitwell.engine import noise
 
 
 class OnUnits(Protocol):
@@ -44,7 +46,28 @@ class OnUnits(Protocol):
         ...
 
 
-ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh, "silu": jax.nn.silu}
+# JAX is imported where it is at work, here and below: NumPy trains this network without it
+
+
+def _relu(values: jax.Array) -> jax.Array:
+    import jax
+
+    return jax.nn.relu(values)
+
+
+def _tanh(values: jax.Array) -> jax.Array:
+    import jax
+
+    return jax.numpy.tanh(values)
+
+
+def _silu(values: jax.Array) -> jax.Array:
+    import jax
+
+    return jax.nn.silu(values)
+
+
+ACTIVATIONS = {"relu": _relu, "tanh": _tanh, "silu": _silu}
 """By Keras's names, and equal to Keras's functions."""
 
 
@@ -128,11 +151,15 @@ class DenseNetwork:
         """Widths from inputs to outputs."""
         return (self.inputs, *self.hidden, self.outputs)
 
-    def init(self, key: noise.Key, dtype: Any = jnp.float32) -> Variables:
+    def init(self, key: noise.Key, dtype: Any = np.float32) -> Variables:
         """Draw kernels uniform with variance 2 / units in (He et al. 2015); biases are zero.
 
         JAX's normal numbers would take longer to compile than the whole of training does for a small network.
         """
+        import jax.numpy as jnp
+
+        from fitwell.engine import noise
+
         layers = []
         for number, (units_in, units_out) in enumerate(zip(self.sizes[:-1], self.sizes[1:], strict=True)):
             bound = np.sqrt(6 / units_in) * (self.output_scale if number == len(self.hidden) else 1.0)

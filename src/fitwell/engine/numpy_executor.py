@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from threadpoolctl import ThreadpoolController, threadpool_limits
@@ -22,16 +22,18 @@ from fitwell.engine.dense_training import (
     WeightLayout,
     drawn_weights,
 )
-from fitwell.engine.devices import training_memory
 from fitwell.engine.executor import Epochs, Job, Measured
 from fitwell.engine.job import Settings, make_batching, make_rows
+from fitwell.engine.memory import host_memory
 from fitwell.engine.network import DenseNetwork, Variables
-from fitwell.engine.optimizers import adam
 from fitwell.engine.plain_losses import PLAIN_LOSSES
 from fitwell.engine.plan import Plan, Work, make_plan, share_of_work
 from fitwell.errors import InputError
 from fitwell.regularization.table import BUILT_IN
 from fitwell.startup import cpu_devices
+
+if TYPE_CHECKING:
+    from fitwell.engine.optimizers import Optimizer
 
 MOST_STRENGTHS = 8
 """Strengths of a block: with more, what one thread works on leaves its cache."""
@@ -257,7 +259,7 @@ class NumpyExecutor:
             work=self._work(),
             data_bytes=job.dataset.bytes,
             recorded_bytes=job.recorded_bytes(settings),
-            budget=training_memory(settings.memory),
+            budget=host_memory() if settings.memory is None else settings.memory,
             block_strengths=settings.block_strengths,
             block_networks=size * row_sets,
             flops_per_second=measure_products(self.threads) if estimate else 0.0,
@@ -343,7 +345,7 @@ def why_not(job: Job, settings: Settings) -> str:
         return "this network"
     if job.loss not in PLAIN_LOSSES:
         return f"the loss {job.loss.name!r}"
-    if settings.optimizer is not adam():
+    if settings.optimizer is not None and not _is_adam(settings.optimizer):
         return f"the optimizer {settings.optimizer.name!r}"
     if callable(settings.schedule):
         return "a schedule of your own"
@@ -351,6 +353,12 @@ def why_not(job: Job, settings: Settings) -> str:
         return "a network with regularization of its own"
     unknown = [row.name for row in job.candidates.regularizers if BUILT_IN.get(row.name) is not row]
     return f"the regularizer {unknown[0]!r}" if unknown else ""
+
+
+def _is_adam(optimizer: Optimizer) -> bool:
+    from fitwell.engine.optimizers import adam
+
+    return optimizer is adam()
 
 
 def block_size(row_sets: int, strengths: int, threads: int) -> int:

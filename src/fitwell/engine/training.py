@@ -8,13 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 
 from fitwell.data.row_sets import RowSets
+from fitwell.engine.engines import with_jax
 from fitwell.engine.executor import Block, Epochs, Executor, Job
 from fitwell.engine.histories import Histories
-from fitwell.engine.jax_executor import JaxExecutor
 from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import Loss
 from fitwell.engine.network import PureNetwork, Variables
@@ -23,6 +22,7 @@ from fitwell.engine.records import Records
 from fitwell.engine.stopping import still_running
 from fitwell.errors import TrainingError
 from fitwell.regularization.strengths import Candidates
+from fitwell.trees import tree_leaves, tree_map
 
 
 class Training:
@@ -171,10 +171,10 @@ class Training:
             return
         read = self.executor.read(blocks, leaving)
         if not hasattr(self, "best"):  # only now are the shapes known
-            self.best = jax.tree.map(
+            self.best = tree_map(
                 lambda leaf: np.zeros((len(leaf), self.plan.strengths, *leaf.shape[2:]), leaf.dtype), read
             )
-        for kept, leaf in zip(jax.tree.leaves(self.best), jax.tree.leaves(read), strict=True):
+        for kept, leaf in zip(tree_leaves(self.best), tree_leaves(read), strict=True):
             kept[:, leaving] = leaf
 
     def _report(self, wave: range, epoch: int) -> None:
@@ -230,7 +230,7 @@ class Trained:
 
     def variables(self, strength: int) -> Variables:
         """Return one strength's networks at its best epoch, a tree [R, ...]."""
-        return jax.tree.map(lambda leaf: leaf[:, strength], self.best)
+        return tree_map(lambda leaf: leaf[:, strength], self.best)
 
     def held_out_predictions(self, strengths: list[int]) -> Any:
         """Predict every row by the networks that did not train on it.
@@ -240,21 +240,21 @@ class Trained:
         float [len(strengths), n, k] of probabilities, or [len(strengths), n] of values, or a tree of such as the loss
         predicts; NaN for rows never held out, the mean for rows held out several times.
         """
-        measured = list(self._executor.measure(jax.tree.map(lambda leaf: leaf[:, strengths], self.best)))
-        outputs = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *(part.outputs for part in measured))
+        measured = list(self._executor.measure(tree_map(lambda leaf: leaf[:, strengths], self.best)))
+        outputs = tree_map(lambda *parts: np.concatenate(parts, axis=1), *(part.outputs for part in measured))
         parts = [self._predicted(outputs, r, len(rows)) for r, rows in enumerate(self._job.row_sets.held_out)]
-        return jax.tree.map(lambda *leaves: self._mean_by_row(leaves), *parts)
+        return tree_map(lambda *leaves: self._mean_by_row(leaves), *parts)
 
     def held_out_of(self, strength: int, row_set: int, count: int) -> Any:
         """Predict the first `count` held-out rows of one row set by its network: [count, k], [count] or a tree."""
-        variables = jax.tree.map(lambda leaf: leaf[:, [strength]], self.best)
+        variables = tree_map(lambda leaf: leaf[:, [strength]], self.best)
         (measured,) = self._executor.measure(variables)
-        return jax.tree.map(lambda leaf: leaf[0], self._predicted(measured.outputs, row_set, count))
+        return tree_map(lambda leaf: leaf[0], self._predicted(measured.outputs, row_set, count))
 
     def _predicted(self, outputs: Any, r: int, count: int) -> Any:
         """Predictions [strengths, count, ...] of one row set's held-out rows."""
         shift, scale = self.dataset.shift[r], self.dataset.scale[r]
-        return self._job.loss.predict(jax.tree.map(lambda leaf: shift + scale * leaf[r][:, :count], outputs))
+        return self._job.loss.predict(tree_map(lambda leaf: shift + scale * leaf[r][:, :count], outputs))
 
     def _mean_by_row(self, parts: tuple[Any, ...]) -> np.ndarray:
         """Join [strengths, h_r, ...] of all row sets to [strengths, n, ...]."""
@@ -300,7 +300,7 @@ def train_all(
     settings = settings or Settings()
     job = Job(network, dataset, row_sets, candidates, loss)
     # it plans before it compiles: memory that does not suffice is said at once
-    executor: Executor[Any] = (settings.executor or JaxExecutor)(job, settings, listener is not None)
+    executor: Executor[Any] = (settings.executor or with_jax)(job, settings, listener is not None)
     if listener:
         listener.on_plan(executor.plan)
     begin = time.perf_counter()

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fitwell.engine.losses import softmax
 from fitwell.errors import InputError
 from fitwell.keras.backend import import_keras
 
@@ -55,9 +56,7 @@ def targets_for(model: Any, head: str, values: np.ndarray, classes: int, dtype: 
 def as_probabilities(outputs: np.ndarray, head: str) -> np.ndarray:
     """Return probabilities [..., k] of a model's outputs; values as they are."""
     if head == "logits":
-        # the largest becomes 0, so that no exponential overflows
-        shifted = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
-        return shifted / shifted.sum(axis=-1, keepdims=True)
+        return softmax(outputs)
     if head == "logit":  # the smaller probability keeps all its digits, and nothing overflows
         return np.exp(-np.logaddexp(0, np.concatenate([outputs, -outputs], axis=-1)))
     if head == "probability":

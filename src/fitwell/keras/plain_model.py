@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
+from fitwell.engine.losses import softmax
 from fitwell.keras.backend import import_keras
 from fitwell.keras.towers import Tower
 from fitwell.regularization.strengths import Regularization
@@ -323,16 +324,11 @@ def _keras_version() -> str:
         return OLDEST_KERAS
 
 
-def _softmax(values: np.ndarray) -> np.ndarray:
-    exponentials = np.exp(values - values.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
-
-
 ACTIVATE = {
     "linear": lambda values: values,
     "relu": lambda values: np.maximum(values, 0),
     "tanh": np.tanh,
     "silu": lambda values: values / (1 + np.exp(-values)),
-    "softmax": _softmax,
+    "softmax": softmax,
 }
 """Keras's activations by name."""

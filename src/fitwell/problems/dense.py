@@ -11,10 +11,10 @@ import numpy as np
 from fitwell.analysis.scores import score_of
 from fitwell.data.row_sets import RowSets
 from fitwell.data.target_units import VALUES, units_of
-from fitwell.engine.devices import check_data
 from fitwell.engine.engines import executor_of
 from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import Loss
+from fitwell.engine.memory import check_fits, host_memory
 from fitwell.engine.network import DenseNetwork
 from fitwell.errors import InputError
 from fitwell.keras.plain_model import plain_model
@@ -93,9 +93,9 @@ class DenseOnTable:
                 f"sets), at most {MAX_TOWERS} are sensible: use fewer folds, or refit='single' (--refit single)."
             )
         rows, width = len(self.table.target.values), self.table.layout.width
-        check_data(
+        check_fits(
             sets.count * rows * width * 4,  # float32
-            options.memory,
+            host_memory() if options.memory is None else options.memory,
             what=f"The encoded table ({sets.count} row sets x {rows:,} rows x {width:,} inputs)",
             remedy="raise it, use fewer folds, or drop columns with many categories",
         )

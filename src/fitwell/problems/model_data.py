@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import jax
 import numpy as np
 
 from fitwell.arguments import is_whole
@@ -29,6 +28,7 @@ from fitwell.keras.translation import Translated, translate
 from fitwell.problems.options import Options
 from fitwell.regularization.strengths import Candidates
 from fitwell.regularization.table import BUILT_IN, Table
+from fitwell.trees import tree_leaves, tree_map
 
 WEIGHTS = ("fresh", "given")
 
@@ -80,7 +80,7 @@ class ModelData:
 
 def sample_of(inputs: Any, own: bool) -> Any:
     """Return inputs of two rows, as Keras takes them."""
-    return keras_inputs(jax.tree.map(lambda leaf: leaf[0, :2] if own else leaf[:2], inputs))
+    return keras_inputs(tree_map(lambda leaf: leaf[0, :2] if own else leaf[:2], inputs))
 
 
 def read_data(
@@ -112,7 +112,7 @@ def make_data(opened: Opened, inputs: Any, targets: Targets, *, own: bool, weigh
     network = opened.network(sample)
     network.copy.compile(**compile_arguments(opened.model))
     outputs = network.copy(sample, training=False)
-    rows = jax.tree.map(lambda leaf: leaf[0], targets) if own else targets
+    rows = tree_map(lambda leaf: leaf[0], targets) if own else targets
     check_targets(network.copy, rows.values, outputs)
     loss = make_loss(network.copy, rows, outputs)
     optimizer = translate(opened.model.optimizer)
@@ -214,7 +214,7 @@ def _check_inputs(model: Any, sample: Any) -> None:
     """Refuse inputs that a built model does not take."""
     if not model.built:
         return
-    wanted, given = len(getattr(model, "inputs", None) or []), len(jax.tree.leaves(sample))
+    wanted, given = len(getattr(model, "inputs", None) or []), len(tree_leaves(sample))
     if wanted and isinstance(sample, list) and given != wanted:  # Keras would leave some out
         raise InputError(f"The model '{model.name}' takes {wanted} inputs, but x has {given}.")
     try:
@@ -227,7 +227,7 @@ def _check_inputs(model: Any, sample: Any) -> None:
 
 def _check_shape(model: Any, sample: Any) -> None:
     """Say the shapes of a single input that are not the same; Keras says it with numbers and names of its own."""
-    leaves, inputs = jax.tree.leaves(sample), getattr(model, "inputs", None) or []
+    leaves, inputs = tree_leaves(sample), getattr(model, "inputs", None) or []
     if len(leaves) != 1 or len(inputs) != 1:
         return
     wanted, given = tuple(inputs[0].shape[1:]), leaves[0].shape[1:]
@@ -245,7 +245,7 @@ def _one_line(text: str) -> str:
 def labels_of_loss(targets: Any, loss: Loss) -> tuple[np.ndarray, str]:
     """What folds are stratified by: classes where the loss compares classes of one target, else nothing."""
     if not isinstance(targets, np.ndarray):
-        return np.arange(len(jax.tree.leaves(targets)[0])), "regression"
+        return np.arange(len(tree_leaves(targets)[0])), "regression"
     flat = targets.reshape(len(targets), -1)
     if flat.shape[1] == 1 and "crossentropy" in loss.name.lower().replace(" ", "") and (flat == flat.round()).all():
         return flat[:, 0].astype(int), "classification"
@@ -263,8 +263,8 @@ def _summary(data: ModelData, arrays: Arrays) -> dict[str, Any]:
         "kernels": len(network.kernels),
         "dropout_places": len(network.places),
         "rows": arrays.rows,
-        "inputs": [list(leaf.shape[1:]) for leaf in jax.tree.leaves(arrays.inputs)],
-        "targets": [list(leaf.shape[1:]) for leaf in jax.tree.leaves(arrays.targets)],
+        "inputs": [list(leaf.shape[1:]) for leaf in tree_leaves(arrays.inputs)],
+        "targets": [list(leaf.shape[1:]) for leaf in tree_leaves(arrays.targets)],
         "weights": data.weights,
         "own_regularization": list(network.own.names),
         "in_every_network": list(network.always),

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import jax
 import numpy as np
 import polars as pl
 
@@ -33,6 +32,7 @@ from fitwell.problems.options import DEFAULT_HIDDEN, Options
 from fitwell.problems.problem import Fitted, Problem, permuted
 from fitwell.regularization.strengths import Candidates
 from fitwell.results.predictors import ModelPredictor, Predicts
+from fitwell.trees import tree_map
 
 WIDER = 2
 """How much wider a model is made to see whether it is too small: enough to show, and four times the weights already."""
@@ -149,7 +149,7 @@ class ModelOnArrays:
 
     def predict_rows(self, predictor: Any, rows: np.ndarray) -> Any:
         """See `Problem`."""
-        return predictor.predict(jax.tree.map(lambda leaf: leaf[rows], self.model.inputs))
+        return predictor.predict(tree_map(lambda leaf: leaf[rows], self.model.inputs))
 
     def closed(self, fitted: Fitted) -> Any:
         """Return the plain Keras model of one trained network."""

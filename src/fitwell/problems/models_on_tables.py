@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import jax
 import numpy as np
 import polars as pl
 
@@ -23,6 +22,7 @@ from fitwell.problems.models import ModelOnArrays, layer_table
 from fitwell.problems.problem import Fitted, permuted
 from fitwell.problems.tables import TableData
 from fitwell.results.predictors import Predicts
+from fitwell.trees import tree_map
 
 
 def open_on_table(table: TableData, opened: Opened) -> ModelOnTable:
@@ -61,14 +61,14 @@ class ModelOnTable(ModelOnArrays):
         """See `Problem`; the encoding is fitted anew on every row set's own training rows."""
         table = self.table.on(row_sets)
         # all row sets have the same targets, only their inputs are encoded apart
-        targets = jax.tree.map(lambda leaf: _repeated(leaf[0], row_sets.count), self.model.targets)
+        targets = tree_map(lambda leaf: _repeated(leaf[0], row_sets.count), self.model.targets)
         model = replace(self.model, inputs=table.dataset().inputs, targets=targets)
         return replace(self, model=model, row_sets=row_sets, table=table)
 
     def shuffled(self, seed: int) -> ModelOnTable:
         """See `Problem`."""
-        first = permuted(jax.tree.map(lambda leaf: leaf[0], self.model.targets), seed)
-        targets = jax.tree.map(lambda leaf: _repeated(leaf, self.row_sets.count), first)
+        first = permuted(tree_map(lambda leaf: leaf[0], self.model.targets), seed)
+        targets = tree_map(lambda leaf: _repeated(leaf, self.row_sets.count), first)
         return replace(self, model=replace(self.model, targets=targets))
 
     def predictions(self, raw: np.ndarray) -> np.ndarray:

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import jax
 import numpy as np
 import polars as pl
 
@@ -20,6 +19,7 @@ from fitwell.engine.network import PureNetwork, Variables
 from fitwell.problems.options import Options
 from fitwell.regularization.strengths import Candidates, Regularization
 from fitwell.results.predictors import Predicts
+from fitwell.trees import tree_leaves, tree_map
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,5 +148,5 @@ class Problem(Protocol):
 def permuted(targets: Any, seed: int) -> Any:
     """Deal the rows of a tree of arrays [n, ...] anew, all alike."""
     # one order for all leaves: a row's weight goes with its target
-    order = np.random.default_rng(seed).permutation(len(jax.tree.leaves(targets)[0]))
-    return jax.tree.map(lambda leaf: leaf[order], targets)
+    order = np.random.default_rng(seed).permutation(len(tree_leaves(targets)[0]))
+    return tree_map(lambda leaf: leaf[order], targets)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from fitwell.analysis.found import Answer, Search
@@ -18,6 +17,7 @@ from fitwell.results.result import Result
 from fitwell.studies.handing_over import hand_over
 from fitwell.studies.honesty import honest_score
 from fitwell.studies.search import Searched
+from fitwell.trees import tree_map
 
 
 def answer(searched: Searched) -> Result:
@@ -100,7 +100,7 @@ def _held_out(searched: Searched, choice: Choice, best: Sequence[int]) -> dict[s
     def one(g: int) -> Any:
         place = wanted.index(g)
         # a strength that diverged in one fold has no predictions of all rows
-        return jax.tree.map(lambda leaf: leaf[place] if finite[g] else np.full_like(leaf[0], np.nan), predicted)
+        return tree_map(lambda leaf: leaf[place] if finite[g] else np.full_like(leaf[0], np.nan), predicted)
 
     found = {name: one(g) for name, g in numbers.items()}
     if best:

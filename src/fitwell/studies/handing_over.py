@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from fitwell.engine.training import Trained
@@ -13,6 +12,7 @@ from fitwell.errors import TrainingError
 from fitwell.problems.problem import Fitted
 from fitwell.studies.refit import refit
 from fitwell.studies.search import Searched
+from fitwell.trees import tree_leaves, tree_map
 
 ROWS_COMPARED = 200
 
@@ -51,7 +51,7 @@ def check_as_recorded(searched: Searched, strength: int) -> None:
     recorded = problem.predictions(searched.trained.held_out_of(strength, r, len(rows)))
     found = problem.predict_rows(predictor, rows)
     # tuples, lists and dicts of arrays are the same in the same order
-    for one, other in zip(jax.tree.leaves(recorded), jax.tree.leaves(found), strict=True):
+    for one, other in zip(tree_leaves(recorded), tree_leaves(found), strict=True):
         _compare(np.asarray(one, float), np.asarray(other, float), rows)
 
 
@@ -78,7 +78,7 @@ def _fitted(searched: Searched, trained: Trained, place: int, strength: int, row
     """Take one network out: `place` is the number of its strength there, `strength` that in the search."""
     candidates = searched.candidates
     return Fitted(
-        variables=jax.tree.map(lambda leaf: leaf[row_set], trained.variables(place)),
+        variables=tree_map(lambda leaf: leaf[row_set], trained.variables(place)),
         row_set=row_set,
         regularization=candidates.regularization(strength),
         as_given=strength == candidates.given,

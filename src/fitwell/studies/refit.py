@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import jax
 import numpy as np
 
 from fitwell.data.row_sets import on_all_rows
@@ -12,6 +11,7 @@ from fitwell.engine.training import Trained
 from fitwell.errors import TrainingError
 from fitwell.problems.problem import Problem
 from fitwell.studies.search import Searched, train_networks
+from fitwell.trees import tree_leaves
 
 
 def refit(searched: Searched, strength: int, count: int) -> tuple[Problem, Trained]:
@@ -43,7 +43,7 @@ def refit(searched: Searched, strength: int, count: int) -> tuple[Problem, Train
     # fresh first weights: those of the search's row sets are numbered from 0 on
     again = train_networks(whole, searched.candidates.take([strength]), settings, first=plan.row_sets)
     # by the weights, as there is no held-out loss to tell a diverged network by
-    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(again.variables(0).trainable)):
+    if not all(np.isfinite(leaf).all() for leaf in tree_leaves(again.variables(0).trainable)):
         raise TrainingError(
             "The refit on all rows diverged, though the folds did not: lower the learning rate, or, for a table, use "
             "refit='ensemble'."
