@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fitwell.engine import engines
+from fitwell.engine import devices, engines
 from fitwell.engine.executor import Job
 from fitwell.engine.jax_executor import JaxExecutor
 from fitwell.engine.job import Settings
@@ -32,5 +32,5 @@ def test_numpy_where_it_can(problem: Callable[..., Any], monkeypatch: pytest.Mon
     assert isinstance(made(problem, "numpy", Settings()), NumpyExecutor)
     monkeypatch.setattr(engines, "entry_points", lambda group: [group])
     assert isinstance(made(problem, "auto", Settings()), NumpyExecutor)  # a plugin without a device
-    monkeypatch.setattr(engines, "on_accelerator", lambda: True)
+    monkeypatch.setattr(devices, "on_accelerator", lambda: True)
     assert isinstance(made(problem, "auto", Settings()), JaxExecutor)

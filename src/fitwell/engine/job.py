@@ -78,8 +78,8 @@ class Settings:
     stopping
         Who leaves when; None trains all strengths for all epochs.
     optimizer, schedule
-        None is Adam, and the learning rate is constant unless told otherwise. The schedule is a name, or a function from
-        the number of the step to the factor of the learning rate.
+        None is Adam, and the learning rate is constant unless told otherwise. The schedule is a name, or a function
+        from the number of the step to the factor of the learning rate.
     seed
         Of first weights, row orders and noise.
     devices, block_strengths, memory

@@ -90,7 +90,7 @@ class PlainModel:
         """Return probabilities [rows, k] or values [rows, 1] of the rows of each encoding, float [rows, d]."""
         values = {name: np.asarray(given, np.float32) for name, given in zip(self.inputs, inputs, strict=True)}
         for layer in self.layers:
-            kind, name, taken = layer["class_name"], layer["name"], [values[source] for source in _sources(layer)]
+            kind, name, taken = layer["class_name"], layer["name"], [values[source] for source in sources_of(layer)]
             if kind == "Dense":
                 kernel, bias = self.weights[name]
                 values[name] = ACTIVATE[layer["config"]["activation"]](taken[0] @ kernel + bias)
@@ -297,8 +297,8 @@ def _tensor(source: str, width: int) -> Json:
     return {"class_name": "__keras_tensor__", "config": config}
 
 
-def _sources(layer: Json) -> list[str]:
-    """Names of the layers whose outputs a layer takes."""
+def sources_of(layer: Json) -> list[str]:
+    """Return the names of the layers whose outputs a layer of a `PlainModel` takes."""
     taken = [tensor for node in layer["inbound_nodes"] for tensor in node["args"]]
     tensors = taken[0] if taken and isinstance(taken[0], list) else taken
     return [tensor["config"]["keras_history"][0] for tensor in tensors]

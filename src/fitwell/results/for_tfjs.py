@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fitwell.errors import InputError
+from fitwell.keras.plain_model import PlainModel
 from fitwell.results.predictors import Predicts, TablePredictor
 
 TFJS = "tfjs"
@@ -25,15 +26,19 @@ def write_tfjs(predictor: Predicts, directory: Path, *, quantize: str | None = N
     InputError
         TensorFlow.js cannot be made to compute the model alike.
     """
-    # imported late: a run that is loaded to predict needs nothing of TensorFlow.js
-    from fitwell.tfjs.saving import write
+    # imported late, like all of this: a run that is loaded to predict needs nothing of TensorFlow.js
+    from fitwell.tfjs.plain_writing import write_plain_model
 
-    saved = write(predictor.model, directory, quantize=quantize, metadata=predictor.metadata)
     if isinstance(predictor, TablePredictor):
         from fitwell.tfjs.schema import write_table_files
 
         write_table_files(directory, schema_of(predictor))
-    return tuple(str(saved).splitlines())
+        if isinstance(predictor.network, PlainModel) and quantize is None:
+            write_plain_model(predictor.network, directory, metadata=predictor.metadata)
+            return ()
+    from fitwell.tfjs.saving import write
+
+    return tuple(str(write(predictor.model, directory, quantize=quantize, metadata=predictor.metadata)).splitlines())
 
 
 def schema_of(predictor: TablePredictor) -> dict[str, Any]:
