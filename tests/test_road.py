@@ -7,8 +7,9 @@ from road import Road, road_of_tune
 
 from test_architecture import storey
 
-MOST_MODULES, MOST_CALLS = 54, 113
-"""Before there was one road: 43 and 87. Since then more kinds of files are read, and losses are kept by unit."""
+MOST_MODULES, MOST_CALLS = 58, 113
+"""Before there was one road: 43 and 87. Since then more kinds of files are read, losses are kept by unit, and what
+JAX, Keras, SciPy and scikit-learn did on it is done by files of ours, without their imports."""
 
 
 pytestmark = pytest.mark.slow
@@ -29,7 +30,7 @@ def test_the_road_is_no_longer_than_it_was(road: Road) -> None:
     """A reader of `tune` passes so many rooms at the most; a longer way needs a reason, and a new number here."""
     assert len(road.modules) <= MOST_MODULES
     assert len(road.calls) <= MOST_CALLS
-    assert {"fitwell.studies.search", "fitwell.engine.jax_executor", "fitwell.keras.towers"} <= road.modules
+    assert {"fitwell.studies.search", "fitwell.engine.numpy_executor", "fitwell.keras.plain_model"} <= road.modules
 
 
 def test_the_road_only_goes_down(road: Road) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -47,3 +48,28 @@ def test_importing_fitwell_loads_nothing_heavy() -> None:
     code = "import os, sys, fitwell; print(os.environ['KERAS_BACKEND'], 'jax' in sys.modules, 'keras' in sys.modules)"
     assert said(code) == "jax False False"
     assert said(code, KERAS_BACKEND="torch") == "torch False False"
+
+
+HEAVY = ("jax", "keras", "optax", "scipy.stats", "sklearn", "pandas", "pyarrow")
+
+
+@pytest.mark.slow
+def test_a_table_is_tuned_saved_and_predicted_with_little(tmp_path: Path) -> None:
+    """From a file to a run with its TensorFlow.js model, and from that to predictions: nothing heavy is imported."""
+    path = tmp_path / "table.csv"
+    path.write_text("a,b,y\n" + "".join(f"{i % 7},{i % 5},{'yes' if i % 7 > 3 else 'no'}\n" for i in range(60)))
+    code = """
+import sys, fitwell
+from pathlib import Path
+folder = Path(sys.argv[1])
+result = fitwell.tune(folder / "table.csv", "y", strengths=2, epochs=2)
+stored = result.save(folder / "run")
+print(fitwell.load(folder / "run").predict(folder / "table.csv").height, (folder / "run" / "tfjs").is_dir())
+print(*(name for name in HEAVY if name in sys.modules))
+result.model
+print("keras" in sys.modules)  # it is made when it is asked for, and the list above could have held it
+"""
+    code = f"HEAVY = {HEAVY}" + code
+    run = subprocess.run([sys.executable, "-c", code, tmp_path], env=CLEAN, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split("\n") == ["60 True", "", "True", ""]

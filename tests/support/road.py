@@ -43,7 +43,8 @@ def travel(call: Callable[[], Any]) -> Road:
 
     def look(frame: FrameType, event: str, _: Any) -> None:
         module, code = frame.f_globals.get("__name__", ""), frame.f_code
-        if not module.startswith("fitwell") or event not in ("call", "return"):
+        # a tree applies what it is given, as NumPy does: that is no step back up
+        if not module.startswith("fitwell") or module == "fitwell.trees" or event not in ("call", "return"):
             return
         if code.co_name == "<module>":  # what a file does when it is imported late is no step of the road
             if event == "call":

@@ -13,6 +13,7 @@ from fitwell.arguments import whole_number
 from fitwell.errors import InputError
 from fitwell.regularization.by_layer import SHAPES, Layers
 from fitwell.regularization.regularizer import Regularizer, resolve
+from fitwell.regularization.sobol_points import sobol_points
 from fitwell.regularization.strengths import DEFAULT_LEARNING_RATE, Candidates
 from fitwell.regularization.table import BUILT_IN, DEFAULT_REGULARIZERS
 
@@ -61,7 +62,7 @@ def sobol(
     count = whole_number("strengths", count)
     rows = [resolve(one, BUILT_IN) for one in regularizers]
     searched = len(rows) if depth == "search" else 0
-    points = _sobol_points(count - 1, len(rows) + 1 + searched, seed)
+    points = sobol_points(count - 1, len(rows) + 1 + searched, seed)
     strengths = {row.name: _with_zero_first(row.spread(points[:, i])) for i, row in enumerate(rows)}
     low, high = np.log(LEARNING_RATES)
     rates = np.concatenate([[DEFAULT_LEARNING_RATE], np.exp(low + (high - low) * points[:, len(rows)])])
@@ -87,13 +88,6 @@ def _over_depth(
     if layers is None:
         raise InputError("'depth' needs the names of the network's layers.")
     return {row.name: layers.over_depth(row, strengths[row.name], shapes[:, i]) for i, row in enumerate(rows)}
-
-
-def _sobol_points(count: int, dimensions: int, seed: int) -> np.ndarray:
-    from scipy.stats import qmc  # scipy.stats takes half a second to import
-
-    exponent = max(0, int(np.ceil(np.log2(max(count, 1)))))
-    return qmc.Sobol(dimensions, scramble=True, rng=seed).random_base2(exponent)[:count]
 
 
 def _with_zero_first(values: np.ndarray) -> np.ndarray:
