@@ -12,7 +12,8 @@ TESTS := ../$(BIN)/python -m pytest . -c ../pyproject.toml --rootdir=.. -n $(WOR
 
 .PHONY: demo check test lint road bench browser clean
 
-demo: $(INSTALLED)
+# with what tables need, and no more: neither Keras nor JAX
+demo: $(VENV)/lean
 	$(BIN)/fitwell demo
 
 # for daily work: the sources as they are, without the tests marked slow; what XLA compiled stays for the next time, a week long
@@ -61,7 +62,7 @@ $(VENV)/tools: pyproject.toml
 
 # they come with fitwell itself, whose sources `make lint` and `make check` then read where they are
 $(VENV)/dependencies: $(VENV)/tools
-	$(BIN)/python -m pip install --quiet --no-compile --no-build-isolation .
+	$(BIN)/python -m pip install --quiet --no-compile --no-build-isolation ".[keras]"
 	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null || true
 	touch $@
 
@@ -69,6 +70,11 @@ $(INSTALLED): $(VENV)/dependencies $(SOURCES)
 	rm -rf build dist
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist . > /dev/null
 	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
+	touch $@
+
+$(VENV)/lean: $(SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check .
 	touch $@
 
 clean:

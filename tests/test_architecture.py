@@ -18,7 +18,7 @@ ROOT = Path(fitwell.__file__).parent
 
 # A file imports only from its own storey or those above it in this list.
 STOREYS = (
-    ("errors", "_version", "arguments", "directories", "startup", "trees"),
+    ("errors", "_version", "arguments", "directories", "extras", "startup", "trees"),
     ("regularization",),
     ("data",),
     ("engine",),

@@ -52,6 +52,9 @@ _WHERE = {
     "tune": "fitwell.api.tune",
 }
 
+_OF_MODELS = ("Network", "Opened", "layers", "opened", "train")
+"""What imports Keras or JAX at once; the others do so when they are given a model."""
+
 # at import, because JAX and Keras read the environment once, when they are first loaded
 _prepare()
 
@@ -84,6 +87,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'fitwell' has no attribute '{name}'")
+    if name in _OF_MODELS:
+        import_module("fitwell.extras").check_installed()
     if _WHERE[name].startswith("fitwell.keras."):  # another backend is refused before Keras loads it
         import_module("fitwell.keras.backend").check_backend()
     module = import_module(_WHERE[name])

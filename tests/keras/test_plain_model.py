@@ -145,6 +145,20 @@ def test_other_models_are_left_to_keras(kind: str, tmp_path: Path) -> None:
     assert read_plain_model(tmp_path / "model.keras") is None
 
 
+def test_a_model_trained_further_is_read_with_its_new_weights(tmp_path: Path) -> None:
+    """Compiled, trained and saved again by Keras: NumPy predicts what Keras does, and it is known as compiled."""
+    made = plain_model([tower(0, (5,), 2)], classification=True)
+    model, rows = made.model, RANDOM.normal(size=(8, 4)).astype(np.float32)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(rows, np.arange(8) % 2, verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = read_plain_model(tmp_path / "model.keras")
+    assert again is not None
+    assert (made.is_compiled, again.is_compiled) == (False, True)
+    np.testing.assert_allclose(again.predict([rows]), model.predict(rows, verbose=0), rtol=1e-5, atol=1e-6)
+    assert not np.array_equal(again.predict([rows]), made.predict([rows]))
+
+
 def test_without_keras_and_jax(tmp_path: Path) -> None:
     """Another process writes and reads a model while neither is imported by it."""
     code = (

@@ -9,6 +9,7 @@ from typing import Any
 from fitwell.engine.executor import Executor, Job
 from fitwell.engine.job import Settings
 from fitwell.engine.numpy_executor import NumpyExecutor, why_not
+from fitwell.extras import check_installed
 
 ENGINES = ("auto", "numpy", "jax")
 
@@ -20,6 +21,7 @@ def executor_of(engine: str) -> Callable[..., Executor[Any]]:
 
 def with_jax(job: Job, settings: Settings, estimate: bool = False) -> Executor[Any]:
     """Train with JAX, which is imported by whoever comes here first."""
+    check_installed()
     from fitwell.engine.jax_executor import JaxExecutor
 
     return JaxExecutor(job, settings, estimate)

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from fitwell.errors import InputError
+from fitwell.extras import check_installed
 
 BACKEND = "jax"
 
@@ -17,9 +18,11 @@ def import_keras() -> Any:
     Raises
     ------
     InputError
-        Another backend is asked for, or Keras runs on it already: said before anything is loaded.
+        Keras is not installed; or another backend is asked for, or Keras runs on it already: said before anything is
+        loaded.
     """
     if "keras" not in sys.modules:
+        check_installed()
         _check_asked()
     import keras
 

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +23,7 @@ import h5py
 import numpy as np
 
 from fitwell.engine.losses import softmax
+from fitwell.extras import installed_version
 from fitwell.keras.backend import import_keras
 from fitwell.keras.towers import Tower
 from fitwell.regularization.strengths import Regularization
@@ -77,6 +77,11 @@ class PlainModel:
         given = self.config["config"]["input_layers"]
         return [name for name, *_ in ([given] if isinstance(given[0], str) else given)]
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the file holds an optimizer and a loss, of somebody who trained the model further."""
+        return bool(self.config.get("compile_config"))
+
     @cached_property
     def model(self) -> Any:
         """The same as a `keras.Model`."""
@@ -102,7 +107,10 @@ class PlainModel:
 
     def save(self, path: Path) -> None:
         """Write a `.keras` file."""
-        metadata = {"keras_version": _keras_version(), "date_saved": datetime.now().strftime("%Y-%m-%d@%H:%M:%S")}
+        metadata = {
+            "keras_version": installed_version("keras") or OLDEST_KERAS,
+            "date_saved": datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
+        }
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr(METADATA_FILE, json.dumps(metadata))
             archive.writestr(CONFIG_FILE, json.dumps(self.config))
@@ -315,13 +323,6 @@ def _groups(layers: Sequence[Json]) -> Iterator[tuple[str, Json]]:
 
 def _number(name: str) -> int:
     return int(name.rpartition("_")[2])
-
-
-def _keras_version() -> str:
-    try:
-        return version("keras")
-    except PackageNotFoundError:
-        return OLDEST_KERAS
 
 
 ACTIVATE = {

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+
+from fitwell.extras import installed_version
 
 LIBRARIES = ("jax", "jaxlib", "keras", "numpy", "optax", "polars", "scikit-learn")
 """Those whose versions may change a number."""
@@ -47,5 +48,6 @@ def plain_types(value: Any) -> Any:
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions of the libraries that a search ran on, and of Python."""
-    return {name: version(name) for name in LIBRARIES} | {"python": platform.python_version()}
+    """Return the versions of the libraries that a search ran on, and of Python; of those that are installed."""
+    versions = {name: installed_version(name) for name in LIBRARIES}
+    return {name: version for name, version in versions.items() if version} | {"python": platform.python_version()}

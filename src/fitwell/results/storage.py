@@ -109,8 +109,10 @@ def _load_table(directory: Path, *, compiled: bool) -> TablePredictor:
         classes = tuple(stored["classes"])
     except (KeyError, TypeError, ValueError) as error:
         raise FileError(f"'{directory / ENCODING_FILE}' is damaged ({error}): tune again.") from error
-    network = None if compiled else _read_plain(directory / MODEL_FILE)
-    network = _load_model(directory, compiled=compiled) if network is None else network
+    network = _read_plain(directory / MODEL_FILE)
+    # ours are not compiled, but somebody may have trained one further
+    if network is None or (compiled and network.is_compiled):
+        network = _load_model(directory, compiled=compiled)
     return TablePredictor(columns=columns, encodings=encodings, classes=classes, network=network, **about)
 
 

@@ -22,6 +22,7 @@ _WHERE = {
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'fitwell.tfjs' has no attribute '{name}'")
+    import_module("fitwell.extras").check_installed()
     import_module("fitwell.keras.backend").check_backend()  # before Keras loads another
     return getattr(import_module(_WHERE[name]), name)
 

@@ -1,0 +1,29 @@
+"""What is installed for models of one's own, and not for tables."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+from fitwell.errors import InputError
+
+LIBRARIES_OF_MODELS = ("jax", "keras", "optax")
+
+
+def check_installed() -> None:
+    """Raise an InputError unless Keras and JAX are installed."""
+    missing = [name for name in LIBRARIES_OF_MODELS if find_spec(name) is None]
+    if missing:
+        are = "is" if len(missing) == 1 else "are"
+        raise InputError(
+            f"{', '.join(missing)} {are} not installed. Tables need neither Keras nor JAX, but this does: "
+            'pip install "fitwell[keras]".'
+        )
+
+
+def installed_version(distribution: str) -> str | None:
+    """Return the version of a distribution; None if it is not installed."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
