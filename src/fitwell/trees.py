@@ -67,4 +67,5 @@ def _same(tree: Any) -> Callable[[Any], list[Any]]:
 def _joined(tree: Any, children: list[Any]) -> Any:
     if isinstance(tree, dict):
         return dict(zip(sorted(tree), children, strict=True))
-    return type(tree)(*children) if hasattr(tree, "_fields") else type(tree)(children)
+    is_named = isinstance(tree, tuple) and type(tree) is not tuple
+    return type(tree)(*children) if is_named else type(tree)(children)

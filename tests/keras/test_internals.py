@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -335,6 +337,14 @@ OTHERS = sorted(path for path in ROOT.rglob("*.py") if path != INTERNALS)
 def test_no_other_file_uses_private_keras(path: Path) -> None:
     """Whatever has no public name in Keras is asked through `fitwell.keras.internals`."""
     assert private_use(path.read_text(encoding="utf-8"), KERAS_NAMES) == []
+
+
+def test_module_of_functional(tmp_path: Path) -> None:
+    """It is what Keras writes into a file."""
+    given = keras.Input((2,))
+    keras.Model(given, keras.layers.Dense(1)(given)).save(tmp_path / "model.keras")
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        assert json.loads(archive.read("config.json"))["module"] == internals.MODULE_OF_FUNCTIONAL
 
 
 COUNTEREXAMPLES = {

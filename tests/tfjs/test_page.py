@@ -234,7 +234,7 @@ def test_a_regression_shows_a_number(result: Result, place: Path, server: str) -
     model = keras.Sequential([keras.Input((encodings[0].layout.width,)), keras.layers.Dense(1)])
     random = np.random.default_rng(0)
     model.set_weights([random.normal(0, 1000, variable.shape) for variable in model.weights])
-    about: dict[str, Any] = {"encodings": encodings, "model": model, "task": "regression", "classes": ()}
+    about: dict[str, Any] = {"encodings": encodings, "network": model, "task": "regression", "classes": ()}
     predictor = replace(result.predictor, head="values", label_type="float", **about)
     write(predictor, place / "number")
     shown = visit(f"{server}/number/", typed(RECORDS[0]))["answers"][0]

@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 
 from fitwell.keras.backend import import_keras
 
+MODULE_OF_FUNCTIONAL = "keras.src.models.functional"
+"""What a file of a functional model names as its module."""
+
 
 class Projections(NamedTuple):
     """The dense layers inside an attention layer with heads; each holds the kernels of all heads."""

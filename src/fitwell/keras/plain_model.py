@@ -25,6 +25,7 @@ import numpy as np
 from fitwell.engine.losses import softmax
 from fitwell.extras import installed_version
 from fitwell.keras.backend import import_keras
+from fitwell.keras.internals import MODULE_OF_FUNCTIONAL
 from fitwell.keras.towers import Tower
 from fitwell.regularization.strengths import Regularization
 
@@ -277,7 +278,7 @@ def _functional(layers: list[Json], inputs: list[str]) -> Json:
         "output_layers": [layers[-1]["name"], 0, 0],
     }
     return {
-        "module": "keras.src.models.functional",
+        "module": MODULE_OF_FUNCTIONAL,
         "class_name": "Functional",
         "config": config,
         "registered_name": "Functional",
