@@ -80,6 +80,7 @@ def train_fitwell(epochs: int, strengths: int) -> dict[str, Any]:
     import numpy as np
 
     from fitwell.data.row_sets import from_splitter
+    from fitwell.engine.engines import executor_of
     from fitwell.engine.job import Dataset, Settings
     from fitwell.engine.losses import CLASSIFICATION
     from fitwell.engine.network import DenseNetwork
@@ -90,7 +91,7 @@ def train_fitwell(epochs: int, strengths: int) -> dict[str, Any]:
     row_sets = from_splitter(splitter(), len(target), target=target)
     dataset = Dataset(inputs, target, False, np.zeros(FOLDS), np.ones(FOLDS))
     candidates = sobol(strengths, learning_rate=LEARNING_RATE)
-    settings = Settings(epochs=epochs, batch_size=BATCH_SIZE, stopping=None)
+    settings = Settings(epochs=epochs, batch_size=BATCH_SIZE, stopping=None, executor=executor_of("auto"))
     network = DenseNetwork(inputs.shape[1], (HIDDEN,), 10)
     begin = time.perf_counter()
     trained = train_all(network, dataset, row_sets, candidates, loss=CLASSIFICATION, settings=settings)

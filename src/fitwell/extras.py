@@ -10,10 +10,14 @@ from fitwell.errors import InputError
 LIBRARIES_OF_MODELS = ("jax", "keras", "optax")
 
 
+def is_installed() -> bool:
+    """Return whether Keras and JAX are installed."""
+    return not _missing()
+
+
 def check_installed() -> None:
     """Raise an InputError unless Keras and JAX are installed."""
-    missing = [name for name in LIBRARIES_OF_MODELS if find_spec(name) is None]
-    if missing:
+    if missing := _missing():
         are = "is" if len(missing) == 1 else "are"
         raise InputError(
             f"{', '.join(missing)} {are} not installed. Tables need neither Keras nor JAX, but this does: "
@@ -27,3 +31,7 @@ def installed_version(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
+
+
+def _missing() -> list[str]:
+    return [name for name in LIBRARIES_OF_MODELS if find_spec(name) is None]

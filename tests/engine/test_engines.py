@@ -17,9 +17,9 @@ from fitwell.engine.optimizers import sgd
 from fitwell.regularization.strengths import Candidates
 
 
-def made(problem: Callable[..., Any], engine: str, settings: Settings) -> Any:
+def made(problem: Callable[..., Any], engine: str, settings: Settings, **kind: Any) -> Any:
     """The executor of a small job."""
-    case = problem()
+    case = problem(**kind)
     one = Candidates({}, np.array([1e-3]))
     return engines.executor_of(engine)(Job(case.network, case.dataset, case.row_sets, one, case.loss), settings)
 
@@ -34,3 +34,17 @@ def test_numpy_where_it_can(problem: Callable[..., Any], monkeypatch: pytest.Mon
     assert isinstance(made(problem, "auto", Settings()), NumpyExecutor)  # a plugin without a device
     monkeypatch.setattr(devices, "on_accelerator", lambda: True)
     assert isinstance(made(problem, "auto", Settings()), JaxExecutor)
+
+
+@pytest.mark.parametrize("cores", [1, 2, 16])
+def test_jax_where_its_compilation_pays(
+    problem: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, cores: int
+) -> None:
+    """Of networks that are large enough for the cores; without JAX NumPy trains them, too."""
+    monkeypatch.setattr(engines, "cpu_devices", lambda: cores)
+    large = {"hidden": (1500, 1500)}
+    kind = NumpyExecutor if cores == 1 else JaxExecutor
+    assert isinstance(made(problem, "auto", Settings(epochs=1000), **large), kind)
+    assert isinstance(made(problem, "auto", Settings(epochs=2), **large), NumpyExecutor)
+    monkeypatch.setattr(engines, "is_installed", lambda: False)
+    assert isinstance(made(problem, "auto", Settings(epochs=1000), **large), NumpyExecutor)

@@ -12,7 +12,7 @@ import pytest
 
 from fitwell.engine.executor import Epochs, Job
 from fitwell.engine.jax_executor import JaxExecutor
-from fitwell.engine.job import Settings
+from fitwell.engine.job import Settings, make_batching
 from fitwell.engine.network import Variables
 from fitwell.engine.numpy_executor import (
     NumpyBlock,
@@ -20,9 +20,12 @@ from fitwell.engine.numpy_executor import (
     block_size,
     measure_products,
     plain_schedule,
+    search_operations,
+    useful_threads,
     why_not,
 )
 from fitwell.engine.optimizers import adam, make_schedule, sgd
+from fitwell.engine.stopping import Stopping
 from fitwell.engine.training import Trained, train_all
 from fitwell.errors import InputError
 from fitwell.regularization.strengths import Candidates
@@ -157,7 +160,7 @@ def same_bits(one: Trained, other: Trained, strengths: Any = slice(None)) -> boo
 
 
 @pytest.mark.parametrize(
-    "placement", [{"block_strengths": 1}, {"block_strengths": 2, "devices": 1}, {"block_strengths": 3}, {}], ids=str
+    "placement", [{"block_strengths": 1}, {"block_strengths": 2, "devices": 1}, {"devices": 2}, {}], ids=str
 )
 def test_placement_changes_no_bit(problem: Callable[..., Any], seed: int, placement: dict[str, int]) -> None:
     """However strengths are cut into blocks, on one thread or two: in float32, bit for bit."""
@@ -280,6 +283,22 @@ def test_what_numpy_cannot_train(problem: Callable[..., Any], seed: int) -> None
         assert reason in why_not(asked, how)
         with pytest.raises(InputError, match=reason):
             NumpyExecutor(asked, how)
+
+
+def test_threads_are_for_large_layers(problem: Callable[..., Any]) -> None:
+    """A small network is trained on one core, a large one on several."""
+    case = problem()
+    batching = make_batching(case.row_sets, Settings(batch_size=16))
+    assert useful_threads(case.network, batching) == 1
+    assert useful_threads(replace(case.network, hidden=(2048,)), batching) > 1
+
+
+def test_operations_of_a_search(problem: Callable[..., Any], seed: int) -> None:
+    """Networks times epochs times steps, of each 6 for every weight of a kernel and row."""
+    case = problem(seed)
+    job = Job(case.network, case.dataset, case.row_sets, ON, case.loss)
+    assert search_operations(job, settings(seed)) == 15 * 6 * 4 * 6 * 8 * (4 * 5 + 5 * 3)
+    assert search_operations(job, settings(seed, stopping=Stopping())) < search_operations(job, settings(seed))
 
 
 def test_block_size() -> None:

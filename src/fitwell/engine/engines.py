@@ -1,4 +1,4 @@
-"""Which executor trains a job: NumPy's where it can, JAX's for everything else."""
+"""Which executor trains a job: NumPy's where it can and is done first, JAX's for everything else."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from typing import Any
 
 from fitwell.engine.executor import Executor, Job
 from fitwell.engine.job import Settings
-from fitwell.engine.numpy_executor import NumpyExecutor, why_not
-from fitwell.extras import check_installed
+from fitwell.engine.numpy_executor import NumpyExecutor, search_operations, why_not
+from fitwell.extras import check_installed, is_installed
+from fitwell.startup import cpu_devices
 
 ENGINES = ("auto", "numpy", "jax")
+
+OPERATIONS_OF_A_START = 2e11
+"""What NumPy computes on one core while JAX is imported and compiles: 5 s of 40 thousand million operations."""
 
 
 def executor_of(engine: str) -> Callable[..., Executor[Any]]:
@@ -28,10 +32,21 @@ def with_jax(job: Job, settings: Settings, estimate: bool = False) -> Executor[A
 
 
 def suitable(job: Job, settings: Settings, estimate: bool = False) -> Executor[Any]:
-    """Train with NumPy what it can train, unless there is an accelerator."""
-    if why_not(job, settings) or _may_have_accelerator():
+    """Train with NumPy what it can train, unless it is so much that JAX has made up for its compilation.
+
+    By the size of the job and the number of cores, never by a measured time: the same job has the same numbers on a
+    machine. An accelerator is JAX's, and without JAX all is NumPy's.
+    """
+    if why_not(job, settings):
+        return with_jax(job, settings, estimate)
+    if is_installed() and (_is_worth_compiling(job, settings) or _may_have_accelerator()):
         return with_jax(job, settings, estimate)
     return NumpyExecutor(job, settings, estimate)
+
+
+def _is_worth_compiling(job: Job, settings: Settings) -> bool:
+    # NumPy trains on about one core whatever there are, see `WORTH_A_THREAD`
+    return search_operations(job, settings) * (1 - 1 / cpu_devices()) > OPERATIONS_OF_A_START
 
 
 def _may_have_accelerator() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,7 +24,7 @@ from fitwell.engine.dense_training import (
     drawn_weights,
 )
 from fitwell.engine.executor import Epochs, Job, Measured
-from fitwell.engine.job import Settings, make_batching, make_rows
+from fitwell.engine.job import Batching, Settings, make_batching, make_rows
 from fitwell.engine.memory import host_memory
 from fitwell.engine.network import DenseNetwork, Variables
 from fitwell.engine.plain_losses import PLAIN_LOSSES
@@ -37,6 +38,13 @@ if TYPE_CHECKING:
 
 MOST_STRENGTHS = 8
 """Strengths of a block: with more, what one thread works on leaves its cache."""
+
+MOST_THREADS = 4
+"""More were not tried."""
+
+WORTH_A_THREAD = 2**17
+"""Numbers of a block's largest layer below which threads take Python's lock from each other as often as they compute:
+with fewer two threads are no faster than one, with more 1.3 times as fast (`benchmarks/RESULTS.md`)."""
 
 OVERHEAD = 0.5
 """What a task costs beyond its networks, in networks: Python, and noise that all its strengths share."""
@@ -90,8 +98,8 @@ class NumpyExecutor:
         self.network: DenseNetwork = cast(DenseNetwork, job.network)
         self.loss, self.layout = PLAIN_LOSSES[job.loss], WeightLayout(self.network.sizes)
         self.rows = make_rows(job.row_sets, settings.seed)
-        self.threads = min(settings.devices or cpu_devices(), cpu_devices())
         self.batching = make_batching(job.row_sets, settings)
+        self.threads = min(settings.devices or useful_threads(self.network, self.batching), cpu_devices())
         self.plan = self._make_plan(estimate)
         self.schedule = plain_schedule(settings, self.batching.steps)
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="fitwell")
@@ -229,7 +237,7 @@ class NumpyExecutor:
 
         with self._blas.limit(limits=1, user_api="blas"):
             # a list: so that what was raised in a thread is raised here
-            list(self._pool.map(one, tasks))
+            list(map(one, tasks) if self.threads == 1 else self._pool.map(one, tasks))
 
     def _take(self, r: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         dataset = self.job.dataset
@@ -274,13 +282,12 @@ class NumpyExecutor:
         weights = self.layout.count * dtype.itemsize
         # of a layer: values, slopes and factors, and the way back
         units = 4 * sum(sizes[1:]) * max(rows, EVALUATED_ROWS) * dtype.itemsize
-        kernels = sum(out * into for out, into in self.layout.shapes)
         recorded = int(self.job.row_sets.n_held_out.max()) if self.settings.units is not None else 0
         return Work(
             variable_bytes=weights,
             # gradient, perturbed kernels and their factors; only as many row sets are at work as there are threads
             step_bytes=int((units + 4 * weights) * self.threads / self.job.row_sets.count),
-            step_flops=6.0 * kernels * rows,
+            step_flops=step_operations(self.network, rows),
             trace_bytes=min(self.settings.call_epochs, self.settings.epochs) * recorded * np.dtype(float).itemsize,
         )
 
@@ -359,6 +366,24 @@ def _is_adam(optimizer: Optimizer) -> bool:
     from fitwell.engine.optimizers import adam
 
     return optimizer is adam()
+
+
+def step_operations(network: DenseNetwork, rows: int) -> float:
+    """Return the floating point operations of a training step: a product forward, and two back."""
+    return 6.0 * rows * sum(out * into for into, out in itertools.pairwise(network.sizes))
+
+
+def search_operations(job: Job, settings: Settings) -> float:
+    """Return the floating point operations of a search of dense networks, as many epochs as are typical."""
+    batching = make_batching(job.row_sets, settings)
+    networks = job.row_sets.count * job.candidates.count
+    steps = networks * settings.epochs * batching.steps * share_of_work(settings.stopping)
+    return steps * step_operations(cast(DenseNetwork, job.network), batching.batch_size)
+
+
+def useful_threads(network: DenseNetwork, batching: Batching) -> int:
+    """Return how many threads to train with, if there are as many cores."""
+    return MOST_THREADS if MOST_STRENGTHS * max(network.sizes[1:]) * batching.batch_size >= WORTH_A_THREAD else 1
 
 
 def block_size(row_sets: int, strengths: int, threads: int) -> int:
