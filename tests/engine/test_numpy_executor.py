@@ -303,10 +303,10 @@ def test_operations_of_a_search(problem: Callable[..., Any], seed: int) -> None:
 
 def test_block_size() -> None:
     """Full blocks where there are many; with few, all threads have work."""
-    assert block_size(5, 32, 2) == 8
+    assert block_size(5, 32, 2) == 16
     assert block_size(1, 8, 2) == 4
     assert block_size(5, 1, 2) == 1
-    assert block_size(5, 32, 16) < 8
+    assert block_size(5, 32, 16) < 16
 
 
 @pytest.mark.parametrize("step", [0, 3, 10, 15])

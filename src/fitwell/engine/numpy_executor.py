@@ -36,13 +36,13 @@ from fitwell.startup import cpu_devices
 if TYPE_CHECKING:
     from fitwell.engine.optimizers import Optimizer
 
-MOST_STRENGTHS = 8
+MOST_STRENGTHS = 16
 """Strengths of a block: with more, what one thread works on leaves its cache."""
 
 MOST_THREADS = 4
 """More were not tried."""
 
-WORTH_A_THREAD = 2**17
+WORTH_A_THREAD = 2**18
 """Numbers of a block's largest layer below which threads take Python's lock from each other as often as they compute:
 with fewer two threads are no faster than one, with more 1.3 times as fast (`benchmarks/RESULTS.md`)."""
 
