@@ -132,6 +132,27 @@ def test_read_and_written_again_it_is_the_same(both: tuple[PlainModel, Path, Any
     assert stored(tmp_path / "again.keras") == stored(our_file)
 
 
+@pytest.mark.parametrize("change", ["quantize", "lora", "half", "shared"])
+def test_ours_but_changed_is_left_to_keras(change: str, tmp_path: Path) -> None:
+    """Weights that are no longer all that a layer computes with, and layers that are called twice."""
+    model = plain_model([tower(0, (5,), 2)], classification=True).model
+    dense = model.get_layer("tower_0_dense_0")
+    if change == "quantize":
+        for name in ("tower_0_dense_0", "tower_0_dense_1"):
+            model.get_layer(name).quantize("int8")
+    elif change == "lora":
+        dense.enable_lora(2)
+    elif change == "half":
+        config = json.loads(json.dumps(model.get_config()).replace('"name": "float32"', '"name": "mixed_float16"'))
+        model = keras.Model.from_config(config)
+    else:
+        square = keras.layers.Dense(4, "relu", name="tower_0_dense_1")
+        given = keras.Input((4,), name="encoding_0")
+        model = keras.Model(given, square(square(given)), name="fitwell")
+    model.save(tmp_path / "model.keras")
+    assert read_plain_model(tmp_path / "model.keras") is None
+
+
 @pytest.mark.parametrize("kind", ["another layer", "another name", "another activation", "sequential"])
 def test_other_models_are_left_to_keras(kind: str, tmp_path: Path) -> None:
     """Whatever `predict` does not know."""

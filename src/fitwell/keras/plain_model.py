@@ -184,14 +184,29 @@ def _array(file: h5py.File, name: str) -> np.ndarray:
 
 
 def _is_ours(config: Any) -> bool:
-    """Whether every layer is one that `PlainModel.predict` knows, and called as ours are."""
+    """Whether it is all that `PlainModel.predict` knows: layers called as ours are, once each, in plain float32."""
     try:
-        layers = config["config"]["layers"]
-        known = all(layer["class_name"] in GROUPS and OURS.fullmatch(layer["name"]) for layer in layers)
+        layers, output = config["config"]["layers"], config["config"]["output_layers"][0]
+        known = all(
+            layer["class_name"] in GROUPS and OURS.fullmatch(layer["name"]) and len(layer["inbound_nodes"]) <= 1
+            for layer in layers
+        )
         dense = [layer["config"] for layer in layers if layer["class_name"] == "Dense"]
-        return config["class_name"] == "Functional" and known and all(item["activation"] in ACTIVATE for item in dense)
+        return config["class_name"] == "Functional" and isinstance(output, str) and known and all(map(_is_plain, dense))
     except (KeyError, TypeError):
         return False
+
+
+def _is_plain(dense: Json) -> bool:
+    """Whether a dense layer's kernel and bias are all that it computes with: neither quantized nor adapted."""
+    usual = set(_dense("", "relu", Regularization(), "output", (1, 1), "")["config"])
+    return (
+        dense.keys() == usual
+        and dense["activation"] in ACTIVATE
+        and dense["use_bias"]
+        and dense["quantization_config"] is None
+        and dense["dtype"]["config"] == {"name": "float32"}
+    )
 
 
 def _chain(tower: Tower, name: str, source: str, classification: bool) -> list[tuple[Json, Weights | None]]:
