@@ -51,7 +51,7 @@ class Size:
 QUICK = Size(
     epochs=1,
     strengths=(2, 24),
-    budget=20 * measuring.MIB,
+    budget=40 * measuring.MIB,
     block_strengths=8,
     block_epochs=1,
     repeats=10,
