@@ -194,7 +194,7 @@ def trained(executor: NumpyExecutor, blocks: list[NumpyBlock], first: int, count
 
 
 def test_start(executor: NumpyExecutor) -> None:
-    """All strengths start alike, in blocks of nearly one size; nothing is compiled, and nobody is threaded twice."""
+    """All strengths start alike, in blocks of nearly one size; nothing is compiled."""
     blocks = executor.start(np.arange(5))
     assert [block.numbers.tolist() for block in blocks] == [[0, 1], [2, 3], [4]]
     assert all(np.array_equal(block.weights[:, [0]], blocks[0].weights[:, [0]]) for block in blocks)

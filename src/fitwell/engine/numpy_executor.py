@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-from threadpoolctl import ThreadpoolController, threadpool_limits
+from threadpoolctl import threadpool_limits
 
 from fitwell.engine import plain_noise
 from fitwell.engine.dense_training import (
@@ -27,6 +27,7 @@ from fitwell.engine.executor import Epochs, Job, Measured
 from fitwell.engine.job import Batching, Settings, make_batching, make_rows
 from fitwell.engine.memory import host_memory
 from fitwell.engine.network import DenseNetwork, Variables
+from fitwell.engine.one_core import blas_on_one_core
 from fitwell.engine.plain_losses import PLAIN_LOSSES
 from fitwell.engine.plan import Plan, Work, make_plan, share_of_work
 from fitwell.errors import InputError
@@ -103,7 +104,6 @@ class NumpyExecutor:
         self.plan = self._make_plan(estimate)
         self.schedule = plain_schedule(settings, self.batching.steps)
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="fitwell")
-        self._blas = ThreadpoolController()
         self._scratch: SimpleQueue[Scratch] = SimpleQueue()
         for _ in range(self.threads):
             self._scratch.put(Scratch())
@@ -235,7 +235,7 @@ class NumpyExecutor:
             finally:
                 self._scratch.put(scratch)
 
-        with self._blas.limit(limits=1, user_api="blas"):
+        with blas_on_one_core():
             # a list: so that what was raised in a thread is raised here
             list(map(one, tasks) if self.threads == 1 else self._pool.map(one, tasks))
 
