@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from measuring_executors import check_measured
 
 from fitwell.engine.executor import Epochs, Job
 from fitwell.engine.jax_executor import JaxBlock, JaxExecutor
@@ -145,13 +146,7 @@ def test_measure(executor: JaxExecutor, problem: Callable[..., Any], seed: int) 
     outputs, losses = (np.concatenate([part[i] for part in parts], axis=1) for i in (1, 2))
     assert outputs.shape == (3, 3, 14, 3)
     assert losses.shape == (3, 3, 14)
-    for r, held_out in enumerate(case.row_sets.held_out):
-        for g in range(3):
-            variables = jax.tree.map(lambda leaf, at=(r, g): leaf[at], best)
-            expected = case.network.apply(variables, case.dataset.inputs[r, held_out], None)[0]
-            np.testing.assert_allclose(outputs[r, g, : len(held_out)], expected, rtol=1e-4, atol=1e-5)
-            loss = case.loss.per_row(expected, case.dataset.targets[r, held_out])
-            np.testing.assert_allclose(losses[r, g, : len(held_out)], loss, rtol=1e-4, atol=1e-5)
+    check_measured(case, best, parts)
 
 
 @pytest.mark.slow

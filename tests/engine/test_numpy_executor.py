@@ -9,23 +9,19 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from measuring_executors import check_measured
 
 from fitwell.engine.executor import Epochs, Job
 from fitwell.engine.jax_executor import JaxExecutor
-from fitwell.engine.job import Settings, make_batching
+from fitwell.engine.job import Settings
 from fitwell.engine.network import Variables
 from fitwell.engine.numpy_executor import (
     NumpyBlock,
     NumpyExecutor,
-    block_size,
-    measure_products,
     plain_schedule,
-    search_operations,
-    useful_threads,
     why_not,
 )
 from fitwell.engine.optimizers import adam, make_schedule, sgd
-from fitwell.engine.stopping import Stopping
 from fitwell.engine.training import Trained, train_all
 from fitwell.errors import InputError
 from fitwell.regularization.strengths import Candidates
@@ -218,21 +214,13 @@ def test_repacking_changes_no_bit(executor: NumpyExecutor) -> None:
 
 def test_read_and_measure(executor: NumpyExecutor, problem: Callable[..., Any], seed: int) -> None:
     """Variables at the best epochs in the order asked for; outputs and losses are the network's own."""
-    case = problem(seed)
     blocks, _ = trained(executor, executor.start(np.arange(5)), 0, 2)
     best = executor.read(blocks, np.array([4, 0, 3]))
     np.testing.assert_array_equal(best.trainable[0]["kernel"][:, 0], best_kernel(executor, blocks, 4))
     np.testing.assert_array_equal(best.trainable[0]["kernel"][:, 2], best_kernel(executor, blocks, 3))
     parts = list(executor.measure(best))
     assert np.concatenate([part.places for part in parts]).tolist() == [0, 1, 2]
-    outputs, losses = (np.concatenate([part[i] for part in parts], axis=1) for i in (1, 2))
-    for r, held_out in enumerate(case.row_sets.held_out):
-        for g in range(3):
-            variables = jax.tree.map(lambda leaf, at=(r, g): leaf[at], best)
-            expected = case.network.apply(variables, case.dataset.inputs[r, held_out], None)[0]
-            np.testing.assert_allclose(outputs[r, g, : len(held_out)], expected, rtol=1e-4, atol=1e-5)
-            loss = case.loss.per_row(expected, case.dataset.targets[r, held_out])
-            np.testing.assert_allclose(losses[r, g, : len(held_out)], loss, rtol=1e-4, atol=1e-5)
+    check_measured(problem(seed), best, parts)
 
 
 def best_kernel(executor: NumpyExecutor, blocks: list[NumpyBlock], g: int) -> np.ndarray:
@@ -285,38 +273,9 @@ def test_what_numpy_cannot_train(problem: Callable[..., Any], seed: int) -> None
             NumpyExecutor(asked, how)
 
 
-def test_threads_are_for_large_layers(problem: Callable[..., Any]) -> None:
-    """A small network is trained on one core, a large one on several."""
-    case = problem()
-    batching = make_batching(case.row_sets, Settings(batch_size=16))
-    assert useful_threads(case.network, batching) == 1
-    assert useful_threads(replace(case.network, hidden=(2048,)), batching) > 1
-
-
-def test_operations_of_a_search(problem: Callable[..., Any], seed: int) -> None:
-    """Networks times epochs times steps, of each 6 for every weight of a kernel and row."""
-    case = problem(seed)
-    job = Job(case.network, case.dataset, case.row_sets, ON, case.loss)
-    assert search_operations(job, settings(seed)) == 15 * 6 * 4 * 6 * 8 * (4 * 5 + 5 * 3)
-    assert search_operations(job, settings(seed, stopping=Stopping())) < search_operations(job, settings(seed))
-
-
-def test_block_size() -> None:
-    """Full blocks where there are many; with few, all threads have work."""
-    assert block_size(5, 32, 2) == 16
-    assert block_size(1, 8, 2) == 4
-    assert block_size(5, 1, 2) == 1
-    assert block_size(5, 32, 16) < 16
-
-
 @pytest.mark.parametrize("step", [0, 3, 10, 15])
 def test_schedules_are_jaxs(step: int) -> None:
     """The same factors by the number of the step, also beyond the schedule's end."""
     chosen = Settings(epochs=5, schedule="cosine", schedule_epochs=3)
     assert plain_schedule(chosen, 4)(step) == pytest.approx(float(make_schedule("cosine", 12)(step)), abs=1e-6)
     assert plain_schedule(replace(chosen, schedule="constant"), 4)(step) == 1
-
-
-def test_products_have_a_speed() -> None:
-    """More than a million operations a second, on any machine."""
-    assert measure_products(1, size=64) > 1e6

@@ -8,7 +8,8 @@ from typing import Any
 
 from fitwell.engine.executor import Executor, Job
 from fitwell.engine.job import Settings
-from fitwell.engine.numpy_executor import NumpyExecutor, search_operations, why_not
+from fitwell.engine.numpy_costs import search_operations
+from fitwell.engine.numpy_executor import NumpyExecutor, why_not
 from fitwell.extras import check_installed, is_installed
 from fitwell.startup import cpu_devices
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -12,7 +10,6 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from fitwell.engine import plain_noise
 from fitwell.engine.dense_training import (
@@ -24,9 +21,10 @@ from fitwell.engine.dense_training import (
     drawn_weights,
 )
 from fitwell.engine.executor import Epochs, Job, Measured
-from fitwell.engine.job import Batching, Settings, make_batching, make_rows
+from fitwell.engine.job import Settings, make_batching, make_rows
 from fitwell.engine.memory import host_memory
 from fitwell.engine.network import DenseNetwork, Variables
+from fitwell.engine.numpy_costs import block_size, measure_products, step_operations, useful_threads
 from fitwell.engine.one_core import blas_on_one_core
 from fitwell.engine.plain_losses import PLAIN_LOSSES
 from fitwell.engine.plan import Plan, Work, make_plan, share_of_work
@@ -36,19 +34,6 @@ from fitwell.startup import cpu_devices
 
 if TYPE_CHECKING:
     from fitwell.engine.optimizers import Optimizer
-
-MOST_STRENGTHS = 16
-"""Strengths of a block: with more, what one thread works on leaves its cache."""
-
-MOST_THREADS = 4
-"""More were not tried."""
-
-WORTH_A_THREAD = 2**18
-"""Numbers of a block's largest layer below which threads take Python's lock from each other as often as they compute:
-with fewer two threads are no faster than one, with more 1.3 times as fast (`benchmarks/RESULTS.md`)."""
-
-OVERHEAD = 0.5
-"""What a task costs beyond its networks, in networks: Python, and noise that all its strengths share."""
 
 
 @dataclass(eq=False)
@@ -368,47 +353,9 @@ def _is_adam(optimizer: Optimizer) -> bool:
     return optimizer is adam()
 
 
-def step_operations(network: DenseNetwork, rows: int) -> float:
-    """Return the floating point operations of a training step: a product forward, and two back."""
-    return 6.0 * rows * sum(out * into for into, out in itertools.pairwise(network.sizes))
-
-
-def search_operations(job: Job, settings: Settings) -> float:
-    """Return the floating point operations of a search of dense networks, as many epochs as are typical."""
-    batching = make_batching(job.row_sets, settings)
-    networks = job.row_sets.count * job.candidates.count
-    steps = networks * settings.epochs * batching.steps * share_of_work(settings.stopping)
-    return steps * step_operations(cast(DenseNetwork, job.network), batching.batch_size)
-
-
-def useful_threads(network: DenseNetwork, batching: Batching) -> int:
-    """Return how many threads to train with, if there are as many cores."""
-    return MOST_THREADS if MOST_STRENGTHS * max(network.sizes[1:]) * batching.batch_size >= WORTH_A_THREAD else 1
-
-
-def block_size(row_sets: int, strengths: int, threads: int) -> int:
-    """Return how many strengths stand together, so that threads are done soonest."""
-
-    def rounds(size: int) -> float:
-        # threads meet after every epoch, and the last round may leave some of them without a task
-        return math.ceil(row_sets * math.ceil(strengths / size) / threads) * (size + OVERHEAD)
-
-    return min(range(1, min(MOST_STRENGTHS, strengths) + 1), key=lambda size: (rounds(size), -size))
-
-
 def plain_schedule(settings: Settings, steps: int) -> Callable[[int], float]:
     """Return the factor of the learning rate by step, see `fitwell.engine.optimizers.make_schedule`."""
     if settings.schedule == "constant":
         return lambda step: 1.0
     total = (settings.schedule_epochs or settings.epochs) * steps
     return lambda step: 0.5 * (1 + math.cos(math.pi * min(step / total, 1)))
-
-
-def measure_products(threads: int, size: int = 512, repeats: int = 4) -> float:
-    """Return floating point operations a second of matrix products on so many cores, measured in about 50 ms."""
-    matrix = np.ones((size, size), np.float32)
-    with threadpool_limits(threads, user_api="blas"):
-        begin = time.perf_counter()
-        for _ in range(repeats):
-            np.matmul(matrix, matrix)
-        return 2.0 * size**3 * repeats / (time.perf_counter() - begin)
