@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 WORKERS ?= 2
-SOURCES := $(shell find src -name '*.py') pyproject.toml README.md LICENSE
+LIBRARY := src/fitwell/engine/dense_epoch.so
+SOURCES := $(shell find src -name '*.py') $(LIBRARY:.so=.c) hatch_build.py pyproject.toml README.md LICENSE
 
 NODE_PACKAGES := node_modules/.package-lock.json
 COMPILED := $(CURDIR)/$(VENV)/compiled
@@ -17,7 +18,7 @@ demo: $(VENV)/lean
 	$(BIN)/fitwell demo
 
 # for daily work: the sources as they are, without the tests marked slow; what XLA compiled stays for the next time, a week long
-check: lint $(NODE_PACKAGES) browser
+check: lint $(LIBRARY) $(NODE_PACKAGES) browser
 	mkdir -p $(COMPILED) && find $(COMPILED) -type f -mtime +7 -delete
 	cd tests && PYTHONPATH="$(CURDIR)/src" FITWELL_TESTS_CACHE="$(COMPILED)" $(TESTS) -m "not slow" $(PYTEST)
 
@@ -66,6 +67,10 @@ $(VENV)/dependencies: $(VENV)/tools
 	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null || true
 	touch $@
 
+# beside its source, for who runs the sources as they are; a wheel compiles its own
+$(LIBRARY): $(LIBRARY:.so=.c) hatch_build.py | $(VENV)/tools
+	$(BIN)/python hatch_build.py
+
 $(INSTALLED): $(VENV)/dependencies $(SOURCES)
 	rm -rf build dist
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist . > /dev/null
@@ -78,4 +83,4 @@ $(VENV)/lean: $(SOURCES)
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist node_modules .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist node_modules $(LIBRARY) .pytest_cache .ruff_cache .hypothesis

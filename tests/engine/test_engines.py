@@ -40,11 +40,15 @@ def test_numpy_where_it_can(problem: Callable[..., Any], monkeypatch: pytest.Mon
 def test_jax_where_its_compilation_pays(
     problem: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, cores: int
 ) -> None:
-    """Of networks that are large enough for the cores; without JAX NumPy trains them, too."""
+    """Of networks that are large enough for the cores; what is compiled already, or without JAX, NumPy trains."""
+    monkeypatch.setattr(engines, "can_fuse", lambda network, dtype: False)
     monkeypatch.setattr(engines, "cpu_devices", lambda: cores)
     large = {"hidden": (1500, 1500)}
     kind = NumpyExecutor if cores == 1 else JaxExecutor
     assert isinstance(made(problem, "auto", Settings(epochs=1000), **large), kind)
     assert isinstance(made(problem, "auto", Settings(epochs=2), **large), NumpyExecutor)
-    monkeypatch.setattr(engines, "is_installed", lambda: False)
+    with monkeypatch.context() as without_jax:
+        without_jax.setattr(engines, "is_installed", lambda: False)
+        assert isinstance(made(problem, "auto", Settings(epochs=1000), **large), NumpyExecutor)
+    monkeypatch.setattr(engines, "can_fuse", lambda network, dtype: True)
     assert isinstance(made(problem, "auto", Settings(epochs=1000), **large), NumpyExecutor)

@@ -7,20 +7,26 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 
+from fitwell.engine import numpy_costs
 from fitwell.engine.executor import Job
 from fitwell.engine.job import Settings, make_batching
-from fitwell.engine.numpy_costs import block_size, measure_products, search_operations, useful_threads
+from fitwell.engine.numpy_costs import MOST_THREADS, block_size, measure_products, search_operations, useful_threads
 from fitwell.engine.stopping import Stopping
 from fitwell.regularization.strengths import Candidates
 
 
-def test_threads_are_for_large_layers(problem: Callable[..., Any]) -> None:
-    """A small network is trained on one core, a large one on several."""
+def test_threads_are_for_large_layers(problem: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """In NumPy a small network is trained on one core, a large one on several; what is compiled takes all cores."""
     case = problem()
-    batching = make_batching(case.row_sets, Settings(batch_size=16))
-    assert useful_threads(case.network, batching) == 1
-    assert useful_threads(replace(case.network, hidden=(2048,)), batching) > 1
+    batching, float32 = make_batching(case.row_sets, Settings(batch_size=16)), np.dtype(np.float32)
+    monkeypatch.setattr(numpy_costs, "cpu_devices", lambda: 64)
+    monkeypatch.setattr(numpy_costs, "can_fuse", lambda network, dtype: False)
+    assert useful_threads(case.network, batching, float32) == 1
+    assert useful_threads(replace(case.network, hidden=(2048,)), batching, float32) == MOST_THREADS
+    monkeypatch.setattr(numpy_costs, "can_fuse", lambda network, dtype: True)
+    assert useful_threads(case.network, batching, float32) == 64
 
 
 def test_operations_of_a_search(problem: Callable[..., Any], seed: int) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from measuring_executors import check_measured
 
+from fitwell.engine import fused_training
 from fitwell.engine.executor import Epochs, Job
 from fitwell.engine.jax_executor import JaxExecutor
 from fitwell.engine.job import Settings
@@ -104,7 +105,17 @@ def test_other_activations(problem: Callable[..., Any], seed: int, activation: s
         np.testing.assert_allclose(mine, other, rtol=1e-10, atol=1e-12)
 
 
+@pytest.fixture(params=["in C", "in NumPy"])
+def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What trains in float32."""
+    if request.param == "in NumPy":
+        monkeypatch.setattr(fused_training, "library", lambda: None)
+    elif fused_training.library() is None:
+        pytest.skip("fitwell was installed without a C compiler")
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("either")
 def test_in_float32_losses_agree(problem: Callable[..., Any], seed: int) -> None:
     """To 1e-5, and nothing becomes float64 on the way."""
     case = problem(seed)
@@ -155,6 +166,7 @@ def same_bits(one: Trained, other: Trained, strengths: Any = slice(None)) -> boo
     return all(a.tobytes() == np.ascontiguousarray(b).tobytes() for a, b in pairs)
 
 
+@pytest.mark.usefixtures("either")
 @pytest.mark.parametrize(
     "placement", [{"block_strengths": 1}, {"block_strengths": 2, "devices": 1}, {"devices": 2}, {}], ids=str
 )
@@ -165,6 +177,7 @@ def test_placement_changes_no_bit(problem: Callable[..., Any], seed: int, placem
     assert same_bits(by(NumpyExecutor, case, ON, settings(seed, **placement)), whole)
 
 
+@pytest.mark.usefixtures("either")
 @pytest.mark.parametrize("g", range(1, 5))
 def test_alone_is_among_others_bit_for_bit(problem: Callable[..., Any], seed: int, g: int) -> None:
     """A strength with the unregularized network for company is what it is among five; with another rate it is not."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -93,6 +93,12 @@ class WeightLayout:
             (weights[..., kernel].reshape(*lead, *shape), weights[..., bias].reshape(*lead, shape[0], 1))
             for kernel, bias, shape in zip(self.kernels, self.biases, self.shapes, strict=True)
         ]
+
+    def joined(self, layers: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        """Return weights [..., P] of kernels [..., units out, units in] and biases [..., units out, 1]."""
+        lead = layers[0][0].shape[:-2]
+        parts = [*(kernel for kernel, _ in layers), *(bias for _, bias in layers)]
+        return np.concatenate([part.reshape(*lead, -1) for part in parts], axis=-1)
 
 
 def _one_after_another(counts: list[int], start: int) -> tuple[slice, ...]:
@@ -185,6 +191,41 @@ class DenseTraining:
         self._unit_dropout = self._dropout(acting.get("dropout"), len(network.hidden))
         self._weight_dropout = self._dropout(acting.get("weight_dropout"), len(network.hidden) + 1)
 
+    def epoch(
+        self,
+        weights: np.ndarray,
+        means: np.ndarray,
+        squares: np.ndarray,
+        taken: int,
+        factors: np.ndarray,
+        inputs: np.ndarray,
+        targets: np.ndarray,
+        order: np.ndarray,
+        batch_size: int,
+        key: Words,
+        scratch: Scratch,
+    ) -> None:
+        """Take a step for each of the learning rates' factors, with one batch of `order` after another.
+
+        Parameters
+        ----------
+        weights, means, squares
+            [S, P], changed in place; Adam's moments are kept divided by ``1 - b1`` and ``1 - b2``.
+        taken
+            Steps before this epoch.
+        inputs, targets
+            [n, d] and [n].
+        order
+            Numbers of rows; where it ends it begins anew: row sets that differ by a row share one number of steps, and
+            no batch is short.
+        key
+            Of the epoch's noise.
+        """
+        for number, factor in enumerate(factors):
+            rows = order.take(np.arange(number * batch_size, (number + 1) * batch_size), mode="wrap")
+            count, batch, noise = taken + number + 1, (inputs[rows], targets[rows]), plain_noise.folded(key, 1 + number)
+            self.step(weights, means, squares, count, factor, *batch, noise, scratch)
+
     def step(
         self,
         weights: np.ndarray,
@@ -197,27 +238,15 @@ class DenseTraining:
         key: Words,
         scratch: Scratch,
     ) -> None:
-        """Take one step with a batch, inputs [rows, d] and targets [rows].
-
-        Parameters
-        ----------
-        weights, means, squares
-            [S, P], changed in place; Adam's moments are kept divided by ``1 - b1`` and ``1 - b2``.
-        count
-            Which step it is, counted from 1.
-        factor
-            Of the learning rates.
-        key
-            Of the step's noise.
-        """
+        """Take one step, the `count`-th counted from 1, with a batch: inputs [rows, d] and targets [rows]."""
         gradient = scratch.array("gradient", weights.shape, self.dtype)
         self._backpropagate(self.layout.layers(weights), self.layout.layers(gradient), inputs, targets, key, scratch)
         self._move(weights, gradient, means, squares, count, self.rates * self.dtype.type(factor), scratch)
 
-    def outputs(self, layers: list[tuple[np.ndarray, np.ndarray]], inputs: np.ndarray, scratch: Scratch) -> np.ndarray:
+    def outputs(self, weights: np.ndarray, inputs: np.ndarray, scratch: Scratch) -> np.ndarray:
         """Return raw outputs [S, k, rows] without noise, of at most `EVALUATED_ROWS` rows; they are scratch."""
         values = inputs.T
-        for number, (kernel, bias) in enumerate(layers):
+        for number, (kernel, bias) in enumerate(self.layout.layers(weights)):
             shape = (len(kernel), kernel.shape[1], len(inputs))
             out = scratch.array(("seen", number), shape, self.dtype)
             np.matmul(kernel, values, out=out)
@@ -296,10 +325,7 @@ class DenseTraining:
         """Return ``f(place, levels, out, scratch)``, which writes 0 for what is dropped, else 1 / (1 - rate)."""
         if rates is None:
             return None
-        keep = np.broadcast_to((1 - rates).reshape(len(rates), -1), (len(rates), places))
-        # as whole numbers: noise / LEVELS < keep
-        thresholds = np.ceil(keep.astype(float) * LEVELS).astype(np.uint32).T[:, :, None, None]
-        inverse = (1 / keep).astype(self.dtype).T[:, :, None, None]
+        thresholds, inverse = (a.T[:, :, None, None] for a in kept_levels(rates, places))
 
         def write(place: int, levels: np.ndarray, out: np.ndarray, scratch: Scratch) -> None:
             kept = scratch.array("is kept", out.shape, bool)
@@ -360,6 +386,15 @@ class DenseTraining:
     def _chunks(self, columns: slice) -> list[slice]:
         width = max(LEAST_WIDTH, CHUNK // len(self.rates))
         return [slice(at, min(at + width, columns.stop)) for at in range(columns.start, columns.stop, width)]
+
+
+def kept_levels(rates: np.ndarray, places: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return below which level of noise a unit or weight stays, and by what it is then multiplied, both [S, places].
+
+    `rates` are [S] or [S, places]. As whole numbers, ``level < threshold`` is ``noise < 1 - rate`` of the fractions.
+    """
+    keep = np.broadcast_to((1 - rates).reshape(len(rates), -1), (len(rates), places))
+    return np.ceil(keep.astype(float) * LEVELS).astype(np.uint32), 1 / keep
 
 
 def _column(values: np.ndarray, place: int) -> np.ndarray:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, cast
 
 from fitwell.engine.executor import Executor, Job
+from fitwell.engine.fused_training import can_fuse
 from fitwell.engine.job import Settings
+from fitwell.engine.network import DenseNetwork
 from fitwell.engine.numpy_costs import search_operations
 from fitwell.engine.numpy_executor import NumpyExecutor, why_not
 from fitwell.extras import check_installed, is_installed
@@ -46,6 +48,8 @@ def suitable(job: Job, settings: Settings, estimate: bool = False) -> Executor[A
 
 
 def _is_worth_compiling(job: Job, settings: Settings) -> bool:
+    if can_fuse(cast(DenseNetwork, job.network), job.dataset.dtype):
+        return False  # compiled already, and on all cores
     # NumPy trains on about one core whatever there are, see `WORTH_A_THREAD`
     return search_operations(job, settings) * (1 - 1 / cpu_devices()) > OPERATIONS_OF_A_START
 

@@ -10,16 +10,18 @@ from typing import cast
 import numpy as np
 
 from fitwell.engine.executor import Job
+from fitwell.engine.fused_training import can_fuse
 from fitwell.engine.job import Batching, Settings, make_batching
 from fitwell.engine.network import DenseNetwork
 from fitwell.engine.one_core import blas_on_one_core
 from fitwell.engine.plan import share_of_work
+from fitwell.startup import cpu_devices
 
 MOST_STRENGTHS = 16
 """Strengths of a block: with more, what one thread works on leaves its cache."""
 
 MOST_THREADS = 4
-"""More were not tried."""
+"""Of NumPy's own training, where Python's lock is what threads wait for. What is compiled has no such limit."""
 
 WORTH_A_THREAD = 2**18
 """Numbers of a block's largest layer below which threads take Python's lock from each other as often as they compute:
@@ -42,9 +44,15 @@ def search_operations(job: Job, settings: Settings) -> float:
     return steps * step_operations(cast(DenseNetwork, job.network), batching.batch_size)
 
 
-def useful_threads(network: DenseNetwork, batching: Batching) -> int:
-    """Return how many threads to train with, if there are as many cores."""
-    return MOST_THREADS if MOST_STRENGTHS * max(network.sizes[1:]) * batching.batch_size >= WORTH_A_THREAD else 1
+def useful_threads(network: DenseNetwork, batching: Batching, dtype: np.dtype) -> int:
+    """Return how many threads to train with."""
+    if can_fuse(network, dtype):
+        return cpu_devices()  # an epoch is one call, during which nobody holds Python's lock
+    return (
+        min(MOST_THREADS, cpu_devices())
+        if MOST_STRENGTHS * max(network.sizes[1:]) * batching.batch_size >= WORTH_A_THREAD
+        else 1
+    )
 
 
 def block_size(row_sets: int, strengths: int, threads: int) -> int:

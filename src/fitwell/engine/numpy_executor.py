@@ -21,6 +21,7 @@ from fitwell.engine.dense_training import (
     drawn_weights,
 )
 from fitwell.engine.executor import Epochs, Job, Measured
+from fitwell.engine.fused_training import make_training
 from fitwell.engine.job import Settings, make_batching, make_rows
 from fitwell.engine.memory import host_memory
 from fitwell.engine.network import DenseNetwork, Variables
@@ -85,7 +86,8 @@ class NumpyExecutor:
         self.loss, self.layout = PLAIN_LOSSES[job.loss], WeightLayout(self.network.sizes)
         self.rows = make_rows(job.row_sets, settings.seed)
         self.batching = make_batching(job.row_sets, settings)
-        self.threads = min(settings.devices or useful_threads(self.network, self.batching), cpu_devices())
+        useful = useful_threads(self.network, self.batching, job.dataset.dtype)
+        self.threads = min(settings.devices, cpu_devices()) if settings.devices else useful
         self.plan = self._make_plan(estimate)
         self.schedule = plain_schedule(settings, self.batching.steps)
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="fitwell")
@@ -128,11 +130,12 @@ class NumpyExecutor:
             training = self._training(np.zeros(len(places), int))
 
             def measure(scratch: Scratch, r: int) -> None:
-                layers = [tuple(layer[name][r, places] for name in ("kernel", "bias")) for layer in variables.trainable]  # noqa: B023
+                layers = [(layer["kernel"][r, places], layer["bias"][r, places]) for layer in variables.trainable]  # noqa: B023
+                weights = self.layout.joined(layers)
                 held_out = self.rows.held_out[r, : self.rows.n_held_out[r]]
                 at = 0
                 for inputs, targets in self._parts(r, held_out):
-                    raw = training.outputs(layers, inputs, scratch)  # noqa: B023
+                    raw = training.outputs(weights, inputs, scratch)  # noqa: B023
                     here = slice(at, at := at + len(targets))
                     outputs[r, :, here] = raw.swapaxes(1, 2)  # noqa: B023
                     losses[r, :, here] = self.loss.by_row(raw, targets)[0] * self._unit(r)  # noqa: B023
@@ -156,37 +159,23 @@ class NumpyExecutor:
             key = plain_noise.folded(key, number)
         mine = rows.train[r, : rows.n_train[r]]
         order = mine[np.argsort(plain_noise.levels(plain_noise.folded(key, 0), len(mine)), kind="stable")]
-        weights, means, squares = block.weights[r], block.means[r], block.squares[r]
         steps = -(-len(mine) // batch_size) if self.batching.unequal else self.plan.steps
-        for number in range(steps):
-            # wraps round: row sets that differ by a row share one number of steps, and no batch is short
-            batch = order.take(np.arange(number * batch_size, (number + 1) * batch_size), mode="wrap")
-            inputs, targets = self._take(r, batch)
-            block.steps[r] += 1
-            factor = self.schedule(epoch * self.plan.steps + number)
-            block.training.step(
-                weights,
-                means,
-                squares,
-                int(block.steps[r]),
-                factor,
-                inputs,
-                targets,
-                plain_noise.folded(key, 1 + number),
-                scratch,
-            )
+        factors = [self.schedule(epoch * self.plan.steps + number) for number in range(steps)]
+        inputs, targets = self._data(r)
+        state, taken = (block.weights[r], block.means[r], block.squares[r]), int(block.steps[r])
+        block.training.epoch(*state, taken, np.array(factors), inputs, targets, order, batch_size, key, scratch)
+        block.steps[r] += steps
         self._measure(block, r, scratch, done, place)
 
     def _measure(self, block: NumpyBlock, r: int, scratch: Scratch, done: Epochs, place: int) -> None:
         """Mean loss and metric on the measured training rows and on the held-out rows, without noise."""
-        layers = self.layout.layers(block.weights[r])
         groups = (self.rows.measured[r, : self.rows.n_measured[r]], self.rows.held_out[r, : self.rows.n_held_out[r]])
         for group, rows in enumerate(groups):
             if not len(rows):
                 continue
             found = []
             for inputs, targets in self._parts(r, rows):
-                found.append(self.loss.by_row(block.training.outputs(layers, inputs, scratch), targets))
+                found.append(self.loss.by_row(block.training.outputs(block.weights[r], inputs, scratch), targets))
             loss, metric = (np.concatenate(parts, axis=1).astype(float) for parts in zip(*found, strict=True))
             loss *= self._unit(r)
             done.curves[group, r, :, place] = loss.mean(axis=1)
@@ -224,15 +213,17 @@ class NumpyExecutor:
             # a list: so that what was raised in a thread is raised here
             list(map(one, tasks) if self.threads == 1 else self._pool.map(one, tasks))
 
-    def _take(self, r: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _data(self, r: int) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs and targets of all rows, as a row set sees them."""
         dataset = self.job.dataset
-        inputs, targets = (dataset.inputs[r], dataset.targets[r]) if dataset.own else (dataset.inputs, dataset.targets)
-        return inputs[rows], targets[rows]
+        return (dataset.inputs[r], dataset.targets[r]) if dataset.own else (dataset.inputs, dataset.targets)
 
     def _parts(self, r: int, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Inputs and targets of some rows at a time: the outputs of all at once may be beyond memory."""
+        inputs, targets = self._data(r)
         for at in range(0, len(rows), EVALUATED_ROWS):
-            yield self._take(r, rows[at : at + EVALUATED_ROWS])
+            part = rows[at : at + EVALUATED_ROWS]
+            yield inputs[part], targets[part]
 
     def _unit(self, r: int) -> float:
         """The loss in the target's own units over that of the targets trained on."""
@@ -320,7 +311,7 @@ class NumpyExecutor:
 
     def _training(self, numbers: np.ndarray) -> DenseTraining:
         chosen = self.job.candidates.take(numbers)
-        return DenseTraining(self.network, self.loss, chosen.strengths, chosen.learning_rate, self.job.dataset.dtype)
+        return make_training(self.network, self.loss, chosen.strengths, chosen.learning_rate, self.job.dataset.dtype)
 
     def _cut(self, strengths: np.ndarray) -> list[np.ndarray]:
         """Cut strengths into blocks of nearly one size; which ones stand together changes no number."""

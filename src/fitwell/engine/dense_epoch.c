@@ -1,0 +1,299 @@
+/* An epoch of dense ReLU networks: what DenseTraining of dense_training.py does, one network after another, so that all
+   that a step touches stays in the cache. Matrix products are those of NumPy's own BLAS, whose address Python passes.
+   Never compiled with -ffast-math: networks that diverge must become infinite or NaN. */
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+/* several versions of each loop, of which the loader takes the one for this machine */
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+#define FAST __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
+#else
+#define FAST
+#endif
+
+enum { ROW_MAJOR = 101, AS_IS = 111, TRANSPOSED = 112 };
+typedef void sgemm64(int, int, int, int64_t, int64_t, int64_t, float, const float *, int64_t, const float *, int64_t,
+                     float, float *, int64_t);
+typedef void sgemm32(int, int, int, int32_t, int32_t, int32_t, float, const float *, int32_t, const float *, int32_t,
+                     float, float *, int32_t);
+
+/* _Networks of fused_training.py; of arrays that are NULL all numbers are zero */
+typedef struct {
+  const void *sgemm;
+  const int64_t *sizes;                        /* [layers + 1] */
+  const float *rates, *l1, *l2, *decay;        /* [S], then [S, layers]; l2 is the derivative's */
+  const float *unit_factor, *weight_factor;    /* of units [S, layers - 1] and weights [S, layers] that stay, */
+  const uint32_t *unit_level, *weight_level;   /* which are those whose noise is below */
+  int64_t wide, strengths, layers, count, classes; /* are BLAS's integers 64 bits; S; -; P; 0: squared error */
+} Networks;
+
+/* c [m, n] = a [m, k] times b [k, n], of which a or b may be stored transposed */
+static void product(const Networks *net, int ta, int tb, int64_t m, int64_t n, int64_t k, const float *a,
+                    const float *b, float *c) {
+  int64_t lda = ta == TRANSPOSED ? m : k, ldb = tb == TRANSPOSED ? k : n;
+  if (net->wide)
+    ((sgemm64 *)net->sgemm)(ROW_MAJOR, ta, tb, m, n, k, 1, a, lda, b, ldb, 0, c, n);
+  else
+    ((sgemm32 *)net->sgemm)(ROW_MAJOR, ta, tb, m, n, k, 1, a, lda, b, ldb, 0, c, n);
+}
+
+/* the hash of plain_noise.py */
+typedef struct {
+  uint32_t first, second;
+} Key;
+
+static inline uint32_t mixed(uint32_t word) {
+  word = (word ^ (word >> 16)) * 0x7FEB352Du;
+  word = (word ^ (word >> 15)) * 0x846CA68Bu;
+  return word ^ (word >> 16);
+}
+
+static Key folded(Key key, uint32_t number) {
+  uint32_t first = mixed(key.first ^ mixed(number + key.second));
+  return (Key){first, mixed(key.second + mixed(first ^ number) + 0x85EBCA6Bu)};
+}
+
+FAST static void draw_levels(Key key, int64_t count, uint32_t *out) {
+  for (int64_t i = 0; i < count; i++) out[i] = mixed(mixed((uint32_t)i ^ key.first) + key.second) >> 8;
+}
+
+FAST static void add_bias(int64_t units, int64_t rows, float *values, const float *bias) {
+  for (int64_t u = 0; u < units; u++, values += rows)
+    for (int64_t i = 0; i < rows; i++) values[i] += bias[u];
+}
+
+/* products with 0, so that what is not finite stays so */
+FAST static void rectify(int64_t units, int64_t rows, float *values, const float *bias) {
+  for (int64_t u = 0; u < units; u++, values += rows)
+    for (int64_t i = 0; i < rows; i++) {
+      float x = values[i] + bias[u];
+      values[i] = x * (x > 0 ? 1.0f : 0.0f);
+    }
+}
+
+FAST static void rectify_and_drop(int64_t units, int64_t rows, float *values, const float *bias, const uint32_t *levels,
+                                  uint32_t threshold, float inverse) {
+  for (int64_t u = 0; u < units; u++, values += rows, levels += rows)
+    for (int64_t i = 0; i < rows; i++) {
+      float x = values[i] + bias[u], kept = levels[i] < threshold ? inverse : 0;
+      values[i] = x * (x > 0 ? kept : 0);
+    }
+}
+
+FAST static void drop_weights(int64_t count, const float *kernel, const uint32_t *levels, uint32_t threshold,
+                              float factor, float *seen) {
+  for (int64_t i = 0; i < count; i++) seen[i] = kernel[i] * (levels[i] < threshold ? factor : 0);
+}
+
+/* the way back through activations: only where there was something, and by its factor */
+FAST static void gate(int64_t count, float *slopes, const float *values, float factor) {
+  for (int64_t i = 0; i < count; i++) slopes[i] *= values[i] > 0 ? factor : 0;
+}
+
+FAST static void drop_slopes(int64_t count, float *slopes, const uint32_t *levels, uint32_t threshold, float factor) {
+  for (int64_t i = 0; i < count; i++) slopes[i] *= levels[i] < threshold ? factor : 0;
+}
+
+/* of numbers that are not above 0, to two units in the last place (polynomial of Cephes, Moshier 1992) */
+static inline float exponential(float x) {
+  x = x < -87 ? -87 : x;
+  float n = floorf(x * 1.44269504f + 0.5f), r = x - n * 0.693359375f + n * 2.12194440e-4f, p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f, p = p * r + 8.3334519073e-3f, p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f, p = p * r + 5.0000001201e-1f;
+  uint32_t bits = (uint32_t)((int32_t)n + 127) << 23;
+  float power;
+  memcpy(&power, &bits, sizeof power);
+  return (p * r * r + r + 1) * power;
+}
+
+/* outputs [k, rows] become the slopes of the mean loss; `room` is [2, rows] */
+FAST static void log_loss_slope(int64_t k, int64_t rows, float *outputs, const int32_t *classes, float *room) {
+  float *largest = memcpy(room, outputs, rows * sizeof(float)), *total = memset(room + rows, 0, rows * sizeof(float));
+  for (int64_t c = 1; c < k; c++)
+    for (int64_t i = 0; i < rows; i++) largest[i] = outputs[c * rows + i] > largest[i] ? outputs[c * rows + i] : largest[i];
+  for (int64_t c = 0; c < k; c++)
+    for (int64_t i = 0; i < rows; i++) total[i] += outputs[c * rows + i] = exponential(outputs[c * rows + i] - largest[i]);
+  for (int64_t c = 0; c < k; c++)
+    for (int64_t i = 0; i < rows; i++)
+      outputs[c * rows + i] = (outputs[c * rows + i] / total[i] - (classes[i] == c)) * (1.0f / rows);
+}
+
+static void squared_error_slope(int64_t rows, float *outputs, const float *targets) {
+  for (int64_t i = 0; i < rows; i++) outputs[i] = (outputs[i] - targets[i]) * (2.0f / rows);
+}
+
+/* sums over rows: sixteen at once, in an order that only depends on their number */
+FAST static void sum_rows(int64_t units, int64_t rows, const float *values, float *sums) {
+  for (int64_t u = 0; u < units; u++, values += rows) {
+    float parts[16] = {0}, sum = 0;
+    int64_t i = 0;
+    for (; i + 16 <= rows; i += 16)
+      for (int j = 0; j < 16; j++) parts[j] += values[i + j];
+    for (; i < rows; i++) sum += values[i];
+    for (int j = 0; j < 16; j++) sum += parts[j];
+    sums[u] = sum;
+  }
+}
+
+/* DenseTraining._move */
+typedef struct {
+  float per_unit, pace, epsilon, l1, l2, shrunk;
+} Move;
+
+FAST static void adam(int64_t count, float *w, float *m, float *v, const float *slopes, Move move) {
+  for (int64_t i = 0; i < count; i++) {
+    float g = slopes[i] + w[i] * move.l2;
+    m[i] = m[i] * 0.9f + g;
+    v[i] = v[i] * 0.999f + g * g;
+    w[i] = w[i] * move.shrunk - m[i] / (sqrtf(v[i]) + move.epsilon) * move.pace;
+  }
+}
+
+FAST static void adam_with_l1(int64_t count, float *w, float *m, float *v, const float *slopes, Move move) {
+  for (int64_t i = 0; i < count; i++) {
+    float g = slopes[i] + w[i] * move.l2;
+    m[i] = m[i] * 0.9f + g;
+    v[i] = v[i] * 0.999f + g * g;
+    float other = sqrtf(v[i]) + move.epsilon, moved = w[i] * move.shrunk - m[i] / other * move.pace;
+    float rest = fabsf(moved) - move.per_unit * move.l1 / other;
+    w[i] = copysignf(rest < 0 ? 0 : rest, moved);
+  }
+}
+
+static void move_weights(const Networks *net, int64_t s, float *w, float *m, float *v, const float *slopes,
+                         double count, float factor) {
+  double root = sqrt((1 - 0.999) / (1 - pow(0.999, count)));
+  float rate = net->rates[s] * factor, per_unit = rate * (float)(1 / root);
+  Move move = {per_unit, per_unit * (float)((1 - 0.9) / (1 - pow(0.9, count))), (float)(1e-8 / root), 0, 0, 1};
+  int64_t at = 0;
+  for (int64_t l = 0; l < net->layers; l++) {
+    int64_t number = net->sizes[l] * net->sizes[l + 1], place = s * net->layers + l;
+    move.l1 = net->l1 ? net->l1[place] : 0;
+    move.l2 = net->l2 ? net->l2[place] : 0;
+    move.shrunk = 1 - rate * (net->decay ? net->decay[place] : 0);
+    (move.l1 > 0 ? adam_with_l1 : adam)(number, w + at, m + at, v + at, slopes + at, move);
+    at += number;
+  }
+  move.l2 = 0, move.shrunk = 1;
+  adam(net->count - at, w + at, m + at, v + at, slopes + at, move);
+}
+
+/* the arrays of a step; levels and what is seen are NULL where nothing is dropped */
+typedef struct {
+  float *inputs, *targets, *values, *way, *below, *slopes, *sums, *seen;
+  uint32_t *units, *weights;
+} Room;
+
+static int64_t units_in_all(const Networks *net) {
+  int64_t units = 0;
+  for (int64_t l = 1; l <= net->layers; l++) units += net->sizes[l];
+  return units;
+}
+
+/* values of all layers for any rows, with the noise of a step if there is a room with it; returns the last ones */
+static float *forward(const Networks *net, int64_t s, const float *weights, const float *inputs, int64_t rows,
+                      const Room *room, float *out) {
+  int64_t at = 0, bias = net->count - units_in_all(net), above = 0;
+  for (int64_t l = 0; l < net->layers; l++) {
+    int64_t units = net->sizes[l + 1], into = net->sizes[l], hidden = s * (net->layers - 1) + l;
+    const float *kernel = weights + at;
+    if (room && room->seen) {
+      int64_t place = s * net->layers + l;
+      kernel = room->seen + at;
+      drop_weights(units * into, weights + at, room->weights + at, net->weight_level[place], net->weight_factor[place],
+                   room->seen + at);
+    }
+    product(net, AS_IS, l ? AS_IS : TRANSPOSED, units, rows, into, kernel, inputs, out);
+    if (l == net->layers - 1)
+      add_bias(units, rows, out, weights + bias);
+    else if (room && room->units)
+      rectify_and_drop(units, rows, out, weights + bias, room->units + above, net->unit_level[hidden],
+                       net->unit_factor[hidden]);
+    else
+      rectify(units, rows, out, weights + bias);
+    inputs = out, out += units * rows, above += units * rows, at += units * into, bias += units;
+  }
+  return out - net->sizes[net->layers] * rows;
+}
+
+/* the slopes of the mean loss by the weights of a network */
+static void backpropagate(const Networks *net, const Room *room, int64_t s, const float *weights, int64_t rows) {
+  int64_t at = net->count - units_in_all(net), bias = net->count;
+  const float *kernels = room->seen ? room->seen : weights;
+  float *way = room->way, *below = room->below, *values = forward(net, s, weights, room->inputs, rows, room, room->values);
+  memcpy(way, values, net->sizes[net->layers] * rows * sizeof(float));
+  if (net->classes)
+    log_loss_slope(net->classes, rows, way, (const int32_t *)room->targets, room->sums);
+  else
+    squared_error_slope(rows, way, room->targets);
+  for (int64_t l = net->layers - 1; l >= 0; l--) {
+    int64_t out = net->sizes[l + 1], into = net->sizes[l], place = s * net->layers + l;
+    at -= out * into, bias -= out;
+    values = l ? values - into * rows : room->inputs;
+    product(net, AS_IS, l ? TRANSPOSED : AS_IS, out, into, rows, way, values, room->slopes + at);
+    sum_rows(out, rows, way, room->slopes + bias);
+    if (room->seen)
+      drop_slopes(out * into, room->slopes + at, room->weights + at, net->weight_level[place], net->weight_factor[place]);
+    if (l == 0) return;
+    product(net, TRANSPOSED, AS_IS, into, rows, out, kernels + at, way, below);
+    gate(into * rows, below, values, room->units ? net->unit_factor[s * (net->layers - 1) + l - 1] : 1);
+    float *used = way;
+    way = below, below = used;
+  }
+}
+
+/* floats that fitwell_train and fitwell_outputs work in, with so many rows */
+int64_t fitwell_room(const Networks *net, int64_t rows) {
+  return rows * (net->sizes[0] + 4 * units_in_all(net) + 3) + (net->weight_level ? 3 : 1) * net->count;
+}
+
+static Room cut_up(const Networks *net, int64_t rows, float *room) {
+  int64_t units = units_in_all(net) * rows;
+  Room cut = {.inputs = room, .slopes = room + rows * net->sizes[0]};
+  cut.values = cut.slopes + net->count;
+  cut.way = cut.values + units, cut.below = cut.way + units, cut.targets = cut.below + units;
+  cut.sums = cut.targets + rows;
+  float *at = cut.sums + 2 * rows;
+  if (net->unit_level) cut.units = (uint32_t *)at, at += units;
+  if (net->weight_level) cut.seen = at, cut.weights = (uint32_t *)(at + net->count);
+  return cut;
+}
+
+/* noise that all strengths share */
+static void draw_noise(const Networks *net, const Room *room, int64_t rows, Key key) {
+  for (int64_t l = 0, at = 0; room->units && l < net->layers - 1; at += rows * net->sizes[++l])
+    draw_levels(folded(key, 2 + l), rows * net->sizes[l + 1], room->units + at);
+  /* among the leaves of the variables a layer's bias comes before its kernel */
+  for (int64_t l = 0, at = 0; room->seen && l < net->layers; at += net->sizes[l] * net->sizes[l + 1], l++)
+    draw_levels(folded(folded(key, 1), 2 * l + 1), net->sizes[l] * net->sizes[l + 1], room->weights + at);
+}
+
+/* Takes steps with batches of `rows`, along an order that begins anew where it ends. `begun` steps were taken before;
+   weights and moments are [S, P], inputs [n, d], targets [n] (4 bytes each), factors of the learning rates [steps]. */
+void fitwell_train(const Networks *net, float *weights, float *means, float *squares, int64_t begun, int64_t steps,
+                   const float *factors, const float *inputs, const float *targets, const int64_t *order,
+                   int64_t ordered, int64_t rows, uint32_t first, uint32_t second, float *room) {
+  int64_t width = net->sizes[0];
+  Room cut = cut_up(net, rows, room);
+  for (int64_t step = 0; step < steps; step++) {
+    for (int64_t i = 0; i < rows; i++) {
+      int64_t row = order[(step * rows + i) % ordered];
+      memcpy(cut.inputs + i * width, inputs + row * width, width * sizeof(float));
+      memcpy(cut.targets + i, targets + row, sizeof(float));
+    }
+    draw_noise(net, &cut, rows, folded((Key){first, second}, 1 + step));
+    for (int64_t s = 0, at = 0; s < net->strengths; s++, at += net->count) {
+      backpropagate(net, &cut, s, weights + at, rows);
+      move_weights(net, s, weights + at, means + at, squares + at, cut.slopes, begun + step + 1, factors[step]);
+    }
+  }
+}
+
+/* raw outputs [S, k, rows] without noise */
+void fitwell_outputs(const Networks *net, const float *weights, const float *inputs, int64_t rows, float *outputs,
+                     float *room) {
+  int64_t numbers = net->sizes[net->layers] * rows;
+  for (int64_t s = 0; s < net->strengths; s++, outputs += numbers)
+    memcpy(outputs, forward(net, s, weights + s * net->count, inputs, rows, 0, room), numbers * sizeof(float));
+}

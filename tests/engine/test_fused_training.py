@@ -1,0 +1,166 @@
+"""Training in C: the numbers of NumPy's training, whoever else is in the block."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+from typing import Any
+
+import numpy as np
+import pytest
+from threadpoolctl import ThreadpoolController
+
+from fitwell.engine import fused_training
+from fitwell.engine.dense_training import DenseTraining, Scratch, drawn_weights
+from fitwell.engine.fused_training import FLOAT, SGEMM, FusedTraining, can_fuse, library, make_training, matrix_product
+from fitwell.engine.losses import CLASSIFICATION, REGRESSION
+from fitwell.engine.network import DenseNetwork
+from fitwell.engine.plain_losses import PLAIN_LOSSES
+
+needs_compiler = pytest.mark.skipif(library() is None, reason="fitwell was installed without a C compiler or OpenBLAS")
+
+ON = {
+    "l1": np.array([0, 1e-2, 0, 3e-3, 0]),
+    "l2": np.array([0, 0, 1e-2, 3e-2, 1e-1]),
+    "dropout": np.array([0, 0.4, 0, 0.2, 0.5]),
+    "weight_dropout": np.array([0, 0, 0.3, 0.2, 0]),
+    "weight_decay": np.array([0, 0.5, 0, 0.1, 2.0]),
+}
+RATES = np.array([3e-3, 1e-2, 3e-3, 2e-3, 5e-3])
+ROWS, BATCH, STEPS = 61, 23, 4  # the last batches wrap round, and no size is a multiple of the vectors'
+
+
+def table(outputs: int, dtype: Any = FLOAT) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and targets."""
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(ROWS, 7)).astype(np.float32)
+    targets = rng.integers(0, outputs, ROWS).astype(np.int32) if outputs > 1 else rng.normal(size=ROWS).astype(dtype)
+    return inputs.astype(dtype), targets
+
+
+def trained(training: DenseTraining, key: tuple[int, int] = (5, 6)) -> list[np.ndarray]:
+    """Weights, moments and outputs after an epoch."""
+    count, outputs = len(training.rates), training.network.sizes[-1]
+    weights = np.repeat(drawn_weights(training.network, (1, 2), training.dtype)[None], count, axis=0)
+    state = [weights, np.zeros_like(weights), np.zeros_like(weights)]
+    inputs, targets = table(outputs, training.dtype)
+    order, factors = np.random.default_rng(1).permutation(ROWS), np.linspace(1, 0.5, STEPS)
+    training.epoch(*state, 0, factors, inputs, targets, order, BATCH, key, Scratch())
+    return [*state, training.outputs(weights, inputs[:9], Scratch()).copy()]
+
+
+def in_numpy(network: DenseNetwork, strengths: dict[str, np.ndarray], dtype: Any = np.float64) -> DenseTraining:
+    """The reference."""
+    return DenseTraining(network, loss_of(network), strengths, RATES, np.dtype(dtype))
+
+
+def in_c(network: DenseNetwork, strengths: dict[str, np.ndarray], rates: np.ndarray = RATES) -> FusedTraining:
+    """What is tested."""
+    training = make_training(network, loss_of(network), strengths, rates, FLOAT)
+    assert isinstance(training, FusedTraining)
+    return training
+
+
+def loss_of(network: DenseNetwork) -> Any:
+    """The log loss, or of one output the squared error."""
+    return PLAIN_LOSSES[CLASSIFICATION if network.sizes[-1] > 1 else REGRESSION]
+
+
+def agree(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
+    """Whether all arrays agree to what float32 loses in a few steps."""
+    return all(np.allclose(a, b, rtol=1e-4, atol=2e-5) for a, b in zip(one, other, strict=True))
+
+
+@needs_compiler
+@pytest.mark.parametrize("hidden", [(), (5,), (17, 6), (6, 5, 4)], ids=str)
+@pytest.mark.parametrize("outputs", [1, 2, 5])
+def test_an_epoch_is_numpys(hidden: tuple[int, ...], outputs: int) -> None:
+    """Everything at once, against NumPy in float64; other noise, or one strength less, is seen."""
+    network = DenseNetwork(7, hidden, outputs, output_scale=1.0)
+    found = trained(in_c(network, ON))
+    assert agree(found, trained(in_numpy(network, ON)))
+    assert not agree(found, trained(in_numpy(network, ON), key=(5, 7)))
+    for name in ON:
+        if hidden or name != "dropout":
+            assert not agree(found, trained(in_numpy(network, {**ON, name: np.zeros(5)}))), name
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ON)
+def test_each_strength_by_layer(name: str) -> None:
+    """A number for every place, which differ: exchanged, they would be seen."""
+    network = DenseNetwork(7, (17, 6), 3, output_scale=1.0)
+    places = 2 if name == "dropout" else 3
+    strengths = {name: ON[name][:, None] * np.linspace(0.5, 1.5, places)}
+    found = trained(in_c(network, strengths))
+    assert agree(found, trained(in_numpy(network, strengths)))
+    assert not agree(found, trained(in_numpy(network, {name: strengths[name][:, ::-1]})))
+
+
+@needs_compiler
+@pytest.mark.parametrize("place", range(5))
+def test_alone_is_among_others_bit_for_bit(place: int) -> None:
+    """With noise that only others need, or without."""
+    network = DenseNetwork(7, (17, 6), 3)
+    whole = trained(in_c(network, ON))
+    alone = trained(in_c(network, {name: values[[place]] for name, values in ON.items()}, RATES[[place]]))
+    for mine, others in zip(alone, whole, strict=True):
+        np.testing.assert_array_equal(mine[0], others[place])
+        assert not np.array_equal(mine[0], others[place - 1])
+
+
+@needs_compiler
+def test_what_diverges_is_not_finite() -> None:
+    """Nor hidden by a compiler that takes all numbers for finite; its neighbours do not notice."""
+    network = DenseNetwork(7, (17, 6), 3)
+    rates = np.array([3e-3, 1e38, 3e-3])
+    found, alone = trained(in_c(network, {}, rates)), trained(in_c(network, {}, rates[:1]))
+    assert not np.isfinite(found[-1][1]).any()
+    np.testing.assert_array_equal(found[-1][[0, 2]], np.repeat(alone[-1], 2, axis=0))
+
+
+@needs_compiler
+def test_blas_with_integers_of_32_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SciPy's OpenBLAS has them, and multiplies as NumPy's does, to rounding."""
+    import scipy.linalg  # noqa: F401  # loads it
+
+    found = None
+    for controller in ThreadpoolController().select(internal_api="openblas").lib_controllers:
+        blas = ctypes.CDLL(controller.filepath)
+        names = [name for name, wide in SGEMM.items() if not wide and hasattr(blas, name)]
+        found = ctypes.cast(getattr(blas, names[0]), ctypes.c_void_p).value if names else found
+    if found is None:
+        pytest.skip("SciPy has no OpenBLAS of its own here")
+    network = DenseNetwork(7, (17, 6), 3)
+    wide = trained(in_c(network, ON))
+    monkeypatch.setattr(fused_training, "matrix_product", lambda: (found, False))
+    assert agree(trained(in_c(network, ON)), wide)
+
+
+@needs_compiler
+def test_arrays_of_another_kind_are_refused() -> None:
+    """C would read past them."""
+    training = in_c(DenseNetwork(7, (5,), 3), {})
+    weights = np.zeros((5, training.layout.count), np.float32)
+    with pytest.raises(ValueError, match=r"Expected contiguous float32\. Got float64"):
+        training.outputs(weights, np.zeros((3, 7)), Scratch())
+    with pytest.raises(ValueError, match=r"Expected contiguous float32\. Got float32 with strides"):
+        training.outputs(weights, np.zeros((7, 3), np.float32).T, Scratch())
+
+
+def test_what_is_trained_in_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the network and its numbers, never by the strengths; without a library nothing."""
+    network = DenseNetwork(7, (5,), 3)
+    monkeypatch.setattr(fused_training, "library", lambda: object())
+    assert can_fuse(network, FLOAT)
+    assert not can_fuse(DenseNetwork(7, (5,), 3, "tanh"), FLOAT)
+    assert not can_fuse(network, np.dtype(np.float64))
+    monkeypatch.setattr(fused_training, "library", lambda: None)
+    assert not can_fuse(network, FLOAT)
+    assert type(make_training(network, loss_of(network), {}, RATES, FLOAT)) is DenseTraining
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_a_compiler_is_used() -> None:
+    """Where there is one, and NumPy has OpenBLAS, the tests above were not skipped."""
+    assert matrix_product() is None or library() is not None
