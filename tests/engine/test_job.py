@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fitwell.engine.job import Dataset, Settings
+from fitwell.data.row_sets import RowSets
+from fitwell.engine.job import Dataset, Settings, paced
+from fitwell.engine.stopping import Stopping
 from fitwell.errors import InputError
 
 
@@ -37,3 +39,18 @@ def test_the_size_of_the_data(problem: Callable[..., Any], seed: int) -> None:
     assert own.rows == shared.rows == 41
     tree = Dataset({"a": np.zeros((5, 2)), "b": np.zeros((5, 3))}, np.zeros(5), False, np.zeros(1), np.ones(1))
     assert tree.bytes == 8 * (5 * 2 + 5 * 3 + 5)
+
+
+def test_decisions_keep_pace_with_the_steps_of_an_epoch() -> None:
+    """By the largest row set and its batches; where there are no rungs nothing changes."""
+    rows = np.arange(4096, dtype=np.int32)
+    sets = RowSets((rows[:100], rows[:4000]), (rows[4000:],) * 2, 4096)
+    slow, quick = Settings(batch_size=500), Settings(batch_size=100)
+    assert paced(slow, sets) == slow
+    found = paced(quick, sets)
+    assert found.stopping == Stopping(rungs=(4, 8, 12, 18, 24))
+    assert found.call_epochs == 2
+    assert found.epochs == quick.epochs
+    for stopping in (None, Stopping(rungs=())):
+        settings = Settings(batch_size=100, stopping=stopping)
+        assert paced(settings, sets) == settings

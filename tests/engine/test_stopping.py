@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fitwell.engine.stopping import Stopping, still_running
+from fitwell.engine.stopping import Stopping, pace_of, still_running
 
 PATIENT = Stopping(patience=100, rungs=(10, 25), kept=0.5, finalists=2)
 
@@ -31,6 +31,22 @@ def test_patience() -> None:
     """A strength leaves when its best epoch lies `patience` epochs back, and not one epoch earlier."""
     rules = Stopping(patience=4, rungs=(), finalists=4)
     assert staying(rules, [1, 1, 1, 1], best_epoch=[10, 7, 6, 5], after=10) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("steps", "rungs"),
+    [
+        (1, (10, 20, 30, 45, 60)),
+        (16, (10, 20, 30, 45, 60)),
+        (32, (5, 10, 15, 23, 30)),
+        (64, (3, 5, 8, 12, 15)),
+        (4000, (3, 5, 8, 12, 15)),
+    ],
+)
+def test_rungs_come_sooner_in_epochs_of_many_steps(steps: int, rungs: tuple[int, ...]) -> None:
+    """But not before a quarter of their epochs; rungs that meet are one."""
+    assert Stopping().paced(pace_of(steps)).rungs == rungs
+    assert Stopping(rungs=(1, 2, 3)).paced(pace_of(4000)).rungs == (1,)
 
 
 def test_halving_keeps_the_better_half() -> None:

@@ -382,6 +382,16 @@ def sized(case: Any, *sizes: int, steps: bool) -> Trained:
 
 
 @pytest.mark.slow
+def test_rungs_keep_pace_with_steps(problem: Callable[..., Any], seed: int) -> None:
+    """In epochs of more than 16 steps the worst leave sooner."""
+    case, rules = problem(seed), Stopping(patience=99, rungs=(8,), kept=0.3, finalists=1)
+    for batch_size, epochs in ((2, 8), (1, 5)):  # 14 steps, and 28: 16 / 28 of the epochs
+        settings = replace(SETTINGS, epochs=9, batch_size=batch_size, stopping=rules)
+        histories = train_all(*case[:3], CANDIDATES, loss=case.loss, settings=settings).histories
+        assert histories.cut.any()
+        assert set(histories.epochs[histories.cut]) == {epochs}
+
+
 def test_equal_steps(problem: Callable[..., Any], seed: int) -> None:
     """A row set of one full batch takes four steps beside one of four: its gradients are those of four epochs alone.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from fitwell.data.row_sets import RowSets
 from fitwell.engine.network import Variables
 from fitwell.engine.plan import BLOCK_NETWORKS, default_batch_size
-from fitwell.engine.stopping import Stopping
+from fitwell.engine.stopping import Stopping, pace_of
 from fitwell.errors import InputError
 from fitwell.trees import tree_leaves
 
@@ -156,6 +156,15 @@ def make_batching(row_sets: RowSets, settings: Settings) -> Batching:
     batch_size = min(settings.batch_size or default_batch_size(most), most)
     # rounded up, so that every row is seen; the last batch wraps round
     return Batching(batch_size, -(-most // batch_size), not settings.equal_steps and most > UNEQUAL * least)
+
+
+def paced(settings: Settings, row_sets: RowSets) -> Settings:
+    """Return settings whose rungs, and what is trained between two decisions, fit the steps of an epoch."""
+    if settings.stopping is None or not settings.stopping.rungs:
+        return settings
+    pace = pace_of(make_batching(row_sets, settings).steps)
+    call_epochs = max(1, int(settings.call_epochs * pace))
+    return replace(settings, stopping=settings.stopping.paced(pace), call_epochs=call_epochs)
 
 
 Leaf = Any

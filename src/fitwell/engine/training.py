@@ -14,7 +14,7 @@ from fitwell.data.row_sets import RowSets
 from fitwell.engine.engines import with_jax
 from fitwell.engine.executor import Block, Epochs, Executor, Job
 from fitwell.engine.histories import Histories
-from fitwell.engine.job import Dataset, Settings
+from fitwell.engine.job import Dataset, Settings, paced
 from fitwell.engine.losses import Loss
 from fitwell.engine.network import PureNetwork, Variables
 from fitwell.engine.plan import Listener, Plan, Progress
@@ -297,7 +297,7 @@ def train_all(
     TrainingError
         Every network diverged, or the memory budget is too small.
     """
-    settings = settings or Settings()
+    settings = paced(settings or Settings(), row_sets)
     job = Job(network, dataset, row_sets, candidates, loss)
     # it plans before it compiles: memory that does not suffice is said at once
     executor: Executor[Any] = (settings.executor or with_jax)(job, settings, listener is not None)
