@@ -24,7 +24,7 @@ from fitwell.errors import FitwellWarning
 CACHE_VARIABLE = "FITWELL_CACHE"
 """Names another directory; empty, `0` or `off`: no programs are kept."""
 
-MOST_BYTES = 2**30
+MOST_KEPT = 2**30
 """What the directory may hold: thousands of programs of some 100 KiB to 1 MiB; those not used for longest go first."""
 
 SUFFIX = ".program"
@@ -48,7 +48,7 @@ class ProgramDirectory:
     """
 
     path: Path
-    most_bytes: int = MOST_BYTES
+    most_bytes: int = MOST_KEPT
 
     def read(self, key: str) -> bytes | None:
         """Return what was written under a key; None if nothing, or nothing sound."""
@@ -153,8 +153,8 @@ def open_directory() -> ProgramDirectory | None:
 def unused(path: Path, reason: str) -> str:
     """Say that a directory is not used, and what to do."""
     return (
-        f"Compiled programs are not kept, since '{path}' {reason}: make it yours alone (chmod 700), or set "
-        f"{CACHE_VARIABLE} to another directory, or to 'off'."
+        f"Compiled programs are not kept, since '{path}' {reason}: name a directory that is yours alone (mode 700) by "
+        f"{CACHE_VARIABLE}, or set it to 'off'."
     )
 
 
