@@ -296,8 +296,8 @@ def make_program(job: Job, settings: Settings) -> Program:
         regularizers=job.candidates.regularizers,
         batch_size=batching.batch_size,
         steps=batching.steps,
-        # a program records room for so many
-        call_epochs=min(settings.call_epochs, settings.epochs),
+        # a program records room for so many, even if fewer are trained: it is the same for any number of epochs
+        call_epochs=settings.call_epochs,
         unequal=batching.unequal,
         record_rows=settings.units is not None,
     )
