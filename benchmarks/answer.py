@@ -65,7 +65,9 @@ def measured(*arguments: str) -> dict[str, Any]:
     call = [*command(), *arguments]
     measuring.note(" ".join(call))
     begin = time.perf_counter()
-    process = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # each measurement compiles what it runs
+    environment = {**os.environ, "FITWELL_CACHE": "off"}
+    process = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - begin
     process.returncode = os.waitstatus_to_exitcode(status)
