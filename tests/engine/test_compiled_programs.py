@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
+from jax.experimental.serialize_executable import deserialize_and_load, serialize
 
 from fitwell.engine import compiled_programs
-from fitwell.engine.compiled_programs import LoweredProgram, lower_program
+from fitwell.engine.compiled_programs import LoweredProgram, directory_of_programs, lower_program
 from fitwell.engine.executor import Job
 from fitwell.engine.jax_executor import JaxExecutor
 from fitwell.engine.job import Settings
@@ -30,12 +33,26 @@ ROW = np.linspace(0.0, 1.0, 12, dtype=np.float32)
 CANDIDATES = Candidates({"l2": np.array([0, 0.01, 0.1])}, np.array([0.01, 0.02, 0.03]))
 
 
+@contextmanager
+def jax_keeps(place: Path | None) -> Iterator[None]:
+    """Let JAX keep compiled programs in a directory, or none at all, for a while."""
+    before = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", place and str(place))
+    compilation_cache.reset_cache()
+    yield
+    jax.config.update("jax_compilation_cache_dir", before)
+    compilation_cache.reset_cache()
+
+
 @pytest.fixture
-def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProgramDirectory:
-    """An empty directory for programs."""
-    tmp_path.chmod(0o700)
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
-    return ProgramDirectory(tmp_path)
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProgramDirectory]:
+    """An empty directory for programs, while JAX keeps none itself, as it does for other tests."""
+    place = tmp_path / "programs"
+    monkeypatch.setenv(CACHE_VARIABLE, str(place))
+    with jax_keeps(None):
+        found = directory_of_programs()
+        assert found == ProgramDirectory(place)
+        yield found
 
 
 def lower(function: Callable[..., Any], *arguments: Any, **others: Any) -> LoweredProgram:
@@ -125,6 +142,37 @@ def test_what_calls_back_is_never_kept(directory: ProgramDirectory) -> None:
     np.testing.assert_allclose(two.compiled(directory)(ROW), 2 * ROW)
     np.testing.assert_allclose(three.compiled(directory)(ROW), 3 * ROW)
     assert directory.size()[0] == 0
+
+
+def test_where_jax_keeps_programs_none_are_kept(directory: ProgramDirectory, tmp_path: Path) -> None:
+    """Two need not keep the same; without JAX's directory, or with its cache switched off, ours is used."""
+    with jax_keeps(tmp_path / "jax"):
+        assert directory_of_programs() is None
+        jax.config.update("jax_enable_compilation_cache", False)
+        assert directory_of_programs() == directory
+        jax.config.update("jax_enable_compilation_cache", True)
+    assert directory_of_programs() == directory
+
+
+def test_what_jax_has_read_is_not_kept(directory: ProgramDirectory, tmp_path: Path) -> None:
+    """A program that JAX's own cache gave is written by halves: kept, it would fail in the next search."""
+
+    def looping() -> LoweredProgram:
+        def loop(times: jax.Array, matrix: jax.Array) -> jax.Array:
+            return jax.lax.fori_loop(0, times, lambda i, m: jnp.where(m > 0.1, 2.0, jnp.tanh(m @ matrix)) + i, matrix)
+
+        return lower(loop, *arguments)
+
+    arguments = np.int32(3), np.ones((50, 50), np.float32)
+    with jax_keeps(tmp_path / "jax"):
+        compiled_here = looping().compiled(directory)
+        assert directory.clear() == 1
+        read = looping().compiled(directory)
+        assert directory.size()[0] == 0
+        assert equal(compiled_here(*arguments), read(*arguments))
+        broken = deserialize_and_load(*serialize(read), execution_devices=jax.local_devices()[:1])  # the break
+        with pytest.raises(jax.errors.JaxRuntimeError, match="not found"):
+            jax.block_until_ready(broken(*arguments))
 
 
 def test_arguments_that_are_not_used_are_told_apart() -> None:

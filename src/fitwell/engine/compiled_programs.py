@@ -14,6 +14,7 @@ import os
 import platform
 import re
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -27,7 +28,7 @@ from jax.experimental.serialize_executable import deserialize_and_load, serializ
 
 from fitwell._version import __version__
 from fitwell.engine.devices import Device
-from fitwell.engine.program_directory import ProgramDirectory
+from fitwell.engine.program_directory import ProgramDirectory, open_directory
 from fitwell.extras import installed_version
 from fitwell.startup import cpu_devices
 
@@ -85,11 +86,40 @@ class LoweredProgram:
             return None
 
     def _made(self, directory: ProgramDirectory, key: str) -> Any:
+        hits = _hits_of_jax()
+        before = hits.count
         program = self.lowered.compile()
+        # XLA writes only half of a program that it has read itself, which then fails when it runs
+        if hits.count > before:
+            return program
         # not every program and device allows it
         with contextlib.suppress(Exception):
             directory.write(key, serialize(program)[0])
         return program
+
+
+class _Hits(threading.local):
+    """Counts, in each thread, what JAX's own cache gave."""
+
+    count = 0
+
+    def hear(self, event: str, **details: Any) -> None:
+        del details
+        self.count += event == "/jax/compilation_cache/cache_hits"
+
+
+@cache
+def _hits_of_jax() -> _Hits:
+    hits = _Hits()
+    jax.monitoring.register_event_listener(hits.hear)
+    return hits
+
+
+def directory_of_programs() -> ProgramDirectory | None:
+    """Return where programs are kept; None if nowhere, or if somebody has told JAX to keep them itself."""
+    settings = jax.config.values
+    jax_keeps = settings["jax_enable_compilation_cache"] and settings["jax_compilation_cache_dir"]
+    return None if jax_keeps else open_directory()
 
 
 def lower_program(

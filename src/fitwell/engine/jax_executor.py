@@ -15,7 +15,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as Split
 
 from fitwell.engine import noise
-from fitwell.engine.compiled_programs import LoweredProgram, lower_program
+from fitwell.engine.compiled_programs import LoweredProgram, directory_of_programs, lower_program
 from fitwell.engine.devices import available_devices, compiler_options, measure_speed, training_memory
 from fitwell.engine.executor import Epochs, Job, Measured
 from fitwell.engine.job import Rows, Settings, make_batching, make_rows
@@ -23,7 +23,6 @@ from fitwell.engine.network import Variables
 from fitwell.engine.optimizers import adam, make_schedule
 from fitwell.engine.plan import Plan, Work, make_plan, share_of_work
 from fitwell.engine.program import Data, Program, State, Trace, lift
-from fitwell.engine.program_directory import open_directory
 
 STRENGTHS = "strengths"
 """Name of the axis of devices over which strengths are spread."""
@@ -178,7 +177,7 @@ class JaxExecutor:
         """Compile what a search runs, or load what was compiled before."""
         self._put_data()
         # a warning of it is for this thread to say
-        directory = open_directory()
+        directory = directory_of_programs()
         with ThreadPoolExecutor() as threads:
             # the longest first: XLA needs no Python, so the others are traced meanwhile
             start = self._lower_start()
