@@ -247,6 +247,14 @@ def test_another_program_has_another_key(problem: Callable[..., Any], usual_key:
 
 
 @pytest.mark.slow
+def test_only_the_text_tells_them_apart(problem: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The break: by a key of shapes, versions and settings alone, another batch size would load the wrong program."""
+    monkeypatch.setattr(jax.stages.Lowered, "as_text", lambda self: "")
+    usual = key_of_network(problem)
+    assert all(key_of_network(problem, **CHANGES[name]()) == usual for name in ("batch size", "schedule", "loss alone"))
+
+
+@pytest.mark.slow
 def test_schedules_differ_by_length(problem: Callable[..., Any]) -> None:
     """A number inside a schedule is in the key, too."""
     keys = {key_of_network(problem, schedule="cosine", schedule_epochs=epochs) for epochs in (6, 7)}
