@@ -40,6 +40,7 @@ bench: $(INSTALLED) $(NODE_PACKAGES)
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/answer.py
 	$(BIN)/python benchmarks/keras_models.py
+	$(BIN)/python benchmarks/second_search.py
 	$(BIN)/python benchmarks/convolutions.py
 	$(BIN)/python benchmarks/calibration.py
 

@@ -74,7 +74,9 @@ def timed(call: Sequence[str]) -> tuple[dict[str, Any], str]:
     """Run a whole process; return its seconds and its peak memory, and what it printed."""
     measuring.note(" ".join(call))
     begin = time.perf_counter()
-    process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    # each measurement compiles what it runs
+    environment = {**os.environ, "FITWELL_CACHE": "off"}
+    process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
     assert process.stdout is not None
     printed = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)

@@ -60,7 +60,8 @@ def arguments(description: str | None, tasks: Mapping[str, Task], only: Sequence
 def in_child(script: str, task: str, environment: Mapping[str, str] | None = None, **keywords: Any) -> dict[str, Any]:
     """Run a task of `script` in a fresh Python process and return what it measured."""
     command = [sys.executable, str(Path(script).resolve()), "--child", task, json.dumps(keywords)]
-    return _run(command, {**os.environ, **(environment or {})})
+    # each measurement compiles what it runs, unless it is about what is kept
+    return _run(command, {**os.environ, "FITWELL_CACHE": "off", **(environment or {})})
 
 
 def in_node(script: str, **keywords: Any) -> dict[str, Any]:

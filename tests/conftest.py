@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import hypothesis
@@ -35,6 +36,8 @@ if CACHE not in os.environ:
     _OWN = tempfile.TemporaryDirectory(prefix="fitwell-tests-")
     os.environ[CACHE] = _OWN.name  # for the workers, which the process that has read this starts
 jax.config.update("jax_compilation_cache_dir", os.environ[CACHE])
+# never a developer's own
+os.environ["FITWELL_CACHE"] = str(Path(os.environ[CACHE]) / "fitwell")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 

@@ -17,6 +17,7 @@ from example_tables import QUICK_ARGUMENTS, mixed
 
 import fitwell
 from fitwell.api.cli import INPUT_EXIT, INTERRUPT_EXIT, main
+from fitwell.engine.program_directory import open_directory
 from fitwell.problems.tables import read_table
 
 FITWELL = [sys.executable, "-m", "fitwell"]
@@ -394,10 +395,37 @@ def test_version_and_help(run: Run) -> None:
     assert "fitwell tune wdbc.csv --target diagnosis" in run("tune", "--help").out.replace("\n", " ")
 
 
+def test_cache_shows_and_clears(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`fitwell cache` says where compiled programs are, how many and how large; --clear deletes them."""
+    monkeypatch.setenv("FITWELL_CACHE", str(tmp_path / "programs"))
+    assert "Programs   0\n" in run("cache").out
+    assert not (tmp_path / "programs").exists()  # looking makes nothing
+    directory = open_directory()
+    assert directory is not None
+    directory.write("one", b"program")
+    answer = run("cache")
+    assert answer.out.splitlines()[:2] == [f"Directory  {tmp_path / 'programs'}", "Programs   1"]
+    assert run("cache", "--clear").out == "Deleted 1 compiled program.\n"
+    assert directory.size() == (0, 0)
+    assert run("cache", "--clear").out == "Deleted 0 compiled programs.\n"
+
+
 def test_help_loads_nothing_heavy() -> None:
     """`fitwell --help` answers without importing JAX, Keras, scikit-learn, SciPy or polars."""
     code = (
         "import sys; sys.argv = ['fitwell', '--help']\nfrom fitwell.api.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "heavy = {'jax', 'keras', 'sklearn', 'scipy', 'polars', 'numpy'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_cache_loads_nothing_heavy() -> None:
+    """`fitwell cache` is standard library only, beside the command line itself."""
+    code = (
+        "import sys; sys.argv = ['fitwell', 'cache']\nfrom fitwell.api.cli import main\n"
         "try: main()\nexcept SystemExit: pass\n"
         "heavy = {'jax', 'keras', 'sklearn', 'scipy', 'polars', 'numpy'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"

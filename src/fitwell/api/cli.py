@@ -343,6 +343,15 @@ def export_command(
         typer.echo(f"Saved     {out}")
 
 
+@app.command(epilog="Example:  fitwell cache --clear")
+def cache(clear: Annotated[bool, typer.Option("--clear", help="Delete them.")] = False) -> None:
+    """Show what is kept of compiled programs, with which a search of the same shape starts sooner."""
+    from fitwell.api.cache import clear_cache, describe_cache
+
+    for line in clear_cache() if clear else describe_cache():
+        typer.echo(line)
+
+
 @app.command()
 def demo(
     out: Annotated[Path | None, typer.Option(help="Directory to keep the run in.")] = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 from typing import Any
 
 import jax
@@ -34,14 +35,18 @@ def available_devices(wanted: int | None = None) -> list[Device]:
 
 def compiler_options(device: Device) -> dict[str, str]:
     """Return the compiler options that are faster here and that this version of XLA knows."""
-    if device.platform != "cpu":
-        return {}
+    return {k: v for k, v in _CPU_OPTIONS.items() if _knows(k, v)} if device.platform == "cpu" else {}
+
+
+@cache
+def _knows(option: str, value: str) -> bool:
+    """Whether XLA takes an option; asked once, for the answer is a small compilation."""
     probe = jax.jit(lambda x: x + 1).lower(jax.ShapeDtypeStruct((), np.float32))
     try:
-        probe.compile(compiler_options=dict(_CPU_OPTIONS))
+        probe.compile(compiler_options={option: value})
     except jax.errors.JaxRuntimeError:  # an XLA without this option has no such fusions either
-        return {}
-    return dict(_CPU_OPTIONS)
+        return False
+    return True
 
 
 def memory_budget(devices: list[Device]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as Split
 
 from fitwell.engine import noise
+from fitwell.engine.compiled_programs import LoweredProgram, directory_of_programs, lower_program
 from fitwell.engine.devices import available_devices, compiler_options, measure_speed, training_memory
 from fitwell.engine.executor import Epochs, Job, Measured
 from fitwell.engine.job import Rows, Settings, make_batching, make_rows
@@ -169,40 +171,68 @@ class JaxExecutor:
         self._loss_unit = reference**2
         unit = np.asarray((dataset.scale / reference) ** 2, dataset.dtype)
         self._data = jax.device_put(Data(dataset.inputs, dataset.targets, unit), everywhere)
+        self._options = compiler_options(self.devices[0])
 
     def _compile(self) -> None:
+        """Compile what a search runs, or load what was compiled before."""
         self._put_data()
-        mesh, options = self._mesh, compiler_options(self.devices[0])
-        own, dtype = self.job.dataset.own, self.job.dataset.dtype
+        # a warning of it is for this thread to say
+        directory = directory_of_programs()
+        with ThreadPoolExecutor() as threads:
+            # the longest first: XLA needs no Python, so the others are traced meanwhile
+            start = self._lower_start()
+            state = self._many(start.lowered.out_info)
+            advance = threads.submit(self._lower_advance(state).compiled, directory)
+            starting = threads.submit(start.compiled, directory)
+            # a refit holds nothing out, so there is nothing to measure
+            if self._rows.held_out.shape[1]:
+                self._measuring = self._lower_measure(state).compiled(directory)
+            self._start, self._advance = starting.result(), advance.result()
+
+    def _lower_start(self) -> LoweredProgram:
+        dtype = self.job.dataset.dtype
+
+        def start(row_set: jax.Array, key: noise.Key, first: Variables | None) -> State:
+            return self.program.start(key, row_set, dtype, first)
+
+        starts = jax.vmap(start, in_axes=(0, None, 0))
+        return self._lower(starts, (self._rows.id, self._key, self.job.dataset.first), {})
+
+    def _lower_advance(self, state: State) -> LoweredProgram:
         second, first, whole = Split(None, STRENGTHS), Split(STRENGTHS), Split()
-        # data that all row sets share are not copied for each: they have no axis to map over
-        axes = Data(0, 0, 0) if own else Data(None, None, 0)
-
-        def spread(run: Any, inputs: tuple[Any, ...]) -> Any:
-            # no strength reads another's values, so nothing needs to be checked or sent between devices
-            return jax.shard_map(run, mesh=mesh, in_specs=inputs, out_specs=second, check_vma=False)
-
-        epochs = lift(self.program.epochs, own_data=own)
-        advance = spread(epochs, (second, first, whole, whole, whole, whole, whole))
-        # the old state's memory is used for the new one: two would not always fit
-        jitted = jax.jit(self._counted(advance), donate_argnums=0, compiler_options=options or None)
-        measure = jax.vmap(jax.vmap(self._measure_one, in_axes=(0, None, None)), in_axes=(0, 0, axes))
-        measuring = jax.jit(spread(measure, (second, whole, whole)), compiler_options=options or None)
-        self._start = jax.jit(
-            jax.vmap(
-                lambda row_set, key, first: self.program.start(key, row_set, dtype, first),
-                in_axes=(0, None, 0),
-            )
-        )
-        # a real block, filled up with repeats, is the surest way to its shapes
-        block = self._started(np.arange(1))[0]
+        epochs = lift(self.program.epochs, own_data=self.job.dataset.own)
+        advance = self._spread(epochs, (second, first, whole, whole, whole, whole, whole))
+        values = self._values(np.zeros(self.plan.block_strengths, int))
         count = np.int32(1)
-        self._advance = jitted.lower(
-            block.state, block.values, self._rows, self._data, self._key, count, count
-        ).compile()
-        # a refit holds nothing out, so there is nothing to measure
-        if self._rows.held_out.shape[1]:
-            self._measuring = measuring.lower(block.state.best, self._rows, self._data).compile()
+        arguments = (state, values, self._rows, self._data, self._key, count, count)
+        # the old state's memory is used for the new one: two would not always fit
+        return self._lower(self._counted(advance), arguments, self._options, donate=(0,))
+
+    def _lower_measure(self, state: State) -> LoweredProgram:
+        # data that all row sets share are not copied for each: they have no axis to map over
+        axes = Data(0, 0, 0) if self.job.dataset.own else Data(None, None, 0)
+        measure = jax.vmap(jax.vmap(self._measure_one, in_axes=(0, None, None)), in_axes=(0, 0, axes))
+        spread = self._spread(measure, (Split(None, STRENGTHS), Split(), Split()))
+        return self._lower(spread, (state.best, self._rows, self._data), self._options)
+
+    def _lower(
+        self, run: Any, arguments: tuple[Any, ...], options: dict[str, str], donate: tuple[int, ...] = ()
+    ) -> LoweredProgram:
+        return lower_program(run, arguments, devices=self._mesh.devices.tolist(), options=options, donate=donate)
+
+    def _spread(self, run: Any, inputs: tuple[Any, ...]) -> Any:
+        # no strength reads another's values, so nothing needs to be checked or sent between devices
+        return jax.shard_map(run, mesh=self._mesh, in_specs=inputs, out_specs=Split(None, STRENGTHS), check_vma=False)
+
+    def _many(self, one: State) -> State:
+        """Return the shapes of a block's state, from those of one strength's [R, ...]."""
+        size = self.plan.block_strengths
+        return jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(
+                (leaf.shape[0], size, *leaf.shape[1:]), leaf.dtype, sharding=self._by_second
+            ),
+            one,
+        )
 
     def _counted(self, run: Any) -> Any:
         """Count tracings: jit traces once for every program it compiles."""
@@ -229,12 +259,14 @@ class JaxExecutor:
         return [(np.pad(part, (0, size - len(part)), mode="edge"), len(part)) for part in parts]
 
     def _block(self, strengths: np.ndarray, count: int, state: State) -> JaxBlock:
+        return JaxBlock(strengths, count, self._repeat(state), self._values(strengths))
+
+    def _values(self, strengths: np.ndarray) -> dict[str, jax.Array]:
         chosen = self.job.candidates.take(strengths)
         values = {**chosen.strengths, "learning_rate": chosen.learning_rate}
         values |= {} if chosen.own is None else {"own": chosen.own}
         dtype = self.job.dataset.dtype
-        on_devices = {k: jax.device_put(np.asarray(v, dtype), self._by_strength) for k, v in values.items()}
-        return JaxBlock(strengths, count, self._repeat(state), on_devices)
+        return {k: jax.device_put(np.asarray(v, dtype), self._by_strength) for k, v in values.items()}
 
     def _repeat(self, state: State) -> State:
         """Give first weights [R, ...] the axis of strengths: all of them start alike."""
@@ -263,8 +295,8 @@ def make_program(job: Job, settings: Settings) -> Program:
         regularizers=job.candidates.regularizers,
         batch_size=batching.batch_size,
         steps=batching.steps,
-        # a program records room for so many
-        call_epochs=min(settings.call_epochs, settings.epochs),
+        # a program records room for so many, even if fewer are trained: it is the same for any number of epochs
+        call_epochs=settings.call_epochs,
         unequal=batching.unequal,
         record_rows=settings.units is not None,
     )

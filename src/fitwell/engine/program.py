@@ -134,7 +134,9 @@ class Program:
         row_set_key = noise.fold(noise.fold(key, rows.id), 1)
         recorded = rows.held_out.shape[0] if self.record_rows else 0
         shapes: list[tuple[int, ...]] = [(), (), (), (), (recorded,)]
-        empty = Trace(*(jnp.full((self.call_epochs, *shape), jnp.nan, data.loss_unit.dtype) for shape in shapes))
+        # NaN, made of the state: what is mapped from the start JAX need not trace once more to find that it is
+        nothing = (state.best_loss * jnp.nan).astype(data.loss_unit.dtype)
+        empty = Trace(*(jnp.broadcast_to(nothing, (self.call_epochs, *shape)) for shape in shapes))
 
         def epoch(i: jax.Array, carry: tuple[State, Trace]) -> tuple[State, Trace]:
             state, trace = carry

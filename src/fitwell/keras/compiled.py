@@ -81,9 +81,15 @@ def make_loss(copy: Any, targets: Targets, sample_outputs: Any) -> Loss:
         Of some rows, and of a row or two: Keras makes its metrics when it sees the first.
     """
     sample = jax.tree.map(lambda leaf: leaf[:2], targets)
-    try:
+
+    def measured() -> Any:
         copy.compute_loss(None, keras_targets(sample.values), sample_outputs, None, training=False)
-        found = copy.compute_metrics(None, keras_targets(sample.values), sample_outputs, None)
+        return copy.compute_metrics(None, keras_targets(sample.values), sample_outputs, None)
+
+    try:
+        # traced only: computed, each operation in it would be compiled for itself
+        with import_keras().StatelessScope():
+            found = jax.eval_shape(measured)
     except Exception as error:
         raise InputError(
             f"The loss that the model was compiled with does not take these targets ({first_line(error)})."

@@ -35,8 +35,6 @@ def refit(searched: Searched, strength: int, count: int) -> tuple[Problem, Train
         settings,
         epochs=epochs,
         schedule_epochs=settings.epochs,  # the rate falls as it did in the search, which had more epochs
-        # nothing is decided on the way, so all is one call
-        call_epochs=epochs,
         batch_size=plan.batch_size,  # more rows would otherwise take larger batches, and fewer steps in an epoch
         stopping=None,
     )
