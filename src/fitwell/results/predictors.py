@@ -15,10 +15,9 @@ import polars as pl
 
 from fitwell.data.arrays import read_inputs
 from fitwell.data.columns import Column, RawFeatures, extra_columns, extract, unseen_levels
-from fitwell.data.delimited import TextTable
 from fitwell.data.encoding import Encoding
 from fitwell.data.numbers import POINT
-from fitwell.data.table_files import open_table, read_new
+from fitwell.data.table_files import as_it_stands, open_table, read_new
 from fitwell.data.target import LabelType, labels_of
 from fitwell.data.target_units import VALUES, TargetUnits
 from fitwell.engine.one_core import blas_on_one_core
@@ -103,6 +102,11 @@ class TablePredictor:
     missing: tuple[str, ...] | None = None
 
     @property
+    def knows_decimal(self) -> bool:
+        """Whether training has shown the decimal mark of all numbers, so that new rows are not asked for it."""
+        return all(column.decimal for column in self.columns if column.kind == "numeric")
+
+    @property
     def rows_at_once(self) -> int:
         """Rows encoded and predicted at a time; a power of 2.
 
@@ -177,7 +181,7 @@ class TablePredictor:
             A column is missing, a text stands where a number was, or a column cannot be kept.
         """
         opened = open_table(table)
-        frame = _as_it_stands(opened)
+        frame = as_it_stands(opened)
         kept = self.kept(frame.columns, keep)
         return self.beside(frame.select(kept), self.predict_numbers(opened))
 
@@ -211,7 +215,7 @@ class TablePredictor:
 
     def ignored_columns(self, table: Any) -> tuple[str, ...]:
         """Name the columns of a table that prediction does not use (the target itself is not named)."""
-        return self.ignored_names(_as_it_stands(open_table(table)).columns)
+        return self.ignored_names(as_it_stands(open_table(table)).columns)
 
     def ignored_names(self, names: Sequence[str]) -> tuple[str, ...]:
         """The same of a table's names of columns."""
@@ -235,11 +239,6 @@ class TablePredictor:
         }
         # names of columns stay readable, whatever their script
         (directory / ENCODING_FILE).write_text(json.dumps(stored, ensure_ascii=False, indent=1), encoding="utf-8")
-
-
-def _as_it_stands(table: pl.DataFrame | TextTable) -> pl.DataFrame:
-    """Return a table before its texts are read: ids keep their zeros."""
-    return table if isinstance(table, pl.DataFrame) else table.frame
 
 
 def warn_of_unseen(unseen: Mapping[str, int], rows: int) -> None:
