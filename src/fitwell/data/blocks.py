@@ -17,8 +17,8 @@ from fitwell.data.delimited import TextTable
 from fitwell.data.row_names import fill_names
 from fitwell.data.table_files import tidy
 
-VALUES_AT_ONCE = 2**20
-"""Of a block, about: as texts of a few characters they take 50 MB on their way."""
+VALUES_AT_ONCE = 2**19
+"""Of a block, about: as texts of a few characters they take 25 MB on their way."""
 
 
 class ReadWholeError(Exception):

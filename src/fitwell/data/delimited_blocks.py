@@ -77,10 +77,8 @@ class DelimitedBlocks:
             raise ReadWholeError
 
     def _lines(self, file: BinaryIO) -> Iterator[str]:
-        """The lines from the header on, comments empty."""
-        for line in comments_emptied(self._decoded(file), self.separator):
-            # an empty line ends, too; a comment that ends the file is nothing
-            yield line or "\n"
+        """The lines from the header on, comments empty; one that ends the file without a line's end is no line."""
+        return filter(None, comments_emptied(self._decoded(file), self.separator))
 
     def _decoded(self, file: BinaryIO) -> Iterator[str]:
         for number, content in enumerate(file, start=1):

@@ -43,14 +43,14 @@ def without_comments(text: str, separator: str, name: str) -> tuple[str, int]:
 
 
 def comments_emptied(lines: Iterable[str], separator: str) -> Iterator[str]:
-    """The lines from the header on, "" for each comment; their ends may be there or not."""
+    """The lines from the header on, nothing in place of each comment but the end of the line, if it is there."""
     width, quoted = None, False
     for line in lines:
         if width is None:
             width = _width(line, separator)
             yield line
         elif not quoted and line.startswith(COMMENT) and width > 1 and _width(line, separator) != width:
-            yield ""
+            yield "\n" if line.endswith("\n") else ""
         else:
             quoted ^= bool(line.count('"') % 2)  # a text that goes on in the next line
             yield line
@@ -65,7 +65,8 @@ def _is_header(comment: str, row: str, separator: str) -> bool:
 
 
 def _width(line: str, separator: str) -> int:
-    return len(next(csv.reader([line], delimiter=separator), []))
+    # a carriage return in the line is an error to the reader
+    return len(next(csv.reader([line.replace("\r", "")], delimiter=separator), []))
 
 
 def _is_numeric(field: str) -> bool:
