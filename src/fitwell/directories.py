@@ -121,6 +121,9 @@ def write_aside(path: Path, write: Callable[[Path], object]) -> None:
         # likewise mkstemp
         aside.chmod(0o666 & ~_umask())
         aside.replace(path)
+    except FileError:
+        # of a file that is read while this one is written
+        raise
     except OSError as error:
         raise FileError(f"'{path}' cannot be written ({error.strerror or error}).") from error
     finally:

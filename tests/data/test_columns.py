@@ -241,7 +241,7 @@ def test_missing_columns_are_named_together() -> None:
 def test_extra_columns_are_listed_and_ignored() -> None:
     """Columns that training did not have change nothing, and are listed."""
     wider = TRAINING.with_columns(new_one=1)
-    assert extra_columns(wider, COLUMNS) == ("new_one",)
+    assert extra_columns(wider.columns, COLUMNS) == ("new_one",)
     np.testing.assert_array_equal(extract(wider, COLUMNS).numbers, extract(TRAINING, COLUMNS).numbers)
 
 

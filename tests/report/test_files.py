@@ -8,7 +8,7 @@ import pytest
 from fitwell.data.delimited import TextTable
 from fitwell.data.table_files import read_file
 from fitwell.errors import FileError
-from fitwell.report.files import WRITERS, check_table_file, write_table
+from fitwell.report.files import WRITERS, check_table_file, write_tables
 
 TABLE = pl.DataFrame({"diagnosis": ["benign", "malignant"], "probability of benign": [0.75, 0.25]})
 
@@ -17,7 +17,7 @@ TABLE = pl.DataFrame({"diagnosis": ["benign", "malignant"], "probability of beni
 def test_every_format_reads_back(tmp_path: Path, suffix: str) -> None:
     """What is written in the format of an ending is what our own reader reads."""
     path = tmp_path / f"table{suffix}"
-    write_table(TABLE, path, force=False)
+    write_tables(iter([TABLE]), path, force=False)
     read = read_file(path)
     assert (read.typed() if isinstance(read, TextTable) else read).equals(TABLE)
 

@@ -18,7 +18,7 @@ import typer
 
 from fitwell._version import __version__
 from fitwell.directories import RUN_FILE
-from fitwell.errors import FileError, FitwellError, FitwellWarning, counted
+from fitwell.errors import FitwellError, FitwellWarning
 from fitwell.regularization.table import BUILT_IN, DEFAULT_REGULARIZERS
 
 if TYPE_CHECKING:
@@ -294,31 +294,10 @@ def predict(
     quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
 ) -> None:
     """Predict the rows of a table with a saved run."""
-    from fitwell.data.table_files import open_table
-    from fitwell.report.files import check_table_file, write_table
-    from fitwell.results.predictors import TablePredictor
-    from fitwell.results.storage import load
+    from fitwell.api.predicting import predict_file
 
-    if out is not None:
-        # before Keras is loaded and anything predicted
-        check_table_file(out, force=force, source=data)
     _warn(not quiet)
-    frame = open_table(data)
-    predictor = load(run)
-    if not isinstance(predictor, TablePredictor):
-        raise FileError(f"'{run}' holds a Keras model of arrays, not of a table: predict with fitwell.load in Python.")
-    # a misspelt column would otherwise pass for one that was never there
-    ignored = [name for name in predictor.ignored_columns(frame) if name not in (keep or ())]
-    if ignored and not quiet:
-        typer.echo(f"Ignored columns that the run did not train on: {', '.join(ignored)}", err=True)
-    predictions = predictor.predict(frame, keep=keep or ())
-    if out is None:
-        # nothing else goes to standard output, so that it can be piped
-        typer.echo(predictions.write_csv(), nl=False)
-        return
-    write_table(predictions, out, force=force)
-    if not quiet:
-        typer.echo(f"Saved {counted(predictions.height, 'prediction')}: {out}", err=True)
+    predict_file(run, data, out, tuple(keep or ()), force=force, quiet=quiet)
 
 
 @app.command("export", epilog="Example:  fitwell export run/ --to tfjs --out web/")

@@ -22,6 +22,7 @@ from fitwell.data.row_names import row_naming_reason
 from fitwell.data.values import (
     AMBIGUOUS,
     ISO,
+    Unread,
     as_moments,
     as_numbers,
     canonical_text,
@@ -30,6 +31,7 @@ from fitwell.data.values import (
     find_date_format,
     has_time_of_day,
     is_number_like,
+    known_row,
     plain_text,
     read_moments,
 )
@@ -295,17 +297,21 @@ def extract(
     *,
     rows: NDArray[np.int64] | None = None,
     decimal: str = POINT,
+    unread: Unread | None = None,
 ) -> RawFeatures:
     """Raw features of a frame, of the training table or of new rows, by the columns found in training.
 
-    Columns that the frame has beside them are ignored (`extra_columns` lists them); `rows` as in `as_numbers`.
+    Columns that the frame has beside them are ignored (`extra_columns` lists them); `rows` and `unread` as in
+    `as_numbers`.
     `decimal` is the mark in columns of text where training did not show it.
     """
     used = [column for column in columns if column.kind != "set aside"]
     # once for all: a frame that is asked for a name looks through all of them
     given = {values.name: values for values in frame.iter_columns()}
     _require(given, used)
-    numbers = [_numbers(given[column.name], column, rows, decimal) for column in used if column.kind != "categorical"]
+    numbers = [
+        _numbers(given[column.name], column, rows, decimal, unread) for column in used if column.kind != "categorical"
+    ]
     codes = [_codes(given[column.name], column) for column in used if column.kind == "categorical"]
     return RawFeatures(
         # the empty block is there because concatenate refuses to join nothing
@@ -322,10 +328,10 @@ def unseen_levels(raw: RawFeatures, columns: Sequence[Column]) -> dict[str, int]
     return {c.name: counts[c.name] for c in categorical if counts[c.name] and len(c.levels) < MAX_LEVELS}
 
 
-def extra_columns(frame: pl.DataFrame, columns: Sequence[Column]) -> tuple[str, ...]:
-    """The names of the frame's columns that are not among `columns` (set aside or not)."""
+def extra_columns(names: Sequence[str], columns: Sequence[Column]) -> tuple[str, ...]:
+    """The names of a frame's columns that are not among `columns` (set aside or not)."""
     known = {column.name for column in columns}
-    return tuple(name for name in frame.columns if name not in known)
+    return tuple(name for name in names if name not in known)
 
 
 def number_names(column: Column) -> tuple[str, ...]:
@@ -342,16 +348,19 @@ def _require(given: Collection[str], used: Sequence[Column]) -> None:
         raise InputError(f"The table lacks {noun} that the network was trained on: {', '.join(missing)}.")
 
 
-def _numbers(values: pl.Series, column: Column, rows: NDArray[np.int64] | None, decimal: str) -> NDArray[np.float64]:
+def _numbers(
+    values: pl.Series, column: Column, rows: NDArray[np.int64] | None, decimal: str, unread: Unread | None
+) -> NDArray[np.float64]:
     if column.kind == "date":
-        return date_numbers(as_moments(values, column.date_format, rows=rows), has_time=column.has_time)
+        moments = as_moments(values, column.date_format, rows=rows, unread=unread)
+        return date_numbers(moments, has_time=column.has_time)
     if column.kind == "boolean":
-        return _booleans(values)[:, None]
-    numbers = as_numbers(values, column.decimal or decimal, column.sign, rows=rows)
+        return _booleans(values, rows)[:, None]
+    numbers = as_numbers(values, column.decimal or decimal, column.sign, rows=rows, unread=unread)
     return numbers[:, None]
 
 
-def _booleans(values: pl.Series) -> NDArray[np.float64]:
+def _booleans(values: pl.Series, rows: NDArray[np.int64] | None) -> NDArray[np.float64]:
     """0, 1 or NaN from booleans, from the numbers 0 and 1, or from the texts true and false."""
     text = canonical_text(values) if values.dtype != pl.Null else values.cast(pl.String)
     # other tools write flags as 0 and 1
@@ -361,7 +370,8 @@ def _booleans(values: pl.Series) -> NDArray[np.float64]:
     row = failed.arg_max() if failed.any() else None
     if row is not None:
         raise InputError(
-            f"Column {values.name!r} must hold true or false, but data row {row + 1} holds {values[row]!r}."
+            f"Column {values.name!r} must hold true or false, but data row {known_row(row, rows)} holds "
+            f"{values[row]!r}."
         )
     return numbers.fill_null(np.nan).to_numpy().astype(np.float64)
 

@@ -10,8 +10,9 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -70,12 +71,10 @@ def read_delimited(content: bytes, name: str, *, separator: str | None = None) -
     is_data = check_records(text, separator, name, above)
     if not any(is_data):
         raise InputError(f"The file {name} has a header but no rows: it needs a line per row below the header.")
-    if body.startswith(" ") or "\n " in body:
-        body = SPACES_ONLY.sub("", body)
-    frame = _parse(body, separator, names, name)
+    frame = parse_body(body, separator, names, name)
     if len(frame) == len(is_data):
         frame = frame.filter(pl.Series(is_data, dtype=pl.Boolean))
-    return TextTable(pl.DataFrame([_stripped(column) for column in frame.iter_columns()]), separator)
+    return TextTable(stripped(frame), separator)
 
 
 def decode(content: bytes, name: str) -> str:
@@ -87,7 +86,7 @@ def decode(content: bytes, name: str) -> str:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise FileError(_encoding_message(content, error.start, name)) from None
+        raise FileError(_place_of_byte(content, error.start, name)) from None
     if "\n" not in text:  # line ends of old Macintosh files
         text = text.replace("\r", "\n")
     if not text.strip():
@@ -96,11 +95,16 @@ def decode(content: bytes, name: str) -> str:
     return text.lstrip("\r\n")
 
 
-def _encoding_message(content: bytes, start: int, name: str) -> str:
+def _place_of_byte(content: bytes, start: int, name: str) -> str:
     line = content.count(b"\n", 0, start) + 1
     byte = start - content.rfind(b"\n", 0, start)
+    return encoding_message(line, byte, content[start], name)
+
+
+def encoding_message(line: int, byte: int, found: int, name: str) -> str:
+    """The sentence for a file that is not UTF-8: its first wrong byte, counted from 1 in its line."""
     return (
-        f"The file {name} is not UTF-8 text: line {line}, byte {byte} is 0x{content[start]:02x}. "
+        f"The file {name} is not UTF-8 text: line {line}, byte {byte} is 0x{found:02x}. "
         f"Convert it, e.g. `iconv -f latin1 -t utf-8 {name} > converted.csv`."
     )
 
@@ -116,12 +120,13 @@ def _refuse_json(text: str, name: str) -> None:
 def sniff_separator(text: str) -> str:
     """The separator that cuts the header line into most fields; a comma if none does."""
     head = text[:HEADER_SAMPLE]
-    return max(SEPARATORS, key=lambda separator: len(next(_records(head, separator), [])))
+    return max(SEPARATORS, key=lambda separator: len(next(records(io.StringIO(head, newline=""), separator), [])))
 
 
-def _records(text: str, separator: str):
+def records(lines: Iterable[str], separator: str) -> Any:
+    """Python's reader of records; it takes no more lines than they have."""
     csv.field_size_limit(MAX_FIELD)
-    return csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    return csv.reader(lines, delimiter=separator)
 
 
 def read_header(text: str, separator: str, name: str) -> tuple[list[str], str]:
@@ -158,18 +163,20 @@ def check_records(text: str, separator: str, name: str, above: int = 0) -> list[
 
     Raises where a row has more or fewer fields than the header.
     """
-    reader = _records(text, separator)
-    width = len(next(reader))
-    is_data: list[bool] = []
+    reader = records(io.StringIO(text, newline=""), separator)
+    return list(checked_records(reader, len(next(reader)), name, above))
+
+
+def checked_records(reader: Any, width: int, name: str, above: int = 0) -> Iterator[bool]:
+    """The same, one record after the other, of a reader that has read the header."""
     try:
         for fields in reader:
             blank = not fields or (len(fields) == 1 < width and not fields[0].strip())
             if len(fields) != width and not blank:
                 raise InputError(_ragged_message(name, reader.line_num + above, len(fields), width))
-            is_data.append(not blank)
+            yield not blank
     except csv.Error as error:
         raise InputError(f"The file {name} cannot be read at line {reader.line_num + above}: {error}.") from None
-    return is_data
 
 
 def _ragged_message(name: str, line: int, found: int, width: int) -> str:
@@ -179,7 +186,10 @@ def _ragged_message(name: str, line: int, found: int, width: int) -> str:
     )
 
 
-def _parse(body: str, separator: str, names: list[str], name: str) -> pl.DataFrame:
+def parse_body(body: str, separator: str, names: list[str], name: str) -> pl.DataFrame:
+    """All values as text, by polars, which may leave blank lines out."""
+    if body.startswith(" ") or "\n " in body:
+        body = SPACES_ONLY.sub("", body)
     # Names of our own, for polars changes the ones that it does not like.
     places = [f"c{index}" for index in range(len(names))]
     try:
@@ -192,6 +202,11 @@ def _parse(body: str, separator: str, names: list[str], name: str) -> pl.DataFra
         reason = str(error).partition("\n\n")[0].replace("\n", " ")
         raise InputError(f"The file {name} cannot be read; check its quotes: {reason[:200]}.") from None
     return frame.rename(dict(zip(frame.columns, names, strict=True)))
+
+
+def stripped(frame: pl.DataFrame) -> pl.DataFrame:
+    """Texts without spaces around them, null where nothing is left."""
+    return pl.DataFrame([_stripped(column) for column in frame.iter_columns()])
 
 
 def _stripped(column: pl.Series) -> pl.Series:

@@ -112,6 +112,68 @@ def decide_notation(frame: pl.DataFrame, missing: Sequence[str], separator: str 
     return Notation(tuple(missing), likely, is_guess=not decided)
 
 
+SURELY_COMMA = r"^-?[0-9]+(,[0-9]+)?$"
+SHOWS_COMMA = r",(?:[0-9]{1,2}|[0-9]{4,})$"  # between thousands stand three digits
+
+
+@dataclass
+class _Signs:
+    """What the values of one column have shown so far; what holds of all, and what of any."""
+
+    all_plain: bool = True
+    all_comma: bool = True
+    any_digit: bool = False
+    any_mark: bool = False
+    shows_point: bool = False
+    shows_comma: bool = False
+
+    def look(self, present: pl.Series) -> None:
+        digits = present.str.contains("[0-9]")
+        plain = present.cast(pl.Float64, strict=False)
+        self.any_digit |= bool(digits.any())
+        self.any_mark |= bool(present.str.contains(r"[.,]").any())
+        self.all_plain &= bool(digits.all()) and not plain.has_nulls()
+        self.all_comma &= bool(present.str.contains(SURELY_COMMA).all())
+        self.shows_point |= bool(
+            (present.str.contains(".", literal=True) & ~present.str.contains(LIKE_THOUSANDS)).any()
+        )
+        self.shows_comma |= bool(present.str.contains(SHOWS_COMMA).any())
+
+    @property
+    def vote(self) -> int | None:
+        """1 for the comma, -1 for the point, 0 for neither; None if the column must be seen as a whole."""
+        if not (self.any_mark and self.any_digit):
+            return 0
+        if self.all_plain and self.shows_point:
+            return -1
+        return 1 if self.all_comma and self.shows_comma else None
+
+
+class DecimalVotes:
+    """The decimal mark that `decide_notation` finds, of a table that is read in parts."""
+
+    def __init__(self) -> None:
+        self._signs: dict[str, _Signs] = {}
+
+    def look(self, frame: pl.DataFrame) -> None:
+        """Look at more rows, without their missing marks."""
+        for column in frame.iter_columns():
+            signs = self._signs.setdefault(column.name, _Signs())
+            if column.dtype == pl.String and len(present := column.drop_nulls()):
+                signs.look(present)
+
+    def decide(self, separator: str | None) -> str | None:
+        """The mark; None if it takes more than was kept."""
+        votes = [signs.vote for signs in self._signs.values()]
+        sure = [vote for vote in votes if vote]
+        if abs(sum(sure)) > votes.count(None):
+            return COMMA if sum(sure) > 0 else POINT
+        if None in votes:
+            return None
+        # as many against as for, or none at all
+        return COMMA if sure and separator in (";", "\t") else POINT
+
+
 def _is_plain(text: pl.Series) -> bool:
     """Whether all values are plain numbers with a point that stands between no thousands: fast, for tables of many."""
     glance = text.drop_nulls().head(MARK_SAMPLE)

@@ -142,18 +142,21 @@ def parse_numbers(
     """Numbers written as text, and whether each value is neither a number nor missing."""
     text = text.cast(pl.String).str.strip_chars()
     text = text.set((text == "").fill_null(False), None)
-    if decimal == POINT and sign != PERCENT:  # the plain ones at once
-        numbers = text.cast(pl.Float64, strict=False)
-        if numbers.null_count() == text.null_count():
-            return numbers.fill_nan(None), pl.repeat(False, len(text), dtype=pl.Boolean, eager=True)
-    distinct = text.drop_nulls().unique()
+    plain = pl.repeat(None, len(text), dtype=pl.Float64, eager=True)
+    if decimal == POINT and sign != PERCENT:  # the plain ones at once, whatever stands in other rows
+        plain = text.cast(pl.Float64, strict=False)
+        if plain.null_count() == text.null_count():
+            return plain.fill_nan(None), pl.repeat(False, len(text), dtype=pl.Boolean, eager=True)
+    # NaN is not null yet, so that it counts among the plain ones
+    clothed = text.set(plain.is_not_null(), None)
+    distinct = clothed.drop_nulls().unique()
     table = _read_distinct(distinct)
     accepted = pl.col("sign") == "" if any_bare else pl.lit(False)
     values = table.select(pl.when(_carries(sign) | accepted).then(pl.col(decimal or POINT))).to_series()
     blank = table.select(_is_blank(pl.col("text"))).to_series()
-    numbers = text.replace_strict(distinct, values, default=None, return_dtype=pl.Float64)
-    failed = text.replace_strict(distinct, values.is_null() & ~blank, default=False, return_dtype=pl.Boolean)
-    return numbers.alias(text.name), failed.alias(text.name)
+    numbers = clothed.replace_strict(distinct, values, default=None, return_dtype=pl.Float64)
+    failed = clothed.replace_strict(distinct, values.is_null() & ~blank, default=False, return_dtype=pl.Boolean)
+    return plain.fill_null(numbers).fill_nan(None).alias(text.name), failed.alias(text.name)
 
 
 def _is_blank(text: pl.Expr) -> pl.Expr:

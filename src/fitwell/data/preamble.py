@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Iterable, Iterator
 
 from fitwell.errors import InputError
 
@@ -38,14 +39,21 @@ def without_comments(text: str, separator: str, name: str) -> tuple[str, int]:
         raise InputError(f"The file {name} holds only comments, lines that begin with #: a header line was expected.")
     if start and _is_header(lines[start - 1], lines[start], separator):
         start -= 1
-    width, quoted = _width(lines[start], separator), False
-    for number in range(start + 1, len(lines)):
-        line = lines[number]
-        if not quoted and line.startswith(COMMENT) and width > 1 and _width(line, separator) != width:
-            lines[number] = ""
-        elif line.count('"') % 2:  # a text that goes on in the next line
-            quoted = not quoted
-    return "\n".join(lines[start:]), start
+    return "\n".join(comments_emptied(lines[start:], separator)), start
+
+
+def comments_emptied(lines: Iterable[str], separator: str) -> Iterator[str]:
+    """The lines from the header on, nothing in place of each comment but the end of the line, if it is there."""
+    width, quoted = None, False
+    for line in lines:
+        if width is None:
+            width = _width(line, separator)
+            yield line
+        elif not quoted and line.startswith(COMMENT) and width > 1 and _width(line, separator) != width:
+            yield "\n" if line.endswith("\n") else ""
+        else:
+            quoted ^= bool(line.count('"') % 2)  # a text that goes on in the next line
+            yield line
 
 
 def _is_header(comment: str, row: str, separator: str) -> bool:
@@ -57,7 +65,8 @@ def _is_header(comment: str, row: str, separator: str) -> bool:
 
 
 def _width(line: str, separator: str) -> int:
-    return len(next(csv.reader([line], delimiter=separator), []))
+    # a carriage return in the line is an error to the reader
+    return len(next(csv.reader([line.replace("\r", "")], delimiter=separator), []))
 
 
 def _is_numeric(field: str) -> bool:

@@ -65,10 +65,20 @@ def read_new(table: Any, missing: Sequence[str] | None) -> tuple[pl.DataFrame, N
     Without `missing`, which runs of former versions did not keep, only files have marks.
     """
     opened = open_table(table)
+    frame = marked(opened, missing)
+    return frame, decide_notation(frame, (), opened.separator) if isinstance(opened, TextTable) else Notation()
+
+
+def marked(opened: pl.DataFrame | TextTable, missing: Sequence[str] | None) -> pl.DataFrame:
+    """New rows, null where they have a mark of missing values; `missing` as in `read_new`."""
     if isinstance(opened, TextTable):
-        frame = without_marks(opened.frame, FORMER_MARKS if missing is None else missing)
-        return frame, decide_notation(frame, (), opened.separator)
-    return (opened if missing is None else without_marks(opened, missing)), Notation()
+        return without_marks(opened.frame, FORMER_MARKS if missing is None else missing)
+    return opened if missing is None else without_marks(opened, missing)
+
+
+def as_it_stands(table: pl.DataFrame | TextTable) -> pl.DataFrame:
+    """A table before its texts are read: ids keep their zeros."""
+    return table.frame if isinstance(table, TextTable) else table
 
 
 def read_file(path: str | Path) -> pl.DataFrame | TextTable:
@@ -156,7 +166,7 @@ def _decode_lines(content: bytes, name: str) -> list[str]:
     # not `splitlines`, which also cuts at marks that JSON text may hold, such as U+2028
     numbered = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
     for number, line in numbered:
-        if not _is_record(line):
+        if not is_record(line):
             raise FileError(
                 f'The file {name} must hold one JSON record per line, such as {{"age": 3}}; '
                 f"line {number} is not one: {line.strip()[:40]!r}."
@@ -164,7 +174,8 @@ def _decode_lines(content: bytes, name: str) -> list[str]:
     return [line for _, line in numbered]
 
 
-def _is_record(line: str) -> bool:
+def is_record(line: str) -> bool:
+    """Whether a line is a JSON object."""
     try:
         return isinstance(json.loads(line), dict)
     except ValueError:

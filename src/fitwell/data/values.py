@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Final
 
@@ -70,27 +71,39 @@ def is_number_like(dtype: pl.DataType) -> bool:
 
 
 def as_numbers(
-    values: pl.Series, decimal: str = POINT, sign: str = "", *, rows: NDArray[np.int64] | None = None
+    values: pl.Series,
+    decimal: str = POINT,
+    sign: str = "",
+    *,
+    rows: NDArray[np.int64] | None = None,
+    unread: Unread | None = None,
 ) -> NDArray[np.float64]:
     """Float64 [n], NaN for missing; durations and times of day in seconds, booleans 0 and 1.
 
     Text is read with this decimal mark and currency; a few texts that are no numbers are missing, with a warning.
-    `rows` are the numbers of the rows (from 0) in the table that a person knows.
+    `rows` are the numbers of the rows (from 0) in the table that a person knows; see `Unread`.
     Raises an `InputError` that names the column, the data row (from 1) and the value for text that is no
     number and for infinities.
     """
     # polars gives NaN for null by itself
-    numbers = _to_float(values, decimal, sign, rows).to_numpy().astype(np.float64)
+    numbers = _to_float(values, decimal, sign, rows, unread).to_numpy().astype(np.float64)
     infinite = np.flatnonzero(np.isinf(numbers))
     if infinite.size:
         raise InputError(
-            f"Column {values.name!r} holds an infinite value in data row {infinite[0] + 1}: "
+            f"Column {values.name!r} holds an infinite value in data row {known_row(int(infinite[0]), rows)}: "
             f"replace it with a finite number or leave it empty."
         )
     return numbers
 
 
-def _to_float(values: pl.Series, decimal: str, sign: str, rows: NDArray[np.int64] | None) -> pl.Series:
+def known_row(place: int, rows: NDArray[np.int64] | None) -> int:
+    """The number (from 1) that a person knows a row by; `rows` as in `as_numbers`."""
+    return (place if rows is None else int(rows[place])) + 1
+
+
+def _to_float(
+    values: pl.Series, decimal: str, sign: str, rows: NDArray[np.int64] | None, unread: Unread | None
+) -> pl.Series:
     dtype = values.dtype
     if isinstance(dtype, pl.Duration):
         return values.cast(pl.Duration("us")).cast(pl.Int64).cast(pl.Float64) / MICROSECONDS
@@ -100,33 +113,77 @@ def _to_float(values: pl.Series, decimal: str, sign: str, rows: NDArray[np.int64
         return values.cast(pl.Float64)
     if dtype in (pl.String, pl.Categorical, pl.Enum):
         numbers, failed = parse_numbers(values, decimal, sign)
-        _report_failures(values, failed, "numbers", rows)
+        _report(_failures(values, failed, "numbers", rows), unread)
         return numbers
     raise InputError(f"Column {values.name!r} must hold numbers, as in training; it holds {dtype} values.")
 
 
-def _report_failures(values: pl.Series, failed: pl.Series, what: str, rows: NDArray[np.int64] | None) -> None:
-    """Raise for values that could not be read; where they are few, warn that they are missing."""
-    failure = first_failure(values, failed)
-    if failure is None:
-        return
-    row, text = failure
-    row = (row if rows is None else int(rows[row])) + 1
-    count, total = int(failed.sum()), values.count()
-    if count <= (1 - ENOUGH) * total:
-        rest = "it is" if count == 1 else f"this and {count - 1} more are"
-        warnings.warn(
-            f"Column {values.name!r} holds {what} in {total - count} of {total} values, but data row {row} holds "
-            f"{text!r}: {rest} read as missing.",
-            FitwellWarning,
-            stacklevel=2,
+@dataclass(frozen=True)
+class Failures:
+    """Values of one column that are neither what it must hold nor missing.
+
+    Attributes
+    ----------
+    name : str
+    what : "numbers" or "dates"
+    count, total : int
+        How many there are among how many values.
+    row : int
+        The data row (from 1) of the first one.
+    text : str
+        What it holds.
+    """
+
+    name: str
+    what: str
+    count: int
+    total: int
+    row: int
+    text: str
+
+    def __add__(self, later: Failures) -> Failures:
+        """Those of the same column in both parts of a table."""
+        first = self if self.count else later
+        return Failures(self.name, self.what, self.count + later.count, self.total + later.total, first.row, first.text)
+
+    def say(self) -> None:
+        """Raise; where they are few, warn that they are missing."""
+        if not self.count:
+            return
+        if self.count <= (1 - ENOUGH) * self.total:
+            rest = "it is" if self.count == 1 else f"this and {self.count - 1} more are"
+            warnings.warn(
+                f"Column {self.name!r} holds {self.what} in {self.total - self.count} of {self.total} values, but "
+                f"data row {self.row} holds {self.text!r}: {rest} read as missing.",
+                FitwellWarning,
+                stacklevel=2,
+            )
+            return
+        numbers = self.what == "numbers"
+        found, remedy = ("the text ", "write a number there") if numbers else ("", "write it as YYYY-MM-DD")
+        raise InputError(
+            f"Column {self.name!r} must hold {self.what}, but data row {self.row} holds {found}{self.text!r}: {remedy} "
+            f"or leave it empty."
         )
+
+
+Unread = dict[str, Failures]
+"""By column, for a table that is read in parts: whether its failures are few is known, and said, at its end only."""
+
+
+def _failures(values: pl.Series, failed: pl.Series, what: str, rows: NDArray[np.int64] | None) -> Failures:
+    place, text = first_failure(values, failed) or (None, "")
+    row = 0 if place is None else known_row(place, rows)
+    return Failures(values.name, what, int(failed.sum()), values.count(), row, text)
+
+
+def _report(failures: Failures, unread: Unread | None) -> None:
+    """Say them at once, or add them to those of the parts before."""
+    if unread is None:
+        failures.say()
         return
-    found, remedy = ("the text ", "write a number there") if what == "numbers" else ("", "write it as YYYY-MM-DD")
-    raise InputError(
-        f"Column {values.name!r} must hold {what}, but data row {row} holds {found}{text!r}: {remedy} "
-        f"or leave it empty."
-    )
+    earlier = unread.get(failures.name)
+    unread[failures.name] = failures if earlier is None else earlier + failures
 
 
 ISO: Final = "iso"
@@ -228,11 +285,13 @@ def _parse_iso(text: pl.Series) -> pl.Series:
     return (moment - ahead.fill_null(0).cast(pl.Duration("us"))).alias(text.name)
 
 
-def as_moments(values: pl.Series, format: str = ISO, *, rows: NDArray[np.int64] | None = None) -> pl.Series:
+def as_moments(
+    values: pl.Series, format: str = ISO, *, rows: NDArray[np.int64] | None = None, unread: Unread | None = None
+) -> pl.Series:
     """A column as Datetime (microseconds, UTC), from dates or from text in `format` or ISO.
 
     Raises an `InputError` that names the column, the data row (from 1) and the text that is no date; where those are
-    few, they are missing, with a warning. `rows` are the numbers of the rows (from 0) in the table that a person knows.
+    few, they are missing, with a warning. `rows` and `unread` as in `as_numbers`.
     """
     if values.dtype == pl.Null:
         return values.cast(pl.Datetime("us"))
@@ -241,7 +300,7 @@ def as_moments(values: pl.Series, format: str = ISO, *, rows: NDArray[np.int64] 
     if values.dtype not in (pl.String, pl.Categorical, pl.Enum):
         raise InputError(f"Column {values.name!r} must hold dates, as in training; it holds {values.dtype} values.")
     moments, failed = read_moments(values, format)
-    _report_failures(values, failed, "dates", rows)
+    _report(_failures(values, failed, "dates", rows), unread)
     return moments
 
 

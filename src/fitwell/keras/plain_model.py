@@ -92,6 +92,12 @@ class PlainModel:
             model.get_layer(name).set_weights(weights)
         return model
 
+    @cached_property
+    def numbers_in_a_row(self) -> int:
+        """How many numbers, of all layers together, one row becomes on its way."""
+        widths = [layer["config"]["batch_shape"][1] for layer in self.layers if layer["class_name"] == "InputLayer"]
+        return sum(widths) + sum(len(bias) for _, bias in self.weights.values())
+
     def predict(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """Return probabilities [rows, k] or values [rows, 1] of the rows of each encoding, float [rows, d]."""
         values = {name: np.asarray(given, np.float32) for name, given in zip(self.inputs, inputs, strict=True)}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,21 +15,28 @@ import polars as pl
 
 from fitwell.data.arrays import read_inputs
 from fitwell.data.columns import Column, RawFeatures, extra_columns, extract, unseen_levels
-from fitwell.data.delimited import TextTable
 from fitwell.data.encoding import Encoding
 from fitwell.data.numbers import POINT
-from fitwell.data.table_files import open_table, read_new
+from fitwell.data.table_files import as_it_stands, open_table, read_new
 from fitwell.data.target import LabelType, labels_of
 from fitwell.data.target_units import VALUES, TargetUnits
+from fitwell.engine.one_core import blas_on_one_core
 from fitwell.errors import FitwellWarning, InputError, counted
 from fitwell.keras.backend import import_keras
 from fitwell.keras.heads import as_probabilities
 from fitwell.keras.plain_model import PlainModel
+from fitwell.startup import cpu_devices
 
 MODEL_FILE = "model.keras"
 ENCODING_FILE = "encoding.json"
-ROWS_AT_ONCE = 65_536
-"""Rows encoded and predicted at a time, so that memory does not grow with the table."""
+PART_BYTES = 2**24
+"""What the layers of one part of the rows may take, so that memory does not grow with the table."""
+
+ROWS_FOR_KERAS = 16_384
+"""Rows of a part that Keras predicts: a multiple of its batch, since another shape would be compiled anew."""
+
+THREADS = 4
+"""The most that predict parts at once: each holds a part, and beyond that memory is what they wait for."""
 
 FORMAT = 2
 """Version of `ENCODING_FILE`; raised when an older fitwell would misread it. It reads all up to its own."""
@@ -94,6 +102,23 @@ class TablePredictor:
     missing: tuple[str, ...] | None = None
 
     @property
+    def knows_decimal(self) -> bool:
+        """Whether training has shown the decimal mark of all numbers, so that new rows are not asked for it."""
+        return all(column.decimal for column in self.columns if column.kind == "numeric")
+
+    @property
+    def rows_at_once(self) -> int:
+        """Rows encoded and predicted at a time; a power of 2.
+
+        Parts of a table begin at its multiples: BLAS may round otherwise among other rows, so that a table that is
+        read in blocks of whole parts is predicted as at once, bit for bit.
+        """
+        if not isinstance(self.network, PlainModel):
+            return ROWS_FOR_KERAS
+        rows = PART_BYTES // (4 * self.network.numbers_in_a_row)
+        return 1 << max(rows.bit_length() - 1, 4)
+
+    @property
     def model(self) -> Any:
         """A keras.Model: it takes the encoded numbers (a list, if there are several encodings)."""
         return self.network.model if isinstance(self.network, PlainModel) else self.network
@@ -108,18 +133,26 @@ class TablePredictor:
         """
         frame, notation = read_new(table, self.missing)
         raw = extract(frame, self.columns, decimal=notation.decimal or POINT)
-        if unseen := unseen_levels(raw, self.columns):
-            counts = ", ".join(f"'{name}' in {count:,} of {counted(len(raw), 'row')}" for name, count in unseen.items())
-            text = f'Categories that training did not have count as "other": {counts}.'
-            warnings.warn(text, FitwellWarning, stacklevel=2)
+        warn_of_unseen(unseen_levels(raw, self.columns), len(raw))
         return self.predict_raw(raw)
 
     def predict_raw(self, raw: RawFeatures) -> np.ndarray:
         """Predict rows whose columns were read already; see `predict_numbers`."""
+        step = self.rows_at_once
         # at least one part, so that a table without rows has predictions of the right shape
-        parts = [slice(start, start + ROWS_AT_ONCE) for start in range(0, max(len(raw.numbers), 1), ROWS_AT_ONCE)]
-        outputs = np.concatenate([self._predict_part(raw.take(p)) for p in parts])
+        parts = [raw.take(slice(start, start + step)) for start in range(0, max(len(raw.numbers), 1), step)]
+        outputs = np.concatenate([*self._predict_parts(parts)])
         return as_probabilities(outputs, self.head) if self.task == "classification" else self.units.of(outputs[:, 0])
+
+    def _predict_parts(self, parts: Sequence[RawFeatures]) -> Iterable[np.ndarray]:
+        # Keras spreads a batch over the cores by itself
+        threads = min(cpu_devices(), THREADS, len(parts)) if isinstance(self.network, PlainModel) else 1
+        # matrices so small are multiplied by one core: several wait for each other longer than they multiply
+        with blas_on_one_core():
+            if threads == 1:
+                return [self._predict_part(part) for part in parts]
+            with ThreadPoolExecutor(threads) as pool:
+                return list(pool.map(self._predict_part, parts))
 
     def _predict_part(self, raw: RawFeatures) -> np.ndarray:
         encoded = [encoding.transform(raw) for encoding in self.encodings]
@@ -148,18 +181,27 @@ class TablePredictor:
             A column is missing, a text stands where a number was, or a column cannot be kept.
         """
         opened = open_table(table)
-        frame = _as_it_stands(opened)
-        kept = [keep] if isinstance(keep, str) else list(dict.fromkeys(keep))
-        self._check_kept(frame, kept)
-        predictions = self._named(self.predict_numbers(opened))
-        return frame.select(kept).hstack(predictions) if kept else predictions
+        frame = as_it_stands(opened)
+        kept = self.kept(frame.columns, keep)
+        return self.beside(frame.select(kept), self.predict_numbers(opened))
 
-    def _check_kept(self, frame: pl.DataFrame, names: list[str]) -> None:
+    def beside(self, kept: pl.DataFrame, numbers: np.ndarray) -> pl.DataFrame:
+        """Put the predictions of `predict_numbers` behind the columns that are kept."""
+        predictions = self._named(numbers)
+        return kept.hstack(predictions) if kept.width else predictions
+
+    def kept(self, columns: Sequence[str], keep: str | Sequence[str]) -> list[str]:
+        """Check which of a table's columns are to be kept, and name each once."""
+        names = [keep] if isinstance(keep, str) else list(dict.fromkeys(keep))
+        self._check_kept(columns, names)
+        return names
+
+    def _check_kept(self, columns: Sequence[str], names: list[str]) -> None:
         own = [self.target, *(f"probability of {name}" for name in self.classes)]
         for name in names:
-            if name not in frame.columns:
-                columns = ", ".join(frame.columns[:20])
-                raise InputError(f"There is no column '{name}' to keep. The columns are: {columns}.")
+            if name not in columns:
+                shown = ", ".join(columns[:20])
+                raise InputError(f"There is no column '{name}' to keep. The columns are: {shown}.")
             if name in own:
                 raise InputError(f"The column '{name}' cannot be kept, for a prediction is called so: rename it.")
 
@@ -173,8 +215,11 @@ class TablePredictor:
 
     def ignored_columns(self, table: Any) -> tuple[str, ...]:
         """Name the columns of a table that prediction does not use (the target itself is not named)."""
-        frame = _as_it_stands(open_table(table))
-        return tuple(name for name in extra_columns(frame, self.columns) if name != self.target)
+        return self.ignored_names(as_it_stands(open_table(table)).columns)
+
+    def ignored_names(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The same of a table's names of columns."""
+        return tuple(name for name in extra_columns(names, self.columns) if name != self.target)
 
     def write(self, directory: Path) -> None:
         """Write `MODEL_FILE` and `ENCODING_FILE` into an existing directory."""
@@ -196,9 +241,12 @@ class TablePredictor:
         (directory / ENCODING_FILE).write_text(json.dumps(stored, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
-def _as_it_stands(table: pl.DataFrame | TextTable) -> pl.DataFrame:
-    """Return a table before its texts are read: ids keep their zeros."""
-    return table if isinstance(table, pl.DataFrame) else table.frame
+def warn_of_unseen(unseen: Mapping[str, int], rows: int) -> None:
+    """Say, by column, in how many of the rows stands a category that training did not have."""
+    if unseen:
+        counts = ", ".join(f"'{name}' in {count:,} of {counted(rows, 'row')}" for name, count in unseen.items())
+        text = f'Categories that training did not have count as "other": {counts}.'
+        warnings.warn(text, FitwellWarning, stacklevel=3)
 
 
 @dataclass(frozen=True)
