@@ -21,7 +21,7 @@ VALUES_AT_ONCE = 2**19
 """Of a block, about: as texts of a few characters they take 25 MB on their way."""
 
 
-BLOCKS_OF_SLICE = 8
+BLOCKS_OF_SLICE = 2
 """Read at once where values take less than as texts: for each slice polars unpacks the rows before it, too."""
 
 
