@@ -1,5 +1,7 @@
 """Time to an answer: whole `fitwell` processes, tune on three tables from the file to the saved model, and predict.
 
+A million rows are predicted, too: those of the breast cancer table again and again, each number jittered.
+
 Each table is tuned with NumPy and with JAX in every round, and answered by LightGBM and CatBoost where they are
 installed (`boosted_trees.py`). Runs the `fitwell` command that is installed beside the
 Python that runs this script, and `python -m fitwell` where there is none. Wall seconds of the process and its peak
@@ -38,6 +40,7 @@ COSTS = ("seconds", "cpu_seconds")
 """What is compared."""
 
 ROUNDS = 3
+ROWS, QUICK_ROWS = 1_000_000, 50_000
 QUICK_OPTIONS = ("--epochs", "3", "--strengths", "4")
 SHOWN_SCORES = ("unregularized", "minimum", "one_standard_error", "ensemble")
 
@@ -56,7 +59,21 @@ def write_tables(folder: str) -> dict[str, Any]:
     return shapes
 
 
-TASKS = {"write_tables": write_tables}
+def write_many(table: str, out: str, rows: int) -> None:
+    """Write a table's rows again and again, each number jittered by about 5% and cut to four digits."""
+    import numpy as np
+    import polars as pl
+
+    random = np.random.default_rng(0)
+    known = pl.read_csv(table).drop("target")
+    many = known[random.integers(0, known.height, rows)]
+    jittered = [column * (1 + 0.05 * random.standard_normal(rows)) for column in many.iter_columns()]
+    made = pl.DataFrame([column.round_sig_figs(4) for column in jittered])
+    made.write_csv(out)
+    made.write_parquet(Path(out).with_suffix(".parquet"))
+
+
+TASKS = {"write_tables": write_tables, "write_many": write_many}
 
 
 def command() -> list[str]:
@@ -159,6 +176,19 @@ def predict_table(runs: list[dict[str, Any]]) -> str:
     return measuring.table(header, [["the whole process", *cost, _peak(runs)]])
 
 
+def predict_many(run: Path, folder: Path, rows: int) -> str:
+    """What the predictions of a large file cost, from CSV and from Parquet."""
+    many = folder / "many.csv"
+    table = str(folder / "breast_cancer.csv")
+    measuring.in_child(__file__, "write_many", table=table, out=str(many), rows=rows)
+    lines: list[list[Any]] = []
+    for data in (many, many.with_suffix(".parquet")):
+        cost = measured("predict", str(run), str(data), "--out", str(folder / "predicted.csv"), "--force")
+        size = round(data.stat().st_size / measuring.MIB)
+        lines.append([f"{rows:,} rows, {data.suffix}", size, cost["seconds"], cost["cpu_seconds"], _peak([cost])])
+    return measuring.table(["a large file predicted", "MiB", "s", "CPU s", "peak memory, MiB"], lines)
+
+
 def _verdict(seconds: float, limit: float) -> str:
     return "pass" if seconds <= limit else "FAIL"
 
@@ -205,10 +235,14 @@ def main() -> None:
                 for kind, runs in trees[name].items():
                     runs.append(boosted(kind, table))
                 predicted.append(predict(table, Path(folder) / f"{name}-numpy-{number}"))
+        large = predict_many(
+            Path(folder) / "breast_cancer-numpy-0", Path(folder), QUICK_ROWS if options.quick else ROWS
+        )
     print(time_table(found, shapes))
     if BOOSTED:
         print(boosted_table(trees, found))
     print(predict_table(predicted))
+    print(large)
     called = " ".join([Path(command()[0]).name, *command()[1:]])
     print(f"{rounds} fresh processes each: `{called} tune TABLE --target target --out DIRECTORY --quiet`.\n")
     print(score_table(found))

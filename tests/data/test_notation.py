@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fitwell.data.columns import describe_columns, extract
-from fitwell.data.notation import MISSING_MARKS, decide_notation, missing_marks, without_marks
+from fitwell.data.notation import MISSING_MARKS, DecimalVotes, decide_notation, missing_marks, without_marks
 from fitwell.data.table_files import read_new, read_training
 from fitwell.errors import InputTypeError
 
@@ -105,3 +107,36 @@ def test_text_alone_shows_no_mark() -> None:
     """Words, whole numbers and dates decide nothing."""
     frame = pl.DataFrame({"a": ["x", "y"], "b": ["1", "2"], "c": ["2020-01-01", "01.02.2020"], "d": [1.5, 2]})
     assert decide_notation(frame, ()).decimal == ""
+
+
+VALUES = st.sampled_from(
+    ["1", "2.5", "2,5", "1.234", "1,234", "12,3456", "word", "St. 5", "-3", ".5", "7,", "inf", None]
+)
+
+
+@settings(max_examples=400)
+@given(
+    columns=st.lists(st.lists(VALUES, min_size=8, max_size=8), min_size=1, max_size=4),
+    separator=st.sampled_from([",", ";", "\t"]),
+)
+def test_votes_of_parts_are_the_decision_of_the_whole(columns: list[list[str | None]], separator: str) -> None:
+    """Two rows at a time, the decimal mark is that of the table read at once, or it takes the whole table."""
+    frame = pl.DataFrame({f"c{i}": pl.Series(column, dtype=pl.String) for i, column in enumerate(columns)})
+    votes = DecimalVotes()
+    for start in range(0, 8, 2):
+        votes.look(frame.slice(start, 2))
+    assert votes.decide(separator) in (None, decide_notation(frame, (), separator).decimal or ".")
+
+
+@pytest.mark.parametrize(
+    ("values", "decimal"),
+    [(["1.5", "2"], "."), (["1,5", "2"], ","), (["7", "8"], "."), (["1,5", "2,25", "word"], None), (["1,234"], None)],
+)
+def test_votes_that_are_sure(values: list[str], decimal: str | None) -> None:
+    """Plain columns decide in parts; the break: a vote for the other mark would be seen."""
+    votes = DecimalVotes()
+    for value in values:
+        votes.look(pl.DataFrame({"a": [value]}))
+    assert votes.decide(";") == decimal
+    votes.look(pl.DataFrame({"b": ["0,25"], "c": ["0,75"], "d": ["0,5"]}))
+    assert votes.decide(";") == ","

@@ -21,11 +21,15 @@ VALUES_AT_ONCE = 2**19
 """Of a block, about: as texts of a few characters they take 25 MB on their way."""
 
 
+BLOCKS_OF_SLICE = 2
+"""Read at once where values take less than as texts: for each slice polars unpacks the rows before it, too."""
+
+
 class ReadWholeError(Exception):
     """What stands in this file means the same only if it is read at once."""
 
 
-class Block(NamedTuple):
+class RowBlock(NamedTuple):
     """Some rows of a file.
 
     Attributes
@@ -48,7 +52,7 @@ class Blocks(Protocol):
         """Of the columns."""
         ...
 
-    def __iter__(self) -> Iterator[Block]: ...
+    def __iter__(self) -> Iterator[RowBlock]: ...
 
 
 def rows_of_block(columns: int, multiple: int) -> int:
@@ -100,16 +104,19 @@ class LazyBlocks:
         """Of the columns."""
         return fill_names(self.schema.names())
 
-    def __iter__(self) -> Iterator[Block]:
+    def __iter__(self) -> Iterator[RowBlock]:
         """Read block after block."""
         rows = rows_of_block(len(self.schema), self.multiple)
-        for start in range(0, self.height, rows):
-            try:
-                frame = self.table.slice(start, rows).collect()
-            except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-                # the reader of whole files says what is wrong with it
-                raise ReadWholeError from error
-            yield Block(tidy(frame, self.holder), min((start + rows) / self.height, 1.0))
+        for start in range(0, self.height, BLOCKS_OF_SLICE * rows):
+            for number, frame in enumerate(self._slice(start, BLOCKS_OF_SLICE * rows).iter_slices(rows), start=1):
+                yield RowBlock(tidy(frame, self.holder), min((start + number * rows) / self.height, 1.0))
+
+    def _slice(self, start: int, rows: int) -> pl.DataFrame:
+        try:
+            return self.table.slice(start, rows).collect()
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+            # the reader of whole files says what is wrong with it
+            raise ReadWholeError from error
 
 
 def open_lazily(path: Path, multiple: int) -> LazyBlocks | None:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import polars as pl
 
-from fitwell.data.blocks import Block, ReadWholeError, content_of, rows_of_block
+from fitwell.data.blocks import ReadWholeError, RowBlock, content_of, rows_of_block
 from fitwell.data.delimited import (
     TextTable,
     checked_records,
@@ -59,7 +59,7 @@ class DelimitedBlocks:
     above: int
     multiple: int
 
-    def __iter__(self) -> Iterator[Block]:
+    def __iter__(self) -> Iterator[RowBlock]:
         """Read block after block."""
         size, rows = self.path.stat().st_size, rows_of_block(len(self.names), self.multiple)
         with content_of(self.path) as (raw, file):
@@ -70,9 +70,9 @@ class DelimitedBlocks:
             for is_data in checked_records(reader, width, str(self.path), self.above):
                 gathered.add(taken.take(), is_data)
                 if gathered.data == rows:
-                    yield Block(gathered.table(), min(raw.tell() / size, 1.0))
+                    yield RowBlock(gathered.table(), min(raw.tell() / size, 1.0))
             if gathered.texts and (last := gathered.table()).frame.height:
-                yield Block(last, 1.0)
+                yield RowBlock(last, 1.0)
         if not gathered.found:
             raise ReadWholeError
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from fitwell.data.blocks import Block, ReadWholeError, content_of, is_plain, rows_of_block
+from fitwell.data.blocks import ReadWholeError, RowBlock, content_of, is_plain, rows_of_block
 from fitwell.data.row_names import fill_names
 from fitwell.data.table_files import is_record, tidy
 
@@ -40,7 +40,7 @@ class LineBlocks:
         """Of the columns."""
         return fill_names(self.schema.names())
 
-    def __iter__(self) -> Iterator[Block]:
+    def __iter__(self) -> Iterator[RowBlock]:
         """Read block after block."""
         size, rows = self.path.stat().st_size, rows_of_block(len(self.schema), self.multiple)
         with content_of(self.path) as (raw, file):
@@ -49,10 +49,10 @@ class LineBlocks:
                 if line.strip():
                     lines.append(line)
                 if len(lines) == rows:
-                    yield Block(self._table(lines), min(raw.tell() / size, 1.0))
+                    yield RowBlock(self._table(lines), min(raw.tell() / size, 1.0))
                     lines = []
             if lines:
-                yield Block(self._table(lines), 1.0)
+                yield RowBlock(self._table(lines), 1.0)
 
     def _table(self, lines: list[bytes]) -> pl.DataFrame:
         try:

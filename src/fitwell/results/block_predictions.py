@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 import polars as pl
 
-from fitwell.data.blocks import Block, Blocks, ReadWholeError
+from fitwell.data.blocks import Blocks, ReadWholeError, RowBlock
 from fitwell.data.columns import extract, unseen_levels
 from fitwell.data.delimited import TextTable
 from fitwell.data.notation import DecimalVotes, decide_notation
@@ -92,7 +92,7 @@ class _Reading:
         self.unseen: Counter[str] = Counter()
         self.rows = 0
 
-    def predict(self, block: Block) -> np.ndarray:
+    def predict(self, block: RowBlock) -> np.ndarray:
         """Numbers of a block, as `TablePredictor.predict_numbers` gives them."""
         frame = marked(block.table, self.predictor.missing)
         if isinstance(block.table, TextTable):
