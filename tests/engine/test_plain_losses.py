@@ -57,3 +57,12 @@ def test_extreme_logits_are_finite() -> None:
     plain.slope(raw, np.array([1]), slope)
     assert slope[0, :, 0].tolist() == [1, -1]
     assert plain.by_row(raw, np.array([1]))[0].item() == 2e4
+
+
+def test_of_equal_classes_the_first_counts() -> None:
+    """As `argmax` has it; of all equally probable classes only one is right."""
+    raw = np.zeros((1, 3, 4))
+    raw[0, 1:, 3] = 1
+    targets = np.array([0, 1, 2, 1])
+    accurate = PLAIN_LOSSES[CLASSIFICATION].by_row(raw, targets)[1]
+    assert accurate.tolist() == (raw.argmax(axis=1) == targets).astype(float).tolist() == [[1, 0, 0, 1]]

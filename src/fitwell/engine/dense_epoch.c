@@ -7,7 +7,7 @@
 
 /* several versions of each loop, of which the loader takes the one for this machine */
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
-#define FAST __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
+#define FAST __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define FAST
 #endif
@@ -28,14 +28,14 @@ typedef struct {
   int64_t wide, strengths, layers, count, classes; /* are BLAS's integers 64 bits; S; -; P; 0: squared error */
 } Networks;
 
-/* c [m, n] = a [m, k] times b [k, n], of which a or b may be stored transposed */
+/* c [m, n] = a [m, k] times b [k, n], of which a or b may be stored transposed; added to c, or in its place */
 static void product(const Networks *net, int ta, int tb, int64_t m, int64_t n, int64_t k, const float *a,
-                    const float *b, float *c) {
+                    const float *b, int added, float *c) {
   int64_t lda = ta == TRANSPOSED ? m : k, ldb = tb == TRANSPOSED ? k : n;
   if (net->wide)
-    ((sgemm64 *)net->sgemm)(ROW_MAJOR, ta, tb, m, n, k, 1, a, lda, b, ldb, 0, c, n);
+    ((sgemm64 *)net->sgemm)(ROW_MAJOR, ta, tb, m, n, k, 1, a, lda, b, ldb, added, c, n);
   else
-    ((sgemm32 *)net->sgemm)(ROW_MAJOR, ta, tb, m, n, k, 1, a, lda, b, ldb, 0, c, n);
+    ((sgemm32 *)net->sgemm)(ROW_MAJOR, ta, tb, m, n, k, 1, a, lda, b, ldb, added, c, n);
 }
 
 /* the hash of plain_noise.py */
@@ -73,8 +73,8 @@ FAST static void rectify(int64_t units, int64_t rows, float *values, const float
 }
 
 FAST static void rectify_and_drop(int64_t units, int64_t rows, float *values, const float *bias, const uint32_t *levels,
-                                  uint32_t threshold, float inverse) {
-  for (int64_t u = 0; u < units; u++, values += rows, levels += rows)
+                                  int64_t batch, uint32_t threshold, float inverse) {
+  for (int64_t u = 0; u < units; u++, values += rows, levels += batch)
     for (int64_t i = 0; i < rows; i++) {
       float x = values[i] + bias[u], kept = levels[i] < threshold ? inverse : 0;
       values[i] = x * (x > 0 ? kept : 0);
@@ -91,10 +91,6 @@ FAST static void gate(int64_t count, float *slopes, const float *values, float f
   for (int64_t i = 0; i < count; i++) slopes[i] *= values[i] > 0 ? factor : 0;
 }
 
-FAST static void drop_slopes(int64_t count, float *slopes, const uint32_t *levels, uint32_t threshold, float factor) {
-  for (int64_t i = 0; i < count; i++) slopes[i] *= levels[i] < threshold ? factor : 0;
-}
-
 /* of numbers that are not above 0, to two units in the last place (polynomial of Cephes, Moshier 1992) */
 static inline float exponential(float x) {
   x = x < -87 ? -87 : x;
@@ -107,8 +103,9 @@ static inline float exponential(float x) {
   return (p * r * r + r + 1) * power;
 }
 
-/* outputs [k, rows] become the slopes of the mean loss; `room` is [2, rows] */
-FAST static void log_loss_slope(int64_t k, int64_t rows, float *outputs, const int32_t *classes, float *room) {
+/* outputs [k, rows] become the slopes of the loss by `weight` a row; `room` is [2, rows] */
+FAST static void log_loss_slope(int64_t k, int64_t rows, float *outputs, const int32_t *classes, float weight,
+                                float *room) {
   float *largest = memcpy(room, outputs, rows * sizeof(float)), *total = memset(room + rows, 0, rows * sizeof(float));
   for (int64_t c = 1; c < k; c++)
     for (int64_t i = 0; i < rows; i++) largest[i] = outputs[c * rows + i] > largest[i] ? outputs[c * rows + i] : largest[i];
@@ -116,17 +113,17 @@ FAST static void log_loss_slope(int64_t k, int64_t rows, float *outputs, const i
     for (int64_t i = 0; i < rows; i++) total[i] += outputs[c * rows + i] = exponential(outputs[c * rows + i] - largest[i]);
   for (int64_t c = 0; c < k; c++)
     for (int64_t i = 0; i < rows; i++)
-      outputs[c * rows + i] = (outputs[c * rows + i] / total[i] - (classes[i] == c)) * (1.0f / rows);
+      outputs[c * rows + i] = (outputs[c * rows + i] / total[i] - (classes[i] == c)) * weight;
 }
 
-static void squared_error_slope(int64_t rows, float *outputs, const float *targets) {
-  for (int64_t i = 0; i < rows; i++) outputs[i] = (outputs[i] - targets[i]) * (2.0f / rows);
+static void squared_error_slope(int64_t rows, float *outputs, const float *targets, float weight) {
+  for (int64_t i = 0; i < rows; i++) outputs[i] = (outputs[i] - targets[i]) * (2 * weight);
 }
 
 /* sums over rows: sixteen at once, in an order that only depends on their number */
-FAST static void sum_rows(int64_t units, int64_t rows, const float *values, float *sums) {
+FAST static void sum_rows(int64_t units, int64_t rows, const float *values, int added, float *sums) {
   for (int64_t u = 0; u < units; u++, values += rows) {
-    float parts[16] = {0}, sum = 0;
+    float parts[16] = {0}, sum = added ? sums[u] : 0;
     int64_t i = 0;
     for (; i + 16 <= rows; i += 16)
       for (int j = 0; j < 16; j++) parts[j] += values[i + j];
@@ -181,8 +178,9 @@ static void move_weights(const Networks *net, int64_t s, float *w, float *m, flo
 
 /* the arrays of a step; levels and what is seen are NULL where nothing is dropped */
 typedef struct {
-  float *inputs, *targets, *values, *way, *below, *slopes, *sums, *seen;
+  float *inputs, *across, *targets, *values, *way, *below, *slopes, *sums, *seen;
   uint32_t *units, *weights;
+  int64_t batch;
 } Room;
 
 static int64_t units_in_all(const Networks *net) {
@@ -191,66 +189,89 @@ static int64_t units_in_all(const Networks *net) {
   return units;
 }
 
-/* values of all layers for any rows, with the noise of a step if there is a room with it; returns the last ones */
-static float *forward(const Networks *net, int64_t s, const float *weights, const float *inputs, int64_t rows,
-                      const Room *room, float *out) {
-  int64_t at = 0, bias = net->count - units_in_all(net), above = 0;
+/* Rows that go through a network at a time. OpenBLAS multiplies small matrices (at most 100^3 products) as they lie,
+   and copies larger ones first, which costs as much as a third more; no smaller than what fills its loops. */
+static int64_t rows_at_once(const Networks *net, int64_t rows) {
+  int64_t largest = 1, most, parts;
+  for (int64_t l = 0; l < net->layers; l++)
+    largest = net->sizes[l] * net->sizes[l + 1] > largest ? net->sizes[l] * net->sizes[l + 1] : largest;
+  most = 1000000 / largest / 16 * 16, parts = most ? (rows + most - 1) / most : 1;
+  return most < 32 || parts < 2 ? rows : ((rows + parts - 1) / parts + 15) / 16 * 16;
+}
+
+/* rows [rows, width] become columns */
+FAST static void turn(int64_t rows, int64_t width, const float *inputs, float *across) {
+  for (int64_t j = 0; j < width; j++)
+    for (int64_t i = 0; i < rows; i++) across[j * rows + i] = inputs[i * width + j];
+}
+
+/* values of all layers for the inputs [d, rows], with the noise of a step for the rows from `from` on, if there is a
+   room with it; returns the last ones */
+static float *forward(const Networks *net, int64_t s, const float *kernels, const float *biases, const float *inputs,
+                      int64_t rows, const Room *room, int64_t from, float *out) {
+  const uint32_t *levels = room && room->units ? room->units + from : 0;
   for (int64_t l = 0; l < net->layers; l++) {
     int64_t units = net->sizes[l + 1], into = net->sizes[l], hidden = s * (net->layers - 1) + l;
-    const float *kernel = weights + at;
-    if (room && room->seen) {
-      int64_t place = s * net->layers + l;
-      kernel = room->seen + at;
-      drop_weights(units * into, weights + at, room->weights + at, net->weight_level[place], net->weight_factor[place],
-                   room->seen + at);
-    }
-    product(net, AS_IS, l ? AS_IS : TRANSPOSED, units, rows, into, kernel, inputs, out);
+    product(net, AS_IS, AS_IS, units, rows, into, kernels, inputs, 0, out);
     if (l == net->layers - 1)
-      add_bias(units, rows, out, weights + bias);
-    else if (room && room->units)
-      rectify_and_drop(units, rows, out, weights + bias, room->units + above, net->unit_level[hidden],
-                       net->unit_factor[hidden]);
+      add_bias(units, rows, out, biases);
+    else if (levels)
+      rectify_and_drop(units, rows, out, biases, levels, room->batch, net->unit_level[hidden], net->unit_factor[hidden]);
     else
-      rectify(units, rows, out, weights + bias);
-    inputs = out, out += units * rows, above += units * rows, at += units * into, bias += units;
+      rectify(units, rows, out, biases);
+    if (levels) levels += units * room->batch;
+    inputs = out, out += units * rows, kernels += units * into, biases += units;
   }
   return out - net->sizes[net->layers] * rows;
 }
 
-/* the slopes of the mean loss by the weights of a network */
-static void backpropagate(const Networks *net, const Room *room, int64_t s, const float *weights, int64_t rows) {
+/* the slopes of the mean loss of a batch by the weights of a network: those of some rows, added to earlier ones' */
+static void backpropagate(const Networks *net, const Room *room, int64_t s, const float *weights, int64_t from,
+                          int64_t rows) {
   int64_t at = net->count - units_in_all(net), bias = net->count;
-  const float *kernels = room->seen ? room->seen : weights;
-  float *way = room->way, *below = room->below, *values = forward(net, s, weights, room->inputs, rows, room, room->values);
+  const float *kernels = room->seen ? room->seen : weights, *biases = weights + at;
+  float *way = room->way, *below = room->below, weight = 1.0f / room->batch;
+  float *values = forward(net, s, kernels, biases, room->across + from * net->sizes[0], rows, room, from, room->values);
   memcpy(way, values, net->sizes[net->layers] * rows * sizeof(float));
   if (net->classes)
-    log_loss_slope(net->classes, rows, way, (const int32_t *)room->targets, room->sums);
+    log_loss_slope(net->classes, rows, way, (const int32_t *)room->targets + from, weight, room->sums);
   else
-    squared_error_slope(rows, way, room->targets);
+    squared_error_slope(rows, way, room->targets + from, weight);
   for (int64_t l = net->layers - 1; l >= 0; l--) {
-    int64_t out = net->sizes[l + 1], into = net->sizes[l], place = s * net->layers + l;
+    int64_t out = net->sizes[l + 1], into = net->sizes[l];
     at -= out * into, bias -= out;
-    values = l ? values - into * rows : room->inputs;
-    product(net, AS_IS, l ? TRANSPOSED : AS_IS, out, into, rows, way, values, room->slopes + at);
-    sum_rows(out, rows, way, room->slopes + bias);
-    if (room->seen)
-      drop_slopes(out * into, room->slopes + at, room->weights + at, net->weight_level[place], net->weight_factor[place]);
+    values = l ? values - into * rows : room->inputs + from * into;
+    product(net, AS_IS, l ? TRANSPOSED : AS_IS, out, into, rows, way, values, from > 0, room->slopes + at);
+    sum_rows(out, rows, way, from > 0, room->slopes + bias);
     if (l == 0) return;
-    product(net, TRANSPOSED, AS_IS, into, rows, out, kernels + at, way, below);
+    product(net, TRANSPOSED, AS_IS, into, rows, out, kernels + at, way, 0, below);
     gate(into * rows, below, values, room->units ? net->unit_factor[s * (net->layers - 1) + l - 1] : 1);
     float *used = way;
     way = below, below = used;
   }
 }
 
+/* the same for a whole batch, with the weights that stay in this step */
+static void find_slopes(const Networks *net, const Room *room, int64_t s, const float *weights) {
+  int64_t step = rows_at_once(net, room->batch), place = s * net->layers;
+  for (int64_t l = 0, at = 0; room->seen && l < net->layers; at += net->sizes[l] * net->sizes[l + 1], l++)
+    drop_weights(net->sizes[l] * net->sizes[l + 1], weights + at, room->weights + at, net->weight_level[place + l],
+                 net->weight_factor[place + l], room->seen + at);
+  for (int64_t from = 0; from < room->batch; from += step)
+    backpropagate(net, room, s, weights, from, from + step < room->batch ? step : room->batch - from);
+  for (int64_t l = 0, at = 0; room->seen && l < net->layers; at += net->sizes[l] * net->sizes[l + 1], l++)
+    drop_weights(net->sizes[l] * net->sizes[l + 1], room->slopes + at, room->weights + at, net->weight_level[place + l],
+                 net->weight_factor[place + l], room->slopes + at);
+}
+
 /* floats that fitwell_train and fitwell_outputs work in, with so many rows */
 int64_t fitwell_room(const Networks *net, int64_t rows) {
-  return rows * (net->sizes[0] + 4 * units_in_all(net) + 3) + (net->weight_level ? 3 : 1) * net->count;
+  return rows * (2 * net->sizes[0] + 4 * units_in_all(net) + 3) + (net->weight_level ? 3 : 1) * net->count;
 }
 
 static Room cut_up(const Networks *net, int64_t rows, float *room) {
-  int64_t units = units_in_all(net) * rows;
-  Room cut = {.inputs = room, .slopes = room + rows * net->sizes[0]};
+  int64_t units = units_in_all(net) * rows, inputs = rows * net->sizes[0];
+  Room cut = {.batch = rows, .inputs = room, .across = room + inputs, .slopes = room + 2 * inputs};
   cut.values = cut.slopes + net->count;
   cut.way = cut.values + units, cut.below = cut.way + units, cut.targets = cut.below + units;
   cut.sums = cut.targets + rows;
@@ -261,12 +282,25 @@ static Room cut_up(const Networks *net, int64_t rows, float *room) {
 }
 
 /* noise that all strengths share */
-static void draw_noise(const Networks *net, const Room *room, int64_t rows, Key key) {
-  for (int64_t l = 0, at = 0; room->units && l < net->layers - 1; at += rows * net->sizes[++l])
-    draw_levels(folded(key, 2 + l), rows * net->sizes[l + 1], room->units + at);
+static void draw_noise(const Networks *net, const Room *room, Key key) {
+  for (int64_t l = 0, at = 0; room->units && l < net->layers - 1; at += room->batch * net->sizes[++l])
+    draw_levels(folded(key, 2 + l), room->batch * net->sizes[l + 1], room->units + at);
   /* among the leaves of the variables a layer's bias comes before its kernel */
   for (int64_t l = 0, at = 0; room->seen && l < net->layers; at += net->sizes[l] * net->sizes[l + 1], l++)
     draw_levels(folded(folded(key, 1), 2 * l + 1), net->sizes[l] * net->sizes[l + 1], room->weights + at);
+}
+
+/* the rows of a step, along the order from `begun` on, as they are and turned */
+static void gather(const Networks *net, const Room *room, const float *inputs, const float *targets,
+                   const int64_t *order, int64_t ordered, int64_t begun) {
+  int64_t width = net->sizes[0], rows = room->batch, step = rows_at_once(net, rows);
+  for (int64_t i = 0; i < rows; i++) {
+    int64_t row = order[(begun + i) % ordered];
+    memcpy(room->inputs + i * width, inputs + row * width, width * sizeof(float));
+    memcpy(room->targets + i, targets + row, sizeof(float));
+  }
+  for (int64_t from = 0; from < rows; from += step)
+    turn(from + step < rows ? step : rows - from, width, room->inputs + from * width, room->across + from * width);
 }
 
 /* Takes steps with batches of `rows`, along an order that begins anew where it ends. `begun` steps were taken before;
@@ -274,17 +308,12 @@ static void draw_noise(const Networks *net, const Room *room, int64_t rows, Key 
 void fitwell_train(const Networks *net, float *weights, float *means, float *squares, int64_t begun, int64_t steps,
                    const float *factors, const float *inputs, const float *targets, const int64_t *order,
                    int64_t ordered, int64_t rows, uint32_t first, uint32_t second, float *room) {
-  int64_t width = net->sizes[0];
   Room cut = cut_up(net, rows, room);
   for (int64_t step = 0; step < steps; step++) {
-    for (int64_t i = 0; i < rows; i++) {
-      int64_t row = order[(step * rows + i) % ordered];
-      memcpy(cut.inputs + i * width, inputs + row * width, width * sizeof(float));
-      memcpy(cut.targets + i, targets + row, sizeof(float));
-    }
-    draw_noise(net, &cut, rows, folded((Key){first, second}, 1 + step));
+    gather(net, &cut, inputs, targets, order, ordered, step * rows);
+    draw_noise(net, &cut, folded((Key){first, second}, 1 + step));
     for (int64_t s = 0, at = 0; s < net->strengths; s++, at += net->count) {
-      backpropagate(net, &cut, s, weights + at, rows);
+      find_slopes(net, &cut, s, weights + at);
       move_weights(net, s, weights + at, means + at, squares + at, cut.slopes, begun + step + 1, factors[step]);
     }
   }
@@ -293,7 +322,16 @@ void fitwell_train(const Networks *net, float *weights, float *means, float *squ
 /* raw outputs [S, k, rows] without noise */
 void fitwell_outputs(const Networks *net, const float *weights, const float *inputs, int64_t rows, float *outputs,
                      float *room) {
-  int64_t numbers = net->sizes[net->layers] * rows;
-  for (int64_t s = 0; s < net->strengths; s++, outputs += numbers)
-    memcpy(outputs, forward(net, s, weights + s * net->count, inputs, rows, 0, room), numbers * sizeof(float));
+  int64_t k = net->sizes[net->layers], step = rows_at_once(net, rows), bias = net->count - units_in_all(net);
+  float *values = room + step * net->sizes[0];
+  for (int64_t from = 0; from < rows; from += step) {
+    int64_t some = from + step < rows ? step : rows - from;
+    turn(some, net->sizes[0], inputs + from * net->sizes[0], room);
+    for (int64_t s = 0; s < net->strengths; s++) {
+      const float *mine = weights + s * net->count;
+      const float *found = forward(net, s, mine, mine + bias, room, some, 0, 0, values);
+      for (int64_t c = 0; c < k; c++)
+        memcpy(outputs + (s * k + c) * rows + from, found + c * some, some * sizeof(float));
+    }
+  }
 }
