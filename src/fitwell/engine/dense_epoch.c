@@ -5,9 +5,12 @@
 #include <stdint.h>
 #include <string.h>
 
-/* several versions of each loop, of which the loader takes the one for this machine */
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+/* several versions of each loop, of which the loader takes the one for this machine: by what it can do, for a name
+   such as arch=haswell would stand for that processor only */
+#if defined(__x86_64__) && defined(__GLIBC__) && __GNUC__ >= 12 && !defined(__clang__)
 #define FAST __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#elif defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+#define FAST __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define FAST
 #endif
