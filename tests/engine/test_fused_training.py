@@ -90,8 +90,9 @@ def test_an_epoch_is_numpys(hidden: tuple[int, ...], outputs: int) -> None:
 @needs_compiler
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_a_batch_that_goes_through_in_parts(outputs: int) -> None:
-    """As 64, 64 and 22 rows, of which each takes its own targets and noise, and as 64, 64 and 33 when it is measured."""
-    network, sizes = DenseNetwork(7, (130, 120), outputs, output_scale=1.0), {"rows": 161, "batch": 150, "measured": 161}
+    """As 64, 64 and 22 rows, of which each takes its own targets and noise; measured are 64, 64 and 33."""
+    network = DenseNetwork(7, (130, 120), outputs, output_scale=1.0)
+    sizes = {"rows": 161, "batch": 150, "measured": 161}
     found = trained(in_c(network, ON), **sizes)
     # of so many weights some have slopes near 0, where a step of Adam's is mostly rounding: in NumPy's float32, too
     assert agree(found, trained(in_numpy(network, ON), **sizes), within=1e-4)

@@ -36,7 +36,8 @@ def test_operations_of_a_search(problem: Callable[..., Any], seed: int) -> None:
     job = Job(case.network, case.dataset, case.row_sets, five, case.loss)
     chosen = Settings(epochs=6, batch_size=8, stopping=None)
     assert search_operations(job, chosen) == 15 * 6 * 4 * 6 * 8 * (4 * 5 + 5 * 3)
-    assert search_operations(job, replace(chosen, stopping=Stopping())) < search_operations(job, chosen)
+    fewer, more = replace(chosen, epochs=60, stopping=Stopping(kept=0.5, finalists=1)), replace(chosen, epochs=60)
+    assert search_operations(job, fewer) < search_operations(job, more)
 
 
 def test_block_size() -> None:

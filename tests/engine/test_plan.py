@@ -134,5 +134,7 @@ def test_seconds() -> None:
     assert plan_of().seconds == 0
     slow, fast = plan_of(flops_per_second=1e9), plan_of(flops_per_second=2e9)
     assert slow.seconds - COMPILE_SECONDS == pytest.approx(2 * (fast.seconds - COMPILE_SECONDS))
-    assert plan_of(flops_per_second=1e9, share=1.0).seconds > 2 * slow.seconds
+    half, idle = plan_of(flops_per_second=1e9, share=0.5), plan_of(flops_per_second=1e9, efficiency=0.2)
+    assert slow.seconds - COMPILE_SECONDS == pytest.approx(2 * (half.seconds - COMPILE_SECONDS))
+    assert slow.seconds - COMPILE_SECONDS == pytest.approx((idle.seconds - COMPILE_SECONDS) / 2)
     assert plan_of().networks == 160

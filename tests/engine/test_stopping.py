@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fitwell.engine.stopping import Stopping, pace_of, still_running
+from fitwell.engine.stopping import LONGEST_EPOCHS, Stopping, pace_of, share_of_work, still_running
 
 PATIENT = Stopping(patience=100, rungs=(10, 25), kept=0.5, finalists=2)
 
@@ -47,6 +47,22 @@ def test_rungs_come_sooner_in_epochs_of_many_steps(steps: int, rungs: tuple[int,
     """But not before a quarter of their epochs; rungs that meet are one."""
     assert Stopping().paced(pace_of(steps)).rungs == rungs
     assert Stopping(rungs=(1, 2, 3)).paced(pace_of(4000)).rungs == (1,)
+
+
+@pytest.mark.parametrize("pace", [1, 0.25])
+@pytest.mark.parametrize(("strengths", "epochs"), [(32, 150), (64, 40), (3, 20)])
+def test_share_of_work_is_what_the_rules_leave(strengths: int, epochs: int, pace: float) -> None:
+    """Of strengths that improve all the while, the unregularized the worst of them; other rules leave another share."""
+    rules = Stopping().paced(pace)
+    running, trained = np.ones(strengths, bool), 0
+    losses = np.roll(np.linspace(1, 2, strengths), 1)
+    for epoch in range(min(epochs, LONGEST_EPOCHS)):
+        trained += running.sum()
+        running = still_running(rules, running, losses, np.full(strengths, epoch + 1), epoch, epoch + 1)
+    found = share_of_work(rules, strengths, epochs)
+    assert found == pytest.approx(trained / (strengths * epochs))
+    assert share_of_work(Stopping(rungs=()), strengths, epochs) != found or strengths == 3
+    assert share_of_work(None, strengths, epochs) == 1
 
 
 def test_halving_keeps_the_better_half() -> None:

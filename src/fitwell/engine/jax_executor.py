@@ -21,8 +21,9 @@ from fitwell.engine.executor import Epochs, Job, Measured
 from fitwell.engine.job import Rows, Settings, make_batching, make_rows
 from fitwell.engine.network import Variables
 from fitwell.engine.optimizers import adam, make_schedule
-from fitwell.engine.plan import Plan, Work, make_plan, share_of_work
+from fitwell.engine.plan import Plan, Work, make_plan
 from fitwell.engine.program import Data, Program, State, Trace, lift
+from fitwell.engine.stopping import share_of_work
 
 STRENGTHS = "strengths"
 """Name of the axis of devices over which strengths are spread."""
@@ -317,7 +318,7 @@ def _plan(job: Job, settings: Settings, program: Program, devices: int, estimate
         block_strengths=settings.block_strengths,
         block_networks=settings.block_networks,
         flops_per_second=measure_speed() if estimate else 0.0,
-        share=share_of_work(settings.stopping),
+        share=share_of_work(settings.stopping, job.candidates.count, settings.epochs),
     )
 
 

@@ -14,7 +14,7 @@ from fitwell.engine.fused_training import can_fuse
 from fitwell.engine.job import Batching, Settings, make_batching
 from fitwell.engine.network import DenseNetwork
 from fitwell.engine.one_core import blas_on_one_core
-from fitwell.engine.plan import share_of_work
+from fitwell.engine.stopping import share_of_work
 from fitwell.startup import cpu_devices
 
 MOST_STRENGTHS = 16
@@ -31,6 +31,10 @@ OVERHEAD = 0.5
 """What a task costs beyond its networks, in networks: Python, and noise that all its strengths share."""
 
 
+FUSED_EFFICIENCY = 0.55
+"""Share of a large matrix product's speed that training in C reaches, measuring included (`benchmarks/RESULTS.md`)."""
+
+
 def step_operations(network: DenseNetwork, rows: int) -> float:
     """Return the floating point operations of a training step: a product forward, and two back."""
     return 6.0 * rows * sum(out * into for into, out in itertools.pairwise(network.sizes))
@@ -40,7 +44,8 @@ def search_operations(job: Job, settings: Settings) -> float:
     """Return the floating point operations of a search of dense networks, as many epochs as are typical."""
     batching = make_batching(job.row_sets, settings)
     networks = job.row_sets.count * job.candidates.count
-    steps = networks * settings.epochs * batching.steps * share_of_work(settings.stopping)
+    share = share_of_work(settings.stopping, job.candidates.count, settings.epochs)
+    steps = networks * settings.epochs * batching.steps * share
     return steps * step_operations(cast(DenseNetwork, job.network), batching.batch_size)
 
 

@@ -21,14 +21,15 @@ from fitwell.engine.dense_training import (
     drawn_weights,
 )
 from fitwell.engine.executor import Epochs, Job, Measured
-from fitwell.engine.fused_training import make_training
+from fitwell.engine.fused_training import can_fuse, make_training
 from fitwell.engine.job import Settings, make_batching, make_rows
 from fitwell.engine.memory import host_memory
 from fitwell.engine.network import DenseNetwork, Variables
-from fitwell.engine.numpy_costs import block_size, measure_products, step_operations, useful_threads
+from fitwell.engine.numpy_costs import FUSED_EFFICIENCY, block_size, measure_products, step_operations, useful_threads
 from fitwell.engine.one_core import blas_on_one_core
 from fitwell.engine.plain_losses import PLAIN_LOSSES
-from fitwell.engine.plan import Plan, Work, make_plan, share_of_work
+from fitwell.engine.plan import TYPICAL_EFFICIENCY, Plan, Work, make_plan
+from fitwell.engine.stopping import share_of_work
 from fitwell.errors import InputError
 from fitwell.regularization.table import BUILT_IN
 from fitwell.startup import cpu_devices
@@ -247,7 +248,8 @@ class NumpyExecutor:
             block_strengths=settings.block_strengths,
             block_networks=size * row_sets,
             flops_per_second=measure_products(self.threads) if estimate else 0.0,
-            share=share_of_work(settings.stopping),
+            share=share_of_work(settings.stopping, strengths, settings.epochs),
+            efficiency=FUSED_EFFICIENCY if can_fuse(self.network, job.dataset.dtype) else TYPICAL_EFFICIENCY,
             compile_seconds=0.0,
         )
         return replace(plan, devices=self.threads)

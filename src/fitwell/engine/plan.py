@@ -10,14 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fitwell.engine.stopping import Stopping
 from fitwell.errors import InputError, TrainingError
 
 BLOCK_NETWORKS = 40
 """Networks trained in one block; 40 to 160 small ones are equally fast (`benchmarks/RESULTS.md`)."""
-
-TYPICAL_SHARE, SHARE_OF_PATIENCE = 0.36, 0.68
-"""Share of the full work that rungs and patience leave, and patience alone (`benchmarks/cutting.py`)."""
 
 TYPICAL_EFFICIENCY = 0.4
 """Share of a large matrix product's speed that training reaches, all overheads counted."""
@@ -114,13 +110,6 @@ class Plan:
         return sum(math.ceil(len(wave) / self.block_strengths) for wave in self.waves)
 
 
-def share_of_work(stopping: Stopping | None) -> float:
-    """Return the share of the full work that will be done."""
-    if stopping is None:
-        return 1.0
-    return TYPICAL_SHARE if stopping.rungs else SHARE_OF_PATIENCE
-
-
 def default_batch_size(n_train: int) -> int:
     """An eighth of the training rows, as a power of two from 16 to 256, and never more than there are."""
     # a power of two, so that tables of nearly one size train alike
@@ -143,7 +132,8 @@ def make_plan(
     block_strengths: int | None = None,
     block_networks: int = BLOCK_NETWORKS,
     flops_per_second: float = 0.0,
-    share: float = TYPICAL_SHARE,
+    share: float = 1.0,
+    efficiency: float = TYPICAL_EFFICIENCY,
     compile_seconds: float = COMPILE_SECONDS,
 ) -> Plan:
     """Cut a search of `row_sets` times `strengths` networks into blocks that fit `budget` bytes.
@@ -192,7 +182,7 @@ def make_plan(
         block_strengths=block,
         wave_strengths=wave,
         memory=kept + step + row_sets * wave * work.state_bytes,
-        seconds=compile_seconds + flops / (flops_per_second * TYPICAL_EFFICIENCY) if flops_per_second else 0.0,
+        seconds=compile_seconds + flops / (flops_per_second * efficiency) if flops_per_second else 0.0,
     )
 
 

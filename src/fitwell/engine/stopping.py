@@ -58,6 +58,23 @@ def pace_of(steps: int) -> float:
     return min(1.0, max(SLOW_STEPS / steps, QUICKEST_PACE))
 
 
+PATIENT_EPOCHS, LONGEST_EPOCHS = 102, 125
+"""What strengths last by patience alone, and those that no rung cut, of 150 epochs (`benchmarks/cutting.py`)."""
+
+
+def share_of_work(rules: Stopping | None, strengths: int, epochs: int) -> float:
+    """Return the share of all strengths' epochs that will be trained, as it typically is: 0.36 of 150 by default."""
+    if rules is None:
+        return 1.0
+    last = min(epochs, LONGEST_EPOCHS if rules.rungs else PATIENT_EPOCHS)
+    running, begun, trained = strengths, 0, 0
+    for epoch in (*(epoch for epoch in rules.rungs if epoch < last), last):
+        trained += running * (epoch - begun)
+        # the unregularized network stays, too
+        running, begun = min(running, max(rules.finalists, math.ceil(rules.kept * running)) + 1), epoch
+    return trained / (strengths * epochs)
+
+
 def still_running(
     rules: Stopping,
     running: np.ndarray,
