@@ -283,6 +283,7 @@ SURROUNDINGS: dict[str, Callable[[pytest.MonkeyPatch], Any]] = {
     "XLA's flags": lambda patch: patch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", "") + " "),
     "setting of JAX": lambda patch: jax.config.update("jax_exec_time_optimization_effort", 0.1),
     "cores": lambda patch: patch.setattr(compiled_programs, "cpu_devices", lambda: 77),
+    "other devices": lambda patch: patch.setattr(jax, "device_count", lambda: 77),
 }
 
 
