@@ -36,6 +36,7 @@ road: $(INSTALLED)
 	$(BIN)/python tests/support/road.py
 
 bench: $(INSTALLED) $(NODE_PACKAGES)
+	$(BIN)/python benchmarks/epochs.py
 	$(BIN)/python benchmarks/digits.py
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/answer.py

@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import resource
+import statistics
 import subprocess
 import sys
 import time
@@ -125,6 +126,12 @@ def cell(value: Any) -> str:
 def spread(values: Sequence[float]) -> str:
     """Format the lowest and the highest value."""
     return f"{cell(float(min(values)))} to {cell(float(max(values)))}"
+
+
+def against(ratios: Sequence[float], target: float) -> list[Any]:
+    """Return the cells of ratios that should be at least the target: median, range, target, verdict."""
+    middle = statistics.median(ratios)
+    return [middle, spread(ratios), f"at least {target:g}", "pass" if middle >= target else "FAIL"]
 
 
 def heading(title: str, options: argparse.Namespace) -> str:
