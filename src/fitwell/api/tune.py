@@ -129,9 +129,10 @@ def tune(
         Bytes that training may use; None takes half of what is free.
     engine
         What multiplies: `"numpy"`, with nothing to compile, for the dense network of tables with fitwell's own
-        regularizers; `"jax"` anything, on all cores and on accelerators. `"auto"` takes NumPy where it can and is done
-        before JAX has compiled, or nearly: by the size of the search and the number of cores. The numbers agree to
-        rounding.
+        regularizers (in C, on all cores, where a compiler was at hand when fitwell was installed); `"jax"` anything, on
+        all cores and on accelerators. `"auto"` takes NumPy where it can and there is no accelerator; without the
+        C part, only where it is done before JAX has compiled, or nearly, by the size of the search and the number of
+        cores. The numbers agree to rounding.
     sample_weight, class_weight
         With a Keras model: weights of rows [n], in training and where losses are measured; or of classes, a dict from
         class to weight, in training only.
