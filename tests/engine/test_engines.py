@@ -43,12 +43,12 @@ def test_jax_where_its_compilation_pays(
     """Of networks that are large enough for the cores; what is compiled already, or without JAX, NumPy trains."""
     monkeypatch.setattr(engines, "can_fuse", lambda network, dtype: False)
     monkeypatch.setattr(engines, "cpu_devices", lambda: cores)
-    large = {"hidden": (1500, 1500)}
+    large, to_the_end = {"hidden": (1500, 1500)}, Settings(epochs=1000, stopping=None)
     kind = NumpyExecutor if cores == 1 else JaxExecutor
-    assert isinstance(made(problem, "auto", Settings(epochs=1000), **large), kind)
+    assert isinstance(made(problem, "auto", to_the_end, **large), kind)
     assert isinstance(made(problem, "auto", Settings(epochs=2), **large), NumpyExecutor)
     with monkeypatch.context() as without_jax:
         without_jax.setattr(engines, "is_installed", lambda: False)
-        assert isinstance(made(problem, "auto", Settings(epochs=1000), **large), NumpyExecutor)
+        assert isinstance(made(problem, "auto", to_the_end, **large), NumpyExecutor)
     monkeypatch.setattr(engines, "can_fuse", lambda network, dtype: True)
-    assert isinstance(made(problem, "auto", Settings(epochs=1000), **large), NumpyExecutor)
+    assert isinstance(made(problem, "auto", to_the_end, **large), NumpyExecutor)
