@@ -186,6 +186,10 @@ typedef struct {
   int64_t batch;
 } Room;
 
+/* Numbers of a product along the rows of both sides; larger ones OpenBLAS copies, unless the left side is turned, which
+   is a gain of a tenth with AVX-512 and costs a hundredth without. */
+enum { MOST_AS_THEY_LIE = 1200 };
+
 static int64_t units_in_all(const Networks *net) {
   int64_t units = 0;
   for (int64_t l = 1; l <= net->layers; l++) units += net->sizes[l];
@@ -202,10 +206,14 @@ static int64_t rows_at_once(const Networks *net, int64_t rows) {
   return most < 32 || parts < 2 ? rows : ((rows + parts - 1) / parts + 15) / 16 * 16;
 }
 
-/* rows [rows, width] become columns */
+/* rows [rows, width] become columns, sixteen at once */
 FAST static void turn(int64_t rows, int64_t width, const float *inputs, float *across) {
-  for (int64_t j = 0; j < width; j++)
-    for (int64_t i = 0; i < rows; i++) across[j * rows + i] = inputs[i * width + j];
+  int64_t i = 0;
+  for (; i + 16 <= rows; i += 16)
+    for (int64_t j = 0; j < width; j++)
+      for (int k = 0; k < 16; k++) across[j * rows + i + k] = inputs[(i + k) * width + j];
+  for (; i < rows; i++)
+    for (int64_t j = 0; j < width; j++) across[j * rows + i] = inputs[i * width + j];
 }
 
 /* values of all layers for the inputs [d, rows], with the noise of a step for the rows from `from` on, if there is a
@@ -244,7 +252,10 @@ static void backpropagate(const Networks *net, const Room *room, int64_t s, cons
     int64_t out = net->sizes[l + 1], into = net->sizes[l];
     at -= out * into, bias -= out;
     values = l ? values - into * rows : room->inputs + from * into;
-    product(net, AS_IS, l ? TRANSPOSED : AS_IS, out, into, rows, way, values, from > 0, room->slopes + at);
+    int turned = l && out * into > MOST_AS_THEY_LIE;
+    if (turned) turn(out, rows, way, below);
+    product(net, turned ? TRANSPOSED : AS_IS, l ? TRANSPOSED : AS_IS, out, into, rows, turned ? below : way, values,
+            from > 0, room->slopes + at);
     sum_rows(out, rows, way, from > 0, room->slopes + bias);
     if (l == 0) return;
     product(net, TRANSPOSED, AS_IS, into, rows, out, kernels + at, way, 0, below);
