@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 import sysconfig
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,13 @@ class CompileDenseEpoch(BuildHookInterface):
 def compile_library(source: Path, library: Path) -> bool:
     """Compile, and return whether that went well; a library that was there is replaced, or gone."""
     aside = library.with_suffix(".so.new")
-    library.unlink(missing_ok=True)
-    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")[:1]
+    # Python's own compiler goes without the flags that Python was built with; who names one means all of it
+    compiler = shlex.split(os.environ.get("CC", "")) or shlex.split(sysconfig.get_config_var("CC") or "cc")[:1]
     try:
-        subprocess.run([*compiler, *OPTIONS, str(source), "-o", str(aside), "-lm"], check=True, capture_output=True)
+        library.unlink(missing_ok=True)
+        named = f"-DFITWELL_SOURCE={zlib.crc32(source.read_bytes())}"
+        command = [*compiler, *OPTIONS, named, str(source), "-o", str(aside), "-lm"]
+        subprocess.run(command, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as problem:
         reason = getattr(problem, "stderr", b"").decode(errors="replace") or str(problem)
         print(f"fitwell trains with NumPy alone, for its C code could not be compiled: {reason}", file=sys.stderr)

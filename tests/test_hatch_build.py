@@ -45,7 +45,14 @@ def test_a_wheel_of_this_machine(hook: ModuleType, tmp_path: Path) -> None:
     assert data["tag"].startswith("py3-none-")
 
 
-@pytest.mark.parametrize("compiler", ["no-such-compiler", "false"])
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_a_compiler_of_several_words(hook: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever names one means all of it: a wrapper and what it wraps, an option."""
+    monkeypatch.setenv("CC", "env cc -DNOTHING")
+    assert "tag" in built(hook, tmp_path)
+
+
+@pytest.mark.parametrize("compiler", ["no-such-compiler", "false", "env no-such-compiler"])
 def test_without_a_compiler(
     hook: ModuleType, tmp_path: Path, compiler: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

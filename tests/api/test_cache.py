@@ -30,7 +30,8 @@ def test_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, "off")
     (line,) = describe_cache()
     assert line.startswith("No compiled programs are kept: FITWELL_CACHE is off")
-    assert clear_cache() == ["Deleted 0 compiled programs."]
+    (line,) = clear_cache()
+    assert line.endswith("Nothing was deleted.")
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has no owners and modes of this kind")
@@ -54,3 +55,9 @@ def test_what_cannot_be_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file" / "programs"))
     with pytest.raises(FileError, match="cannot be read"):
         describe_cache()
+    (tmp_path / "file").chmod(0o600)
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
+    for verb in (describe_cache, clear_cache):
+        with pytest.raises(FileError, match="is no directory"):
+            verb()
+    assert (tmp_path / "file").exists()

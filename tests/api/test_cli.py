@@ -435,9 +435,9 @@ def test_cache_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", [0.5, 9.0])
-def test_an_interrupt_leaves_nothing(tmp_path: Path, moment: float) -> None:
-    """Ctrl-C during compilation or training: one sentence, exit status 130, nothing written."""
+@pytest.mark.parametrize(("number", "moment"), [(signal.SIGINT, 0.5), (signal.SIGINT, 5.0), (signal.SIGTERM, 0.5)])
+def test_an_interrupt_leaves_nothing(tmp_path: Path, number: int, moment: float) -> None:
+    """Ctrl-C during training, or being told to end: one sentence, exit status 130 or 143, nothing written."""
     mixed(2000).write_csv(tmp_path / "table.csv")
     command = [
         *FITWELL,
@@ -458,9 +458,9 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, moment: float) -> None:
         while "Training" not in process.stdout.readline():
             pass
         time.sleep(moment)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, err = process.communicate(timeout=60)
-    assert process.returncode == INTERRUPT_EXIT
+    assert process.returncode == INTERRUPT_EXIT + number
     assert err == "fitwell: interrupted; nothing was written.\n"
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
 

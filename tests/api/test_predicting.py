@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import gzip
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from example_tables import QUICK, mixed
 from fitwell.api.predicting import predict_file
 from fitwell.api.tune import tune
 from fitwell.data import blocks, opened_blocks
-from fitwell.errors import FitwellError
+from fitwell.errors import FileError, FitwellError
 from fitwell.results import predictors
 
 KEPT = ("row", "city")
@@ -134,6 +135,33 @@ def test_nothing_is_printed_before_an_error(
     assert capsysbinary.readouterr().out == (tmp_path / "p.csv").read_bytes()
     (tmp_path / "new.csv").write_text(text + "1,2\n")
     with pytest.raises(FitwellError, match="line 302"):
+        predict_file(run, tmp_path / "new.csv", None, (), force=False, quiet=True)
+    assert capsysbinary.readouterr().out == b""
+
+
+def test_what_cannot_be_printed(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """No room for what is not printed yet, or none where it goes: a sentence each, but none for a reader that went."""
+    many().write_csv(tmp_path / "new.csv")
+
+    def fail(error: OSError) -> Callable[..., None]:
+        def write(*given: object) -> None:
+            del given
+            raise error
+
+        return write
+
+    full = OSError(errno.ENOSPC, "No space left on device")
+    for place, sentence in (
+        ("append_csv", r"cannot be kept in '.*' \(No space left on device\).*: name a file by --out\."),
+        ("_Echo.write", r"cannot be printed \(No space left on device\)\."),
+    ):
+        with monkeypatch.context() as broken, pytest.raises(FileError, match=sentence):
+            broken.setattr(f"fitwell.api.predicting.{place}", fail(full))
+            predict_file(run, tmp_path / "new.csv", None, (), force=False, quiet=True)
+    with monkeypatch.context() as broken, pytest.raises(BrokenPipeError):
+        broken.setattr("fitwell.api.predicting._Echo.write", fail(BrokenPipeError()))
         predict_file(run, tmp_path / "new.csv", None, (), force=False, quiet=True)
     assert capsysbinary.readouterr().out == b""
 

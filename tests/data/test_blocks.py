@@ -44,15 +44,21 @@ def test_blocks_are_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n
     assert not pl.concat(tables).head(-1).equals(whole)
 
 
-def test_names_are_no_patterns(tmp_path: Path) -> None:
-    """A star in a name and a folder called a=1 are names."""
-    folder = tmp_path / "a=1"
-    folder.mkdir()
-    for name in ("t*.parquet", "tt.parquet"):
-        TABLE.write_parquet(folder / name)
-    file = open_lazily(folder / "t*.parquet", 8)
+@pytest.mark.parametrize("format", ["parquet", "arrow"])
+@pytest.mark.parametrize("name", ["t*", "t?", "t[1]"])
+@pytest.mark.parametrize("folder", ["a=1", "b[1]"])
+def test_names_are_no_patterns(tmp_path: Path, folder: str, name: str, format: str) -> None:
+    """Stars and brackets in names, and a folder called a=1, are names; what they would stand for is another file."""
+    for other in (folder, "b1"):
+        (tmp_path / other).mkdir()
+        for number, title in enumerate((name, "tt", "t1")):
+            table = TABLE.head(len(TABLE) - number - (other == "b1"))
+            write = table.write_parquet if format == "parquet" else table.write_ipc
+            write(tmp_path / other / f"{title}.{format}")
+    path = tmp_path / folder / f"{name}.{format}"
+    file = open_lazily(path, 8)
     assert file is not None
-    found, whole = next(iter(file)).table, read_file(folder / "t*.parquet")
+    found, whole = pl.concat(block.table for block in file), read_file(path)
     assert isinstance(found, pl.DataFrame)
     assert isinstance(whole, pl.DataFrame)
     assert found.equals(whole)

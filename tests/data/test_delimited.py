@@ -90,6 +90,7 @@ def test_names_are_stripped_and_made_up() -> None:
             FileError,
             r"not UTF-8 text: line 3, byte 3 is 0xe9.*iconv -f latin1 -t utf-8",
         ),
+        (b"\xef\xbb\xbfa,b\n1,\xff\n", FileError, "line 2, byte 3 is 0xff"),
         ("a,b\n".encode("utf-16"), FileError, "is UTF-16"),
         ("a,b\n1,2\n1,2,3\n", InputError, "line 3 has 3 fields, the header has 2"),
         ("a,b\n1\n1,2\n", InputError, "line 2 has 1 field, the header has 2"),

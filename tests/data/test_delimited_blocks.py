@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -134,9 +136,9 @@ def outcome(call: Callable[[], object]) -> object:
 
 def test_an_error_names_its_line(tmp_path: Path) -> None:
     """A ragged line or a wrong byte far below is named as in a file read whole."""
-    for bad in (b"1,2\n", b"1,2,\xff\n"):
+    for bad, mark in itertools.product((b"1,2\n", b"1,2,\xff\n"), (b"", codecs.BOM_UTF8)):
         path = tmp_path / "t.csv"
-        path.write_bytes(b"# comment\n" + written(ROWS * 3).encode() + bad)
+        path.write_bytes(mark + b"# comment\n" + written(ROWS * 3).encode() + bad)
         with pytest.raises(FitwellError) as whole:
             read_file(path)
         with pytest.raises(FitwellError) as found:

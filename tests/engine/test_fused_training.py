@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -164,6 +165,33 @@ def test_arrays_of_another_kind_are_refused() -> None:
         training.outputs(weights, np.zeros((3, 7)), Scratch())
     with pytest.raises(ValueError, match=r"Expected contiguous float32\. Got float32 with strides"):
         training.outputs(weights, np.zeros((7, 3), np.float32).T, Scratch())
+
+
+@needs_compiler
+@pytest.mark.parametrize("damage", ["as it was", "no library", "another library", "of other sources", "no sources"])
+def test_a_library_that_is_not_of_these_sources_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    """A checkout that was updated, or a file that is none: NumPy trains."""
+    place = tmp_path / fused_training.LIBRARY.name
+    for suffix in (".so", ".c"):
+        place.with_suffix(suffix).write_bytes(fused_training.LIBRARY.with_suffix(suffix).read_bytes())
+    monkeypatch.setattr(fused_training, "LIBRARY", place)
+    opened = library.__wrapped__
+    if damage == "as it was":
+        assert opened() is not None
+        return
+    if damage == "no library":
+        place.write_bytes(b"not a library")
+    elif damage == "another library":
+        place.unlink()
+        place.symlink_to(ThreadpoolController().select(internal_api="openblas").lib_controllers[0].filepath)
+    elif damage == "of other sources":
+        with place.with_suffix(".c").open("a") as sources:
+            sources.write("\n")
+    else:
+        place.with_suffix(".c").unlink()
+    assert opened() is None
 
 
 def test_what_is_trained_in_c(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,11 +58,11 @@ def test_a_damaged_file_is_no_file(directory: ProgramDirectory, damage: str) -> 
     """What was cut short, changed or put under another name is not given back, and is deleted; a sound one stays."""
     directory.write("sound", PROGRAM)
     directory.write("one", PROGRAM)
-    file = directory.path / "one.program"
+    file = directory.path / "one.fitwell-program"
     content = file.read_bytes()
     if damage == "renamed":
         directory.write("two", PROGRAM + b"2")
-        (directory.path / "two.program").replace(file)
+        (directory.path / "two.fitwell-program").replace(file)
     else:
         changed = content[:50] + bytes([content[50] ^ 1]) + content[51:]
         file.write_bytes({"cut short": content[:-1], "changed": changed, "empty": b""}.get(damage, b"something else"))
@@ -76,7 +76,7 @@ def test_a_damaged_file_is_no_file(directory: ProgramDirectory, damage: str) -> 
 def test_a_file_that_others_may_write_or_read_is_not_read(directory: ProgramDirectory, mode: int) -> None:
     """A file is its owner's alone, or is not loaded; with its own mode it is."""
     directory.write("one", PROGRAM)
-    (directory.path / "one.program").chmod(mode)
+    (directory.path / "one.fitwell-program").chmod(mode)
     assert directory.read("one") is None
     directory.write("one", PROGRAM)
     assert directory.read("one") == PROGRAM
@@ -86,7 +86,7 @@ def test_a_file_that_others_may_write_or_read_is_not_read(directory: ProgramDire
 def test_a_link_is_not_followed(directory: ProgramDirectory) -> None:
     """A program is a file in the directory, and not what a link in it leads to."""
     directory.write("one", PROGRAM)
-    file = directory.path / "one.program"
+    file = directory.path / "one.fitwell-program"
     file.rename(directory.path / "elsewhere")
     file.symlink_to(directory.path / "elsewhere")
     assert directory.read("one") is None
@@ -100,7 +100,7 @@ def test_the_least_recently_used_go_first(directory: ProgramDirectory) -> None:
     noise = [os.urandom(1000) for _ in range(4)]
     for number in range(3):
         small.write(str(number), noise[number])
-        os.utime(directory.path / f"{number}.program", (number, number))
+        os.utime(directory.path / f"{number}.fitwell-program", (number, number))
     assert small.read("0") == noise[0]  # of all times the latest from here on
     small.write("3", noise[3])
     assert [small.read(str(number)) is not None for number in range(4)] == [True, False, True, True]
@@ -121,23 +121,24 @@ def test_what_is_larger_than_all_may_be_is_not_kept(directory: ProgramDirectory)
 
 def test_what_a_killed_process_left_is_deleted(directory: ProgramDirectory) -> None:
     """A file that was never finished goes after an hour, and not while somebody may be writing it."""
-    for name, age in ((".old.program", 7200), (".new.program", 0)):
+    for name, age in ((".old.fitwell-program", 7200), (".new.fitwell-program", 0)):
         file = directory.path / name
         file.write_bytes(PROGRAM)
         os.utime(file, (file.stat().st_mtime - age,) * 2)
     directory.write("one", PROGRAM)
-    assert sorted(file.name for file in directory.path.iterdir()) == [".new.program", "one.program"]
+    assert sorted(file.name for file in directory.path.iterdir()) == [".new.fitwell-program", "one.fitwell-program"]
 
 
 def test_clear(directory: ProgramDirectory) -> None:
     """All programs go, and nothing else."""
     for key in ("one", "two"):
         directory.write(key, PROGRAM)
-    (directory.path / "notes.txt").write_text("mine")
+    for name in ("notes.txt", "thesis.program"):
+        (directory.path / name).write_text("mine")
     assert directory.size()[0] == 2
     assert directory.clear() == 2
     assert directory.size() == (0, 0)
-    assert [file.name for file in directory.path.iterdir()] == ["notes.txt"]
+    assert sorted(file.name for file in directory.path.iterdir()) == ["notes.txt", "thesis.program"]
 
 
 def test_a_directory_that_vanishes_is_no_error(directory: ProgramDirectory) -> None:
@@ -203,6 +204,7 @@ def test_what_belongs_to_another_user_is_not_safe(tmp_path: Path, monkeypatch: p
         ("win32", {}, "home/AppData/Local/fitwell/programs"),
         ("win32", {"LOCALAPPDATA": "/local"}, "/local/fitwell/programs"),
         ("linux", {CACHE_VARIABLE: "/mine"}, "/mine"),
+        ("linux", {CACHE_VARIABLE: "~/mine"}, "home/mine"),
     ],
 )
 def test_where_it_is(
@@ -215,6 +217,7 @@ def test_where_it_is(
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert programs_path() == tmp_path / expected
 
 

@@ -45,6 +45,15 @@ def test_a_table_in_parts_is_the_table(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.parametrize("name", ["t[1].parquet", "t*.arrow", "t?.feather"])
+def test_names_are_no_patterns(tmp_path: Path, name: str) -> None:
+    """Nor are folders': parts of a table are looked for under the file's name."""
+    folder = tmp_path / "a[1]"
+    folder.mkdir()
+    assert write_tables(TABLE.iter_slices(1), folder / name, force=False) == 2
+    assert [path.name for path in folder.iterdir()] == [name]
+
+
 def test_an_error_in_a_part_leaves_the_file(tmp_path: Path) -> None:
     """Its own sentence comes through, and the earlier file stays."""
     path = tmp_path / "t.csv"

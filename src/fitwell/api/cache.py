@@ -12,6 +12,8 @@ from fitwell.engine.program_directory import (
 )
 from fitwell.errors import FileError, counted
 
+NOWHERE = f"No compiled programs are kept: {CACHE_VARIABLE} is off, or there is no home directory."
+
 _MIB = 2**20
 
 
@@ -20,7 +22,7 @@ def describe_cache() -> list[str]:
     directory = _existing()
     path = programs_path()
     if path is None:
-        return [f"No compiled programs are kept: {CACHE_VARIABLE} is off, or there is no home directory."]
+        return [NOWHERE]
     count, size = directory.size() if directory else (0, 0)
     return [
         f"Directory  {path}",
@@ -32,6 +34,8 @@ def describe_cache() -> list[str]:
 def clear_cache() -> list[str]:
     """Delete all compiled programs, and return a line that says how many."""
     directory = _existing()
+    if programs_path() is None:
+        return [f"{NOWHERE} Nothing was deleted."]
     return [f"Deleted {counted(directory.clear() if directory else 0, 'compiled program')}."]
 
 
@@ -52,6 +56,8 @@ def _existing() -> ProgramDirectory | None:
         return None
     except OSError as error:
         raise FileError(f"'{path}' cannot be read ({error.strerror}).") from error
+    if not path.is_dir():
+        raise FileError(unused(path, "is no directory"))
     if reason is not None:
         raise FileError(unused(path, reason))
     return ProgramDirectory(path)

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 # typer's own status for a wrong option, so that scripts ask for one
 INPUT_EXIT = 2
-# 128 and the signal's number 2, as shells report Ctrl-C
-INTERRUPT_EXIT = 130
+# and the signal's number, as shells report it: 130 after Ctrl-C, 143 for a process that was told to end
+INTERRUPT_EXIT = 128
 UNSAVED = "Nothing will be saved: stop, and add --out DIRECTORY, to keep the model."
 INTERRUPTED = "fitwell: interrupted; nothing was written."
 
@@ -47,14 +47,17 @@ app = typer.Typer(
 )
 
 
-# was Ctrl-C pressed, and do networks train: the handler decides by both
-_interrupted, _training = threading.Event(), threading.Event()
+# which signals came, and do networks train: the handler decides by both
+_signals: list[int] = []
+_training = threading.Event()
 
 
 def main() -> None:
     """Run the command; an error is one sentence on standard error and exit status 2."""
-    # Python's own handler raises KeyboardInterrupt, which JAX may lose
-    signal.signal(signal.SIGINT, _interrupt)
+    # Python's own handler of the first raises KeyboardInterrupt, which JAX may lose; of the second (batch systems,
+    # `timeout`) it has none, and half of a file would stay beside the one it was to become
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     warnings.showwarning = _show_warning
     try:
         app()
@@ -63,10 +66,10 @@ def main() -> None:
         sys.exit(INPUT_EXIT)
     except (KeyboardInterrupt, SystemExit):
         # a SystemExit that is not ours keeps its status
-        if not _interrupted.is_set():
+        if not _signals:
             raise
         typer.echo(INTERRUPTED, err=True)
-        sys.exit(INTERRUPT_EXIT)
+        sys.exit(INTERRUPT_EXIT + _signals[0])
     except BrokenPipeError:  # the reader of our output has gone, as in `fitwell ... | head`
         # else Python complains once more when it flushes on its way out
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -93,8 +96,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     An exception is no way out of training: raised inside one of JAX's callbacks it is lost, and raised while XLA's
     threads compile it can crash the interpreter on its way out.
     """
-    del number, frame
-    _interrupted.set()
+    del frame
+    _signals.append(number)
     if not _training.is_set():
         raise KeyboardInterrupt
     # the progress bar hides it, and nobody else will show it again
@@ -103,7 +106,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     sys.stdout.flush()
     sys.stderr.write(f"{INTERRUPTED}\n")
     sys.stderr.flush()
-    os._exit(INTERRUPT_EXIT)
+    os._exit(INTERRUPT_EXIT + number)
 
 
 def _version(wanted: bool) -> None:

@@ -82,10 +82,21 @@ def _writing(out: Path, force: bool) -> Use:
 def _print_csv(tables: Iterator[pl.DataFrame]) -> int:
     # an error in the last row must not come behind half of the predictions
     with tempfile.SpooledTemporaryFile(PRINTED_IN_MEMORY) as content:
-        rows = append_csv(tables, content)
-        content.seek(0)
-        # nothing else goes to standard output, so that it can be piped
-        shutil.copyfileobj(content, _Echo())
+        try:
+            rows = append_csv(tables, content)
+            content.seek(0)
+        except OSError as error:
+            reason, where = error.strerror or error, tempfile.gettempdir()
+            raise FileError(
+                f"The predictions cannot be kept in '{where}' ({reason}) until all are there: name a file by --out."
+            ) from error
+        try:
+            # nothing else goes to standard output, so that it can be piped
+            shutil.copyfileobj(content, _Echo())
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise FileError(f"The predictions cannot be printed ({error.strerror or error}).") from error
     return rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import gzip
 import io
 import zlib
@@ -133,10 +134,9 @@ def open_lazily(path: Path, multiple: int) -> LazyBlocks | None:
 
 
 def _scan(path: Path) -> pl.LazyFrame:
-    # a name with a star, or a folder called a=1, means nothing here
-    if path.suffix.lower() == ".parquet":
-        return pl.scan_parquet(path, glob=False, hive_partitioning=False)
-    return pl.scan_ipc(path, hive_partitioning=False)
+    # a name with a star or brackets, or a folder called a=1, means nothing here
+    scan = pl.scan_parquet if path.suffix.lower() == ".parquet" else pl.scan_ipc
+    return scan(glob.escape(str(path)), hive_partitioning=False)
 
 
 def is_plain(schema: pl.Schema) -> bool:

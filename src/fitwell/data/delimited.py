@@ -6,6 +6,7 @@ lengths and dates are handled here, where a mistake can be named.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -83,8 +84,9 @@ def decode(content: bytes, name: str) -> str:
         raise FileError(f"The file {name} is UTF-16, not UTF-8: convert it, e.g. `iconv -f utf-16 -t utf-8`.")
     if b"\0" in content[:BINARY_SAMPLE]:
         raise FileError(f"The file {name} is not a table: it holds binary data where CSV text was expected.")
+    content = content.removeprefix(codecs.BOM_UTF8)
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise FileError(_place_of_byte(content, error.start, name)) from None
     if "\n" not in text:  # line ends of old Macintosh files

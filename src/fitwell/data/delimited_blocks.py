@@ -6,6 +6,7 @@ lines or line ends are such that it may not, the file is read whole.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,8 +85,9 @@ class DelimitedBlocks:
         for number, content in enumerate(file, start=1):
             if number <= self.skipped:
                 continue
+            content = content.removeprefix(codecs.BOM_UTF8) if number == 1 else content
             try:
-                line = content.decode("utf-8-sig" if number == 1 else "utf-8")
+                line = content.decode("utf-8")
             except UnicodeDecodeError as error:
                 place = error.start + 1
                 raise FileError(encoding_message(number, place, content[error.start], str(self.path))) from None

@@ -35,7 +35,7 @@ from fitwell.startup import cpu_devices
 _NOT_KEPT = re.compile(r"callback|stablehlo\.(send|recv|infeed|outfeed)")
 """What calls back into this process: the text does not say what is called."""
 
-_NO_MATTER = re.compile("compilation_cache|persistent_cache|log|dump|traceback")
+_NO_MATTER = re.compile("compilation_cache|persistent_cache|(^|_)log|dump|traceback")
 """Settings of JAX that change no program."""
 
 _ENVIRONMENT = re.compile("XLA_|TF_|LIBTPU_|NVIDIA_|NPROC$")

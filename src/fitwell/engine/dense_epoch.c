@@ -15,6 +15,12 @@
 #define FAST
 #endif
 
+/* the checksum of this file, by which Python tells a library of other sources: its arrays would be read wrongly */
+#ifndef FITWELL_SOURCE
+#define FITWELL_SOURCE 0
+#endif
+int64_t fitwell_source(void) { return FITWELL_SOURCE; }
+
 enum { ROW_MAJOR = 101, AS_IS = 111, TRANSPOSED = 112 };
 typedef void sgemm64(int, int, int, int64_t, int64_t, int64_t, float, const float *, int64_t, const float *, int64_t,
                      float, float *, int64_t);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import zlib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -40,10 +41,20 @@ class _Networks(ctypes.Structure):
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """Return the compiled functions; None where there was no C compiler, or NumPy has another BLAS than OpenBLAS."""
+    """Return the compiled functions.
+
+    None where there was no C compiler, where they are of other sources or another machine (a checkout that was updated,
+    a folder that was copied), and where NumPy has another BLAS than OpenBLAS.
+    """
     if not LIBRARY.exists() or matrix_product() is None:
         return None
-    found = ctypes.CDLL(str(LIBRARY))
+    try:
+        found = ctypes.CDLL(str(LIBRARY))
+        found.fitwell_source.restype = _INTEGER
+        if found.fitwell_source() != zlib.crc32(LIBRARY.with_suffix(".c").read_bytes()):
+            return None
+    except (OSError, AttributeError):  # no library at all, or one without that function
+        return None
     networks = ctypes.POINTER(_Networks)
     found.fitwell_room.restype, found.fitwell_room.argtypes = _INTEGER, [networks, _INTEGER]
     found.fitwell_train.restype = found.fitwell_outputs.restype = None

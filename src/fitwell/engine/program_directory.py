@@ -27,7 +27,8 @@ CACHE_VARIABLE = "FITWELL_CACHE"
 MOST_KEPT = 2**30
 """What the directory may hold: thousands of programs of some 100 KiB to 1 MiB; those not used for longest go first."""
 
-SUFFIX = ".program"
+SUFFIX = ".fitwell-program"
+"""Of every file that is written here, and of nobody else's: the directory may hold other things, which stay."""
 
 # of a process that was killed while it wrote
 _ABANDONED_SECONDS = 3600.0
@@ -126,7 +127,10 @@ def programs_path() -> Path | None:
     """Return where compiled programs are kept, or would be; None if a person wants none kept."""
     asked = os.environ.get(CACHE_VARIABLE)
     if asked is not None:
-        return None if asked.strip().lower() in ("", "0", "off") else Path(os.path.abspath(asked))  # noqa: PTH100
+        if asked.strip().lower() in ("", "0", "off"):
+            return None
+        # in a file of settings no shell has put a home in the place of ~
+        return Path(os.path.abspath(os.path.expanduser(asked)))  # noqa: PTH100, PTH111
     with contextlib.suppress(RuntimeError):  # no home: a service's user
         return _user_caches() / "fitwell" / "programs"
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,7 +55,8 @@ def _joined(sink: Callable[[pl.LazyFrame, Path], Any]) -> Callable[[Tables, Path
             return first.height
         with tempfile.TemporaryDirectory(prefix=f"{path.name}.", dir=path.parent) as folder:
             parts = [*_keep((first, second), folder, 0), *_keep(tables, folder, 2)]
-            sink(pl.scan_ipc([part for part, _ in parts]), path)
+            # the folder is called as the file that is written, and brackets in a name mean nothing here
+            sink(pl.scan_ipc([glob.escape(str(part)) for part, _ in parts], hive_partitioning=False), path)
         return sum(rows for _, rows in parts)
 
     return written

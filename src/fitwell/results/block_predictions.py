@@ -113,7 +113,7 @@ class _Reading:
         self.votes.look(frame)
 
     def finish(self) -> None:
-        """Say what a whole table would have said, in that order."""
+        """Say what a whole table would have said of many values, in that order; what one value says has been said."""
         if self.votes is not None and self.rows and self.decimal is not None:
             found = self.votes.decide(self.separator)
             if found is None:
