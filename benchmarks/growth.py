@@ -1,4 +1,4 @@
-"""How time and memory grow: 32 to 3,200 networks, a small memory budget, block sizes, the layout of a layer.
+"""How time and memory grow: 30 to 10,000 networks, a small memory budget, block sizes, the layout of a layer.
 
 The network and the folds are those of `digits.py`, 10 epochs. Every measurement runs in a fresh process.
 """
@@ -29,6 +29,8 @@ class Size:
         Of every network.
     strengths
         G of each search; there are 5 times as many networks, so 6 strengths are 30 of them.
+    many
+        G of one more search, of NumPy's.
     budget
         Bytes allowed to the largest search, so few that it needs waves.
     block_strengths, block_epochs
@@ -41,6 +43,7 @@ class Size:
 
     epochs: int = 10
     strengths: tuple[int, ...] = (6, 64, 640)
+    many: int = 2000
     budget: int = 200 * measuring.MIB
     block_strengths: int = 64
     block_epochs: int = 10
@@ -51,6 +54,7 @@ class Size:
 QUICK = Size(
     epochs=1,
     strengths=(2, 24),
+    many=30,
     budget=40 * measuring.MIB,
     block_strengths=8,
     block_epochs=1,
@@ -65,23 +69,26 @@ def train_search(
     block_strengths: int | None = None,
     budget: int | None = None,
     option: bool = True,
+    engine: str = "jax",
 ) -> dict[str, Any]:
-    """Train a search by the engine; memory is watched from the moment the program is compiled."""
+    """Train a search by an engine; memory is watched from the moment it can begin: JAX's program is compiled."""
     import numpy as np
 
     from fitwell.data.row_sets import from_splitter
     from fitwell.engine import jax_executor
+    from fitwell.engine.engines import executor_of
     from fitwell.engine.job import Dataset, Settings
     from fitwell.engine.losses import CLASSIFICATION
     from fitwell.engine.network import DenseNetwork
+    from fitwell.engine.numpy_executor import NumpyExecutor
     from fitwell.engine.training import train_all
     from fitwell.regularization.grids import sobol
 
     if not option:
         jax_executor.compiler_options = lambda _: {}
     baseline: list[int] = []
-    executor = jax_executor.JaxExecutor
-    executor._compile = _then(executor._compile, functools.partial(_start_watching, baseline))
+    executor, ready = (jax_executor.JaxExecutor, "_compile") if engine == "jax" else (NumpyExecutor, "__init__")
+    setattr(executor, ready, _then(getattr(executor, ready), functools.partial(_start_watching, baseline)))
     inputs, target = digits.load()
     row_sets = from_splitter(digits.splitter(), len(target), target=target)
     dataset = Dataset(inputs, target, False, np.zeros(ROW_SETS), np.ones(ROW_SETS))
@@ -91,6 +98,7 @@ def train_search(
         stopping=None,
         block_strengths=block_strengths,
         memory=budget,
+        executor=executor_of(engine),
     )
     network = DenseNetwork(inputs.shape[1], (digits.HIDDEN,), 10)
     candidates = sobol(strengths, learning_rate=digits.LEARNING_RATE)
@@ -256,6 +264,7 @@ TASKS = {"search": train_search, "layouts": measure_layouts}
 def growth_table(size: Size) -> str:
     """Searches from small to large, and the largest again with little memory."""
     header = [
+        "engine",
         "networks",
         "budget, MiB",
         "blocks of",
@@ -274,20 +283,23 @@ def growth_table(size: Size) -> str:
         "plan.memory, MiB",
         "best networks, MiB",
     ]
-    asked: list[dict[str, Any]] = [{"strengths": strengths} for strengths in size.strengths]
-    asked.append({"strengths": size.strengths[-1], "budget": size.budget})
+    asked: list[dict[str, Any]] = []
+    for engine in ("numpy", "jax"):
+        counts = (*size.strengths, size.many) if engine == "numpy" else size.strengths
+        asked += [{"strengths": strengths, "engine": engine} for strengths in counts]
+        asked.append({"strengths": size.strengths[-1], "budget": size.budget, "engine": engine})
     rows = []
     for keywords in asked:
         result = measuring.in_child(__file__, "search", epochs=size.epochs, **keywords)
-        rows.append(_growth_row(result, keywords.get("budget")))
+        rows.append([keywords["engine"], *_growth_row(result, keywords.get("budget"))])
     return measuring.table(header, rows) + _GROWTH_NOTE
 
 
 _GROWTH_NOTE = """
 Seconds of `train()`: compilation, training, and measuring the best networks at the end with a small program
 of its own. Memory is resident memory of the process: *before training* when the program is compiled and bound
-to its data, *growth* from there to the peak. *Best networks* is the result itself, the variables of every
-network at its best epoch, which is returned and therefore kept, whatever the budget.
+to its data (NumPy has none), *growth* from there to the peak. *Best networks* is the result itself, the
+variables of every network at its best epoch, which is returned and therefore kept, whatever the budget.
 """
 
 
