@@ -14,6 +14,7 @@ from fitwell.startup import prepare as _prepare
 if TYPE_CHECKING:
     from fitwell import tfjs
     from fitwell.api.diagnose import diagnose
+    from fitwell.api.estimators import MLPClassifierCV, MLPRegressorCV
     from fitwell.api.export import export
     from fitwell.api.train import train
     from fitwell.api.tune import tune
@@ -36,6 +37,8 @@ _WHERE = {
     "FitwellWarning": "fitwell.errors",
     "InputError": "fitwell.errors",
     "InputTypeError": "fitwell.errors",
+    "MLPClassifierCV": "fitwell.api.estimators",
+    "MLPRegressorCV": "fitwell.api.estimators",
     "Network": "fitwell.problems.functions",
     "Opened": "fitwell.keras.opening",
     "Regularization": "fitwell.regularization.strengths",
@@ -66,6 +69,8 @@ __all__ = [
     "FitwellWarning",
     "InputError",
     "InputTypeError",
+    "MLPClassifierCV",
+    "MLPRegressorCV",
     "Network",
     "Opened",
     "Regularization",

@@ -47,6 +47,7 @@ def tune(
     refit_seeds: int = 1,
     seed: int = 0,
     memory: int | None = None,
+    devices: int | None = None,
     engine: str = "auto",
     sample_weight: Any = None,
     class_weight: Mapping[int, float] | None = None,
@@ -127,6 +128,8 @@ def tune(
         Makes everything repeatable to the bit on one machine.
     memory
         Bytes that training may use; None takes half of what is free.
+    devices
+        The most cores (or accelerators) to train on; None takes all.
     engine
         What multiplies: `"numpy"`, with nothing to compile, for the dense network of tables with fitwell's own
         regularizers (in C, on all cores, where a compiler was at hand when fitwell was installed); `"jax"` anything, on
@@ -189,6 +192,7 @@ def tune(
         refit_seeds=refit_seeds,
         seed=seed,
         memory=memory,
+        devices=devices,
         engine=engine,
     )
     problem = read_problem(

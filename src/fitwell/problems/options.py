@@ -31,10 +31,11 @@ DEFAULT_HIDDEN = (128, 64)
 
 SCHEDULES = ("constant", "cosine")
 
-WHOLE = {"strengths": 1, "epochs": 1, "batch_size": 1, "patience": 1, "refit_seeds": 1, "seed": 0, "memory": 0}
+WHOLE = {"strengths": 1, "epochs": 1, "batch_size": 1, "patience": 1, "refit_seeds": 1, "seed": 0}
+WHOLE |= {"memory": 0, "devices": 1}
 """The options that are whole numbers, and the least of each."""
 
-UNSET = ("batch_size", "memory")
+UNSET = ("batch_size", "memory", "devices")
 """Those of them that may be None: the machine and the rows decide."""
 
 Strengths = int | Candidates | Sequence[Mapping[str, Strength]]
@@ -67,6 +68,7 @@ class Options:
     refit_seeds: int = 1
     seed: int = 0
     memory: int | None = None
+    devices: int | None = None
     engine: str = "auto"
     to_the_end: bool = False
 
@@ -109,6 +111,7 @@ class Options:
             schedule=self.schedule,
             seed=self.seed,
             memory=self.memory,
+            devices=self.devices,
         )
 
 
