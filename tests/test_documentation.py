@@ -7,6 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "docs/regularizers.md", "docs/keras.md", "docs/jax.md", "docs/diagnosis.md", "docs/tfjs.md"]
+PAGES += ["docs/scikit-learn.md"]
 
 
 def python_blocks(page: str) -> list[str]:

@@ -167,9 +167,13 @@ class Training:
         return np.isfinite(self.best_loss) & (epoch - self.best_epoch < patience)
 
     def _keep_best(self, blocks: Sequence[Block], leaving: np.ndarray) -> None:
-        if leaving.size == 0:
-            return
-        read = self.executor.read(blocks, leaving)
+        # a block at a time: read at once, those that leave together at the end would be in memory once more
+        for block in blocks:
+            here = leaving[np.isin(leaving, block.numbers)]
+            if here.size:
+                self._keep(here, self.executor.read([block], here))
+
+    def _keep(self, leaving: np.ndarray, read: Variables) -> None:
         if not hasattr(self, "best"):  # only now are the shapes known
             self.best = tree_map(
                 lambda leaf: np.zeros((len(leaf), self.plan.strengths, *leaf.shape[2:]), leaf.dtype), read
