@@ -73,8 +73,8 @@ def test_tune_and_predict(run: Run, tmp_path: Path) -> None:
         "Without regularization, after",
         "The best 4 of 4 strengths",
         "Minimum",
-        "One standard error",
-        "Confidence set",
+        "one standard error, that of the paired difference",
+        "strengths that are not significantly worse",
         "optimistic",
         "Saved     run: the mean of 12 networks",
     ]

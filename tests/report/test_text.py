@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import polars as pl
+import pytest
 from revised import revised
 from rich.console import Console, RenderableType
 
@@ -53,6 +54,34 @@ def test_marks_stand_where_they_belong(result: Result) -> None:
     assert "unregularized, minimum, one standard error" in shown
 
 
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
+def test_numbers_are_whole_on_any_console(result: Result, width: int) -> None:
+    """A narrow one goes without some columns, never with a part of a number; none is wider than it may be."""
+    console = Console(width=width, highlight=False)
+    with console.capture() as captured:
+        console.print(text.strengths(result.search))
+    shown = captured.get()
+    assert max(map(len, shown.splitlines())) <= width
+    assert "…" not in shown
+    numbers = [f"{loss:.4g}" for loss in result.table["held_out_loss"]]
+    assert all(f"{number} " in shown for number in numbers)
+    assert ("paired" in shown) == (width >= 120)
+    assert ("training" in shown) == (width >= 80)
+
+
+def test_rules_that_choose_the_same_are_one_line(result: Result) -> None:
+    """And those that do not have their own; what each rule means is said in either case."""
+    same = replace(result.choice, minimum=1, one_standard_error=1, most_regularized=1)
+    others = replace(same, most_regularized=2)
+    one, two = (printed(found(revised(result, choice=choice))) for choice in (same, others))
+    assert "Minimum, one standard error, confidence set  " in one
+    assert "Minimum, one standard error  " in two
+    assert "Confidence set      " in two
+    for shown in (one, two):
+        assert shown.count("learning rate") == shown.count("; learning rate") + 1
+        assert "(the most regularized strength within one standard error" in shown
+
+
 def test_the_confidence_set_is_counted(result: Result) -> None:
     """How many strengths may be the best, and which of them the rule takes."""
     sets = np.array([True, False, True, True]), np.array([False, True, False, False])
@@ -62,7 +91,7 @@ def test_the_confidence_set_is_counted(result: Result) -> None:
     )
     assert "(the most regularized of the 3 strengths that are not significantly worse than the best, 90%)" in many
     assert "(the most regularized of 1 strength that is not" in one
-    assert f"Confidence set      {result.search.candidates.regularization(1)}; learning rate" in one
+    assert f"onfidence set  {result.search.candidates.regularization(1)}; learning rate" in one.replace(" " * 6, "  ")
 
 
 def test_what_was_cut_is_said_to_be(result: Result) -> None:

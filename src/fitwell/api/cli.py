@@ -429,8 +429,9 @@ def _listening(output: str, reminder: str = "") -> Iterator[tuple[Console, Liste
     from fitwell.report import text
     from fitwell.report.progress import Bar
 
-    # a table is as wide as it needs when nobody sees it in a terminal
-    console = Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else 120)
+    # where nobody sees it in a terminal, nor has said how wide that is, a table is as wide as it needs
+    told = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = Console(highlight=False, soft_wrap=False, width=None if told else 120)
     if output != "text":
         yield console, Listener()
         return

@@ -346,7 +346,8 @@ class MLPRegressorCV(RegressorMixin, _SearchedMLP):
 
 def _in_these_words(error: InputError | InputTypeError) -> InputError | InputTypeError:
     """Return an error of `tune` that calls the arguments as they are called here."""
-    return type(error)(re.sub(r"'(\w+)'", lambda found: f"'{_NAMES.get(found[1], found[1])}'", str(error)))
+    # only as the first word: columns may be called so
+    return type(error)(re.sub(r"^'(\w+)'", lambda found: f"'{_NAMES.get(found[1], found[1])}'", str(error)))
 
 
 def _checked(y: Any, dtype: Any) -> np.ndarray:

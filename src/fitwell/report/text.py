@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
-from rich.console import RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +19,17 @@ from fitwell.analysis.honest import Score
 from fitwell.engine.plan import Plan
 from fitwell.errors import counted
 from fitwell.report.words import LEAVE_IT_ALONE, verdict
+
+LOSSES = {
+    "held out": "held_out_loss",
+    "std. error": "standard_error",
+    "paired error": "paired_error",
+    "training": "train_loss",
+}
+"""Columns of the strengths, by their headings."""
+
+SECOND = ("paired error", "std. error", "training")
+"""Those that a narrow console goes without, in this order."""
 
 HEADINGS = {"share_of_zeros": "weights at zero"}
 """Of columns that are not named after a regularizer."""
@@ -68,24 +81,51 @@ def found(search: Search, answer: Answer, score: Score) -> list[RenderableType]:
     return parts
 
 
-def strengths(search: Search) -> Table:
+def strengths(search: Search) -> Fitting:
     """The best strengths: mean held-out loss and its standard error over row sets."""
     best = search.table.head(SHOWN)
     title = f"The best {best.height} of {search.candidates.count} strengths ({search.loss_name}, at their best epochs)"
     if cut := int(search.histories.cut.sum()):
         title += f"; {cut} cut while still improving, ranked last"
-    table = Table(title=title, title_justify="left", title_style="")
-    names = list(search.candidates.strengths)
-    headings = [*names, "learning rate", "held out", "std. error", "paired error", "training", "epoch", ""]
-    for heading in headings:
-        table.add_column(heading, justify="right" if heading else "left")
+    cells: dict[str, list[str]] = {}
     for row in best.to_dicts():
         regularization = search.candidates.regularization(row["strength"])
-        numbers = [*(_strength(regularization[name]) for name in names), f"{row['learning_rate']:.3g}"]
-        losses = [f"{row[name]:.4g}" for name in ("held_out_loss", "standard_error", "paired_error", "train_loss")]
+        numbers = {name: _strength(regularization[name]) for name in search.candidates.strengths}
+        numbers["learning rate"] = f"{row['learning_rate']:.3g}"
+        numbers |= {heading: f"{row[name]:.4g}" for heading, name in LOSSES.items()}
         marks = [_mark(search, row["strength"]), f"cut after epoch {row['cut_after']}" if row["cut_after"] else ""]
-        table.add_row(*numbers, *losses, str(row["best_epoch"]), ", ".join(filter(None, marks)))
+        for heading, cell in {**numbers, "epoch": str(row["best_epoch"]), "": ", ".join(filter(None, marks))}.items():
+            cells.setdefault(heading, []).append(cell)
+    return Fitting([_table(title, cells, without) for without in ((), SECOND[:1], SECOND[:2], SECOND)])
+
+
+def _table(title: str, cells: Mapping[str, Sequence[str]], without: Sequence[str]) -> Table:
+    """A table without some of its columns; where one is left out, headings of two words stand in two lines."""
+    table = Table(title=title, title_justify="left", title_style="")
+    shown = {heading: column for heading, column in cells.items() if heading not in without}
+    for heading, column in shown.items():
+        if not heading:  # marks may go on in the next line
+            table.add_column(overflow="fold")
+            continue
+        lines = heading.split() if without else [heading]
+        # whole or not there: what is cut off may be an exponent
+        table.add_column("\n".join(lines), justify="right", no_wrap=True, min_width=max(map(len, [*lines, *column])))
+    for row in zip(*shown.values(), strict=True):
+        table.add_row(*row)
     return table
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """The first of some tables that is no wider than the console; the last, if none is."""
+
+    tables: Sequence[Table]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """See rich's protocol of this name."""
+        anything = options.update(max_width=10_000)
+        fit = (one for one in self.tables if Measurement.get(console, anything, one).minimum <= options.max_width)
+        yield next(fit, self.tables[-1])
 
 
 def _strength(value: Any) -> str:
@@ -173,16 +213,25 @@ def _unregularized(search: Search) -> list[RenderableType]:
 
 
 def _choice(search: Search) -> list[RenderableType]:
-    given = search.candidates.given
+    given, choice = search.candidates.given, search.choice
     lines = [f"As given            {_chosen(search, given)}"] if given else []
-    lines += [
-        f"Minimum             {_chosen(search, search.choice.minimum)}",
-        f"One standard error  {_chosen(search, search.choice.one_standard_error)}",
-        "(the most regularized strength within one standard error, that of the paired difference to the minimum)",
-        f"Confidence set      {_chosen(search, search.choice.most_regularized)}",
-        f"(the most regularized of {_as_good(search)} not significantly worse than the best, 90%)",
-    ]
-    if search.choice.leave_alone:
+    rules = {
+        "minimum": (choice.minimum, ""),
+        "one standard error": (
+            choice.one_standard_error,
+            "(the most regularized strength within one standard error, that of the paired difference to the minimum)",
+        ),
+        "confidence set": (
+            choice.most_regularized,
+            f"(the most regularized of {_as_good(search)} not significantly worse than the best, 90%)",
+        ),
+    }
+    # rules that choose the same are one line
+    for index in dict.fromkeys(index for index, _ in rules.values()):
+        names = [name for name, (chosen, _) in rules.items() if chosen == index]
+        lines.append(f"{', '.join(names).capitalize():<18}  {_chosen(search, index)}")
+        lines += [rules[name][1] for name in names if rules[name][1]]
+    if choice.leave_alone:
         lines.append(LEAVE_IT_ALONE)
     return [Text(line) for line in lines]
 
