@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from fitwell.analysis.bootstrap import bbc
 from fitwell.analysis.intervals import Interval, figures
 from fitwell.engine.records import Records
 
-METHODS = ("bbc", "nested", "bates")
+Method = Literal["bbc", "nested", "bates"]
+METHODS = get_args(Method)
 
 SHARED = 2.0
 """By how many times n_test / n_train the variance of a mean over rows is larger because the rows share networks."""

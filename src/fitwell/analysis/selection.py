@@ -8,6 +8,7 @@ strength, its best epoch counts. NumPy only.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from fitwell.analysis.intervals import confidence_set
 from fitwell.engine.histories import Histories
 from fitwell.regularization.strengths import Candidates
 
-RULES = ("1se", "min", "confidence-set")
+RuleName = Literal["1se", "min", "confidence-set"]
+RULES = get_args(RuleName)
 
 CONFIDENCE = 0.9
 """With which the best strength is in the confidence set."""

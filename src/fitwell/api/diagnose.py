@@ -6,10 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fitwell.arguments import is_whole
+from fitwell.data.target import Task
+from fitwell.engine.engines import Engine
 from fitwell.engine.plan import QUIET, Listener
 from fitwell.keras.backend import check_backend
 from fitwell.problems.given import opened_model, read_problem
-from fitwell.problems.options import DEFAULT_HIDDEN, Strengths, hidden_units, make_options, regularizer_list
+from fitwell.problems.options import (
+    DEFAULT_HIDDEN,
+    Pruning,
+    Schedule,
+    Shape,
+    Start,
+    Strengths,
+    hidden_units,
+    make_options,
+    regularizer_list,
+)
 from fitwell.regularization.grids import DEFAULT_COUNT
 from fitwell.regularization.regularizer import Regularizer
 from fitwell.regularization.strengths import DEFAULT_LEARNING_RATE
@@ -24,7 +36,7 @@ def diagnose(
     y: Any = None,
     *,
     model: Any = None,
-    task: str | None = None,
+    task: Task | None = None,
     cv: Any = 5,
     repeats: int | None = None,
     groups: Any = None,
@@ -34,13 +46,13 @@ def diagnose(
     hidden: int | Sequence[int] = DEFAULT_HIDDEN,
     strengths: Strengths = DEFAULT_COUNT,
     regularizers: Sequence[str | Regularizer] = DEFAULT_REGULARIZERS,
-    depth: str = "constant",
+    depth: Shape = "constant",
     learning_rate: float | None = None,
     epochs: int = 100,
     batch_size: int | None = None,
     patience: int = 25,
-    pruning: str = "early",
-    schedule: str = "constant",
+    pruning: Pruning = "early",
+    schedule: Schedule = "constant",
     level: float = 0.95,
     worth: float = 0.1,
     larger: bool = True,
@@ -49,10 +61,10 @@ def diagnose(
     memorisation: bool = False,
     seed: int = 0,
     memory: int | None = None,
-    engine: str = "auto",
+    engine: Engine = "auto",
     sample_weight: Any = None,
     class_weight: Mapping[int, float] | None = None,
-    weights: str = "fresh",
+    weights: Start = "fresh",
     listener: Listener | None = None,
 ) -> Diagnosis:
     """Say whether a network overfits, with evidence: what would lower its loss on rows that it has not seen.

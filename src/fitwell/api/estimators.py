@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 import polars as pl
@@ -15,11 +15,15 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fitwell.analysis.honest import Method
+from fitwell.analysis.selection import RuleName
 from fitwell.api.tune import tune
+from fitwell.data.target import Task
+from fitwell.engine.engines import Engine
 from fitwell.engine.histories import Histories
 from fitwell.engine.plan import QUIET, Listener, Progress
 from fitwell.errors import InputError, InputTypeError, counted
-from fitwell.problems.options import DEFAULT_HIDDEN, Strengths
+from fitwell.problems.options import DEFAULT_HIDDEN, Pruning, Refit, Schedule, Shape, Strengths
 from fitwell.regularization.grids import DEFAULT_COUNT
 from fitwell.regularization.regularizer import Regularizer
 from fitwell.regularization.strengths import Regularization
@@ -50,20 +54,20 @@ class _SearchedMLP(BaseEstimator):
         *,
         strengths: Strengths = DEFAULT_COUNT,
         regularizers: Sequence[str | Regularizer] = DEFAULT_REGULARIZERS,
-        depth: str = "constant",
+        depth: Shape = "constant",
         cv: Any = 5,
         repeats: int = 1,
-        rule: str = "1se",
-        refit: str = "ensemble",
+        rule: RuleName = "1se",
+        refit: Refit = "ensemble",
         refit_seeds: int = 1,
-        honest: str = "bbc",
+        honest: Method = "bbc",
         learning_rate_init: float | None = None,
-        learning_rate: str = "constant",
-        batch_size: int | str = "auto",
+        learning_rate: Schedule = "constant",
+        batch_size: int | Literal["auto"] = "auto",
         max_iter: int = 150,
         n_iter_no_change: int = 25,
-        pruning: str = "early",
-        engine: str = "auto",
+        pruning: Pruning = "early",
+        engine: Engine = "auto",
         memory: int | None = None,
         random_state: Any = None,
         verbose: int = 0,
@@ -72,20 +76,20 @@ class _SearchedMLP(BaseEstimator):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.strengths = strengths
         self.regularizers = regularizers
-        self.depth = depth
+        self.depth: Shape = depth
         self.cv = cv
         self.repeats = repeats
-        self.rule = rule
-        self.refit = refit
+        self.rule: RuleName = rule
+        self.refit: Refit = refit
         self.refit_seeds = refit_seeds
-        self.honest = honest
+        self.honest: Method = honest
         self.learning_rate_init = learning_rate_init
-        self.learning_rate = learning_rate
+        self.learning_rate: Schedule = learning_rate
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.n_iter_no_change = n_iter_no_change
-        self.pruning = pruning
-        self.engine = engine
+        self.pruning: Pruning = pruning
+        self.engine: Engine = engine
         self.memory = memory
         self.random_state = random_state
         self.verbose = verbose
@@ -103,7 +107,7 @@ class _SearchedMLP(BaseEstimator):
         tags.input_tags.allow_nan = True
         return tags
 
-    def _search(self, table: Any, y: np.ndarray, groups: Any, task: str) -> None:
+    def _search(self, table: Any, y: np.ndarray, groups: Any, task: Task) -> None:
         """Tune on what was read, and keep what it found."""
         check_consistent_length(table, y)
         try:
@@ -119,7 +123,7 @@ class _SearchedMLP(BaseEstimator):
         interval = self.result_.score.interval
         self.score_interval_ = (interval.low, interval.high)
 
-    def _tuned(self, table: Any, y: np.ndarray, cv: Any, task: str) -> Result:
+    def _tuned(self, table: Any, y: np.ndarray, cv: Any, task: Task) -> Result:
         return tune(
             table,
             y,

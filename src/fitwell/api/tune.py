@@ -5,11 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fitwell.analysis.honest import Method
+from fitwell.analysis.selection import RuleName
+from fitwell.data.target import Task
+from fitwell.engine.engines import Engine
 from fitwell.engine.plan import QUIET, Listener
 from fitwell.errors import InputError
 from fitwell.keras.backend import check_backend
 from fitwell.problems.given import opened_model, read_problem
-from fitwell.problems.options import DEFAULT_HIDDEN, Strengths, hidden_units, make_options, regularizer_list
+from fitwell.problems.options import (
+    DEFAULT_HIDDEN,
+    Pruning,
+    Refit,
+    Schedule,
+    Shape,
+    Start,
+    Strengths,
+    hidden_units,
+    make_options,
+    regularizer_list,
+)
 from fitwell.regularization.grids import DEFAULT_COUNT
 from fitwell.regularization.regularizer import Regularizer
 from fitwell.regularization.table import DEFAULT_REGULARIZERS
@@ -24,7 +39,7 @@ def tune(
     y: Any = None,
     *,
     model: Any = None,
-    task: str | None = None,
+    task: Task | None = None,
     cv: Any = 5,
     repeats: int = 1,
     groups: Any = None,
@@ -34,24 +49,24 @@ def tune(
     hidden: int | Sequence[int] = DEFAULT_HIDDEN,
     strengths: Strengths = DEFAULT_COUNT,
     regularizers: Sequence[str | Regularizer] = DEFAULT_REGULARIZERS,
-    depth: str = "constant",
+    depth: Shape = "constant",
     learning_rate: float | None = None,
     epochs: int = 150,
     batch_size: int | None = None,
     patience: int = 25,
-    pruning: str = "early",
-    schedule: str = "constant",
-    refit: str | None = None,
-    rule: str = "1se",
-    honest: str = "bbc",
+    pruning: Pruning = "early",
+    schedule: Schedule = "constant",
+    refit: Refit | None = None,
+    rule: RuleName = "1se",
+    honest: Method = "bbc",
     refit_seeds: int = 1,
     seed: int = 0,
     memory: int | None = None,
     devices: int | None = None,
-    engine: str = "auto",
+    engine: Engine = "auto",
     sample_weight: Any = None,
     class_weight: Mapping[int, float] | None = None,
-    weights: str = "fresh",
+    weights: Start = "fresh",
     listener: Listener | None = None,
 ) -> Result:
     """Search the regularization of a network, every fold times every strength at once.

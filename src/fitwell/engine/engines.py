@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
-from typing import Any, cast
+from typing import Any, Literal, cast, get_args
 
 from fitwell.engine.executor import Executor, Job
 from fitwell.engine.fused_training import can_fuse
@@ -15,7 +15,8 @@ from fitwell.engine.numpy_executor import NumpyExecutor, why_not
 from fitwell.extras import check_installed, is_installed
 from fitwell.startup import cpu_devices
 
-ENGINES = ("auto", "numpy", "jax")
+Engine = Literal["auto", "numpy", "jax"]
+ENGINES = get_args(Engine)
 
 OPERATIONS_OF_A_START = 2e11
 """What NumPy computes on one core while JAX is imported and compiles: 5 s of 40 thousand million operations."""

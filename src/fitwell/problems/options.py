@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -24,12 +24,16 @@ from fitwell.regularization.table import BUILT_IN, DEFAULT_REGULARIZERS
 ENSEMBLE_STRENGTHS = 4
 """Strengths whose fold networks are averaged: the recipe measured on 15 real tables (see the design notes)."""
 
-PRUNING = ("early", "none")
+Pruning = Literal["early", "none"]
+Refit = Literal["ensemble", "single"]
+Schedule = Literal["constant", "cosine"]
+Shape = Literal["constant", "funnel", "rising", "search"]
+Start = Literal["fresh", "given"]
+"""What a person may choose by name; see `fitwell.tune`."""
+
 
 DEFAULT_HIDDEN = (128, 64)
 """Units of the hidden layers: wide enough to overfit most tables."""
-
-SCHEDULES = ("constant", "cosine")
 
 WHOLE = {"strengths": 1, "epochs": 1, "batch_size": 1, "patience": 1, "refit_seeds": 1, "seed": 0}
 WHOLE |= {"memory": 0, "devices": 1}
@@ -148,11 +152,11 @@ def regularizer_list(regularizers: str | Regularizer | Sequence[str | Regularize
 def _check_options(options: Options) -> None:
     if not options.regularizers and is_whole(options.strengths):
         raise InputError(f"'regularizers' must name at least one of {', '.join(BUILT_IN)}. Got none.")
-    if options.refit not in ("ensemble", "single"):
+    if options.refit not in get_args(Refit):
         raise InputError(f"'refit' must be 'ensemble' or 'single'. Got {options.refit!r}.")
-    if options.schedule not in SCHEDULES and not callable(options.schedule):
+    if options.schedule not in get_args(Schedule) and not callable(options.schedule):
         raise InputError(f"'schedule' must be 'constant' or 'cosine'. Got {options.schedule!r}.")
-    if options.pruning not in PRUNING:
+    if options.pruning not in get_args(Pruning):
         raise InputError(f"'pruning' must be 'early' or 'none'. Got {options.pruning!r}.")
     if options.engine not in ENGINES:
         raise InputError(f"'engine' must be 'auto', 'numpy' or 'jax'. Got {options.engine!r}.")
