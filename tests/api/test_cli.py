@@ -36,6 +36,7 @@ Run = Callable[..., Answer]
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
     """Run the command in this process, in an empty directory."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)  # where tests run in parallel it is set
 
     def call(*arguments: str) -> Answer:
         monkeypatch.setattr(sys, "argv", ["fitwell", *arguments])
@@ -87,6 +88,17 @@ def test_tune_and_predict(run: Run, tmp_path: Path) -> None:
     assert predictions.height == 90
     printed = run("predict", "run", "table.csv")
     assert printed.out == (tmp_path / "predictions.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("table")
+def test_columns_are_heeded(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Piped, a table is as wide as it needs; a width that was set is the width of all lines."""
+    assert "paired error" in tune(run).out
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = tune(run).out
+    assert "paired error" not in narrow
+    assert "training" in narrow
+    assert max(map(len, narrow.splitlines())) <= 80
 
 
 @pytest.mark.usefixtures("table")

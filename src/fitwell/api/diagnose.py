@@ -13,9 +13,9 @@ from fitwell.keras.backend import check_backend
 from fitwell.problems.given import opened_model, read_problem
 from fitwell.problems.options import (
     DEFAULT_HIDDEN,
+    DepthName,
     Pruning,
     Schedule,
-    Shape,
     Start,
     Strengths,
     hidden_units,
@@ -46,7 +46,7 @@ def diagnose(
     hidden: int | Sequence[int] = DEFAULT_HIDDEN,
     strengths: Strengths = DEFAULT_COUNT,
     regularizers: Sequence[str | Regularizer] = DEFAULT_REGULARIZERS,
-    depth: Shape = "constant",
+    depth: DepthName = "constant",
     learning_rate: float | None = None,
     epochs: int = 100,
     batch_size: int | None = None,

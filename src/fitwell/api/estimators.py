@@ -23,7 +23,7 @@ from fitwell.engine.engines import Engine
 from fitwell.engine.histories import Histories
 from fitwell.engine.plan import QUIET, Listener, Progress
 from fitwell.errors import InputError, InputTypeError, counted
-from fitwell.problems.options import DEFAULT_HIDDEN, Pruning, Refit, Schedule, Shape, Strengths
+from fitwell.problems.options import DEFAULT_HIDDEN, DepthName, Pruning, Refit, Schedule, Strengths
 from fitwell.regularization.grids import DEFAULT_COUNT
 from fitwell.regularization.regularizer import Regularizer
 from fitwell.regularization.strengths import Regularization
@@ -54,7 +54,7 @@ class _SearchedMLP(BaseEstimator):
         *,
         strengths: Strengths = DEFAULT_COUNT,
         regularizers: Sequence[str | Regularizer] = DEFAULT_REGULARIZERS,
-        depth: Shape = "constant",
+        depth: DepthName = "constant",
         cv: Any = 5,
         repeats: int = 1,
         rule: RuleName = "1se",
@@ -76,7 +76,7 @@ class _SearchedMLP(BaseEstimator):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.strengths = strengths
         self.regularizers = regularizers
-        self.depth: Shape = depth
+        self.depth: DepthName = depth
         self.cv = cv
         self.repeats = repeats
         self.rule: RuleName = rule

@@ -15,10 +15,10 @@ from fitwell.keras.backend import check_backend
 from fitwell.problems.given import opened_model, read_problem
 from fitwell.problems.options import (
     DEFAULT_HIDDEN,
+    DepthName,
     Pruning,
     Refit,
     Schedule,
-    Shape,
     Start,
     Strengths,
     hidden_units,
@@ -49,7 +49,7 @@ def tune(
     hidden: int | Sequence[int] = DEFAULT_HIDDEN,
     strengths: Strengths = DEFAULT_COUNT,
     regularizers: Sequence[str | Regularizer] = DEFAULT_REGULARIZERS,
-    depth: Shape = "constant",
+    depth: DepthName = "constant",
     learning_rate: float | None = None,
     epochs: int = 150,
     batch_size: int | None = None,

@@ -27,7 +27,7 @@ ENSEMBLE_STRENGTHS = 4
 Pruning = Literal["early", "none"]
 Refit = Literal["ensemble", "single"]
 Schedule = Literal["constant", "cosine"]
-Shape = Literal["constant", "funnel", "rising", "search"]
+DepthName = Literal["constant", "funnel", "rising", "search"]
 Start = Literal["fresh", "given"]
 """What a person may choose by name; see `fitwell.tune`."""
 

@@ -20,7 +20,7 @@ from fitwell.engine.plan import Plan
 from fitwell.errors import counted
 from fitwell.report.words import LEAVE_IT_ALONE, verdict
 
-LOSSES = {
+LOSS_COLUMNS = {
     "held out": "held_out_loss",
     "std. error": "standard_error",
     "paired error": "paired_error",
@@ -92,7 +92,7 @@ def strengths(search: Search) -> Fitting:
         regularization = search.candidates.regularization(row["strength"])
         numbers = {name: _strength(regularization[name]) for name in search.candidates.strengths}
         numbers["learning rate"] = f"{row['learning_rate']:.3g}"
-        numbers |= {heading: f"{row[name]:.4g}" for heading, name in LOSSES.items()}
+        numbers |= {heading: f"{row[name]:.4g}" for heading, name in LOSS_COLUMNS.items()}
         marks = [_mark(search, row["strength"]), f"cut after epoch {row['cut_after']}" if row["cut_after"] else ""]
         for heading, cell in {**numbers, "epoch": str(row["best_epoch"]), "": ", ".join(filter(None, marks))}.items():
             cells.setdefault(heading, []).append(cell)
