@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fitwell import MLPClassifierCV, MLPRegressorCV, tune
+from fitwell import InputError, MLPClassifierCV, MLPRegressorCV, Result, tune
 
 SMALL: dict[str, Any] = {"strengths": 3, "max_iter": 40, "cv": 2, "random_state": 0}
 CHECKED = {"hidden_layer_sizes": (16,), "learning_rate_init": 0.01, "batch_size": 16}
@@ -122,6 +122,21 @@ def test_it_is_kept_and_copied() -> None:
     assert again.regularization_ == found.regularization_
     assert not hasattr(clone(found), "classes_")
     assert "MLPClassifierCV" in found._repr_html_()
+
+
+def test_without_keras_there_is_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence says what to install, and whoever looks for attributes finds one less."""
+    x, y = load_iris(return_X_y=True)
+    found = MLPClassifierCV(**SMALL).fit(x, y)
+    assert hasattr(found, "network_")
+
+    def refuse(result: Any) -> Any:
+        raise InputError("keras is not installed")
+
+    monkeypatch.setattr(Result, "model", property(refuse))
+    assert not hasattr(found, "network_")
+    with pytest.raises(AttributeError, match="keras is not installed"):
+        _ = found.network_
 
 
 def test_progress_and_cores(capsys: pytest.CaptureFixture[str]) -> None:

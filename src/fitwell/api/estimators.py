@@ -99,7 +99,10 @@ class _SearchedMLP(BaseEstimator):
     def network_(self) -> Any:
         """The plain keras.Model, made when it is asked for; see `fitwell.Result.model`."""
         check_is_fitted(self)
-        return self.result_.model
+        try:
+            return self.result_.model
+        except InputError as error:  # Keras is not installed: then there is no such attribute, as `hasattr` has it
+            raise AttributeError(str(error)) from error
 
     def __sklearn_tags__(self) -> Any:
         """Missing values are no reason to refuse a table."""
