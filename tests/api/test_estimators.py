@@ -131,6 +131,7 @@ def test_without_keras_there_is_no_network(monkeypatch: pytest.MonkeyPatch) -> N
     assert hasattr(found, "network_")
 
     def refuse(result: Any) -> Any:
+        del result
         raise InputError("keras is not installed")
 
     monkeypatch.setattr(Result, "model", property(refuse))
