@@ -201,7 +201,10 @@ def saved(
         what = f"a network trained on all rows with {search.candidates.regularization(answer.members[0])}"
     return [
         Text(f"Saved     {directory}: {what}"),
-        Text("          model.keras, encoding.json, run.json, strengths.parquet, histories.parquet"),
+        Text(
+            "          model.keras, encoding.json, run.json, and Parquet files of strengths, curves and held-out rows"
+        ),
+        Text(f"Open      {directory}/report.html"),
         Text(
             f"          not for TensorFlow.js: {without_tfjs}"
             if without_tfjs
