@@ -18,6 +18,9 @@ from fitwell.analysis.readings import reading_of
 
 UNREGULARIZED, GIVEN, CHOSEN = "unregularized", "as given", "chosen"
 
+BOTH = "minimum and one standard error"
+"""Mark of a strength that both rules choose."""
+
 MOST_DOTS = 1000
 """Rows in a picture with a dot for each: more would be one blot."""
 
@@ -105,6 +108,7 @@ def path_points(run: RunTables) -> pl.DataFrame:
     # the first that is true is the mark
     number = pl.col("strength")
     marks = {
+        BOTH: (number == choice["minimum"]["strength"]) & (number == choice["one_standard_error"]["strength"]),
         "minimum": number == choice["minimum"]["strength"],
         "one standard error": number == choice["one_standard_error"]["strength"],
         UNREGULARIZED: number == 0,
@@ -211,7 +215,7 @@ def worst_rows(run: RunTables, most: int = 20) -> pl.DataFrame:
     assert run.held_out is not None, "arrays have no table of held-out rows"
     worst = run.held_out.filter(pl.col("loss").is_not_null()).sort("loss", descending=True).head(most)
     if not run.classes:
-        return worst.select("row", "target", predicted=pl.col(ANSWER), loss="loss")
+        return worst.select("row", "target", predicted=pl.col(ANSWER), residual=pl.col("target") - pl.col(ANSWER))
     taken = probabilities_of(RunTables(run.document, run.strengths, run.histories, worst), ANSWER)
     names = [run.classes[place] for place in taken.argmax(axis=1)] if worst.height else []
     predicted = pl.Series("predicted", names, dtype=pl.String)

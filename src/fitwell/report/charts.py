@@ -6,6 +6,7 @@ come from a table are values in the charts' data and nowhere else: never a field
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
@@ -14,6 +15,7 @@ import polars as pl
 
 from fitwell.analysis.readings import reading_of
 from fitwell.analysis.series import (
+    BOTH,
     RunTables,
     by_predictor,
     confusion,
@@ -35,6 +37,7 @@ COLOURS = {
 """Of networks, the same in every chart."""
 
 MARKS = {
+    BOTH: ("diamond", "var(--second)"),
     "minimum": ("diamond", "var(--second)"),
     "one standard error": ("triangle-up", "var(--second)"),
     "unregularized": ("square", "var(--first)"),
@@ -44,6 +47,9 @@ MARKS = {
     "other": ("circle", "var(--faint)"),
 }
 """Shape and colour of a strength by its mark."""
+
+CHOSEN_MARKS = [BOTH, "minimum", "one standard error"]
+"""Those that a rule chose."""
 
 MOST_CLASSES = 20
 """In a picture of which classes are taken for which."""
@@ -72,17 +78,16 @@ def _varies(run: RunTables, name: str) -> bool:
     return run.strengths[name].drop_nulls().n_unique() > 1
 
 
-def _chart(frame: pl.DataFrame, layers: Sequence[Spec], *, height: int = 300, **more: Any) -> Spec:
-    """A chart of some layers over one table, as wide as its place, that is moved and zoomed with the mouse."""
-    values = frame.to_dicts()
+def _chart(frame: pl.DataFrame, layers: Sequence[Spec], *, height: int = 300, zoom: Sequence[str] = ("x", "y")) -> Spec:
+    """A chart of some layers over one table, as wide as its place, moved and zoomed with the mouse along some axes."""
     first, *rest = layers
-    zoom = {"name": "zoom", "select": {"type": "interval", "zoom": "wheel![event.shiftKey]"}, "bind": "scales"}
+    by_mouse = {"type": "interval", "encodings": list(zoom), "zoom": "wheel![event.shiftKey]"}
+    params = [{"name": "zoom", "select": by_mouse, "bind": "scales"}] if zoom else []
     return {
         "width": "container",
         "height": height,
-        "data": {"values": values},
-        "layer": [first | {"params": [zoom]}, *rest],
-        **more,
+        "data": {"values": frame.to_dicts()},
+        "layer": [first | {"params": params}, *rest],
     }
 
 
@@ -126,38 +131,47 @@ def curves(run: RunTables) -> Spec:
 
 def path(run: RunTables, regularizer: str) -> Spec:
     """Held-out loss by one strength, the others being what they are: every candidate is a point."""
-    reading = reading_of(run.document["loss"])
-    points = path_points(run)
-    positive = points.filter(pl.col(regularizer) > 0)[regularizer]
-    # a logarithmic axis has no zero: it stands in a place of its own, left of the least
-    zero = float(positive.min()) / 5 if len(positive) else 1e-6  # type: ignore[arg-type]
-    shown = points.filter(pl.col(regularizer).is_not_null()).with_columns(
-        place=pl.when(pl.col(regularizer) > 0).then(pl.col(regularizer)).otherwise(zero), value=pl.col(regularizer)
-    )
-    axis = {"labelExpr": f"datum.value <= {zero * 1.01!r} ? '0' : format(datum.value, '~g')", "tickCount": 6}
-    x = _number("place", regularizer.replace("_", " "), scale={"type": "log", "nice": False}, axis=axis)
-    y = _number("loss", f"held-out {reading.name}", scale={"zero": False, "domain": _domain(points), "clamp": True})
-    tips = [_tip("regularization", "strength", "nominal"), _tip("learning_rate", "learning rate"), _tip("loss", "loss")]
+    name, points = reading_of(run.document["loss"]).name, path_points(run)
+    shown = points.filter(pl.col(regularizer).is_not_null())
+    place, x = _strength_axis(shown[regularizer], "place", regularizer)
+    y = _number("loss", f"held-out {name}", scale={"zero": False, "domain": _domain(points), "clamp": True})
+    tips = [_tip("regularization", "strength", "nominal"), _tip("learning_rate", "learning rate"), _tip("loss", name)]
     tips += [_tip("low", "one standard error below"), _tip("high", "above"), _tip("epoch", "epoch")]
     tips += [_tip("mark", "mark", "nominal")]
     colour, shape = _mark_scales(points)
-    bar = {"mark": {"type": "rule", "opacity": 0.35}, "encoding": {"x": x, "y": y | {"field": "low"}}}
+    bar: Spec = {"mark": {"type": "rule", "opacity": 0.35}, "encoding": {"x": x, "y": y | {"field": "low"}}}
     bar["encoding"] |= {"y2": {"field": "high"}, "color": colour}
-    dot = {"mark": {"type": "point", "filled": True, "size": 70, "opacity": 0.9}}
-    dot["encoding"] = {"x": x, "y": y, "color": colour, "shape": shape, "tooltip": tips}
-    kept = ["place", "value", "loss", "low", "high", "learning_rate", "epoch", "mark", "regularization"]
+    dot: Spec = {"mark": {"type": "point", "filled": True, "opacity": 0.9}}
+    size = {"condition": {"test": f"indexof({CHOSEN_MARKS!r}, datum.mark) >= 0", "value": 190}, "value": 60}
+    dot["encoding"] = {"x": x, "y": y, "color": colour, "shape": shape, "size": size, "tooltip": tips}
     # what matters is drawn last, on top
-    order = {mark: place for place, mark in enumerate(reversed(MARKS))}
-    on_top = shown.sort(pl.col("mark").replace_strict(order, return_dtype=pl.Int64)).select(kept)
-    return _chart(on_top, [bar, dot], height=280)
+    order = {mark: rank for rank, mark in enumerate(reversed(MARKS))}
+    on_top = shown.with_columns(place=place).sort(pl.col("mark").replace_strict(order, return_dtype=pl.Int64))
+    kept = ["place", "loss", "low", "high", "learning_rate", "epoch", "mark", "regularization"]
+    return _chart(on_top.select(kept), [bar, dot], height=280)
+
+
+def _strength_axis(values: pl.Series, field: str, name: str) -> tuple[pl.Series, Spec]:
+    """Places [G] of strengths on a logarithmic axis, and the axis: it has no zero, so that stands left of the least."""
+    positive = values.filter(values > 0)
+    low, high = (float(positive.min()), float(positive.max())) if len(positive) else (1e-4, 1e-4)  # type: ignore[arg-type]
+    zero = low / 5
+    decades = [float(f"1e{power}") for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
+    # one that spans less than a decade has no power of ten inside
+    ticks = decades if len(decades) > 1 else [float(f"{value:.1g}") for value in (low, (low * high) ** 0.5, high)]
+    axis: Spec = {"values": [zero, *ticks], "labelExpr": f"datum.value < {low / 2!r} ? '0' : format(datum.value, '~g')"}
+    scale = {"type": "log", "domain": [zero / 1.3, high * 1.3], "nice": False}
+    placed = values.to_frame("value").select(pl.when(pl.col("value") > 0).then("value").otherwise(zero)).to_series()
+    return placed.alias(field), _number(field, name.replace("_", " "), scale=scale, axis=axis)
 
 
 def _domain(points: pl.DataFrame) -> list[float]:
     """The losses that are worth a look: those of hopeless strengths would press all others into a line."""
-    low, high = points["low"].min(), points["loss"].max()
-    start = float(points.filter(pl.col("mark") == "unregularized")["high"].max() or high)  # type: ignore[arg-type]
-    three_quarters = float(points["high"].quantile(0.75) or high)  # type: ignore[arg-type]
-    return [float(low), min(max(start, three_quarters), float(points["high"].max()))]  # type: ignore[arg-type]
+    low, high = float(points["low"].min()), float(points["high"].max())  # type: ignore[arg-type]
+    unregularized = points.filter(pl.col("mark") == "unregularized")["high"]
+    worth = max([float(points["high"].quantile(0.75) or high), *unregularized.to_list()])
+    top = min(worth, high)
+    return [low - 0.03 * (top - low), top + 0.03 * (top - low)]
 
 
 def _mark_scales(points: pl.DataFrame) -> tuple[Spec, Spec]:
@@ -171,23 +185,18 @@ def strength_map(run: RunTables, one: str, other: str) -> Spec:
     """The loss of every candidate by two of its strengths."""
     reading, points = reading_of(run.document["loss"]), path_points(run)
     shown = points.filter(pl.col(one).is_not_null() & pl.col(other).is_not_null())
-    places, axes = {}, {}
-    for letter, name in (("x", one), ("y", other)):
-        positive = shown.filter(pl.col(name) > 0)[name]
-        zero = float(positive.min()) / 5 if len(positive) else 1e-6  # type: ignore[arg-type]
-        places[letter] = pl.when(pl.col(name) > 0).then(pl.col(name)).otherwise(zero)
-        label = {"labelExpr": f"datum.value <= {zero * 1.01!r} ? '0' : format(datum.value, '~g')", "tickCount": 5}
-        axes[letter] = _number(letter, name.replace("_", " "), scale={"type": "log", "nice": False}, axis=label)
+    (across, x), (up, y) = _strength_axis(shown[one], "x", one), _strength_axis(shown[other], "y", other)
+    axes = {"x": x, "y": y}
     scale = {"scheme": "viridis", "reverse": True, "domain": _domain(points), "clamp": True}
     colour = _number("loss", f"held-out {reading.name}", scale=scale, legend={"gradientLength": 140})
     colour["legend"] |= {"orient": "bottom", "direction": "horizontal"}
     tips = [_tip("regularization", "strength", "nominal"), _tip("loss", "loss"), _tip("mark", "mark", "nominal")]
     dot = {"mark": {"type": "point", "filled": True, "size": 140, "opacity": 1}}
     dot["encoding"] = {**axes, "color": colour, "tooltip": tips}
-    best = {"transform": [{"filter": "datum.mark == 'minimum'"}], "mark": {"type": "point", "size": 320}}
+    best = {"transform": [{"filter": "indexof(datum.mark, 'minimum') >= 0"}], "mark": {"type": "point", "size": 320}}
     best["mark"] |= {"strokeWidth": 2.5, "color": "var(--second)", "filled": False}
     best["encoding"] = axes
-    frame = shown.select(**places, loss="loss", mark="mark", regularization="regularization")
+    frame = shown.select("loss", "mark", "regularization").with_columns(across, up)
     return _chart(frame, [dot, best], height=300)
 
 
@@ -201,13 +210,15 @@ def importance(run: RunTables) -> Spec:
     bar["encoding"] = {"x": x, "y": y, "tooltip": tips}
     rule = {"mark": {"type": "rule", "color": "var(--ink)"}, "encoding": {"x": _number("low", x["title"]), "y": y}}
     rule["encoding"]["x2"] = {"field": "high"}
-    return _chart(bars, [bar, rule], height=max(120, 22 * bars.height))
+    return _chart(bars, [bar, rule], height=max(120, 22 * bars.height), zoom=["x"])
 
 
 def calibration(run: RunTables) -> Spec:
     """How often what was predicted came true, with Wilson's intervals: ideally on the diagonal."""
     frame = by_predictor(run, "calibration")
-    x, y = _number("predicted", "predicted probability"), _number("observed", "observed share")
+    unit = {"domain": [0, 1]}
+    x = _number("predicted", "predicted probability", scale=unit)
+    y = _number("observed", "observed share", scale=unit)
     tips = [_tip("network", "network", "nominal"), _tip("predicted", "predicted"), _tip("observed", "observed")]
     tips += [_tip("low", "95% from"), _tip("high", "to"), _tip("count", "rows")]
     colour = _network_colour(frame)
@@ -259,9 +270,8 @@ def confusion_map(run: RunTables) -> Spec:
     ink = {"condition": {"test": "datum.share > 0.6", "value": "var(--page)"}, "value": "var(--ink)"}
     text = {"mark": {"type": "text", "fontSize": 12}, "encoding": {"x": x, "y": y, "color": ink}}
     text["encoding"]["text"] = {"field": "count", "type": "quantitative", "format": ",.4~g"}
-    spec = _chart(counts, [cell, text], height=max(180, 30 * len(run.classes)))
-    spec["layer"][0].pop("params")  # classes have no scale to move along
-    return spec
+    # classes have no scale to move along
+    return _chart(counts, [cell, text], height=max(180, 30 * len(run.classes)), zoom=[])
 
 
 def predicted(run: RunTables) -> Spec:

@@ -7,7 +7,7 @@
   const config = {
     background: null, font, view: { stroke: null },
     axis: { ...title, ...label, domainColor: line, tickColor: line, gridColor: line, gridOpacity: 0.6 },
-    legend: { ...title, ...label, orient: "top", direction: "horizontal", columns: 4, symbolStrokeWidth: 2 },
+    legend: { ...title, ...label, orient: "top", direction: "horizontal", columns: 4, symbolStrokeWidth: 2, symbolOpacity: 1, labelLimit: 240 },
   };
   // a finger moves the page, not the chart under it
   const touch = matchMedia("(pointer: coarse)").matches;

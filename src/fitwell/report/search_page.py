@@ -46,7 +46,7 @@ def search_page(run: RunTables) -> str:
 
 
 def _sections(run: RunTables) -> Iterator[str]:
-    yield section("How the network learns", f'<p class="soft screen">{HOW}</p>', figure("curves", CURVES))
+    yield section("How the network learns", f'<p class="soft mouse">{HOW}</p>', figure("curves", CURVES))
     yield section("Which strength", *_paths(run))
     yield section("How it fares on rows it has not seen", _scores(run), *_pictures(run))
     if run.document.get("importance"):
@@ -175,7 +175,7 @@ def _strengths(run: RunTables) -> str:
     cells, chosen = [], []
     for place, row in enumerate(run.strengths.to_dicts()):
         loss = row["held_out_loss"]
-        mark: str = "diverged" if row["diverged"] else marks.get(row["strength"], "")
+        mark = "diverged" if row["diverged"] else str(marks.get(row["strength"], ""))
         if row["cut_after"]:
             mark = f"cut after epoch {row['cut_after']}"
         if row["strength"] == run.document["chosen"]:
@@ -189,7 +189,7 @@ def _strengths(run: RunTables) -> str:
                 number(_read(reading, row["train_loss"])),
                 number(row["best_epoch"], "d"),
                 Cell(_spark(sparks.get(row["strength"], [])), is_html=True),
-                Cell(mark if mark and mark != "other" else ""),
+                Cell(mark if mark and mark != "other" else "", wide=True),
             ]
         )
     return table(headings, cells, chosen=chosen, sortable=True)
