@@ -21,7 +21,7 @@ from fitwell.results.result import Result
 KINDS = (int, np.int64, np.int32)
 ARGUMENTS = {
     "strengths": 4, "cv": 3, "repeats": 1, "hidden": 8, "epochs": 4, "batch_size": 16, "patience": 3, "refit_seeds": 2,
-    "seed": 5, "memory": 2**31 - 1, "devices": 2,
+    "seed": 5, "memory": 2**31 - 1, "devices": 2, "verbose": 1,
 }  # fmt: skip
 """Every argument of `tune` that is a whole number."""
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fitwell.api.export import export
     from fitwell.api.train import train
     from fitwell.api.tune import tune
+    from fitwell.engine.plan import Listener, Plan, Progress
     from fitwell.errors import FileError, FitwellError, FitwellWarning, InputError, InputTypeError, TrainingError
     from fitwell.keras import layers
     from fitwell.keras.opening import Opened, opened
@@ -37,10 +38,13 @@ _WHERE = {
     "FitwellWarning": "fitwell.errors",
     "InputError": "fitwell.errors",
     "InputTypeError": "fitwell.errors",
+    "Listener": "fitwell.engine.plan",
     "MLPClassifierCV": "fitwell.api.estimators",
     "MLPRegressorCV": "fitwell.api.estimators",
     "Network": "fitwell.problems.functions",
     "Opened": "fitwell.keras.opening",
+    "Plan": "fitwell.engine.plan",
+    "Progress": "fitwell.engine.plan",
     "Regularization": "fitwell.regularization.strengths",
     "Regularizer": "fitwell.regularization.regularizer",
     "Result": "fitwell.results.result",
@@ -69,10 +73,13 @@ __all__ = [
     "FitwellWarning",
     "InputError",
     "InputTypeError",
+    "Listener",
     "MLPClassifierCV",
     "MLPRegressorCV",
     "Network",
     "Opened",
+    "Plan",
+    "Progress",
     "Regularization",
     "Regularizer",
     "Result",
