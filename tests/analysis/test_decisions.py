@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,7 +25,7 @@ def test_they_are_scikit_learns(rows: list[tuple[int, int, int]]) -> None:
     """Of three classes that all have rows, with weights and without."""
     targets, called, weights = map(np.array, zip(*rows, *ALL_CLASSES, strict=True))
     for given_weights in (None, weights):
-        options = {"sample_weight": given_weights}
+        options: dict[str, Any] = {"sample_weight": given_weights}
         matrix = confusion_matrix(targets, called, 3, given_weights)
         np.testing.assert_array_equal(matrix, metrics.confusion_matrix(targets, called, **options))
         assert balanced_accuracy(matrix) == pytest.approx(metrics.balanced_accuracy_score(targets, called, **options))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,7 +19,7 @@ def test_the_brier_score_is_scikit_learns(classes: int, rows: int, seed: int, we
     rng = np.random.default_rng(seed)
     targets, probabilities = rng.integers(0, classes, rows), rng.dirichlet(np.ones(classes), rows)
     weights = rng.integers(1, 4, rows) if weighted else None
-    options = {"sample_weight": weights, "labels": range(classes)}
+    options: dict[str, Any] = {"sample_weight": weights, "labels": range(classes)}
     found = brier_score(targets, probabilities, weights)
     assert found == pytest.approx(metrics.brier_score_loss(targets, probabilities, **options), rel=1e-12)
     summed = metrics.brier_score_loss(targets, probabilities, scale_by_half=False, **options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -74,7 +76,7 @@ def test_every_threshold_is_scikit_learns(rows: list[tuple[bool, int, int]]) -> 
     found = Ranking.of(positive, scores, weights)
     assert found.thresholds.tolist() == sorted(set(scores[weights > 0]), reverse=True)
     for place, threshold in enumerate(found.thresholds):
-        options = {"sample_weight": weights, "zero_division": 0.0}
+        options: dict[str, Any] = {"sample_weight": weights, "zero_division": 0.0}
         called = scores >= threshold
         assert found.precision[place] == pytest.approx(metrics.precision_score(positive, called, **options))
         assert found.recall[place] == pytest.approx(metrics.recall_score(positive, called, **options))
@@ -106,7 +108,7 @@ def test_rows_are_decided_by_thresholds_of_others(rows: list[tuple[bool, int, in
         any_positive = weights[others][positive[others]].sum() > 0
         chosen = best_of(positive[others], scores[others], weights[others]) if any_positive else scores.max()
         called[part] = scores[part] >= chosen
-    options = {"sample_weight": weights, "zero_division": 0.0}
+    options: dict[str, Any] = {"sample_weight": weights, "zero_division": 0.0}
     expected = {
         "F1": metrics.f1_score(positive, called, **options),
         "precision": metrics.precision_score(positive, called, **options),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn import metrics
@@ -29,7 +31,8 @@ def test_classification_equals_scikit_learn(classes: int, weighted: bool, seed: 
     """All scores are scikit-learn's: of two classes those of the second, of more the mean over classes."""
     targets, probabilities = chances(seed, 50, classes)
     weights = np.random.default_rng([seed, 1]).integers(0, 3, 50) * 0.5 if weighted else None
-    called, options = probabilities.argmax(axis=1), {"sample_weight": weights}
+    called = probabilities.argmax(axis=1)
+    options: dict[str, Any] = {"sample_weight": weights}
     of_classes = probabilities[:, 1] if classes == 2 else probabilities
     expected = {
         "log loss": metrics.log_loss(targets, probabilities, **options),
