@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from fitwell.analysis.probability_scores import calibration_error
+from fitwell.analysis.class_scores import calibration_error
 from fitwell.analysis.ranking import at_best_threshold
 from fitwell.analysis.scores import score_of
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from fitwell.analysis.decisions import balanced_accuracy, confusion_matrix, macro_f1
-from fitwell.analysis.probability_scores import brier_score, calibration_error
+from fitwell.analysis.class_scores import (
+    balanced_accuracy,
+    brier_score,
+    calibration_error,
+    confusion_matrix,
+    macro_f1,
+)
 from fitwell.analysis.ranking import Ranking, at_best_threshold
 
 

@@ -99,6 +99,11 @@ def strengths(search: Search) -> Fitting:
     return Fitting([_table(title, cells, without) for without in ((), SECOND[:1], SECOND[:2], SECOND)])
 
 
+def _title(left_out: Sequence[str]) -> str:
+    elsewhere = f"; {', '.join(left_out)} on a wider console, and in JSON" if left_out else ""
+    return f"Cross-validated scores{elsewhere}"
+
+
 def _table(title: str, cells: Mapping[str, Sequence[str]], without: Sequence[str]) -> Table:
     """A table without some of its columns; where one is left out, headings of two words stand in two lines."""
     table = Table(title=title, title_justify="left", title_style="")
@@ -153,20 +158,17 @@ def layers(chosen: pl.DataFrame, beside: Sequence[str] = ()) -> Table:
 
 
 def scores(answer: Answer, score: Score) -> list[RenderableType]:
-    """Cross-validated scores of the networks compared."""
-    table = Table()
-    table.add_column("cross-validated")
+    """Cross-validated scores of the networks compared; a narrow console goes without the last of them."""
     # of all: where rows of one class alone are scored, there is no AUC
-    headings = dict.fromkeys(heading for values in answer.scores.values() for heading in values)
+    headings = list(dict.fromkeys(heading for values in answer.scores.values() for heading in values))
+    cells = {"": [_scored(answer, name) for name in answer.scores]}
     for heading in headings:
-        table.add_column(heading, justify="right")
-    for name, values in answer.scores.items():
-        cells = [f"{values[heading]:.4g}" if heading in values else "" for heading in headings]
-        table.add_row(_scored(answer, name), *cells)
+        cells[heading] = [f"{one[heading]:.4g}" if heading in one else "" for one in answer.scores.values()]
+    tables = [_table(_title(headings[count:]), cells, headings[count:]) for count in range(len(headings), 0, -1)]
     # the corrected loss is of one network; a mean of several is rarely worse
     of = "one network at the minimum" if answer.refit == "ensemble" else "a network so chosen"
     return [
-        table,
+        Fitting(tables),
         Text("These scores are optimistic: the same rows chose the epochs and the strengths."),
         Text(f"Honest    {score}, of {of}; {METHOD_WORDS[score.method]}"),
     ]
