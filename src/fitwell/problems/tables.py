@@ -51,6 +51,8 @@ class TableData:
         One for each row set, fitted on its training rows only.
     missing
         The marks of missing values.
+    rows
+        int [n], places in the table as it was read; None where that is all of it.
     """
 
     columns: tuple[Column, ...]
@@ -62,6 +64,12 @@ class TableData:
     row_sets: RowSets
     encodings: tuple[Encoding, ...]
     missing: tuple[str, ...] | None = None
+    rows: NDArray[np.int64] | None = None
+
+    @property
+    def row_numbers(self) -> NDArray[np.int64]:
+        """Number the n rows as people do, data rows of the table counted from 1."""
+        return np.arange(1, self.row_sets.n_rows + 1) if self.rows is None else self.rows + 1
 
     @property
     def loss(self) -> Loss:
@@ -196,7 +204,9 @@ def read_table(
         warn_of_unseen_classes(row_sets, read.values, read.classes)
     encodings = tuple(fit_encoding(layout, raw, train) for train in row_sets.train)
     without_target = frame.height - len(kept)
-    return TableData(columns, read, frame.height, without_target, layout, raw, row_sets, encodings, notation.missing)
+    return TableData(
+        columns, read, frame.height, without_target, layout, raw, row_sets, encodings, notation.missing, kept
+    )
 
 
 def make_dataset(target: Target, raw: RawFeatures, row_sets: RowSets, encodings: tuple[Encoding, ...]) -> Dataset:
