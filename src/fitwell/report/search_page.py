@@ -123,10 +123,10 @@ def _spoken(run: RunTables) -> list[str]:
 
 def _scores(run: RunTables) -> str:
     document = run.document
-    rows = {SCORE_NAMES.get(name, name): scores for name, scores in document["scores"].items()}
+    rows: dict[str, Any] = {SCORE_NAMES.get(key) or key: scores for key, scores in document["scores"].items()}
     for one in document["baselines"]:
-        name = f"{one['name']}, {one['regularization']}" if one["regularization"] else one["name"]
-        rows[name] = one["scores"]
+        label = f"{one['name']}, {one['regularization']}" if one["regularization"] else one["name"]
+        rows[label] = one["scores"]
     headings = list(dict.fromkeys(heading for scores in rows.values() for heading in scores))
     cells = [[Cell(name), *(number(scores.get(heading)) for heading in headings)] for name, scores in rows.items()]
     answer = list(document["scores"]).index("ensemble") if "ensemble" in document["scores"] else -1
