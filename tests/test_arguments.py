@@ -52,6 +52,8 @@ def comparable(result: Result) -> dict[str, Any]:
     """What was found, without the time it took."""
     document = json.loads(json.dumps(result.to_json()))  # NumPy's numbers cannot be written
     del document["seconds"], document["plan"]["seconds"]
+    for one in document["baselines"]:
+        del one["seconds"]
     return document
 
 

@@ -6,12 +6,22 @@ import io
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    ProgressColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
 from fitwell.engine.plan import Progress
 from fitwell.errors import counted
+
+WIDE = 132
+"""Columns of a console that has room for the bar itself and for all words; a narrower one sees the line without it."""
 
 
 class Bar:
@@ -28,14 +38,9 @@ class Bar:
     """
 
     def __init__(self, console: Console, *, stays: bool = False, lines: bool = False) -> None:
+        self._wide = console.is_jupyter or console.width >= WIDE
         self._bar = RichProgress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[state]}"),
-            TimeElapsedColumn(),
-            # strengths leave early, so the time left is an upper bound
-            TextColumn("at most"),
-            TimeRemainingColumn(),
+            *_columns(self._wide),
             console=console,
             transient=not stays,
             # a log file would be full of redrawn lines; in a notebook rich itself draws only with ipywidgets
@@ -54,9 +59,10 @@ class Bar:
 
     def show(self, progress: Progress) -> None:
         """Move the bar."""
+        running, held_out = (" running", " held-out") if self._wide else ("", "")
         state = (
-            f"epoch {progress.epoch}/{progress.epochs}, {progress.running}/{progress.networks} networks running, "
-            f"best held-out loss {progress.best_loss:.4g}"
+            f"epoch {progress.epoch}/{progress.epochs}, {progress.running}/{progress.networks} networks{running}, "
+            f"best{held_out} loss {progress.best_loss:.4g}"
         )
         self._bar.update(self._task, description="Training", completed=progress.done, state=state)
         self._draw()
@@ -82,6 +88,14 @@ class Bar:
             f"epoch {progress.epoch} of {progress.epochs}: {counted(progress.running, 'network')} of "
             f"{progress.networks:,} in training, best held-out loss {progress.best_loss:.4g}"
         ) + ("" if left is None else f", at most {left:.0f} s left")
+
+
+def _columns(wide: bool) -> list[ProgressColumn]:
+    drawn = [BarColumn(bar_width=24)] if wide else []
+    elapsed = [TimeElapsedColumn()] if wide else []
+    # strengths leave early, so the time left is an upper bound
+    left = [TextColumn("at most"), TimeRemainingColumn()]
+    return [TextColumn("{task.description}"), *drawn, TextColumn("{task.fields[state]}"), *elapsed, *left]
 
 
 class NotebookCell:

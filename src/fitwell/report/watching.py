@@ -61,14 +61,16 @@ def watched_on(
     bar = Bar(console, stays=stays, lines=lines)
 
     def say(parts: list[RenderableType]) -> None:
-        for part in parts if words else ():
+        for part in parts:
             console.print(part)
 
     def on_read(summary: dict[str, Any]) -> None:
-        say([*text.read(summary), *([reminder] if reminder else [])])
+        if words:
+            say([*text.read(summary), *([reminder] if reminder else [])])
 
     def on_plan(plan: Plan) -> None:
-        say(text.planned(plan))
+        if words:
+            say(text.planned(plan))
         bar.start()
 
     try:
