@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from fitwell.regularization.regularizer import Regularizer
     from fitwell.regularization.strengths import Regularization
     from fitwell.results.diagnosis import Diagnosis
+    from fitwell.results.mlflow_log import log_to_mlflow
     from fitwell.results.result import Result
     from fitwell.results.storage import load
+    from fitwell.results.tensorboard_log import log_to_tensorboard
 
 _WHERE = {
     "Depth": "fitwell.regularization.by_layer",
@@ -53,6 +55,8 @@ _WHERE = {
     "export": "fitwell.api.export",
     "layers": "fitwell.keras.layers",
     "load": "fitwell.results.storage",
+    "log_to_mlflow": "fitwell.results.mlflow_log",
+    "log_to_tensorboard": "fitwell.results.tensorboard_log",
     "opened": "fitwell.keras.opening",
     "tfjs": "fitwell.tfjs",
     "train": "fitwell.api.train",
@@ -89,6 +93,8 @@ __all__ = [
     "export",
     "layers",
     "load",
+    "log_to_mlflow",
+    "log_to_tensorboard",
     "opened",
     "tfjs",
     "train",

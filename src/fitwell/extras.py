@@ -1,9 +1,11 @@
-"""What is installed for models of one's own, and not for tables."""
+"""What is installed beside what tables need: for models of one's own, and for experiment trackers."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from types import ModuleType
 
 from fitwell.errors import InputError
 
@@ -23,6 +25,24 @@ def check_installed() -> None:
             f"{', '.join(missing)} {are} not installed. Tables need neither Keras nor JAX, but this does: "
             'pip install "fitwell[keras]".'
         )
+
+
+def import_extra(extra: str, package: str, *modules: str) -> ModuleType:
+    """Import modules that an extra of fitwell brings, and return their package.
+
+    Raises
+    ------
+    InputError
+        The package is not installed, with what to install.
+    """
+    try:
+        for module in modules:
+            import_module(module)
+        return import_module(package)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f'This takes the package {package}, which is not installed ({error}): pip install "fitwell[{extra}]".'
+        ) from error
 
 
 def installed_version(distribution: str) -> str | None:
