@@ -84,7 +84,7 @@ def of_numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_page_says_what_was_found(saved: Path) -> None:
-    """Verdict, honest score and baselines are those of the run; what comes from the table is text, in the charts too."""
+    """Verdict, honest score and baselines are those of the run, and what comes from the table is text."""
     whole = (saved / "report.html").read_text()
     run = read_run(saved)
     for sentence in run.document["verdict"]["sentences"]:
