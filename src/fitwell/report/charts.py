@@ -6,7 +6,6 @@ come from a table are values in the charts' data and nowhere else: never a field
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
@@ -17,12 +16,16 @@ from fitwell.analysis.readings import reading_of
 from fitwell.analysis.series import (
     BOTH,
     RunTables,
+    best_points,
     by_predictor,
     confusion,
     curve_bands,
     importance_bars,
+    loss_window,
     path_points,
     predicted_and_true,
+    strength_range,
+    strength_ticks,
 )
 
 ChartSpec = dict[str, Any]
@@ -61,8 +64,8 @@ def charts_of(run: RunTables) -> dict[str, ChartSpec]:
     """Return the charts of a search, each by the name of its place in the page."""
     charts = {"curves": curves(run)}
     charts |= {f"path-{number}": path(run, name) for number, name in enumerate(run.regularizers)}
-    pairs = combinations([name for name in run.regularizers if _varies(run, name)], 2)
-    charts |= {f"map-{number}": strength_map(run, *pair) for number, pair in enumerate(pairs)}
+    pairs = enumerate(combinations(run.varied, 2))
+    charts |= {f"map-{number}": strength_map(run, *pair) for number, pair in pairs}
     if run.document.get("importance"):
         charts["importance"] = importance(run)
     if run.held_out is None:
@@ -72,10 +75,6 @@ def charts_of(run: RunTables) -> dict[str, ChartSpec]:
     if len(run.classes) == 2:
         charts |= {"calibration": calibration(run), "roc": roc(run), "precision-recall": precision_recall(run)}
     return charts | ({"confusion": confusion_map(run)} if len(run.classes) <= MOST_CLASSES else {})
-
-
-def _varies(run: RunTables, name: str) -> bool:
-    return run.strengths[name].drop_nulls().n_unique() > 1
 
 
 def _chart(
@@ -111,11 +110,6 @@ def curves(run: RunTables) -> ChartSpec:
     """Training and held-out curves with their bands, and the epoch that was chosen."""
     name, bands = reading_of(run.document["loss"]).name, curve_bands(run)
     colour = _network_colour(bands)
-    lowest = (
-        bands.filter((pl.col("rows") == "held out") & pl.col("loss").is_not_null())
-        .sort("loss")
-        .unique("network", keep="first", maintain_order=True)
-    )
     x, y = _number("epoch", "epoch"), _number("loss", name, scale={"zero": False})
     dash = {"field": "rows", "type": "nominal", "title": None}
     dash |= {"scale": {"domain": ["held out", "training"], "range": [[1, 0], [4, 3]]}}
@@ -126,7 +120,8 @@ def curves(run: RunTables) -> ChartSpec:
     line = {"mark": {"type": "line", "strokeWidth": 2, "interpolate": "linear"}}
     line["encoding"] = {"x": x, "y": y, "color": colour, "strokeDash": dash}
     hover = {"mark": {"type": "point", "opacity": 0, "size": 120}, "encoding": {"x": x, "y": y, "tooltip": tips}}
-    best = {"data": {"values": lowest.to_dicts()}, "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1}}
+    best: ChartSpec = {"data": {"values": best_points(bands).to_dicts()}}
+    best["mark"] = {"type": "point", "filled": True, "size": 90, "opacity": 1}
     best["encoding"] = {"x": x, "y": y, "color": colour, "tooltip": tips}
     return _chart(bands, [area, line, hover, best], height=340)
 
@@ -136,7 +131,7 @@ def path(run: RunTables, regularizer: str) -> ChartSpec:
     name, points = reading_of(run.document["loss"]).name, path_points(run)
     shown = points.filter(pl.col(regularizer).is_not_null())
     place, x = _strength_axis(shown[regularizer], "place", regularizer)
-    y = _number("loss", f"held-out {name}", scale={"zero": False, "domain": _domain(points), "clamp": True})
+    y = _number("loss", f"held-out {name}", scale={"zero": False, "domain": list(loss_window(points)), "clamp": True})
     tips = [_tip("regularization", "strength", "nominal"), _tip("learning_rate", "learning rate"), _tip("loss", name)]
     tips += [_tip("low", "one standard error below"), _tip("high", "above"), _tip("epoch", "epoch")]
     tips += [_tip("mark", "mark", "nominal")]
@@ -155,12 +150,8 @@ def path(run: RunTables, regularizer: str) -> ChartSpec:
 
 def _strength_axis(values: pl.Series, field: str, name: str) -> tuple[pl.Series, ChartSpec]:
     """Places [G] of strengths on a logarithmic axis, and the axis: it has no zero, so that stands left of the least."""
-    positive = values.filter(values > 0)
-    low, high = (float(positive.min()), float(positive.max())) if len(positive) else (1e-4, 1e-4)  # type: ignore[arg-type]
-    zero = low / 5
-    decades = [float(f"1e{power}") for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
-    # one that spans less than a decade has no power of ten inside
-    ticks = decades if len(decades) > 1 else [float(f"{value:.1g}") for value in (low, (low * high) ** 0.5, high)]
+    low, high = strength_range(values)
+    zero, ticks = low / 5, strength_ticks(low, high)
     axis: ChartSpec = {
         "values": [zero, *ticks],
         "labelExpr": f"datum.value < {low / 2!r} ? '0' : format(datum.value, '~g')",
@@ -168,15 +159,6 @@ def _strength_axis(values: pl.Series, field: str, name: str) -> tuple[pl.Series,
     scale = {"type": "log", "domain": [zero / 1.3, high * 1.3], "nice": False}
     placed = values.to_frame("value").select(pl.when(pl.col("value") > 0).then("value").otherwise(zero)).to_series()
     return placed.alias(field), _number(field, name.replace("_", " "), scale=scale, axis=axis)
-
-
-def _domain(points: pl.DataFrame) -> list[float]:
-    """The losses that are worth a look: those of hopeless strengths would press all others into a line."""
-    low, high = float(points["low"].min()), float(points["high"].max())  # type: ignore[arg-type]
-    unregularized = points.filter(pl.col("mark") == "unregularized")["high"]
-    worth = max([float(points["high"].quantile(0.75) or high), *unregularized.to_list()])
-    top = min(worth, high)
-    return [low - 0.03 * (top - low), top + 0.03 * (top - low)]
 
 
 def _mark_scales(points: pl.DataFrame) -> tuple[ChartSpec, ChartSpec]:
@@ -192,7 +174,8 @@ def strength_map(run: RunTables, one: str, other: str) -> ChartSpec:
     shown = points.filter(pl.col(one).is_not_null() & pl.col(other).is_not_null())
     (across, x), (up, y) = _strength_axis(shown[one], "x", one), _strength_axis(shown[other], "y", other)
     axes = {"x": x, "y": y}
-    scale = {"scheme": "viridis", "reverse": True, "domain": _domain(points), "clamp": True}
+    colours = [shown["loss"].min(), loss_window(points)[1]]
+    scale = {"scheme": "viridis", "reverse": True, "domain": colours, "clamp": True}
     colour = _number("loss", f"held-out {reading.name}", scale=scale, legend={"gradientLength": 140})
     colour["legend"] |= {"orient": "bottom", "direction": "horizontal"}
     tips = [_tip("regularization", "strength", "nominal"), _tip("loss", "loss"), _tip("mark", "mark", "nominal")]

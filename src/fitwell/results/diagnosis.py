@@ -11,6 +11,8 @@ from fitwell.engine.histories import Histories
 from fitwell.engine.plan import Plan
 from fitwell.regularization.strengths import Candidates
 from fitwell.report import words
+from fitwell.report.diagnosis_plots import DiagnosisPlots
+from fitwell.report.fragments import diagnosis_fragment
 from fitwell.results.record import Record, plain_types
 
 
@@ -59,10 +61,18 @@ class Diagnosis:
         """The evidence in sentences."""
         return words.reasons(self.findings)
 
+    @property
+    def plot(self) -> DiagnosisPlots:
+        """Pictures on matplotlib's axes: ``diagnosis.plot.curves()``, ``.learning_curve()``; see `DiagnosisPlots`."""
+        return DiagnosisPlots(self.findings, self.histories, self.candidates.given)
+
     def __str__(self) -> str:
         return words.verdict(self.findings)
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return diagnosis_fragment(self.findings, self.record.summary)
 
     def to_json(self) -> dict[str, Any]:
         """Verdict, reasons and numbers as plain types."""
