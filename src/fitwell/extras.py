@@ -1,4 +1,4 @@
-"""What is installed beside what tables need: for models of one's own, and for experiment trackers."""
+"""What is installed beside what tables need: for models of one's own, for plots, for experiment trackers."""
 
 from __future__ import annotations
 
@@ -24,6 +24,15 @@ def check_installed() -> None:
         raise InputError(
             f"{', '.join(missing)} {are} not installed. Tables need neither Keras nor JAX, but this does: "
             'pip install "fitwell[keras]".'
+        )
+
+
+def check_matplotlib() -> None:
+    """Raise an InputError unless matplotlib is installed."""
+    if find_spec("matplotlib") is None:
+        raise InputError(
+            "matplotlib is not installed. The report.html of a saved run needs no library for its pictures, but plots "
+            'in Python need this one: pip install "fitwell[plot]".'
         )
 
 

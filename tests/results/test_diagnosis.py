@@ -69,6 +69,7 @@ def diagnosis(regularized: Menu, stopped: Menu, growth: Menu | None, rows: Learn
         evidence=evidence,
         as_given=AsGiven(0.75, 1.0, corrected_t(0.25 + JITTER, RATIO, LEVEL), 2, turned, Regularization()),
         chosen=Regularization(l2=0.1),
+        chosen_number=1,
         learning_curve=rows,
         noise=None,
         memorisation=None,

@@ -125,8 +125,8 @@ class Findings:
         The word, the cure, and the tests.
     as_given
         The network that was judged.
-    chosen
-        Regularization of the cure (as given, if the network does not overfit).
+    chosen, chosen_number
+        Regularization of the cure (as given, if the network does not overfit), and its number among the candidates.
     learning_curve, noise, memorisation
         None where not asked for, or where they could not be had.
     asked
@@ -141,6 +141,7 @@ class Findings:
     evidence: Evidence
     as_given: AsGiven
     chosen: Regularization
+    chosen_number: int
     learning_curve: LearningCurve | None
     noise: Noise | None
     memorisation: Memorisation | None

@@ -5,6 +5,7 @@ They are made of what a run keeps in its files, so that a picture of a search an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +51,11 @@ class RunTables:
         """Names of the strengths that were searched."""
         names = self.strengths.columns
         return names[1 : names.index("learning_rate")]
+
+    @property
+    def varied(self) -> list[str]:
+        """Those that are not the same for all candidates."""
+        return [name for name in self.regularizers if self.strengths[name].drop_nulls().n_unique() > 1]
 
     @property
     def compared(self) -> dict[str, int]:
@@ -130,6 +136,40 @@ def path_points(run: RunTables) -> pl.DataFrame:
         regularization="regularization",
     )
     return _as_read(points, reading.is_root)
+
+
+def loss_window(points: pl.DataFrame) -> tuple[float, float]:
+    """The losses of `path_points` that are worth a look: those of hopeless strengths would press all into a line."""
+    low, high = float(points["low"].min()), float(points["high"].max())  # type: ignore[arg-type]
+    unregularized = points.filter(pl.col("mark") == UNREGULARIZED)["high"]
+    worth = max([float(points["high"].quantile(0.75) or high), *unregularized.to_list()])
+    top = min(worth, high)
+    return low - 0.03 * (top - low), top + 0.03 * (top - low)
+
+
+def strength_range(strengths: pl.Series) -> tuple[float, float]:
+    """The least and the largest strength above zero: the ends of a logarithmic axis."""
+    positive = strengths.filter(strengths > 0)
+    return (float(positive.min()), float(positive.max())) if len(positive) else (1e-4, 1e-4)  # type: ignore[arg-type]
+
+
+def strength_ticks(low: float, high: float) -> list[float]:
+    """Strengths to name on an axis between these: powers of ten, or where there are too few, the ends and the middle.
+
+    Examples
+    --------
+    >>> strength_ticks(2e-4, 0.3), strength_ticks(0.2, 0.8)
+    ([0.001, 0.01, 0.1], [0.2, 0.4, 0.8])
+    """
+    decades = [float(f"1e{power}") for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
+    # what spans less than a decade has no power of ten inside
+    return decades if len(decades) > 1 else [float(f"{value:.1g}") for value in (low, (low * high) ** 0.5, high)]
+
+
+def best_points(curves: pl.DataFrame) -> pl.DataFrame:
+    """The lowest point of each held-out curve of `curve_bands`: the best epoch."""
+    known = curves.filter((pl.col("rows") == "held out") & pl.col("loss").is_not_null())
+    return known.sort("loss", maintain_order=True).unique("network", keep="first", maintain_order=True)
 
 
 def spark_lines(run: RunTables) -> dict[int, list[float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -24,21 +25,41 @@ LEAVE_IT_ALONE = (
 
 def comparison(search: Search, answer: Answer, score: Score) -> str:
     """Show the networks that are compared, and what was chosen."""
-    plan, reading = search.plan, reading_of(search.loss_name)
-    head = f"{plan.row_sets} row sets x {plan.strengths} strengths = {plan.networks:,} networks; {reading.name}"
-    lines = [head, f"{'':<16}{'training':>10}{'held out':>10}{'difference':>12}{'std. error':>12}{'epoch':>7}"]
-    compared = search.comparison(answer.chosen).to_dicts()
-    lowest = reading.value(compared[-1]["held_out_loss"])
-    for row in compared:
-        training, held_out = reading.value(row["training_loss"]), reading.value(row["held_out_loss"])
-        error = reading.error(row["held_out_loss"], row["standard_error"])
-        losses = f"{training:>10.4g}{held_out:>10.4g}{held_out - lowest:>12.3g}{error:>12.3g}"
+    lines = [f"{size_of(search)}; {reading_of(search.loss_name).name}"]
+    lines.append(f"{'':<16}{'training':>10}{'held out':>10}{'difference':>12}{'std. error':>12}{'epoch':>7}")
+    for row in compared(search, answer):
+        losses = f"{row['training']:>10.4g}{row['held out']:>10.4g}{row['difference']:>12.3g}{row['std. error']:>12.3g}"
         lines.append(f"{row['network']:<16}{losses}{row['epoch']:>7}  {row['regularization']}")
-    if search.choice.leave_alone:
-        lines.append(LEAVE_IT_ALONE)
-    lines.append(f"{as_read(score)}.")
-    lines += verdict_of(search, answer)
-    return "\n".join(lines)
+    return "\n".join([*lines, *conclusions(search, answer, score)])
+
+
+def size_of(search: Search) -> str:
+    """Say how many networks were trained."""
+    plan = search.plan
+    return f"{plan.row_sets} row sets x {plan.strengths} strengths = {plan.networks:,} networks"
+
+
+def compared(search: Search, answer: Answer) -> Iterator[dict[str, Any]]:
+    """Give the networks that are compared, the chosen one last, with losses in the unit that people read."""
+    reading, rows = reading_of(search.loss_name), search.comparison(answer.chosen).to_dicts()
+    lowest = reading.value(rows[-1]["held_out_loss"])
+    for row in rows:
+        held_out = reading.value(row["held_out_loss"])
+        yield {
+            "network": row["network"],
+            "training": reading.value(row["training_loss"]),
+            "held out": held_out,
+            "difference": held_out - lowest,
+            "std. error": reading.error(row["held_out_loss"], row["standard_error"]),
+            "epoch": row["epoch"],
+            "regularization": row["regularization"],
+        }
+
+
+def conclusions(search: Search, answer: Answer, score: Score) -> list[str]:
+    """Say what follows from the comparison, a sentence each: whether to change anything, the score, the verdict."""
+    alone = [LEAVE_IT_ALONE] if search.choice.leave_alone else []
+    return [*alone, f"{as_read(score)}.", *verdict_of(search, answer)]
 
 
 def verdict_of(search: Search, answer: Answer) -> list[str]:
@@ -91,8 +112,13 @@ def _linear(search: Search, answer: Answer) -> Iterator[str]:
 
 def verdict(found: Findings) -> str:
     """Say the verdict and its reasons, a line each."""
+    return "\n".join([verdict_word(found), *reasons(found)])
+
+
+def verdict_word(found: Findings) -> str:
+    """Say the verdict as a sentence of its own."""
     word = found.verdict.word
-    return "\n".join([f"{word[0].upper()}{word[1:]}.", *reasons(found)])
+    return f"{word[0].upper()}{word[1:]}."
 
 
 def reasons(found: Findings) -> list[str]:

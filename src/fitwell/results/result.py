@@ -14,8 +14,11 @@ from fitwell.analysis.baselines import Baseline
 from fitwell.analysis.found import Answer, Search
 from fitwell.analysis.honest import Score
 from fitwell.analysis.selection import Choice, standard_error
+from fitwell.analysis.series import RunTables
 from fitwell.regularization.strengths import Regularization
 from fitwell.report import words
+from fitwell.report.fragments import search_fragment
+from fitwell.report.plots import RunPlots
 from fitwell.results.predictors import Predicts
 from fitwell.results.record import Record, library_versions, plain_types
 from fitwell.results.storage import StoredRun, store_run
@@ -101,11 +104,19 @@ class Result:
         """Of a Keras model: the strengths of each layer of `model`; see `Answer.layers`. None for a table."""
         return self.answer.layers
 
+    @property
+    def plot(self) -> RunPlots:
+        """Pictures on matplotlib's axes, each a method: ``result.plot.curves(ax=None)``; see `RunPlots`."""
+        return RunPlots(RunTables(self.to_json(), self.table, self.search.curves(), self.held_out))
+
     def __str__(self) -> str:
         """The comparison, and what was chosen, as text."""
         return words.comparison(self.search, self.answer, self.score)
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return search_fragment(self.search, self.answer, self.score, self.record.summary)
 
     def predict(self, table: Any) -> Any:
         """Predict new rows; see `TablePredictor.predict` and `ModelPredictor.predict`."""

@@ -170,6 +170,7 @@ def _findings(searched: Searched, looks: Sequence[Look], questions: Questions) -
         evidence=evidence,
         as_given=_as_given(found),
         chosen=found.candidates.regularization(chosen),
+        chosen_number=chosen,
         learning_curve=curve,
         noise=noise,
         memorisation=by_heart,
