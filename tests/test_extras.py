@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fitwell.extras import LIBRARIES_OF_MODELS, check_installed, installed_version
+from fitwell.errors import InputError
+from fitwell.extras import LIBRARIES_OF_MODELS, check_installed, import_extra, installed_version
 
 HIDDEN = f"""
 import importlib.abc, importlib.util, sys
@@ -57,6 +58,13 @@ def test_nothing_is_missing_here() -> None:
     check_installed()
     assert installed_version("keras")
     assert installed_version("no-such-distribution") is None
+
+
+def test_an_extra_is_imported_or_named() -> None:
+    """What is installed is returned with the modules that were asked for; else one sentence says what to install."""
+    assert import_extra("json", "json", "json.decoder") is sys.modules["json"]
+    with pytest.raises(InputError, match=r'takes the package no_such, .*pip install "fitwell\[such\]"\.'):
+        import_extra("such", "no_such", "no_such.module")
 
 
 @pytest.mark.slow
