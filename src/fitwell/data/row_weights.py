@@ -20,9 +20,9 @@ from fitwell.data.values import as_numbers, canonical_value, known_row
 from fitwell.errors import InputError, InputTypeError
 
 BALANCED = "balanced"
-"""In the place of a weight for each class: all of a row set's training rows of a class weigh as much as those of any."""
+"""In the place of a weight for each class: the training rows of each class weigh as much as those of any other."""
 
-FLOAT = np.float32
+WEIGHT_TYPE = np.float32
 """In which weights go into losses: what is 0 there counts nothing."""
 
 
@@ -65,7 +65,7 @@ class RowWeights:
 
     def check(self, row_sets: RowSets) -> None:
         """Raise an InputError if a row set would train on nothing, or be measured on nothing."""
-        weights = self.measured.astype(FLOAT)
+        weights = self.measured.astype(WEIGHT_TYPE)
         check_weights(row_sets, weights, weights)
 
 
@@ -84,7 +84,7 @@ def read_weights(
         Of the column that holds `sample_weight`.
     """
     weights = np.ones(len(target.values)) if sample_weight is None else sample_weight / sample_weight.max()
-    words = {} if sample_weight is None else {"sample_weight": name}
+    words: dict[str, Any] = {} if sample_weight is None else {"sample_weight": name}
     if class_weight is None:
         return _unless_alike(RowWeights(weights, None, words))
     if target.task != "classification":
@@ -92,12 +92,12 @@ def read_weights(
             f"'class_weight' needs classes, and the target {target.name!r} is read as numbers: leave it out, give a "
             "'sample_weight', or choose the task 'classification'."
         )
-    words["class_weight"] = class_weight
+    words["class_weight"], classes = class_weight, np.asarray(target.values, np.int32)
     if isinstance(class_weight, str) and class_weight == BALANCED:
-        return RowWeights(weights, np.asarray(target.values, np.int32), words)
+        return RowWeights(weights, classes, words)
     by_class = _by_class(class_weight, target)
     words["class_weight"] = dict(zip(target.classes, by_class.tolist(), strict=True))
-    weights = weights * by_class[target.values]
+    weights = weights * by_class[classes]
     if not weights.any():
         raise InputError("'class_weight' must not leave all rows a weight of 0: nothing would be learnt.")
     return _unless_alike(RowWeights(weights / weights.max(), None, words))

@@ -43,7 +43,7 @@ class Data(NamedTuple):
     loss_unit
         [], the loss in the target's own units over the loss of `targets`: the square of the scale, 1 for classes.
     weight, train_weight
-        [n] each, of rows where losses are measured and in training, see `Dataset`; None is 1, and is not in the program.
+        [n] each, of rows where losses are measured and in training, see `Dataset`; None is 1, and not in the program.
     """
 
     inputs: Any

@@ -39,7 +39,9 @@ class Records:
         row_sets: RowSets, units: np.ndarray, strengths: int, epochs: int, weight: np.ndarray | None = None
     ) -> Records:
         """Make room for a search; `weight` is that of each row, float [n], None is 1."""
-        layouts = tuple(_UnitRows.of(units[rows], None if weight is None else weight[rows]) for rows in row_sets.held_out)
+        layouts = tuple(
+            _UnitRows.of(units[rows], None if weight is None else weight[rows]) for rows in row_sets.held_out
+        )
         return Records(
             units=tuple(one.names for one in layouts),
             sizes=tuple(one.sizes for one in layouts),

@@ -81,7 +81,7 @@ def _check_table_arguments(model: Any, y: Any, sample_weight: Any, class_weight:
         raise InputError("'y' and 'weights' go with a Keras model and arrays, as in fitwell.tune(model, x, y).")
     if opened is not None and not (sample_weight is None and class_weight is None):
         raise InputError(
-            "With 'model', a table's rows have no weights: 'sample_weight' and 'class_weight' go with the dense network "
-            "on a table, or with a Keras model and arrays, as in fitwell.tune(model, x, y)."
+            "'sample_weight' and 'class_weight' go with the dense network on a table, or with a Keras model and arrays "
+            "as in fitwell.tune(model, x, y): leave them out with 'model'."
         )
     return opened

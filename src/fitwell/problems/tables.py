@@ -19,7 +19,7 @@ from fitwell.data.encoding import Encoding, Layout, fit_encoding, make_layout, s
 from fitwell.data.notation import Notation, missing_marks, without_marks
 from fitwell.data.row_keys import moments_of, read_groups
 from fitwell.data.row_sets import RowSets, folds
-from fitwell.data.row_weights import FLOAT, RowWeights, read_sample_weight, read_weights
+from fitwell.data.row_weights import WEIGHT_TYPE, RowWeights, read_sample_weight, read_weights
 from fitwell.data.table_files import as_frame, read_training
 from fitwell.data.target import Target, read_target, standardise
 from fitwell.data.training_rows import warn_of_unseen_classes
@@ -245,7 +245,7 @@ def make_dataset(
     weighing: dict[str, Any] = {}
     if weights is not None:
         train_weight = np.stack([weights.among(train) for train in row_sets.train])
-        weighing = {"weight": weights.measured.astype(FLOAT), "train_weight": train_weight.astype(FLOAT)}
+        weighing = {"weight": weights.measured.astype(WEIGHT_TYPE), "train_weight": train_weight.astype(WEIGHT_TYPE)}
     if target.task == "classification":
         targets = np.broadcast_to(np.asarray(target.values, np.int32), (count, len(target.values)))
         return Dataset(inputs, np.ascontiguousarray(targets), True, np.zeros(count), np.ones(count), **weighing)
