@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import ndtri
@@ -135,6 +137,20 @@ def test_a_constant_column_is_certain() -> None:
     """Losses that are all the same have a point for an interval."""
     score = bbc_score(one_row_set(np.full((20, 1), 0.5)), "loss", test_to_train=0.25)
     assert (score.naive, score.value, score.interval.low, score.interval.high) == pytest.approx((0.5,) * 4)
+
+
+def test_a_constant_loss_is_certain_whatever_rows_weigh() -> None:
+    """Sizes are weights, too: where every row loses the same, weights add no error. Sizes of rows are the break."""
+    losses, weight = np.full((1, 1, 1, 3), 0.4), np.array([0.1, 3.0, 0.7, 1.0])
+    sets = RowSets((np.array([3], np.int32),), (np.arange(3, dtype=np.int32),), 4)
+    records = Records.empty(sets, np.arange(4), 1, 1, weight)
+    records.keep(np.array([0]), slice(0, 1), losses)
+    surface = Surface.of(records, np.ones((1, 1), bool), folds=1)
+    score = bbc_score(surface, "loss")
+    assert (score.naive, score.value) == (pytest.approx(0.4), pytest.approx(0.4))
+    assert score.interval.high - score.interval.low < 1e-9
+    counted = bbc_score(replace(surface, sizes=(np.ones(3),)), "loss")
+    assert counted.interval.high - counted.interval.low > 0.1
 
 
 def test_the_choice_is_corrected() -> None:

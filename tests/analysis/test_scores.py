@@ -45,6 +45,44 @@ def test_regression_equals_scikit_learn(seed: int) -> None:
     )
 
 
+@pytest.mark.parametrize("classes", [2, 4])
+def test_weighted_classification_equals_scikit_learn(classes: int, seed: int) -> None:
+    """With weights of rows, some of them 0, and ties; without the weights the numbers differ."""
+    targets, probabilities = chances(seed, 50, classes)
+    probabilities = probabilities.round(1) + 0.01
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    weight = np.random.default_rng(seed).gamma(1.0, size=50)
+    weight[::6] = 0
+    expected = {
+        "log loss": metrics.log_loss(targets, probabilities, sample_weight=weight),
+        "accuracy": metrics.accuracy_score(targets, probabilities.argmax(axis=1), sample_weight=weight),
+    }
+    if classes == 2:
+        expected["AUC"] = metrics.roc_auc_score(targets, probabilities[:, 1], sample_weight=weight)
+    assert score_of("classification", targets, probabilities, weight) == pytest.approx(expected, rel=1e-12)
+    assert score_of("classification", targets, probabilities, 3 * weight) == pytest.approx(expected, rel=1e-12)
+    plain = score_of("classification", targets, probabilities)
+    assert all(abs(plain[name] - value) > 1e-4 for name, value in expected.items())
+
+
+def test_weighted_regression_equals_scikit_learn(seed: int) -> None:
+    """Likewise; a row of weight 0 may be anything."""
+    rng = np.random.default_rng(seed)
+    targets = rng.normal(size=40)
+    values, weight = targets + rng.normal(size=40), rng.gamma(1.0, size=40)
+    weight[5] = 0
+    expected = {
+        "RMSE": metrics.root_mean_squared_error(targets, values, sample_weight=weight),
+        "R2": metrics.r2_score(targets, values, sample_weight=weight),
+        "mean absolute error": metrics.mean_absolute_error(targets, values, sample_weight=weight),
+    }
+    values[5] = 1e200
+    assert score_of("regression", targets, values, weight) == pytest.approx(expected, rel=1e-12)
+    values[5] = targets[5]
+    plain = score_of("regression", targets, values)
+    assert all(abs(plain[name] - value) > 1e-4 for name, value in expected.items())
+
+
 def test_rows_without_predictions_are_left_out(seed: int) -> None:
     """Rows never held out have NaN and do not count, of one output or of many."""
     targets, probabilities = chances(seed, 30, 3)

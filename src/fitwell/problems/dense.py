@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from fitwell.analysis.scores import score_of
-from fitwell.data.resampling import nested_folds
 from fitwell.data.row_sets import RowSets
 from fitwell.data.target_units import VALUES, units_of
 from fitwell.engine.engines import executor_of
@@ -87,8 +86,6 @@ class DenseOnTable:
 
     def check(self, options: Options) -> None:
         """Refuse an ensemble of too many networks, and encoded inputs that memory does not hold."""
-        if options.honest != "bbc":
-            self.table.check_weights(nested_folds(self.row_sets))
         sets = self.row_sets
         towers = ENSEMBLE_STRENGTHS * sets.independent
         if options.refit == "ensemble" and towers > MAX_TOWERS:

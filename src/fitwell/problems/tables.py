@@ -83,15 +83,11 @@ class TableData:
 
     def on(self, row_sets: RowSets) -> TableData:
         """Return the table in other row sets, each encoded by numbers of its own training rows."""
-        self.check_weights(row_sets)
+        if self.weights is not None:
+            self.weights.check(row_sets)
         # row sets that share one array of training rows (several networks on all rows) share its encoding
         fitted = {id(rows): fit_encoding(self.layout, self.raw, rows) for rows in row_sets.train}
         return replace(self, row_sets=row_sets, encodings=tuple(fitted[id(rows)] for rows in row_sets.train))
-
-    def check_weights(self, row_sets: RowSets) -> None:
-        """Raise an InputError if other row sets would train, or be measured, on rows that weigh nothing."""
-        if self.weights is not None:
-            self.weights.check(row_sets)
 
     @property
     def weight(self) -> NDArray[np.float64] | None:
@@ -205,8 +201,10 @@ def read_table(
         _check_rows(frame, kept, [column for column in features if column not in dropped], groups, time, notation)
     rows = frame[kept.tolist()] if len(kept) < frame.height else frame
     special = {key: rows[column] if column else None for key, column in {"groups": groups, "time": time}.items()}
-    counted_by = None if sample_weight is None else read_sample_weight(rows[sample_weight], notation.decimal, kept)
-    weights = read_weights(read, counted_by, class_weight, sample_weight)
+    weights = None
+    if sample_weight is not None or class_weight is not None:
+        given = None if sample_weight is None else read_sample_weight(rows[sample_weight], notation.decimal, kept)
+        weights = read_weights(read, given, class_weight, sample_weight)
     # the columns' kinds are decided once, by all rows; numbers and categories by training rows only
     without = {name, *beside.values()} - {None}
     columns = describe_columns(rows, without=without, dropped=dropped, notation=notation)
