@@ -79,4 +79,4 @@ def test_a_weighted_batch() -> None:
     found = REGRESSION.of_batch(outputs, targets, weight)
     assert float(found) == pytest.approx((2 * 1 + 0.5 * 1 + 1.5 * 4) / 4, rel=1e-12)
     assert not np.isfinite(REGRESSION.of_batch(outputs, targets))
-    np.testing.assert_array_equal(weighed(np.array([np.inf, 3.0]), np.array([0.0, 2.0])), [0.0, 6.0])
+    np.testing.assert_array_equal(weighed(jnp.array([np.inf, 3.0]), jnp.array([0.0, 2.0])), [0.0, 6.0])

@@ -143,7 +143,7 @@ def test_rows_that_weigh_nothing_are_measured_last(problem: Callable[..., Any], 
         there = (weight[row_sets.train[r]] > 0).sum()
         for one, most in ((rows, True), (plain, False)):
             taken = (weight[one.measured[r, : one.n_measured[r]]] > 0).sum()
-            assert (taken == min(there, one.n_measured[r])) is most
+            assert bool(taken == min(there, one.n_measured[r])) is most
     np.testing.assert_array_equal(make_rows(row_sets, seed, np.full(41, 0.3)).measured, plain.measured)
 
 
