@@ -300,8 +300,8 @@ class Program:
                 return jnp.where(member, counted[None, :], 0).sum(axis=1)
 
             row_loss = self.loss.per_row(outputs, targets)
-            sums = sums[0] + summed(row_loss), sums[1] + summed(self.loss.metric(outputs, targets))
-            return sums, row_loss if self.record_rows else None
+            loss, metric = summed(row_loss), summed(self.loss.metric(outputs, targets))
+            return (sums[0] + loss, sums[1] + metric), row_loss if self.record_rows else None
 
         sums, row_loss = lax.scan(part, (zero, zero), jnp.arange(parts, dtype=jnp.int32))
         return *sums, nothing if row_loss is None else row_loss.reshape(-1)[:total]
