@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 from example_tables import mixed
+from scipy.sparse import csr_array
+from scipy.special import expit, softmax
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.ensemble import StackingClassifier
+from sklearn.exceptions import NotFittedError
 from sklearn.inspection import partial_dependence, permutation_importance
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score, cross_validate
@@ -22,7 +26,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fitwell import InputError, MLPClassifierCV, MLPRegressorCV, Result, tune
+from fitwell import InputError, MLPClassifierCV, MLPRegressorCV, Result, diagnose, load, tune
+from fitwell.api import estimator_base
+from fitwell.api.estimator_base import ProbabilityClassifier
 
 SMALL: dict[str, Any] = {"strengths": 3, "max_iter": 40, "cv": 2, "random_state": 0}
 CHECKED = {"hidden_layer_sizes": (16,), "learning_rate_init": 0.01, "batch_size": 16}
@@ -73,6 +79,28 @@ def test_labels_come_back_as_they_were() -> None:
         assert found.score(inputs, y) > 0.6
 
 
+def test_a_saved_run_has_the_names_of_classes(tmp_path: Path) -> None:
+    """As they are, wherever a table's reader would tell them apart; else their places. A rare class is named, too."""
+    x, y = load_iris(return_X_y=True)
+    for labels, read in (
+        (["a", "b c", "d"], ("a", "b c", "d")),
+        (["10", "9", "b"], ("9", "10", "b")),  # numbers by value: another order than that of `classes_`
+        ([7, 8, 10], ("7", "8", "10")),
+        (["NA", "b", "c"], ("0", "1", "2")),  # missing in a table
+        (["1", "1.0", "2"], ("0", "1", "2")),  # two that mean the same in a table
+    ):
+        found = MLPClassifierCV(**SMALL, learning_rate_init=0.02).fit(x, np.array(labels)[y])
+        found.result_.save(tmp_path / "run", force=True)
+        saved = load(tmp_path / "run")
+        assert saved.classes == read
+        assert found.score(x, np.array(labels)[y]) > 0.9
+        if read != ("0", "1", "2"):
+            predicted = saved.predict(pl.DataFrame(x, schema=["x0", "x1", "x2", "x3"], orient="row"))["target"]
+            assert predicted.to_list() == found.predict(x).tolist()
+    with pytest.raises(ValueError, match="Class 'rare' has 1 row, fewer than the 2 folds"):
+        MLPClassifierCV(**SMALL).fit(x, ["rare", *["a", "b"] * 74, "a"])
+
+
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
 def test_frames_as_they_are(library: str) -> None:
     """Mixed columns with missing values, without a pipeline; columns are found by their names."""
@@ -105,6 +133,12 @@ def test_groups_stay_together() -> None:
     x, y = load_iris(return_X_y=True)
     groups = np.arange(len(x)) // 5
     by_number = MLPClassifierCV(**{**SMALL, "cv": 3}).fit(x, y, groups=groups)
+    table = pl.DataFrame({"group": groups, **{f"x{i}": x[:, i] for i in range(4)}})
+    tuned = tune(table, y, groups="group", task="classification", cv=3, strengths=3, epochs=40, seed=0)
+    np.testing.assert_array_equal(by_number.predict_proba(x), tuned.predictor.predict_numbers(x))
+    # of 30 groups, not of 150 rows
+    assert by_number.score_interval_ == (tuned.score.interval.low, tuned.score.interval.high)
+    assert by_number.n_features_in_ == 4
     for found in (by_number, MLPClassifierCV(**{**SMALL, "cv": GroupKFold(3)}).fit(x, y, groups=groups)):
         assert found.scores_path_.shape[0] == 3
     pairs = list(GroupKFold(3).split(x, y, groups))
@@ -122,6 +156,64 @@ def test_it_is_kept_and_copied() -> None:
     assert again.regularization_ == found.regularization_
     assert not hasattr(clone(found), "classes_")
     assert "MLPClassifierCV" in found._repr_html_()
+
+
+def test_log_odds_and_log_probabilities() -> None:
+    """They give the probabilities back, and stay finite where a probability is none."""
+    x, y = load_iris(return_X_y=True)
+    three, two = MLPClassifierCV(**SMALL).fit(x, y), MLPClassifierCV(**SMALL).fit(x, y == 1)
+    np.testing.assert_allclose(softmax(three.decision_function(x), axis=1), three.predict_proba(x), rtol=1e-5)
+    odds = two.decision_function(x)
+    assert odds.shape == (150,)
+    np.testing.assert_allclose(expit(odds), two.predict_proba(x)[:, 1], rtol=1e-5)
+    np.testing.assert_array_equal(odds > 0, two.predict(x))
+    linear = LogisticRegression(max_iter=500).fit(x, y == 1)
+    assert odds.shape == linear.decision_function(x).shape
+    surely = ProbabilityClassifier()
+    surely.classes_ = np.array([0, 1])
+    surely.predict_proba = lambda X: np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
+    low, high = surely.decision_function(x)
+    assert low == -high
+    assert -100 < low < -80
+
+
+@pytest.mark.slow
+def test_a_diagnosis_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `diagnose` says of the same rows and settings; made once, and by nothing that only looks at an estimator."""
+    x, y = load_iris(return_X_y=True)
+    found = MLPClassifierCV(**{**SMALL, "cv": 3}).fit(x, y)
+    asked: list[Any] = []
+    monkeypatch.setattr(estimator_base, "diagnose", lambda **given: asked.append(given) or diagnose(**given))
+    found._repr_html_()
+    assert not {"diagnosis_", "network_"} & {*dir(found), *vars(found)}
+    lost = pickle.loads(pickle.dumps(found))
+    assert not asked
+    said = found.diagnosis_
+    expected = diagnose(x, y, task="classification", cv=3, strengths=3, epochs=40, seed=0)
+    assert [*map(str, (said, found.diagnosis_))] == [str(expected)] * 2
+    assert len(asked) == 1
+    assert asked[0]["table"] is x  # no copy is kept
+    assert "diagnosis_" in dir(found)
+    assert str(pickle.loads(pickle.dumps(found)).diagnosis_) == str(expected)
+    with pytest.raises(AttributeError, match="The training rows are not kept with an estimator that is pickled"):
+        _ = lost.diagnosis_
+    assert str(found.fit(x[:120], y[:120]).diagnosis_) != str(expected)  # of other rows
+
+
+def test_a_diagnosis_that_cannot_be() -> None:
+    """It needs three folds, and an estimator that is fitted."""
+    x, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match=r"at least 3 folds\. Got 2"):
+        _ = MLPClassifierCV(**SMALL).fit(x, y).diagnosis_
+    with pytest.raises(NotFittedError):
+        _ = MLPClassifierCV().diagnosis_
+
+
+def test_sparse_inputs_are_refused() -> None:
+    """In one sentence that says what to do."""
+    x, y = load_iris(return_X_y=True)
+    with pytest.raises(TypeError, match=r"Sparse data was passed for X.*'\.toarray\(\)' to convert to a dense"):
+        MLPClassifierCV(**SMALL).fit(csr_array(x), y)
 
 
 def test_without_keras_there_is_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
