@@ -34,9 +34,21 @@ SMALL: dict[str, Any] = {"strengths": 3, "max_iter": 40, "cv": 2, "random_state"
 CHECKED = {"hidden_layer_sizes": (16,), "learning_rate_init": 0.01, "batch_size": 16}
 
 
-@parametrize_with_checks([MLPClassifierCV(**SMALL, **CHECKED), MLPRegressorCV(**SMALL, **CHECKED)])
+REPEATED = "folds and batches count rows: two rows may come into two of them, and a row of weight 2 does not"
+
+
+def not_expected(estimator: Any) -> dict[str, str]:
+    """The checks that must fail, each with its reason; a step with all rows is tested in `test_dense_training.py`."""
+    del estimator
+    return {"check_sample_weight_equivalence_on_dense_data": REPEATED}
+
+
+@parametrize_with_checks(
+    [MLPClassifierCV(**SMALL, **CHECKED), MLPRegressorCV(**SMALL, **CHECKED)], expected_failed_checks=not_expected
+)
+@pytest.mark.filterwarnings("ignore:The target 'target' is determined one to one:fitwell.FitwellWarning")
 def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
-    """All of them, with no failure that is expected."""
+    """All of them, but for what its own stochastic estimators are allowed, too."""
     check(estimator)
 
 
@@ -54,6 +66,39 @@ def test_it_is_what_tune_finds() -> None:
     other = clone(found).set_params(random_state=4).fit(x, y)
     assert not np.array_equal(other.predict_proba(x), found.predict_proba(x))
     np.testing.assert_allclose(np.exp(found.predict_log_proba(x)), found.predict_proba(x), rtol=1e-6)
+
+
+@pytest.mark.parametrize("class_weight", [{0: 4.0}, "balanced"], ids=str)
+def test_weights_are_tunes(class_weight: Any) -> None:
+    """Of rows and of classes, by their labels. Without either it is another network."""
+    x, y = load_breast_cancer(return_X_y=True)
+    weights = np.random.default_rng(0).gamma(1.0, size=len(y))
+    some: dict[str, Any] = {"strengths": 2, "hidden": (8,), "seed": 3, "epochs": 8}
+    estimator = MLPClassifierCV((8,), strengths=2, max_iter=8, random_state=3, class_weight=class_weight)
+    found = clone(estimator).fit(x, y, weights)
+    result = tune(x, y, task="classification", sample_weight=weights, class_weight=class_weight, **some)
+    np.testing.assert_array_equal(found.predict_proba(x), result.predictor.predict_numbers(x))
+    np.testing.assert_array_equal(found.scores_path_, result.search.histories.at_best("held_out_loss"))
+    without = clone(estimator).fit(x, y), clone(estimator).set_params(class_weight=None).fit(x, y, weights)
+    assert not any(np.array_equal(other.scores_path_, found.scores_path_) for other in without)
+    values = MLPRegressorCV((8,), strengths=2, max_iter=8, random_state=3).fit(x, x[:, 0] + x[:, 1], weights)
+    result = tune(x, x[:, 0] + x[:, 1], task="regression", sample_weight=weights, **some)
+    np.testing.assert_array_equal(values.predict(x), result.predictor.predict_numbers(x))
+
+
+def test_weights_of_classes_that_no_table_can_hold() -> None:
+    """Labels that a table takes for missing are weighed by their places; one that is not there is named."""
+    x, _ = load_iris(return_X_y=True)
+    y = np.array(["", "NA", "None"])[np.arange(150) % 3]
+    some: dict[str, Any] = {"hidden_layer_sizes": (8,), "strengths": 2, "max_iter": 8, "random_state": 0}
+    one = MLPClassifierCV(class_weight={"NA": 5.0}, **some).fit(x, y)
+    two = MLPClassifierCV(class_weight={1: 5.0}, **some).fit(x, np.arange(150) % 3)
+    np.testing.assert_array_equal(one.predict_proba(x), two.predict_proba(x))
+    assert not np.array_equal(one.scores_path_, MLPClassifierCV(**some).fit(x, y).scores_path_)
+    with pytest.raises(InputError, match=r"'class_weight' names the class 'n/a', and y has \['', 'NA', 'None'\]"):
+        MLPClassifierCV(class_weight={"n/a": 5.0}, **some).fit(x, y)
+    with pytest.raises(InputError, match="must have one value for each of the 150 rows"):
+        MLPClassifierCV(**some).fit(x, y, np.ones(3))
 
 
 def test_values_in_their_own_unit() -> None:

@@ -155,7 +155,7 @@ def test_a_column_of_weights() -> None:
         (["1", "much", "2"], "data row 8 has none"),
         ([1.0, -2.5, 2.0], r"must not be negative. Got -2.5 in data row 8\."),
         ([1.0, np.inf, 2.0], "'w' holds an infinite value in data row 8"),
-        ([0, 0, 0], "must not be 0 in every row"),
+        ([0, 0, 0], "must not be zero in every row"),
     ],
 )
 def test_wrong_weights_of_rows(values: list[Any], sentence: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import polars as pl
 from sklearn.base import RegressorMixin
-from sklearn.utils import check_consistent_length
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fitwell.analysis.honest import Method
@@ -105,13 +105,15 @@ class _SearchedMLP(SearchedEstimator):
     def _choosing(self) -> dict[str, Any]:
         return super()._choosing() | {"refit": self.refit, "refit_seeds": self.refit_seeds}
 
-    def _tune(self, table: Any, y: np.ndarray, names: np.ndarray, groups: Any, task: Task) -> None:
-        """Search on a table; `names` are the targets `y` as `tune` is to read them."""
+    def _tune(
+        self, table: Any, y: np.ndarray, names: np.ndarray, groups: Any, task: Task, weighing: Mapping[str, Any]
+    ) -> None:
+        """Search on a table; `names` are the targets `y` as `tune` is to read them, `weighing` what rows count."""
         check_consistent_length(table, y)
         groups = checked_groups(groups, y)
         cv = self._splits(y, groups, classification=task == "classification")
         table, column = (table, None) if groups is None else _with_groups(table, groups)
-        self._search({"table": table, "target": names, "task": task, "cv": cv, "groups": column})
+        self._search({"table": table, "target": names, "task": task, "cv": cv, "groups": column, **weighing})
 
     def _read(self, X: Any, *, reset: bool) -> Any:
         """Check inputs as scikit-learn does, and return them as `tune` and its predictor take them."""
@@ -181,6 +183,8 @@ class MLPClassifierCV(ProbabilityClassifier, _SearchedMLP):
     n_jobs
         The most cores to train on. None takes all, as does -1: unlike elsewhere in scikit-learn, for folds and
         strengths are one program.
+    class_weight
+        What the rows of a class count, a dict from label to weight (1 for those not named), or `"balanced"`; None is 1.
 
     Attributes
     ----------
@@ -212,7 +216,59 @@ class MLPClassifierCV(ProbabilityClassifier, _SearchedMLP):
     (150, 3)
     """
 
-    def fit(self, X: Any, y: Any, *, groups: Any = None) -> Self:
+    def __init__(
+        self,
+        hidden_layer_sizes: int | Sequence[int] = DEFAULT_HIDDEN,
+        *,
+        strengths: Strengths = DEFAULT_COUNT,
+        regularizers: Sequence[str | Regularizer] = DEFAULT_REGULARIZERS,
+        depth: DepthName = "constant",
+        cv: Any = 5,
+        repeats: int = 1,
+        rule: RuleName = "1se",
+        refit: Refit = "ensemble",
+        refit_seeds: int = 1,
+        honest: Method = "bbc",
+        learning_rate_init: float | None = None,
+        learning_rate: Schedule = "constant",
+        batch_size: int | Literal["auto"] = "auto",
+        max_iter: int = 150,
+        n_iter_no_change: int = 25,
+        pruning: Pruning = "early",
+        engine: Engine = "auto",
+        memory: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+        n_jobs: int | None = None,
+        class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
+    ) -> None:
+        # named once more, for scikit-learn reads what an estimator takes off its own constructor
+        super().__init__(
+            hidden_layer_sizes,
+            strengths=strengths,
+            regularizers=regularizers,
+            depth=depth,
+            cv=cv,
+            repeats=repeats,
+            rule=rule,
+            refit=refit,
+            refit_seeds=refit_seeds,
+            honest=honest,
+            learning_rate_init=learning_rate_init,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            n_iter_no_change=n_iter_no_change,
+            pruning=pruning,
+            engine=engine,
+            memory=memory,
+            random_state=random_state,
+            verbose=verbose,
+            n_jobs=n_jobs,
+        )
+        self.class_weight: Mapping[Any, float] | Literal["balanced"] | None = class_weight
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None) -> Self:
         """Search the regularization, and train what predicts.
 
         Parameters
@@ -221,6 +277,8 @@ class MLPClassifierCV(ProbabilityClassifier, _SearchedMLP):
             [n, d], a frame or an array.
         y
             [n], at least two classes.
+        sample_weight
+            [n], what each row counts, 0 or more, in training and in all losses; see `fitwell.tune`. None is 1.
         groups
             [n], rows of one group stay in one fold.
 
@@ -233,7 +291,9 @@ class MLPClassifierCV(ProbabilityClassifier, _SearchedMLP):
         read = _read_classes(self.classes_)
         # what a table's reader does not tell apart goes by its place
         self._places = np.arange(len(self.classes_)) if read is None else read
-        self._tune(table, codes, codes if read is None else self.classes_[codes], groups, "classification")
+        by_class = self.class_weight if read is not None else _by_place(self.class_weight, self.classes_)
+        weighing = {"sample_weight": _checked_weights(sample_weight), "class_weight": by_class}
+        self._tune(table, codes, codes if read is None else self.classes_[codes], groups, "classification", weighing)
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -268,15 +328,33 @@ class MLPRegressorCV(RegressorMixin, _SearchedMLP):
     (5,)
     """
 
-    def fit(self, X: Any, y: Any, *, groups: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None) -> Self:
         """Search the regularization, and train what predicts; `y` [n] are finite numbers. See `MLPClassifierCV.fit`."""
         table, values = self._read(X, reset=True), checked_target(y, dtype="numeric")
-        self._tune(table, values, values, groups, "regression")
+        self._tune(table, values, values, groups, "regression", {"sample_weight": _checked_weights(sample_weight)})
         return self
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the value of each row, [n]."""
         return self._numbers(X)
+
+
+def _checked_weights(sample_weight: Any) -> np.ndarray | None:
+    """Return weights of rows [n] as numbers, if there are any; whether they fit the rows, `tune` says."""
+    if sample_weight is None:
+        return None
+    return check_array(column_or_1d(sample_weight), ensure_2d=False, dtype="numeric", input_name="sample_weight")
+
+
+def _by_place(class_weight: Any, classes: np.ndarray) -> Any:
+    """Return weights by the places of classes, which a table knows by nothing else."""
+    if not isinstance(class_weight, Mapping):
+        return class_weight
+    places = {label: place for place, label in enumerate(classes.tolist())}
+    for label in class_weight:
+        if label not in places:
+            raise InputError(f"'class_weight' names the class {label!r}, and y has {list(places)}.")
+    return {places[label]: weight for label, weight in class_weight.items()}
 
 
 def _with_groups(table: Any, groups: np.ndarray) -> tuple[pl.DataFrame, str]:

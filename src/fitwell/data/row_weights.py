@@ -168,5 +168,5 @@ def read_sample_weight(values: pl.Series, decimal: str, rows: NDArray[np.int64])
             f"'sample_weight' must not be negative. Got {weights[row]:g} in data row {known_row(row, rows)}."
         )
     if not weights.any():
-        raise InputError("'sample_weight' must not be 0 in every row: nothing would be learnt.")
+        raise InputError("'sample_weight' must not be zero in every row: nothing would be learnt.")
     return weights
