@@ -10,7 +10,7 @@ import pytest
 from sklearn.utils.class_weight import compute_sample_weight
 
 from fitwell.data.row_sets import RowSets
-from fitwell.data.row_weights import BALANCED, RowWeights, read_sample_weight, read_weights
+from fitwell.data.row_weights import BALANCED, RowWeights, read_sample_weight, weights_of_rows
 from fitwell.data.target import Target, read_target
 from fitwell.errors import InputError, InputTypeError
 
@@ -28,7 +28,7 @@ WEIGHTS = np.random.default_rng(1).gamma(1.0, size=ROWS)
 
 def weighed(*arguments: Any) -> RowWeights:
     """What rows count, which is not alike."""
-    found = read_weights(CLASSES, *arguments)
+    found = weights_of_rows(CLASSES, *arguments)
     assert found is not None
     return found
 
@@ -70,7 +70,7 @@ def test_classes_by_name() -> None:
 def test_a_class_is_called_as_the_table_has_it(values: list[Any], keys: list[Any]) -> None:
     """Whatever type its label arrives in, by the rule that tells equal labels of a table."""
     for key in keys:
-        found = read_weights(target_of(values), None, {key: 3})
+        found = weights_of_rows(target_of(values), None, {key: 3})
         assert found is not None
         np.testing.assert_array_equal(found.values, [1 / 3, 1] * 5)
 
@@ -81,9 +81,9 @@ def test_a_constant_changes_nothing() -> None:
     np.testing.assert_array_equal(weighed(4 * WEIGHTS, BALANCED).measured, one.measured)
     np.testing.assert_allclose(weighed(3e300 * WEIGHTS, BALANCED).measured, one.measured, rtol=1e-12)
     assert not np.allclose(weighed(WEIGHTS + 1, BALANCED).measured, one.measured)
-    assert read_weights(CLASSES, np.full(ROWS, 0.3), None) is None
-    assert read_weights(CLASSES, None, {"a": 2, "b": 2, "c": 2}) is None
-    assert read_weights(CLASSES, 1 / np.array([1, 2, 4])[CLASSES.values], {"b": 2, "c": 4}) is None
+    assert weights_of_rows(CLASSES, np.full(ROWS, 0.3), None) is None
+    assert weights_of_rows(CLASSES, None, {"a": 2, "b": 2, "c": 2}) is None
+    assert weights_of_rows(CLASSES, 1 / np.array([1, 2, 4])[CLASSES.values], {"b": 2, "c": 4}) is None
 
 
 def test_rows_in_another_order() -> None:
@@ -126,7 +126,7 @@ def test_row_sets_that_weigh_nothing() -> None:
 def test_wrong_weights_of_classes(class_weight: Any, sentence: str) -> None:
     """Each gets its sentence."""
     with pytest.raises((InputError, InputTypeError), match=sentence):
-        read_weights(CLASSES, None, class_weight)
+        weights_of_rows(CLASSES, None, class_weight)
 
 
 @pytest.mark.parametrize("class_weight", ["balanced", {"1": 2}])
@@ -134,8 +134,8 @@ def test_numbers_have_no_classes(class_weight: Any) -> None:
     """Of a regression weights of classes are refused, and those of rows are not."""
     numbers = target_of(np.arange(ROWS) * 0.5, "regression")
     with pytest.raises(InputError, match="'class_weight' needs classes, and the target 'y' is read as numbers"):
-        read_weights(numbers, None, class_weight)
-    assert read_weights(numbers, WEIGHTS, None) is not None
+        weights_of_rows(numbers, None, class_weight)
+    assert weights_of_rows(numbers, WEIGHTS, None) is not None
 
 
 def test_a_column_of_weights() -> None:

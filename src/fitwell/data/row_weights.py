@@ -69,7 +69,7 @@ class RowWeights:
         check_weights(row_sets, weights, weights)
 
 
-def read_weights(
+def weights_of_rows(
     target: Target, sample_weight: NDArray[np.float64] | None, class_weight: Any, name: str | None = None
 ) -> RowWeights | None:
     """What rows count; None where all count alike.

@@ -19,7 +19,7 @@ from fitwell.data.encoding import Encoding, Layout, fit_encoding, make_layout, s
 from fitwell.data.notation import Notation, missing_marks, without_marks
 from fitwell.data.row_keys import moments_of, read_groups
 from fitwell.data.row_sets import RowSets, folds
-from fitwell.data.row_weights import WEIGHT_TYPE, RowWeights, read_sample_weight, read_weights
+from fitwell.data.row_weights import WEIGHT_TYPE, RowWeights, read_sample_weight, weights_of_rows
 from fitwell.data.table_files import as_frame, read_training
 from fitwell.data.target import Target, read_target, standardise
 from fitwell.data.training_rows import warn_of_unseen_classes
@@ -204,7 +204,7 @@ def read_table(
     weights = None
     if sample_weight is not None or class_weight is not None:
         given = None if sample_weight is None else read_sample_weight(rows[sample_weight], notation.decimal, kept)
-        weights = read_weights(read, given, class_weight, sample_weight)
+        weights = weights_of_rows(read, given, class_weight, sample_weight)
     # the columns' kinds are decided once, by all rows; numbers and categories by training rows only
     without = {name, *beside.values()} - {None}
     columns = describe_columns(rows, without=without, dropped=dropped, notation=notation)
