@@ -98,6 +98,15 @@ def test_measured_losses_are_weighted(engine: Engine, target: str, class_weight:
         assert abs(loss(*mine) / given_loss - 1) > 1e-3
     name, power = ("log loss", 1) if table.target.classes else ("RMSE", 2)
     assert found.scores["minimum"][name] ** power == pytest.approx(loss(y, predicted, sample_weight=weight), rel=1e-9)
+    # what it is compared with is measured alike
+    for simple in found.answer.baselines:
+        assert simple.scores[name] ** power == pytest.approx(
+            loss(y, simple.predictions, sample_weight=weight), rel=1e-9
+        )
+        by_fold = [loss(y[h], simple.predictions[h], sample_weight=weight[h]) for h in table.row_sets.held_out]
+        np.testing.assert_allclose(simple.fold_loss, by_fold, rtol=1e-5)
+    if class_weight == "balanced":
+        assert found.answer.baselines[0].loss == pytest.approx(np.log(2), rel=1e-12)
 
 
 def test_weights_that_are_all_the_same_are_none(result: Result) -> None:
@@ -124,6 +133,11 @@ def test_a_row_of_no_weight_teaches_and_measures_nothing() -> None:
     np.testing.assert_array_equal(plain.search.histories.held_out_loss, far.search.histories.held_out_loss)
     np.testing.assert_array_equal(plain.search.histories.train_loss, far.search.histories.train_loss)
     assert (plain.score, plain.scores) == (far.score, far.scores)
+    assert plain.answer.importance is not None
+    assert plain.answer.importance.equals(far.answer.importance)
+    assert not plain.answer.importance.equals(wrong.answer.importance)
+    for one, other in zip(plain.answer.baselines, far.answer.baselines, strict=True):
+        np.testing.assert_array_equal(one.fold_loss, other.fold_loss)
     np.testing.assert_allclose(plain.predictor.predict_numbers(mixed()), far.predictor.predict_numbers(mixed()))
     assert not np.array_equal(plain.search.histories.held_out_loss, wrong.search.histories.held_out_loss)
 

@@ -19,10 +19,9 @@ from fitwell.errors import InputError, TrainingError
 from fitwell.problems.options import Options
 from fitwell.regularization.strengths import Candidates
 from fitwell.studies import evidence
+from fitwell.studies.compared import Compared, Comparing, weaker_than_given
 from fitwell.studies.evidence import (
     WEAKER,
-    Compared,
-    Comparing,
     Questions,
     gather,
     larger_menus,
@@ -30,7 +29,6 @@ from fitwell.studies.evidence import (
     memorised,
     null_search,
     turning_epoch,
-    weaker_than_given,
     with_weaker,
 )
 

@@ -70,7 +70,7 @@ class LineOnArrays:
     row_sets: RowSets
 
     network, loss, strata = Line(), REGRESSION, None
-    may_stay, joins, constant_loss = False, False, None
+    may_stay, joins, constant_loss, source = False, False, None, None
     summary = {"what": "a line"}  # noqa: RUF012
 
     def check(self, options: Options) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from fitwell.analysis.baselines import Baseline
+from fitwell.analysis.search_verdict import SearchVerdict
 from fitwell.analysis.selection import Choice, paired_standard_error, standard_error
 from fitwell.engine.histories import Histories
 from fitwell.engine.plan import Plan
@@ -133,6 +135,14 @@ class Answer:
     layers
         Of a Keras model: one row for each layer where a strength acts, with the strengths of the network that is handed
         over and the share of its weights that are exactly zero. None for a table.
+    verdict
+        What the search shows of overfitting; None where its row sets do not let it say.
+    baselines
+        Of a table: what the class shares (or the mean) and a linear model reach on the same row sets.
+    importance
+        Of a table's columns; see `fitwell.studies.importance`. None for Keras models.
+    held_out
+        Every row of a table with its held-out predictions; see `fitwell.analysis.held_out`. None for arrays.
     """
 
     refit: str
@@ -142,3 +152,7 @@ class Answer:
     scores: dict[str, dict[str, float]]
     held_out_predictions: dict[str, Any]
     layers: pl.DataFrame | None = None
+    verdict: SearchVerdict | None = None
+    baselines: tuple[Baseline, ...] = ()
+    importance: pl.DataFrame | None = None
+    held_out: pl.DataFrame | None = None

@@ -335,6 +335,14 @@ def export_command(
         typer.echo(f"Saved     {out}")
 
 
+@app.command(epilog="Example:  fitwell report run/")
+def report(run: Annotated[Path, typer.Argument(help="Directory that `fitwell tune --out` wrote.")]) -> None:
+    """Make the report of a saved run anew: one HTML file, which asks the network for nothing."""
+    from fitwell.results.storage import write_report
+
+    typer.echo(f"Saved     {write_report(run)}")
+
+
 @app.command(epilog="Example:  fitwell cache --clear")
 def cache(clear: Annotated[bool, typer.Option("--clear", help="Delete them.")] = False) -> None:
     """Show what is kept of compiled programs, with which a search of the same shape starts sooner."""

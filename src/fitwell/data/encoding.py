@@ -121,6 +121,25 @@ def make_layout(columns: Sequence[Column], raw: RawFeatures) -> Layout:
     )
 
 
+def inputs_of_columns(columns: Sequence[Column], layout: Layout) -> dict[str, NDArray[np.int64]]:
+    """Number the inputs [d] that each column becomes, by the column's name; those set aside are left out."""
+    numeric = [column for column in columns if number_names(column)]
+    categorical = [column for column in columns if column.kind == "categorical"]
+    # the number that a numeric column begins with
+    firsts = accumulate((len(number_names(column)) for column in numeric), initial=0)
+    places = {
+        column.name: list(range(first, first + len(number_names(column))))
+        for column, first in zip(numeric, firsts, strict=False)
+    }
+    absent = [column for column in numeric if column.has_missing]
+    for number, column in enumerate(absent):
+        places[column.name].append(layout.n_numbers + number)
+    ends = (*layout.one_hot_starts, layout.width)[1:]
+    for column, first, end in zip(categorical, layout.one_hot_starts, ends, strict=True):
+        places[column.name] = list(range(first, end))
+    return {name: np.array(inputs, np.int64) for name, inputs in places.items()}
+
+
 def _level_names(column: Column) -> list[str]:
     marks = [MISSING, OTHER] if column.has_missing else [OTHER]
     return [f"{column.name} = {level}" for level in (*column.levels, *marks)]

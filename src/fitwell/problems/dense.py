@@ -49,6 +49,11 @@ class DenseOnTable:
     joins = True
 
     @property
+    def source(self) -> TableData:
+        """See `Problem`."""
+        return self.table
+
+    @property
     def summary(self) -> dict[str, Any]:
         """See `Problem`."""
         return self.table.summary()

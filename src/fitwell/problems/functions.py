@@ -126,6 +126,7 @@ class FunctionsOnArrays:
     may_stay = False
     joins = False
     constant_loss = None
+    source = None
 
     @property
     def summary(self) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from fitwell.problems.model_data import (
 )
 from fitwell.problems.options import DEFAULT_HIDDEN, Options
 from fitwell.problems.problem import Fitted, Problem, permuted
+from fitwell.problems.tables import TableData
 from fitwell.regularization.strengths import Candidates
 from fitwell.results.predictors import ModelPredictor, Predicts
 from fitwell.trees import tree_map
@@ -80,6 +81,11 @@ class ModelOnArrays:
     # one network of the person's own architecture comes back, so there is nothing to average
     joins = False
     constant_loss = None  # a model may have any loss
+
+    @property
+    def source(self) -> TableData | None:
+        """See `Problem`."""
+        return None
 
     @property
     def network(self) -> KerasNetwork:

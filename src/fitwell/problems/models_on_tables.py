@@ -57,6 +57,11 @@ class ModelOnTable(ModelOnArrays):
     table: TableData
     head: str
 
+    @property
+    def source(self) -> TableData:
+        """See `Problem`."""
+        return self.table
+
     def on(self, row_sets: RowSets) -> ModelOnTable:
         """See `Problem`; the encoding is fitted anew on every row set's own training rows."""
         table = self.table.on(row_sets)

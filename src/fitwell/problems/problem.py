@@ -17,6 +17,7 @@ from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import Loss
 from fitwell.engine.network import PureNetwork, Variables
 from fitwell.problems.options import Options
+from fitwell.problems.tables import TableData
 from fitwell.regularization.strengths import Candidates, Regularization
 from fitwell.results.predictors import Predicts
 from fitwell.trees import tree_leaves, tree_map
@@ -54,6 +55,11 @@ class Problem(Protocol):
     @property
     def summary(self) -> dict[str, Any]:
         """What was read, as plain types."""
+        ...
+
+    @property
+    def source(self) -> TableData | None:
+        """The table that its rows were read from; None for arrays."""
         ...
 
     @property

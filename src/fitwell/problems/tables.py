@@ -52,6 +52,8 @@ class TableData:
         One for each row set, fitted on its training rows only.
     missing
         The marks of missing values.
+    rows
+        int [n], places in the table as it was read; None where that is all of it.
     weights
         What rows count; None where all count alike.
     """
@@ -65,7 +67,13 @@ class TableData:
     row_sets: RowSets
     encodings: tuple[Encoding, ...]
     missing: tuple[str, ...] | None = None
+    rows: NDArray[np.int64] | None = None
     weights: RowWeights | None = None
+
+    @property
+    def row_numbers(self) -> NDArray[np.int64]:
+        """Number the n rows as people do, data rows of the table counted from 1."""
+        return np.arange(1, self.row_sets.n_rows + 1) if self.rows is None else self.rows + 1
 
     @property
     def loss(self) -> Loss:
@@ -224,7 +232,8 @@ def read_table(
     encodings = tuple(fit_encoding(layout, raw, train) for train in row_sets.train)
     without_target = frame.height - len(kept)
     marks = notation.missing
-    return TableData(columns, read, frame.height, without_target, layout, raw, row_sets, encodings, marks, weights)
+    where = frame.height, without_target
+    return TableData(columns, read, *where, layout, raw, row_sets, encodings, marks, kept, weights)
 
 
 def make_dataset(

@@ -16,9 +16,10 @@ from rich.text import Text
 from fitwell.analysis.findings import Findings
 from fitwell.analysis.found import Answer, Search
 from fitwell.analysis.honest import Score
+from fitwell.analysis.readings import Reading, as_read, reading_of
 from fitwell.engine.plan import Plan
 from fitwell.errors import counted
-from fitwell.report.words import LEAVE_IT_ALONE, verdict
+from fitwell.report.words import LEAVE_IT_ALONE, verdict, verdict_of
 
 LOSS_COLUMNS = {
     "held out": "held_out_loss",
@@ -80,13 +81,15 @@ def found(search: Search, answer: Answer, score: Score) -> list[RenderableType]:
     if answer.layers is not None:
         parts += [Text(""), layers(answer.layers, search.candidates.regularization(answer.chosen).beside)]
     parts += [Text(""), *scores(answer, score), *_remarks(search)]
+    parts += [Text(""), *(Text(line, style="bold") for line in verdict_of(search, answer))]
     return parts
 
 
 def strengths(search: Search) -> Fitting:
     """The best strengths: mean held-out loss and its standard error over row sets."""
     best = search.table.head(SHOWN)
-    title = f"The best {best.height} of {search.candidates.count} strengths ({search.loss_name}, at their best epochs)"
+    reading = reading_of(search.loss_name)
+    title = f"The best {best.height} of {search.candidates.count} strengths ({reading.name}, at their best epochs)"
     if cut := int(search.histories.cut.sum()):
         title += f"; {cut} cut while still improving, ranked last"
     cells: dict[str, list[str]] = {}
@@ -94,11 +97,16 @@ def strengths(search: Search) -> Fitting:
         regularization = search.candidates.regularization(row["strength"])
         numbers = {name: _strength(regularization[name]) for name in search.candidates.strengths}
         numbers["learning rate"] = f"{row['learning_rate']:.3g}"
-        numbers |= {heading: f"{row[name]:.4g}" for heading, name in LOSS_COLUMNS.items()}
+        numbers |= {heading: f"{_read(reading, row, name):.4g}" for heading, name in LOSS_COLUMNS.items()}
         marks = [_mark(search, row["strength"]), f"cut after epoch {row['cut_after']}" if row["cut_after"] else ""]
         for heading, cell in {**numbers, "epoch": str(row["best_epoch"]), "": ", ".join(filter(None, marks))}.items():
             cells.setdefault(heading, []).append(cell)
     return Fitting([_table(title, cells, without) for without in ((), SECOND[:1], SECOND[:2], SECOND)])
+
+
+def _read(reading: Reading, row: Mapping[str, Any], name: str) -> float:
+    value = row[name]
+    return reading.error(row["held_out_loss"], value) if name.endswith("error") else reading.value(value)
 
 
 def _table(title: str, cells: Mapping[str, Sequence[str]], without: Sequence[str]) -> Table:
@@ -111,7 +119,7 @@ def _table(title: str, cells: Mapping[str, Sequence[str]], without: Sequence[str
             continue
         lines = heading.split() if without else [heading]
         # whole or not there: what is cut off may be an exponent
-        table.add_column("\n".join(lines), justify="right", no_wrap=True, min_width=max(map(len, [*lines, *column])))
+        table.add_column("\n".join(lines), justify="right", min_width=max(map(len, [*lines, *column])))
     for row in zip(*shown.values(), strict=True):
         table.add_row(*row)
     return table
@@ -165,12 +173,15 @@ def scores(answer: Answer, score: Score) -> list[RenderableType]:
     for name, values in answer.scores.items():
         cells = [f"{values[heading]:.4g}" if heading in values else "" for heading in headings]
         table.add_row(_scored(answer, name), *cells)
+    for one in answer.baselines:
+        cells = [f"{one.scores[heading]:.4g}" if heading in one.scores else "" for heading in headings]
+        table.add_row(f"{one.name}, {one.regularization}" if one.regularization else one.name, *cells)
     # the corrected loss is of one network; a mean of several is rarely worse
     of = "one network at the minimum" if answer.refit == "ensemble" else "a network so chosen"
     return [
         table,
         Text("These scores are optimistic: the same rows chose the epochs and the strengths."),
-        Text(f"Honest    {score}, of {of}; {METHOD_WORDS[score.method]}"),
+        Text(f"Honest    {as_read(score)}, of {of}; {METHOD_WORDS[score.method]}"),
     ]
 
 
@@ -192,7 +203,10 @@ def saved(
         what = f"a network trained on all rows with {search.candidates.regularization(answer.members[0])}"
     return [
         Text(f"Saved     {directory}: {what}"),
-        Text("          model.keras, encoding.json, run.json, strengths.parquet, histories.parquet"),
+        Text(
+            "          model.keras, encoding.json, run.json, and Parquet files of strengths, curves and held-out rows"
+        ),
+        Text(f"Open      {directory}/report.html"),
         Text(
             f"          not for TensorFlow.js: {without_tfjs}"
             if without_tfjs
@@ -206,11 +220,14 @@ def _unregularized(search: Search) -> list[RenderableType]:
     plain = search.unregularized()
     if not np.isfinite(plain["best_held_out_loss"]):
         return [Text("Without regularization the network diverged: its loss was not finite. Lower the learning rate.")]
+    reading = reading_of(search.loss_name)
+    train, held_out = reading.value(plain["train_loss"]), reading.value(plain["held_out_loss"])
     line = (
-        f"Without regularization, after {plain['epochs']} epochs: {search.loss_name} {plain['train_loss']:.4g} on "
-        f"training rows, {plain['held_out_loss']:.4g} on held-out rows, a gap of {plain['gap']:.4g}"
+        f"Without regularization, after {plain['epochs']} epochs: {reading.name} {train:.4g} on training rows, "
+        f"{held_out:.4g} on held-out rows, a gap of {held_out - train:.4g}"
     )
-    best = f"(held-out {search.loss_name} was lowest at epoch {plain['best_epoch']}: {plain['best_held_out_loss']:.4g})"
+    lowest = reading.value(plain["best_held_out_loss"])
+    best = f"(held-out {reading.name} was lowest at epoch {plain['best_epoch']}: {lowest:.4g})"
     return [Text(line), Text(best)]
 
 
@@ -247,7 +264,8 @@ def _chosen(search: Search, index: int) -> str:
     rate = search.candidates.learning_rate[index]
     epoch, loss = search.histories.best_epoch[index], search.histories.best_loss[index]
     regularization = search.candidates.regularization(index)
-    return f"{regularization}; learning rate {rate:.3g}, epoch {epoch}; {search.loss_name} {loss:.4g}"
+    reading = reading_of(search.loss_name)
+    return f"{regularization}; learning rate {rate:.3g}, epoch {epoch}; {reading.name} {reading.value(loss):.4g}"
 
 
 def _remarks(search: Search) -> list[RenderableType]:

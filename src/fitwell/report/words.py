@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from fitwell.analysis.baselines import as_good
 from fitwell.analysis.findings import Findings, Memorisation, Noise
 from fitwell.analysis.found import Answer, Search
 from fitwell.analysis.honest import Score
 from fitwell.analysis.intervals import Interval, Test, figures
+from fitwell.analysis.readings import as_read, reading_of
 from fitwell.analysis.verdict import Help, Reduction, Verdict
 
 MOST_TIMES = 100
@@ -22,18 +24,69 @@ LEAVE_IT_ALONE = (
 
 def comparison(search: Search, answer: Answer, score: Score) -> str:
     """Show the networks that are compared, and what was chosen."""
-    plan = search.plan
-    head = f"{plan.row_sets} row sets x {plan.strengths} strengths = {plan.networks:,} networks; {search.loss_name}"
+    plan, reading = search.plan, reading_of(search.loss_name)
+    head = f"{plan.row_sets} row sets x {plan.strengths} strengths = {plan.networks:,} networks; {reading.name}"
     lines = [head, f"{'':<16}{'training':>10}{'held out':>10}{'difference':>12}{'std. error':>12}{'epoch':>7}"]
-    for row in search.comparison(answer.chosen).to_dicts():
-        losses = f"{row['training_loss']:>10.4g}{row['held_out_loss']:>10.4g}{row['difference']:>12.3g}"
-        lines.append(
-            f"{row['network']:<16}{losses}{row['standard_error']:>12.3g}{row['epoch']:>7}  {row['regularization']}"
-        )
+    compared = search.comparison(answer.chosen).to_dicts()
+    lowest = reading.value(compared[-1]["held_out_loss"])
+    for row in compared:
+        training, held_out = reading.value(row["training_loss"]), reading.value(row["held_out_loss"])
+        error = reading.error(row["held_out_loss"], row["standard_error"])
+        losses = f"{training:>10.4g}{held_out:>10.4g}{held_out - lowest:>12.3g}{error:>12.3g}"
+        lines.append(f"{row['network']:<16}{losses}{row['epoch']:>7}  {row['regularization']}")
     if search.choice.leave_alone:
         lines.append(LEAVE_IT_ALONE)
-    lines.append(f"{score}.")
+    lines.append(f"{as_read(score)}.")
+    lines += verdict_of(search, answer)
     return "\n".join(lines)
+
+
+def verdict_of(search: Search, answer: Answer) -> list[str]:
+    """Say in a sentence whether the search shows that the network overfits and what cures it; and of a linear model.
+
+    It says no more than `fitwell.diagnose`, which asks the same with more folds and to the last epoch.
+    """
+    return [*_overfits(search, answer), *_linear(search, answer)]
+
+
+def _overfits(search: Search, answer: Answer) -> Iterator[str]:
+    found, name = answer.verdict, search.loss_name
+    if found is None:
+        return
+    network = "The network as given" if search.candidates.given else "The unregularized network"
+    at_epoch = f"{network}, at epoch {found.epochs},"
+    if found.cure == "regularization":
+        stopping = (
+            f" ({_change(found.beyond)} beyond stopping at epoch {found.best_epoch})" if found.earlier.helps else ""
+        )
+        yield f"{at_epoch} overfits: regularization lowers the held-out {name} {_lowers(found.search)}{stopping}."
+    elif found.cure:
+        yield (
+            f"{at_epoch} overfits, and stopping at epoch {found.best_epoch} is cure enough: it lowers the held-out "
+            f"{name} {_lowers(found.earlier)}, and regularization changes it by {_change(found.beyond)} beyond that."
+        )
+    else:
+        yield (
+            f"{at_epoch} is not shown to overfit: regularization and earlier epochs change the held-out {name} by "
+            f"{_change(found.search.held_out)}."
+        )
+
+
+def _linear(search: Search, answer: Answer) -> Iterator[str]:
+    linear = next((one for one in answer.baselines if one.name == "linear model"), None)
+    # a Keras model may be compiled with another loss
+    if linear is None or search.loss_name != linear.loss_name:
+        return
+    network = search.histories.at_best("held_out_loss")[:, search.choice.minimum]
+    if not as_good(linear, network, search.folds):
+        return
+    reading = reading_of(search.loss_name)
+    its, best = reading.value(linear.loss), reading.value(float(network.mean()))
+    is_lower, how = its < best, "below" if its < best else "within one standard error of"
+    yield (
+        f"A linear model is {'better' if is_lower else 'as good'}: its held-out {reading.name}, {figures(its)}, is "
+        f"{how} the best network's, {figures(best)}."
+    )
 
 
 def verdict(found: Findings) -> str:

@@ -10,9 +10,10 @@ import numpy as np
 import polars as pl
 
 from fitwell._version import __version__
+from fitwell.analysis.baselines import Baseline
 from fitwell.analysis.found import Answer, Search
 from fitwell.analysis.honest import Score
-from fitwell.analysis.selection import Choice
+from fitwell.analysis.selection import Choice, standard_error
 from fitwell.regularization.strengths import Regularization
 from fitwell.report import words
 from fitwell.results.predictors import Predicts
@@ -81,6 +82,21 @@ class Result:
         return self.answer.scores
 
     @property
+    def baselines(self) -> tuple[Baseline, ...]:
+        """What the class shares (or the mean) and a linear model reach on the same folds; empty for arrays."""
+        return self.answer.baselines
+
+    @property
+    def importance(self) -> pl.DataFrame | None:
+        """Which columns matter for held-out rows; see `fitwell.studies.importance`. None for Keras models."""
+        return self.answer.importance
+
+    @property
+    def held_out(self) -> pl.DataFrame | None:
+        """Every row of a table as networks predict it that did not train on it; None for arrays."""
+        return self.answer.held_out
+
+    @property
     def layers(self) -> pl.DataFrame | None:
         """Of a Keras model: the strengths of each layer of `model`; see `Answer.layers`. None for a table."""
         return self.answer.layers
@@ -115,8 +131,17 @@ class Result:
             "layers": None if answer.layers is None else answer.layers.to_dicts(),
             "refit": answer.refit,
             "members": list(answer.members),
+            "chosen": answer.chosen,
             "score": {**asdict(self.score), "loss": self.score.value},
             "scores": answer.scores,
+            "baselines": [self._baseline(one) for one in answer.baselines],
+            "verdict": {
+                "sentences": words.verdict_of(search, answer),
+                "overfits": None if answer.verdict is None else answer.verdict.overfits,
+                "cure": None if answer.verdict is None else answer.verdict.cure,
+                "tests": None if answer.verdict is None else asdict(answer.verdict),
+            },
+            "importance": None if answer.importance is None else answer.importance.to_dicts(),
             "loss": search.loss_name,
             "metric": search.metric_name,
             "diverged_networks": int(search.histories.diverged.sum()),
@@ -147,12 +172,24 @@ class Result:
         """Do what `save` does, and return why the run is not there for TensorFlow.js, if so."""
         # tables beside the JSON: curves of hundreds of networks are long
         tables = {"strengths": self.table, "histories": self.search.curves()}
+        tables |= {} if self.answer.held_out is None else {"held_out": self.answer.held_out}
         return store_run(Path(directory), self.predictor, self.to_json(), tables, force=force)
 
     def _by_layer(self, row: dict[str, Any]) -> dict[str, Any]:
         """A row of the table, with an object by layer where a strength is no one number."""
         regularization = self.search.candidates.regularization(row["strength"])
         return {name: regularization.get(name, value) for name, value in row.items()}
+
+    def _baseline(self, one: Baseline) -> dict[str, Any]:
+        return {
+            "name": one.name,
+            "regularization": one.regularization,
+            "loss": one.loss_name,
+            "held_out_loss": one.loss,
+            "standard_error": float(standard_error(one.fold_loss[:, None], self.search.folds)[0]),
+            "scores": one.scores,
+            "seconds": one.seconds,
+        }
 
     def _strength(self, index: int) -> dict[str, Any]:
         search = self.search

@@ -12,20 +12,24 @@ from typing import Any
 
 import polars as pl
 
+from fitwell.analysis.series import RunTables
 from fitwell.data.columns import Column
 from fitwell.data.encoding import Encoding
 from fitwell.data.target_units import TargetUnits
-from fitwell.directories import RUN_FILE, fresh_directory
+from fitwell.directories import RUN_FILE, fresh_directory, write_aside
 from fitwell.errors import FileError
 from fitwell.keras.backend import import_keras
 from fitwell.keras.plain_model import PlainModel, read_plain_model
+from fitwell.report.search_page import search_page
 from fitwell.results.for_tfjs import TFJS, add_tfjs
 from fitwell.results.predictors import ENCODING_FILE, FORMAT, MODEL_FILE, ModelPredictor, Predicts, TablePredictor
 
-STRENGTHS_FILE = "strengths.parquet"
-HISTORIES_FILE = "histories.parquet"
+TABLES = ("strengths", "histories", "held_out")
+"""What `store_run` writes beside the document, each as ``NAME.parquet``; the last only for tables."""
+
+REPORT_FILE = "report.html"
 # what a replaced run may lose: any other name in its directory is somebody's own
-RUN_FILES = (RUN_FILE, MODEL_FILE, ENCODING_FILE, STRENGTHS_FILE, HISTORIES_FILE, TFJS)
+RUN_FILES = (RUN_FILE, MODEL_FILE, ENCODING_FILE, *(f"{name}.parquet" for name in TABLES), REPORT_FILE, TFJS)
 """All that is written into a run's directory."""
 
 
@@ -60,7 +64,7 @@ def store_run(
     document
         The whole search as plain types; `"tfjs"` is added, why that is missing or None.
     tables
-        `"strengths"` and `"histories"`.
+        By their names in `TABLES`.
     force
         Replace an earlier run.
     """
@@ -71,9 +75,42 @@ def store_run(
         # `allow_nan=False`: a number that JSON has not must be noticed here, not by the reader
         text = json.dumps({**document, "tfjs": without_tfjs}, ensure_ascii=False, indent=1, allow_nan=False)
         (inside / RUN_FILE).write_text(text, encoding="utf-8")
-        tables["strengths"].write_parquet(inside / STRENGTHS_FILE)
-        tables["histories"].write_parquet(inside / HISTORIES_FILE)
+        for name, frame in tables.items():
+            frame.write_parquet(inside / f"{name}.parquet")
+        # from what was just written, as `fitwell report` makes it anew
+        (inside / REPORT_FILE).write_text(search_page(read_run(inside)), encoding="utf-8")
     return StoredRun(directory, without_tfjs)
+
+
+def read_run(directory: Path) -> RunTables:
+    """Read what a run keeps of its search.
+
+    Raises
+    ------
+    FileError
+        The directory is not a run's, or is damaged.
+    """
+    path = directory / RUN_FILE
+    if not path.is_file():
+        raise FileError(f"'{directory}' is not a directory of `fitwell tune`: '{RUN_FILE}' is missing.")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        files = {name: directory / f"{name}.parquet" for name in TABLES}
+        tables = {name: pl.read_parquet(file) for name, file in files.items() if file.is_file() or name != "held_out"}
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, pl.exceptions.PolarsError) as error:
+        raise FileError(f"'{directory}' is damaged ({_first_line(error)}): tune again.") from error
+    if "verdict" not in document:
+        raise FileError(
+            f"'{directory}' is a run of fitwell {document.get('fitwell', '?')}, without a report: tune again."
+        )
+    return RunTables(document, **tables)
+
+
+def write_report(directory: Path) -> Path:
+    """Make the report of a saved run anew."""
+    whole = search_page(read_run(directory))
+    write_aside(directory / REPORT_FILE, lambda aside: aside.write_text(whole, encoding="utf-8"))
+    return directory / REPORT_FILE
 
 
 def load(directory: str | Path, *, compiled: bool = False) -> TablePredictor | ModelPredictor:

@@ -8,15 +8,19 @@ from typing import Any
 import numpy as np
 
 from fitwell.analysis.found import Answer, Search
+from fitwell.analysis.held_out import ANSWER, held_out_rows
 from fitwell.analysis.selection import Choice, choose
 from fitwell.engine.training import Trained
 from fitwell.problems.options import ENSEMBLE_STRENGTHS
 from fitwell.regularization.strengths import Candidates
 from fitwell.results.record import Record
 from fitwell.results.result import Result
+from fitwell.studies.compared import verdict_of_search
 from fitwell.studies.handing_over import hand_over
 from fitwell.studies.honesty import honest_score
+from fitwell.studies.importance import permutation_importance
 from fitwell.studies.search import Searched
+from fitwell.studies.simple_models import baselines
 from fitwell.trees import tree_map
 
 
@@ -61,9 +65,31 @@ def answer(searched: Searched) -> Result:
         scores=_scores(searched, choice, predictions),
         held_out_predictions=predictions,
         layers=layers,
+        verdict=verdict_of_search(trained.histories, searched.candidates, row_sets),
+        **_of_a_table(searched, alone, predictions),
     )
     score = honest_score(searched, choice)
     return Result(found, answered, score, predictor, Record(problem.summary, options.seed, searched.seconds))
+
+
+def _of_a_table(searched: Searched, alone: int, predictions: Mapping[str, Any]) -> dict[str, Any]:
+    """Compare with simple models, ask which columns matter, and keep every row's predictions; for arrays nothing."""
+    problem = searched.problem
+    if (table := problem.source) is None:
+        return {}
+    simple = baselines(table, searched.options)
+    answered = predictions.get("ensemble")
+    if answered is None:
+        answered = problem.predictions(searched.trained.held_out_predictions([alone])[0])
+    beside = {"unregularized": predictions["unregularized"], **{one.name: one.predictions for one in simple[1:]}}
+    target = table.target
+    return {
+        "baselines": simple,
+        "importance": permutation_importance(searched, alone),
+        "held_out": held_out_rows(
+            target.task, target.values, target.classes, table.row_numbers, {ANSWER: answered, **beside}
+        ),
+    }
 
 
 def best_strengths(trained: Trained) -> tuple[int, ...]:

@@ -12,11 +12,9 @@ import numpy as np
 from fitwell.analysis.findings import AsGiven, Findings, LearningCurve, Memorisation, Noise
 from fitwell.analysis.intervals import corrected_t, cross_fitted
 from fitwell.analysis.learning_curve import fit_power_law
-from fitwell.analysis.selection import choose_by, not_to_be_chosen
-from fitwell.analysis.verdict import Evidence, Help, Menu, Verdict, beyond, cure_of, judge, reduction, weigh
+from fitwell.analysis.verdict import Evidence, Menu, Verdict, judge, reduction
 from fitwell.data.resampling import with_fewer_rows
-from fitwell.data.row_sets import RowSets
-from fitwell.engine.histories import Histories, joined
+from fitwell.engine.histories import joined
 from fitwell.engine.job import Settings
 from fitwell.engine.plan import QUIET, Listener
 from fitwell.errors import InputError, TrainingError
@@ -25,6 +23,7 @@ from fitwell.problems.problem import Problem
 from fitwell.regularization.strengths import Candidates
 from fitwell.results.diagnosis import Diagnosis
 from fitwell.results.record import Record
+from fitwell.studies.compared import Compared, Comparing, how_compared, overfitting
 from fitwell.studies.search import Searched, search, train_networks
 
 _Found = TypeVar("_Found")
@@ -85,71 +84,9 @@ class Questions:
                 raise InputError(f"'{name}' must lie between {least} and 1. Got {value!r}.")
 
 
-@dataclass(frozen=True)
-class Comparing:
-    """How row sets are compared: n_test / n_train, the folds of one repeat, the level."""
-
-    test_to_train: float
-    folds: int
-    level: float
-
-
-@dataclass(frozen=True, eq=False)
-class Compared:
-    """A search whose network as given was trained to its last epoch, and how its losses are compared."""
-
-    candidates: Candidates
-    histories: Histories
-    tests: Comparing
-
-    @property
-    def lowest_train_loss(self) -> np.ndarray:
-        """Lowest mean over row sets of each strength; float [G], infinite where it diverged."""
-        mean = self.histories.train_loss.mean(axis=0)
-        return np.where(np.isfinite(mean), mean, np.inf).min(axis=1)
-
-    @property
-    def train_loss(self) -> np.ndarray:
-        """Of the network as given at its last epoch, [R]."""
-        return self.histories.at_last("train_loss")[:, self.candidates.given]
-
-    @property
-    def held_out_loss(self) -> np.ndarray:
-        """Likewise, [R]."""
-        return self.histories.at_last("held_out_loss")[:, self.candidates.given]
-
-    def menu(self, strengths: Sequence[int]) -> Menu:
-        """Return some strengths as a menu."""
-        found = [str(self.candidates.regularization(g)) for g in strengths]
-        bare = str(self.candidates.regularization(0))
-        nothing = "no regularization" if bare == "none" else f"no regularization but {bare}"
-        names = tuple(nothing if text == bare else text for text in found)
-        chosen = list(strengths)
-        return Menu(names, self.histories.train_loss[:, chosen], self.histories.held_out_loss[:, chosen])
-
-    def choose(self, rule: str, strengths: Sequence[int]) -> int:
-        """Choose among some strengths at their best epochs."""
-        losses = np.where(np.isfinite(self.histories.best_loss), self.histories.at_best("held_out_loss"), np.inf)
-        among = list(strengths)
-        g = choose_by(
-            rule,
-            losses[:, among],
-            self.candidates.take(among),
-            self.tests.folds,
-            test_to_train=self.tests.test_to_train,
-            unfinished=not_to_be_chosen(self.histories, self.candidates)[among],
-        )
-        return among[g]
-
-    def weigh(self, *menus: Menu) -> Help:
-        """Compare what menus offer with the network as given."""
-        ratio, folds, level = self.tests.test_to_train, self.tests.folds, self.tests.level
-        return weigh(Menu.joined(list(menus)), self.train_loss, self.held_out_loss, ratio, folds, level)
-
-
 def judge_problem(problem: Problem, options: Options, questions: Questions, listener: Listener = QUIET) -> Diagnosis:
     """Train what the verdict needs and judge; see `fitwell.diagnose`."""
-    tests = _tests(problem.row_sets, questions.level)
+    tests = how_compared(problem.row_sets, questions.level)
     # else a network with too much regularization could only be compared with one that has none
     candidates = with_weaker(problem.candidates(options))
     if candidates.count == 1:
@@ -276,28 +213,22 @@ def gather(
     Larger networks are trained only where no strength and no earlier epoch helps: one verdict is given, and that of
     overfitting comes first.
     """
-    candidates, tests, given = found.candidates, found.tests, found.candidates.given
-    weaker = weaker_than_given(candidates, found.lowest_train_loss)
-    # less regularization is no cure of overfitting: it is asked below, as a larger network is
-    others = [g for g in range(candidates.count) if g != given and not weaker[g]]
-    earlier = found.menu([given])
-    stronger = found.menu(others) if others else earlier  # all that was tried is weaker
-    search, stopped = found.weigh(earlier, stronger), found.weigh(earlier)
-    # stopping early is free, so regularization is the cure only if it adds to that
-    more = beyond(stronger, earlier, tests.test_to_train, tests.folds, tests.level)
-    growth, chosen = None, given
-    if not search.helps:
-        freer = [found.menu(np.flatnonzero(weaker).tolist())] if weaker.any() else []
+    candidates, tests, chosen = found.candidates, found.tests, found.candidates.given
+    tested, growth = overfitting(found), None
+    if not tested.search.helps:
+        weaker = np.flatnonzero(tested.weaker).tolist()
+        freer = [found.menu(weaker)] if weaker else []
         menus = freer + (larger_menus(problem, candidates, settings) if questions.larger else [])
         growth = found.weigh(*menus) if menus else None
-    elif cure_of(stopped, more) == "regularization":
-        chosen = found.choose(options.rule, others)
+    elif tested.cure == "regularization":
+        chosen = found.choose(options.rule, tested.stronger)
     curve = _if_it_trains(learning_curve, problem, candidates, chosen, settings, tests) if questions.curve else None
     evidence = Evidence(
-        search=search,
-        regularization=found.weigh(stronger),
-        earlier=stopped,
-        beyond=more,
+        search=tested.search,
+        # where all that was tried is weaker, what is left is stopping
+        regularization=found.weigh(found.menu(tested.stronger)) if tested.stronger else tested.earlier,
+        earlier=tested.earlier,
+        beyond=tested.beyond,
         growth=growth,
         gain=curve.gain if curve else None,
         falls=curve.falls if curve else None,
@@ -318,21 +249,6 @@ def with_weaker(candidates: Candidates) -> Candidates:
     own = None if candidates.own is None else added(candidates.own)
     strengths = {name: added(values) for name, values in candidates.strengths.items()}
     return replace(candidates, strengths=strengths, learning_rate=rates, own=own)
-
-
-def weaker_than_given(candidates: Candidates, train_loss: np.ndarray) -> np.ndarray:
-    """Which candidates have less regularization than the network as given; bool [G].
-
-    Those that have nowhere more of it and somewhere less; and of those with more of one regularizer and less of
-    another, those that reach a lower training loss [G]: regularization is what keeps a network from its training rows.
-    """
-    values = [v.reshape(candidates.count, -1) for v in candidates.strengths.values()]
-    # regularization of the model's own kind counts as one more regularizer
-    values += [] if candidates.own is None else [candidates.own[:, None]]
-    every = np.concatenate(values, axis=1) if values else np.zeros((candidates.count, 0))
-    less, more = every < every[candidates.given], every > every[candidates.given]
-    mixed = less.any(axis=1) & more.any(axis=1)
-    return (less.any(axis=1) & ~more.any(axis=1)) | (mixed & (train_loss < train_loss[candidates.given]))
 
 
 def larger_menus(problem: Problem, candidates: Candidates, settings: Settings) -> list[Menu]:
@@ -435,13 +351,3 @@ def turning_epoch(curve: np.ndarray) -> int | None:
 def _first_below(curve: np.ndarray, bar: float) -> int | None:
     below = np.flatnonzero(curve < bar)
     return int(below[0]) + 1 if below.size else None
-
-
-def _tests(row_sets: RowSets, level: float) -> Comparing:
-    if row_sets.independent < 3:
-        raise InputError(
-            f"A diagnosis compares row sets, so it needs at least 3 folds. Got {row_sets.independent}: use cv=5."
-        )
-    # the other row sets choose for each one: rows that they share would be scored by their own choice
-    row_sets.check_apart()
-    return Comparing(row_sets.test_to_train, row_sets.independent, level)

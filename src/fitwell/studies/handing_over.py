@@ -32,10 +32,10 @@ def hand_over(searched: Searched, members: Sequence[int]) -> tuple[Any, Any]:
     if searched.options.refit == "ensemble":
         problem, row_sets = searched.problem, range(searched.problem.row_sets.independent)
         # the row sets of one repeat hold every row out once; those of others would only weigh the model down
-        return problem.finish([_fitted(searched, searched.trained, g, g, r) for g in members for r in row_sets])
+        return problem.finish([fitted(searched, searched.trained, g, g, r) for g in members for r in row_sets])
     (g,) = members
     problem, again = refit(searched, g, searched.options.refit_seeds)
-    return problem.finish([_fitted(searched, again, 0, g, r) for r in range(again.plan.row_sets)])
+    return problem.finish([fitted(searched, again, 0, g, r) for r in range(again.plan.row_sets)])
 
 
 def check_as_recorded(searched: Searched, strength: int) -> None:
@@ -47,7 +47,7 @@ def check_as_recorded(searched: Searched, strength: int) -> None:
     """
     problem, r = searched.problem, 0
     rows = problem.row_sets.held_out[r][:ROWS_COMPARED]
-    predictor, _ = problem.finish([_fitted(searched, searched.trained, strength, strength, r)])
+    predictor, _ = problem.finish([fitted(searched, searched.trained, strength, strength, r)])
     recorded = problem.predictions(searched.trained.held_out_of(strength, r, len(rows)))
     found = problem.predict_rows(predictor, rows)
     # tuples, lists and dicts of arrays are the same in the same order
@@ -74,7 +74,7 @@ def _short(value: np.ndarray) -> str:
     return ", ".join(f"{number:.6g}" for number in numbers[:5]) + (", ..." if len(numbers) > 5 else "")
 
 
-def _fitted(searched: Searched, trained: Trained, place: int, strength: int, row_set: int) -> Fitted:
+def fitted(searched: Searched, trained: Trained, place: int, strength: int, row_set: int) -> Fitted:
     """Take one network out: `place` is the number of its strength there, `strength` that in the search."""
     candidates = searched.candidates
     return Fitted(

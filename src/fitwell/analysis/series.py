@@ -1,0 +1,223 @@
+"""The numbers behind every picture, as small tables: drawn in a report, and by `Result.plot`.
+
+They are made of what a run keeps in its files, so that a picture of a search and one of its saved run are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fitwell.analysis.class_pictures import calibration_of, confusion_of, precision_recall_of, roc_curve_of
+from fitwell.analysis.held_out import ANSWER
+from fitwell.analysis.readings import reading_of
+
+UNREGULARIZED, GIVEN, CHOSEN = "unregularized", "as given", "chosen"
+
+BOTH = "minimum and one standard error"
+"""Mark of a strength that both rules choose."""
+
+MOST_DOTS = 1000
+"""Rows in a picture with a dot for each: more would be one blot."""
+
+SPARKS = 40
+"""Points of a small picture of a curve."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunTables:
+    """What a run keeps of its search.
+
+    Attributes
+    ----------
+    document
+        `run.json`; see `fitwell.Result.to_json`.
+    strengths, histories, held_out
+        The tables beside it; `held_out` is None for arrays.
+    """
+
+    document: Mapping[str, Any]
+    strengths: pl.DataFrame
+    histories: pl.DataFrame
+    held_out: pl.DataFrame | None = None
+
+    @property
+    def regularizers(self) -> list[str]:
+        """Names of the strengths that were searched."""
+        names = self.strengths.columns
+        return names[1 : names.index("learning_rate")]
+
+    @property
+    def compared(self) -> dict[str, int]:
+        """Numbers of the strengths that are compared, by name; one that has a name already gets no second."""
+        choice = self.document["choice"]
+        given = {GIVEN: choice["given"]} if choice["given"] else {}
+        numbers = {UNREGULARIZED: 0, **given, CHOSEN: self.document["chosen"]}
+        return {name: number for name, number in numbers.items() if number not in _before(numbers, name)}
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes; empty for regression."""
+        return list(self.document["data"].get("classes", {}))
+
+
+def _before(numbers: Mapping[str, int], name: str) -> list[int]:
+    names = list(numbers)
+    return [numbers[other] for other in names[: names.index(name)]]
+
+
+def curve_bands(run: RunTables) -> pl.DataFrame:
+    """Training and held-out curves of the strengths that are compared, with a band of one standard error over folds.
+
+    Returns
+    -------
+    Columns `network`, `rows` ("training" or "held out"), `epoch`, `loss`, `low`, `high`, in the unit that people read.
+    """
+    reading = reading_of(run.document["loss"])
+    parts = []
+    for name, number in run.compared.items():
+        curves = run.histories.filter(pl.col("strength") == number)
+        for rows, column in (("training", "train_loss"), ("held out", "held_out_loss")):
+            of = pl.col(column)
+            # one row set has no spread; its band is the line itself
+            error = (of.std() / pl.len().sqrt()).fill_null(0)
+            band = curves.group_by("epoch").agg(loss=of.mean(), low=of.mean() - error, high=of.mean() + error)
+            parts.append(band.sort("epoch").select(pl.lit(name).alias("network"), pl.lit(rows).alias("rows"), pl.all()))
+    return _as_read(pl.concat(parts), reading.is_root)
+
+
+def _as_read(frame: pl.DataFrame, is_root: bool) -> pl.DataFrame:
+    losses = [name for name in ("loss", "low", "high") if name in frame.columns]
+    finite = frame.with_columns(pl.when(pl.col(losses).is_finite()).then(pl.col(losses)))
+    return finite.with_columns(pl.col(losses).clip(0).sqrt()) if is_root else finite
+
+
+def path_points(run: RunTables) -> pl.DataFrame:
+    """Every strength that did not diverge with its held-out loss, one standard error on either side, and its mark.
+
+    Returns
+    -------
+    Columns `strength` (its number), the regularizers, `learning_rate`, `loss`, `low`, `high`, `epoch`, `mark`
+    ("minimum", "one standard error", "unregularized", "confidence set", "cut" or "other") and `regularization`.
+    """
+    choice, reading = run.document["choice"], reading_of(run.document["loss"])
+    # the first that is true is the mark
+    number = pl.col("strength")
+    marks = {
+        BOTH: (number == choice["minimum"]["strength"]) & (number == choice["one_standard_error"]["strength"]),
+        "minimum": number == choice["minimum"]["strength"],
+        "one standard error": number == choice["one_standard_error"]["strength"],
+        UNREGULARIZED: number == 0,
+        GIVEN: (number == choice["given"]) & pl.lit(choice["given"] > 0),
+        "cut": pl.col("cut_after").is_not_null(),
+        "confidence set": number.is_in(choice["confidence_set"]),
+    }
+    mark = pl.coalesce([pl.when(where).then(pl.lit(name)) for name, where in marks.items()] + [pl.lit("other")])
+    loss, error = pl.col("held_out_loss"), pl.col("standard_error").fill_nan(0)
+    points = run.strengths.filter(~pl.col("diverged")).select(
+        "strength",
+        *run.regularizers,
+        "learning_rate",
+        loss=loss,
+        low=loss - error,
+        high=loss + error,
+        epoch="best_epoch",
+        mark=mark,
+        regularization="regularization",
+    )
+    return _as_read(points, reading.is_root)
+
+
+def spark_lines(run: RunTables) -> dict[int, list[float]]:
+    """The mean held-out curve of every strength, by its number, at no more than `SPARKS` epochs."""
+    means = (
+        run.histories.group_by("strength", "epoch").agg(loss=pl.col("held_out_loss").mean()).sort("strength", "epoch")
+    )
+    found = {}
+    for (number,), curve in means.partition_by("strength", as_dict=True).items():
+        losses = curve["loss"].to_numpy()
+        places = np.unique(np.linspace(0, len(losses) - 1, SPARKS).astype(int))
+        found[int(number)] = losses[places].tolist()
+    return found
+
+
+def importance_bars(run: RunTables, most: int = 20) -> pl.DataFrame:
+    """The most important columns: `column`, `increase` of the held-out loss, `low`, `high`."""
+    found = run.document.get("importance") or []
+    schema = {"column": pl.String, "increase": pl.Float64, "low": pl.Float64, "high": pl.Float64}
+    return pl.DataFrame(found, schema=schema).head(most)
+
+
+def _predictors(run: RunTables) -> list[str]:
+    assert run.held_out is not None, "arrays have no table of held-out rows"
+    suffix = f": {run.classes[0]}" if run.classes else ""
+    names = [ANSWER, UNREGULARIZED, "linear model"]
+    return [name for name in names if f"{name}{suffix}" in run.held_out.columns]
+
+
+def probabilities_of(run: RunTables, predictor: str) -> np.ndarray:
+    """Held-out probabilities [n, k] of one predictor; NaN for rows never held out."""
+    assert run.held_out is not None, "arrays have no table of held-out rows"
+    columns = [f"{predictor}: {label}" for label in run.classes]
+    return run.held_out.select(pl.col(columns).cast(pl.Float64).fill_null(np.nan)).to_numpy()
+
+
+def class_numbers(run: RunTables) -> np.ndarray:
+    """The class of every row, int [n]."""
+    assert run.held_out is not None, "arrays have no table of held-out rows"
+    places = {label: place for place, label in enumerate(run.classes)}
+    return run.held_out["target"].replace_strict(places, return_dtype=pl.Int64).to_numpy()
+
+
+def by_predictor(run: RunTables, picture: str) -> pl.DataFrame:
+    """ROC, precision-recall or calibration curves of two classes, one below the other, with a column `network`.
+
+    Parameters
+    ----------
+    picture
+        `"roc"`, `"precision_recall"` or `"calibration"`; see `fitwell.analysis.class_pictures`. The positive class is
+        the second.
+    """
+    of = {"roc": roc_curve_of, "precision_recall": precision_recall_of, "calibration": calibration_of}[picture]
+    positive = class_numbers(run) == 1
+    parts = [
+        of(positive, probabilities_of(run, name)[:, 1]).select(pl.lit(name).alias("network"), pl.all())
+        for name in _predictors(run)
+    ]
+    return pl.concat(parts)
+
+
+def confusion(run: RunTables) -> pl.DataFrame:
+    """Which classes held-out rows are taken for by the answer; see `confusion_of`."""
+    probabilities = probabilities_of(run, ANSWER)
+    known = np.isfinite(probabilities).all(axis=1)
+    return confusion_of(class_numbers(run)[known], probabilities[known].argmax(axis=1), run.classes)
+
+
+def predicted_and_true(run: RunTables) -> pl.DataFrame:
+    """Rows of a regression, `MOST_DOTS` at most and evenly by target: `row`, `true`, `predicted`, `residual`."""
+    assert run.held_out is not None, "arrays have no table of held-out rows"
+    known = run.held_out.filter(pl.col(ANSWER).is_not_null()).sort("target")
+    if known.height > MOST_DOTS:
+        known = known[np.linspace(0, known.height - 1, MOST_DOTS).astype(int).tolist()]
+    true, predicted = pl.col("target"), pl.col(ANSWER)
+    return known.select("row", true=true, predicted=predicted, residual=true - predicted)
+
+
+def worst_rows(run: RunTables, most: int = 20) -> pl.DataFrame:
+    """The rows with the highest held-out loss of the answer: `row`, `target`, `predicted`, `loss`, and for classes
+    the probability that the right one was given.
+    """  # noqa: D205
+    assert run.held_out is not None, "arrays have no table of held-out rows"
+    worst = run.held_out.filter(pl.col("loss").is_not_null()).sort("loss", descending=True).head(most)
+    if not run.classes:
+        return worst.select("row", "target", predicted=pl.col(ANSWER), residual=pl.col("target") - pl.col(ANSWER))
+    taken = probabilities_of(RunTables(run.document, run.strengths, run.histories, worst), ANSWER)
+    names = [run.classes[place] for place in taken.argmax(axis=1)] if worst.height else []
+    predicted = pl.Series("predicted", names, dtype=pl.String)
+    right = (-worst["loss"]).exp().alias("probability of the right class")
+    return worst.select("row", "target", predicted, right, "loss")

@@ -1,0 +1,302 @@
+"""The charts of a report as Vega-Lite specifications, of the numbers of `analysis/series.py`.
+
+Colours are names of the page's own (`page.css`), so that one chart is right in light, in dark and on paper. Names that
+come from a table are values in the charts' data and nowhere else: never a field, an expression or a title.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+import polars as pl
+
+from fitwell.analysis.readings import reading_of
+from fitwell.analysis.series import (
+    BOTH,
+    RunTables,
+    by_predictor,
+    confusion,
+    curve_bands,
+    importance_bars,
+    path_points,
+    predicted_and_true,
+)
+
+Spec = dict[str, Any]
+
+COLOURS = {
+    "unregularized": "var(--first)",
+    "as given": "var(--third)",
+    "chosen": "var(--second)",
+    "answer": "var(--second)",
+    "linear model": "var(--third)",
+}
+"""Of networks, the same in every chart."""
+
+MARKS = {
+    BOTH: ("diamond", "var(--second)"),
+    "minimum": ("diamond", "var(--second)"),
+    "one standard error": ("triangle-up", "var(--second)"),
+    "unregularized": ("square", "var(--first)"),
+    "as given": ("square", "var(--third)"),
+    "confidence set": ("circle", "var(--ink)"),
+    "cut": ("cross", "var(--faint)"),
+    "other": ("circle", "var(--faint)"),
+}
+"""Shape and colour of a strength by its mark."""
+
+CHOSEN_MARKS = [BOTH, "minimum", "one standard error"]
+"""Those that a rule chose."""
+
+MOST_CLASSES = 20
+"""In a picture of which classes are taken for which."""
+
+LOSS_FORMAT = ".4~g"
+
+
+def charts_of(run: RunTables) -> dict[str, Spec]:
+    """Return the charts of a search, each by the name of its place in the page."""
+    charts = {"curves": curves(run)}
+    charts |= {f"path-{number}": path(run, name) for number, name in enumerate(run.regularizers)}
+    pairs = combinations([name for name in run.regularizers if _varies(run, name)], 2)
+    charts |= {f"map-{number}": strength_map(run, *pair) for number, pair in enumerate(pairs)}
+    if run.document.get("importance"):
+        charts["importance"] = importance(run)
+    if run.held_out is None:
+        return charts
+    if not run.classes:
+        return charts | {"predicted": predicted(run), "residuals": residuals(run)}
+    if len(run.classes) == 2:
+        charts |= {"calibration": calibration(run), "roc": roc(run), "precision-recall": precision_recall(run)}
+    return charts | ({"confusion": confusion_map(run)} if len(run.classes) <= MOST_CLASSES else {})
+
+
+def _varies(run: RunTables, name: str) -> bool:
+    return run.strengths[name].drop_nulls().n_unique() > 1
+
+
+def _chart(frame: pl.DataFrame, layers: Sequence[Spec], *, height: int = 300, zoom: Sequence[str] = ("x", "y")) -> Spec:
+    """A chart of some layers over one table, as wide as its place, moved and zoomed with the mouse along some axes."""
+    first, *rest = layers
+    by_mouse = {"type": "interval", "encodings": list(zoom), "zoom": "wheel![event.shiftKey]"}
+    params = [{"name": "zoom", "select": by_mouse, "bind": "scales"}] if zoom else []
+    return {
+        "width": "container",
+        "height": height,
+        "data": {"values": frame.to_dicts()},
+        "layer": [first | {"params": params}, *rest],
+    }
+
+
+def _number(field: str, title: str, **more: Any) -> Spec:
+    return {"field": field, "type": "quantitative", "title": title, **more}
+
+
+def _tip(field: str, title: str, kind: str = "quantitative") -> Spec:
+    return {"field": field, "type": kind, "title": title} | ({"format": LOSS_FORMAT} if kind == "quantitative" else {})
+
+
+def _network_colour(frame: pl.DataFrame) -> Spec:
+    names = frame["network"].unique(maintain_order=True).to_list()
+    scale = {"domain": names, "range": [COLOURS[name] for name in names]}
+    return {"field": "network", "type": "nominal", "title": None, "scale": scale}
+
+
+def curves(run: RunTables) -> Spec:
+    """Training and held-out curves with their bands, and the epoch that was chosen."""
+    name, bands = reading_of(run.document["loss"]).name, curve_bands(run)
+    colour = _network_colour(bands)
+    lowest = (
+        bands.filter((pl.col("rows") == "held out") & pl.col("loss").is_not_null())
+        .sort("loss")
+        .unique("network", keep="first", maintain_order=True)
+    )
+    x, y = _number("epoch", "epoch"), _number("loss", name, scale={"zero": False})
+    dash = {"field": "rows", "type": "nominal", "title": None}
+    dash |= {"scale": {"domain": ["held out", "training"], "range": [[1, 0], [4, 3]]}}
+    tips = [_tip("network", "network", "nominal"), _tip("rows", "rows", "nominal"), _tip("epoch", "epoch")]
+    tips += [_tip("loss", name), _tip("low", "one standard error below"), _tip("high", "above")]
+    area = {"mark": {"type": "area", "opacity": 0.15}}
+    area["encoding"] = {"x": x, "y": _number("low", name), "y2": {"field": "high"}, "color": colour, "detail": dash}
+    line = {"mark": {"type": "line", "strokeWidth": 2, "interpolate": "linear"}}
+    line["encoding"] = {"x": x, "y": y, "color": colour, "strokeDash": dash}
+    hover = {"mark": {"type": "point", "opacity": 0, "size": 120}, "encoding": {"x": x, "y": y, "tooltip": tips}}
+    best = {"data": {"values": lowest.to_dicts()}, "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1}}
+    best["encoding"] = {"x": x, "y": y, "color": colour, "tooltip": tips}
+    return _chart(bands, [area, line, hover, best], height=340)
+
+
+def path(run: RunTables, regularizer: str) -> Spec:
+    """Held-out loss by one strength, the others being what they are: every candidate is a point."""
+    name, points = reading_of(run.document["loss"]).name, path_points(run)
+    shown = points.filter(pl.col(regularizer).is_not_null())
+    place, x = _strength_axis(shown[regularizer], "place", regularizer)
+    y = _number("loss", f"held-out {name}", scale={"zero": False, "domain": _domain(points), "clamp": True})
+    tips = [_tip("regularization", "strength", "nominal"), _tip("learning_rate", "learning rate"), _tip("loss", name)]
+    tips += [_tip("low", "one standard error below"), _tip("high", "above"), _tip("epoch", "epoch")]
+    tips += [_tip("mark", "mark", "nominal")]
+    colour, shape = _mark_scales(points)
+    bar: Spec = {"mark": {"type": "rule", "opacity": 0.35}, "encoding": {"x": x, "y": y | {"field": "low"}}}
+    bar["encoding"] |= {"y2": {"field": "high"}, "color": colour}
+    dot: Spec = {"mark": {"type": "point", "filled": True, "opacity": 0.9}}
+    size = {"condition": {"test": f"indexof({CHOSEN_MARKS!r}, datum.mark) >= 0", "value": 190}, "value": 60}
+    dot["encoding"] = {"x": x, "y": y, "color": colour, "shape": shape, "size": size, "tooltip": tips}
+    # what matters is drawn last, on top
+    order = {mark: rank for rank, mark in enumerate(reversed(MARKS))}
+    on_top = shown.with_columns(place=place).sort(pl.col("mark").replace_strict(order, return_dtype=pl.Int64))
+    kept = ["place", "loss", "low", "high", "learning_rate", "epoch", "mark", "regularization"]
+    return _chart(on_top.select(kept), [bar, dot], height=280)
+
+
+def _strength_axis(values: pl.Series, field: str, name: str) -> tuple[pl.Series, Spec]:
+    """Places [G] of strengths on a logarithmic axis, and the axis: it has no zero, so that stands left of the least."""
+    positive = values.filter(values > 0)
+    low, high = (float(positive.min()), float(positive.max())) if len(positive) else (1e-4, 1e-4)  # type: ignore[arg-type]
+    zero = low / 5
+    decades = [float(f"1e{power}") for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
+    # one that spans less than a decade has no power of ten inside
+    ticks = decades if len(decades) > 1 else [float(f"{value:.1g}") for value in (low, (low * high) ** 0.5, high)]
+    axis: Spec = {"values": [zero, *ticks], "labelExpr": f"datum.value < {low / 2!r} ? '0' : format(datum.value, '~g')"}
+    scale = {"type": "log", "domain": [zero / 1.3, high * 1.3], "nice": False}
+    placed = values.to_frame("value").select(pl.when(pl.col("value") > 0).then("value").otherwise(zero)).to_series()
+    return placed.alias(field), _number(field, name.replace("_", " "), scale=scale, axis=axis)
+
+
+def _domain(points: pl.DataFrame) -> list[float]:
+    """The losses that are worth a look: those of hopeless strengths would press all others into a line."""
+    low, high = float(points["low"].min()), float(points["high"].max())  # type: ignore[arg-type]
+    unregularized = points.filter(pl.col("mark") == "unregularized")["high"]
+    worth = max([float(points["high"].quantile(0.75) or high), *unregularized.to_list()])
+    top = min(worth, high)
+    return [low - 0.03 * (top - low), top + 0.03 * (top - low)]
+
+
+def _mark_scales(points: pl.DataFrame) -> tuple[Spec, Spec]:
+    names = [mark for mark in MARKS if mark in points["mark"].unique().to_list()]
+    common = {"field": "mark", "type": "nominal", "title": None}
+    colour = common | {"scale": {"domain": names, "range": [MARKS[name][1] for name in names]}}
+    return colour, common | {"scale": {"domain": names, "range": [MARKS[name][0] for name in names]}}
+
+
+def strength_map(run: RunTables, one: str, other: str) -> Spec:
+    """The loss of every candidate by two of its strengths."""
+    reading, points = reading_of(run.document["loss"]), path_points(run)
+    shown = points.filter(pl.col(one).is_not_null() & pl.col(other).is_not_null())
+    (across, x), (up, y) = _strength_axis(shown[one], "x", one), _strength_axis(shown[other], "y", other)
+    axes = {"x": x, "y": y}
+    scale = {"scheme": "viridis", "reverse": True, "domain": _domain(points), "clamp": True}
+    colour = _number("loss", f"held-out {reading.name}", scale=scale, legend={"gradientLength": 140})
+    colour["legend"] |= {"orient": "bottom", "direction": "horizontal"}
+    tips = [_tip("regularization", "strength", "nominal"), _tip("loss", "loss"), _tip("mark", "mark", "nominal")]
+    dot = {"mark": {"type": "point", "filled": True, "size": 140, "opacity": 1}}
+    dot["encoding"] = {**axes, "color": colour, "tooltip": tips}
+    best = {"transform": [{"filter": "indexof(datum.mark, 'minimum') >= 0"}], "mark": {"type": "point", "size": 320}}
+    best["mark"] |= {"strokeWidth": 2.5, "color": "var(--second)", "filled": False}
+    best["encoding"] = axes
+    frame = shown.select("loss", "mark", "regularization").with_columns(across, up)
+    return _chart(frame, [dot, best], height=300)
+
+
+def importance(run: RunTables) -> Spec:
+    """How much worse held-out rows are predicted once a column is dealt out anew."""
+    bars, loss = importance_bars(run), run.document["loss"]
+    y = {"field": "column", "type": "nominal", "title": None, "sort": None, "axis": {"labelLimit": 150}}
+    x = _number("increase", f"rise of the held-out {loss}")
+    tips = [_tip("column", "column", "nominal"), _tip("increase", "rise"), _tip("low", "95% from"), _tip("high", "to")]
+    bar = {"mark": {"type": "bar", "color": "var(--second)", "opacity": 0.75}}
+    bar["encoding"] = {"x": x, "y": y, "tooltip": tips}
+    rule = {"mark": {"type": "rule", "color": "var(--ink)"}, "encoding": {"x": _number("low", x["title"]), "y": y}}
+    rule["encoding"]["x2"] = {"field": "high"}
+    return _chart(bars, [bar, rule], height=max(120, 22 * bars.height), zoom=["x"])
+
+
+def calibration(run: RunTables) -> Spec:
+    """How often what was predicted came true, with Wilson's intervals: ideally on the diagonal."""
+    frame = by_predictor(run, "calibration")
+    unit = {"domain": [0, 1]}
+    x = _number("predicted", "predicted probability", scale=unit)
+    y = _number("observed", "observed share", scale=unit)
+    tips = [_tip("network", "network", "nominal"), _tip("predicted", "predicted"), _tip("observed", "observed")]
+    tips += [_tip("low", "95% from"), _tip("high", "to"), _tip("count", "rows")]
+    colour = _network_colour(frame)
+    bars = {"mark": {"type": "rule", "opacity": 0.4}, "encoding": {"x": x, "y": y | {"field": "low"}, "color": colour}}
+    bars["encoding"]["y2"] = {"field": "high"}
+    line = {"mark": {"type": "line", "point": {"size": 60, "filled": True}}}
+    line["encoding"] = {"x": x, "y": y, "color": colour, "tooltip": tips}
+    return _chart(frame, [bars, line, _diagonal()])
+
+
+def roc(run: RunTables) -> Spec:
+    """How many of one class are found, by how many of the other are taken for it."""
+    return _steps(run, "roc", ("false_positive_rate", "false positive rate"), ("true_positive_rate", "recall"))
+
+
+def precision_recall(run: RunTables) -> Spec:
+    """How many of those called positive are, by how many of the positive are found."""
+    return _steps(run, "precision_recall", ("recall", "recall"), ("precision", "precision"))
+
+
+def _steps(run: RunTables, picture: str, across: tuple[str, str], up: tuple[str, str]) -> Spec:
+    frame = by_predictor(run, picture)
+    unit = {"domain": [0, 1]}
+    x, y = _number(*across, scale=unit), _number(*up, scale=unit)
+    tips = [_tip("network", "network", "nominal"), _tip(*across), _tip(*up), _tip("threshold", "threshold")]
+    line = {"mark": {"type": "line", "strokeWidth": 2}}
+    line["encoding"] = {"x": x, "y": y, "color": _network_colour(frame), "order": {"field": "order"}}
+    hover = {"mark": {"type": "point", "opacity": 0, "size": 120}, "encoding": {"x": x, "y": y, "tooltip": tips}}
+    ordered = frame.with_row_index("order")
+    return _chart(ordered, [line, hover, *([_diagonal()] if picture == "roc" else [])])
+
+
+def _diagonal() -> Spec:
+    ends = {"data": {"values": [{"x": 0, "y": 0}, {"x": 1, "y": 1}]}}
+    mark = {"type": "line", "color": "var(--faint)", "strokeDash": [2, 3]}
+    return ends | {"mark": mark, "encoding": {"x": _number("x", ""), "y": _number("y", "")}}
+
+
+def confusion_map(run: RunTables) -> Spec:
+    """Which classes held-out rows are taken for."""
+    counts = confusion(run).with_columns(pl.col("share").fill_null(0))
+    x = {"field": "predicted", "type": "nominal", "title": "predicted", "sort": None, "axis": {"labelAngle": -40}}
+    y = {"field": "class", "type": "nominal", "title": "true", "sort": None}
+    tips = [_tip("class", "true", "nominal"), _tip("predicted", "predicted", "nominal"), _tip("count", "rows")]
+    tips += [{"field": "share", "type": "quantitative", "title": "of its class", "format": ".1%"}]
+    opacity = {"field": "share", "type": "quantitative", "scale": {"domain": [0, 1], "range": [0.04, 1]}}
+    cell: Spec = {"mark": {"type": "rect", "color": "var(--second)"}}
+    cell["encoding"] = {"x": x, "y": y, "fillOpacity": opacity | {"legend": None}, "tooltip": tips}
+    ink = {"condition": {"test": "datum.share > 0.6", "value": "var(--page)"}, "value": "var(--ink)"}
+    text = {"mark": {"type": "text", "fontSize": 12}, "encoding": {"x": x, "y": y, "color": ink}}
+    text["encoding"]["text"] = {"field": "count", "type": "quantitative", "format": ",.4~g"}
+    # classes have no scale to move along
+    return _chart(counts, [cell, text], height=max(180, 30 * len(run.classes)), zoom=[])
+
+
+def predicted(run: RunTables) -> Spec:
+    """Predicted and true values of held-out rows."""
+    frame = predicted_and_true(run)
+    low, high = frame["true"].min(), frame["true"].max()
+    x, y = _number("predicted", "predicted", scale={"zero": False}), _number("true", "true", scale={"zero": False})
+    ends = {"data": {"values": [{"predicted": low, "true": low}, {"predicted": high, "true": high}]}}
+    line = ends | {
+        "mark": {"type": "line", "color": "var(--faint)", "strokeDash": [2, 3]},
+        "encoding": {"x": x, "y": y},
+    }
+    return _chart(frame, [_dots(x, y), line])
+
+
+def residuals(run: RunTables) -> Spec:
+    """What is left of held-out rows, by what was predicted."""
+    x, y = _number("predicted", "predicted", scale={"zero": False}), _number("residual", "true minus predicted")
+    zero = {"mark": {"type": "rule", "color": "var(--faint)"}, "encoding": {"y": {"datum": 0}}}
+    return _chart(predicted_and_true(run), [_dots(x, y), zero])
+
+
+def _dots(x: Spec, y: Spec) -> Spec:
+    tips = [_tip("row", "row"), _tip("true", "true"), _tip("predicted", "predicted"), _tip("residual", "residual")]
+    # a row's number is no measurement
+    tips[0]["format"] = ",d"
+    mark = {"type": "point", "filled": True, "size": 28, "opacity": 0.45, "color": "var(--second)"}
+    return {"mark": mark, "encoding": {"x": x, "y": y, "tooltip": tips}}

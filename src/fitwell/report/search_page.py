@@ -1,0 +1,233 @@
+"""The report of a search: its parts, in the order in which a person asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fitwell.analysis.intervals import figures
+from fitwell.analysis.readings import Reading, reading_of
+from fitwell.analysis.series import RunTables, path_points, spark_lines, worst_rows
+from fitwell.report.charts import MOST_CLASSES, charts_of
+from fitwell.report.page import Cell, figure, number, page, section, table, text
+from fitwell.report.words import LEAVE_IT_ALONE
+
+PATHS = (
+    "Each point is one candidate, with one standard error over the folds. The other strengths differ from point to "
+    "point, so that neighbours need not be equal. Strengths of zero stand at the left."
+)
+CURVES = (
+    "Means over the folds, with a band of one standard error; dashed on training rows, solid on held-out rows. The dot "
+    "is the best epoch."
+)
+IMPORTANCE = (
+    "How much worse held-out rows are predicted once a column's values are dealt out anew, with its 95% interval over "
+    "the folds. A column that others tell as well may matter little."
+)
+UNDECIDED = "These row sets do not let it be said whether the network overfits: it takes three folds that are apart."
+HOW = "Drag to move a chart, shift and the wheel to zoom, point at anything for its numbers."
+
+SCORE_NAMES = {
+    "as_given": "as given",
+    "unregularized": "unregularized",
+    "minimum": "minimum",
+    "one_standard_error": "one standard error",
+    "ensemble": "mean of the best strengths",
+}
+
+SET_ASIDE = 50
+"""Columns that are named with what is worth knowing of them; of more, how many there are."""
+
+
+def search_page(run: RunTables) -> str:
+    """Return the report of a search as one HTML file."""
+    parts = [_head(run), *_sections(run)]
+    return page(f"{_title(run.document)}: fitwell", parts, charts_of(run))
+
+
+def _sections(run: RunTables) -> Iterator[str]:
+    yield section("How the network learns", f'<p class="soft mouse">{HOW}</p>', figure("curves", CURVES))
+    yield section("Which strength", *_paths(run))
+    yield section("How it fares on rows it has not seen", _scores(run), *_pictures(run))
+    if run.document.get("importance"):
+        yield section("Which columns matter", figure("importance", IMPORTANCE))
+    if run.held_out is not None:
+        yield section("The rows that are predicted worst", _worst(run))
+    yield section("All strengths", _strengths(run))
+    yield section("What was read, and how it was searched", *_record(run.document))
+
+
+def _title(document: Mapping[str, Any]) -> str:
+    target = document["data"].get("target")
+    return f"Predicting {target}" if target else "A Keras model"
+
+
+def _head(run: RunTables) -> str:
+    document, plan = run.document, run.document["plan"]
+    lines = document["verdict"]["sentences"] or [UNDECIDED]
+    if document["choice"]["leave_alone"]:
+        lines = [*lines, LEAVE_IT_ALONE]
+    chosen = document["choice"]["one_standard_error"]
+    rows = f"{document['data']['rows']:,} rows, " if "rows" in document["data"] else ""
+    said = "".join(f"<p>{text(line)}</p>" for line in lines)
+    return f"""<header>
+<h1>{text(_title(document))}</h1>
+<p class="soft">{rows}{plan["row_sets"]} row sets x {plan["strengths"]} strengths = {plan["networks"]:,} networks,
+in {document["seconds"]["total"]:.1f} s</p>
+<div class="verdict">{said}
+<p class="soft">Chosen by the one-standard-error rule: {text(chosen["regularization"])}, learning rate
+{chosen["learning_rate"]:.3g}, epoch {chosen["epoch"]}.</p></div>
+<div class="numbers">{"".join(_numbers(document))}</div>
+</header>"""
+
+
+def _numbers(document: Mapping[str, Any]) -> Iterator[str]:
+    score, reading = document["score"], reading_of(document["loss"])
+    interval = score["interval"]
+    ends = " to ".join(figures(_read(reading, interval[end])) for end in ("low", "high"))
+    found = [
+        (
+            f"{reading.name} on new rows",
+            _read(reading, interval["estimate"]),
+            f"{interval['level']:.0%} interval {ends}, corrected for having chosen",
+        ),
+        ("uncorrected", _read(reading, score["naive"]), "optimistic: the same rows chose the strength and score it"),
+    ]
+    found += [
+        (one["name"], _read(reading, one["held_out_loss"]), one["regularization"] or "the simplest prediction there is")
+        for one in document["baselines"]
+        if one["loss"] == document["loss"]
+    ]
+    for name, value, how in found:
+        yield (
+            f'<div><span class="soft">{text(name)}</span><b>{figures(value)}</b>'
+            f'<span class="soft">{text(how)}</span></div>'
+        )
+
+
+def _read(reading: Reading, loss: float | None) -> float:
+    # JSON has no name for the loss of a network that diverged
+    return float("nan") if loss is None else reading.value(loss)
+
+
+def _paths(run: RunTables) -> Iterator[str]:
+    paths = "".join(figure(f"path-{place}", name) for place, name in enumerate(_spoken(run)))
+    maps = [name for name in charts_of(run) if name.startswith("map-")]
+    both = "".join(figure(name, "Two strengths together; the ring is the minimum.") for name in maps)
+    yield f'<p class="soft">{PATHS}</p><div class="side">{paths}{both}</div>'
+
+
+def _spoken(run: RunTables) -> list[str]:
+    return [name.replace("_", " ") for name in run.regularizers]
+
+
+def _scores(run: RunTables) -> str:
+    document = run.document
+    rows = {SCORE_NAMES.get(name, name): scores for name, scores in document["scores"].items()}
+    for one in document["baselines"]:
+        name = f"{one['name']}, {one['regularization']}" if one["regularization"] else one["name"]
+        rows[name] = one["scores"]
+    headings = list(dict.fromkeys(heading for scores in rows.values() for heading in scores))
+    cells = [[Cell(name), *(number(scores.get(heading)) for heading in headings)] for name, scores in rows.items()]
+    answer = list(document["scores"]).index("ensemble") if "ensemble" in document["scores"] else -1
+    note = "Cross-validated, each network at its best epoch: optimistic, for the same rows chose epochs and strengths."
+    return f'<p class="soft">{note}</p>' + table(["", *headings], cells, chosen=[answer], sortable=True)
+
+
+def _pictures(run: RunTables) -> Iterator[str]:
+    if run.held_out is None:
+        return
+    captions = {
+        "predicted": "Predicted and true values of held-out rows",
+        "residuals": "What is left of them",
+    }
+    if run.classes:
+        positive = run.classes[-1]
+        said = f"Calibration: when it says 70% for {positive}, is it so in 70% of rows? With 95% intervals."
+        captions = {
+            "calibration": said,
+            "roc": f"ROC curve, {positive} being positive",
+            "precision-recall": f"Precision and recall, {positive} being positive",
+        }
+        captions = captions if len(run.classes) == 2 else {}
+        if len(run.classes) <= MOST_CLASSES:
+            captions["confusion"] = "Which classes held-out rows are taken for"
+    yield f'<div class="side">{"".join(figure(name, caption) for name, caption in captions.items())}</div>'
+
+
+def _worst(run: RunTables) -> str:
+    worst = worst_rows(run)
+    cells = [[_worst_cell(name, value) for name, value in row.items()] for row in worst.to_dicts()]
+    note = f"By their {run.document['loss']}, predicted by networks that did not train on them; rows count from 1."
+    return f'<p class="soft">{note}</p>' + table(worst.columns, cells, sortable=True)
+
+
+def _worst_cell(name: str, value: Any) -> Cell:
+    if isinstance(value, int | float):
+        return number(value, ",d" if name == "row" else ".4g")
+    return Cell(str(value), wide=True)
+
+
+def _strengths(run: RunTables) -> str:
+    reading, sparks = reading_of(run.document["loss"]), spark_lines(run)
+    marks: dict[int, str] = dict(path_points(run).select("strength", "mark").iter_rows())
+    headings = [*_spoken(run), "learning rate", f"held-out {reading.name}", "std. error", "training", "epoch", "", ""]
+    cells, chosen = [], []
+    for place, row in enumerate(run.strengths.to_dicts()):
+        loss = row["held_out_loss"]
+        mark = "diverged" if row["diverged"] else str(marks.get(row["strength"], ""))
+        if row["cut_after"]:
+            mark = f"cut after epoch {row['cut_after']}"
+        if row["strength"] == run.document["chosen"]:
+            chosen.append(place)
+        cells.append(
+            [
+                *(number(row[name], ".3g") if row[name] is not None else Cell("by layer") for name in run.regularizers),
+                number(row["learning_rate"], ".3g"),
+                number(_read(reading, loss)),
+                number(reading.error(loss, row["standard_error"]) if loss is not None else None, ".3g"),
+                number(_read(reading, row["train_loss"])),
+                number(row["best_epoch"], "d"),
+                Cell(_spark(sparks.get(row["strength"], [])), is_html=True),
+                Cell(mark if mark and mark != "other" else "", wide=True),
+            ]
+        )
+    return table(headings, cells, chosen=chosen, sortable=True)
+
+
+def _spark(losses: list[float]) -> str:
+    """A small picture of a held-out curve."""
+    known = [loss for loss in losses if loss == loss and loss != float("inf")]
+    if len(known) < 2:
+        return ""
+    low, high = min(known), max(known)
+    span = (high - low) or 1.0
+    points = " ".join(
+        f"{90 * place / (len(known) - 1):.1f},{20 - 18 * (loss - low) / span:.1f}" for place, loss in enumerate(known)
+    )
+    return f'<svg class="spark" viewBox="0 0 90 22" aria-hidden="true"><polyline points="{points}"/></svg>'
+
+
+def _record(document: Mapping[str, Any]) -> Iterator[str]:
+    data, seconds = document["data"], document["seconds"]
+    rows: list[tuple[str, str]] = []
+    if "rows" in data:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in data["columns"].items())
+        rows += [("rows", f"{data['rows']:,}"), ("columns", kinds), ("inputs once encoded", str(data["inputs"]))]
+        if data["rows_without_target"]:
+            rows.append(("rows without a target", f"{data['rows_without_target']:,}, set aside"))
+    if "classes" in data:
+        rows.append(("classes", ", ".join(f"{name} {count:,}" for name, count in data["classes"].items())))
+    rows += [("networks", f"{document['plan']['networks']:,}, {document['diverged_networks']} of them diverged")]
+    rows += [("epochs, batch", f"at most {document['plan']['epochs']}, {document['plan']['batch_size']} rows")]
+    rows += [("seed", str(document["seed"])), ("time", f"{seconds['total']:.1f} s")]
+    rows += [("versions", ", ".join(f"{name} {version}" for name, version in document["versions"].items()))]
+    rows += [("fitwell", document["fitwell"])]
+    rows += [("command", document["command"])] if document.get("command") else []
+    yield table(["", ""], [[Cell(name), Cell(value, wide=True)] for name, value in rows], sortable=False)
+    said: dict[str, str] = {**data.get("set_aside", {}), **data.get("remarks", {})}
+    if said:
+        shown = list(said.items())[:SET_ASIDE]
+        more = [["...", f"and {len(said) - SET_ASIDE} more"]] if len(said) > SET_ASIDE else []
+        cells = [[Cell(name, wide=True), Cell(reason, wide=True)] for name, reason in [*shown, *more]]
+        yield "<h3>Columns set aside, or worth a word</h3>" + table(["column", "why"], cells, sortable=False)

@@ -1,0 +1,92 @@
+"""Which columns matter: how much worse held-out rows are predicted once a column's values are dealt out anew."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+
+from fitwell.analysis.baselines import losses_of_rows
+from fitwell.analysis.intervals import corrected_t
+from fitwell.data.encoding import inputs_of_columns
+from fitwell.problems.dense import DenseOnTable
+from fitwell.studies.handing_over import fitted
+from fitwell.studies.search import Searched
+
+DEALS = 3
+"""How often each column is dealt out anew."""
+
+WORK = 5e8
+"""Multiplications that all of it may take, a part of a second: of more rows a random sample is asked."""
+
+FEWEST = 50
+"""Rows of a row set that are asked whatever it takes."""
+
+LEVEL = 0.95
+"""Of the intervals."""
+
+
+def permutation_importance(searched: Searched, strength: int) -> pl.DataFrame | None:
+    """Deal out the held-out values of each column anew, and see what that does to the loss of networks that are there.
+
+    Nothing is trained. Each row set's network at its best epoch predicts its own held-out rows, so that importance is
+    for new rows: a column that was only learned by heart has none (Breiman, Machine Learning 45, 2001, section 10;
+    model-agnostic by Fisher, Rudin and Dominici, JMLR 20, 2019). A column that others tell as well may have little.
+
+    Returns
+    -------
+    One row for each column, the most important first: `column`, `increase` of the mean held-out loss, and `low`,
+    `high`, its 95% interval over row sets (`fitwell.analysis.intervals.corrected_t`). None where the network is not
+    the built-in one.
+    """
+    problem = searched.problem
+    if not isinstance(problem, DenseOnTable):
+        return None
+    table, row_sets = problem.table, problem.row_sets
+    places = inputs_of_columns(table.columns, table.layout)
+    increases = np.empty((len(places), row_sets.independent))
+    random = np.random.default_rng(searched.options.seed)
+    most = _rows_at_most(problem, len(places))
+    for r in range(row_sets.independent):
+        predictor, _ = problem.finish([fitted(searched, searched.trained, strength, strength, r)])
+        rows = row_sets.held_out[r]
+        rows = rows if table.weight is None else rows[table.weight[rows] > 0]
+        rows = random.choice(rows, most, replace=False) if len(rows) > most else rows
+        encoded = np.asarray(searched.trained.dataset.inputs[r][rows], np.float32)
+        targets, weight = table.target.values[rows], None if table.weight is None else table.weight[rows]
+
+        as_it_is = _loss(table.target.task, targets, predictor.network.predict([encoded]), weight)
+        for number, columns in enumerate(places.values()):
+            dealt = np.concatenate([_dealt(encoded, columns, random) for _ in range(DEALS)])
+            found = predictor.network.predict([dealt])
+            again = np.tile(targets, DEALS), found, None if weight is None else np.tile(weight, DEALS)
+            increases[number, r] = _loss(table.target.task, *again) - as_it_is
+    found = [corrected_t(increase, row_sets.test_to_train, LEVEL) for increase in increases]
+    frame = pl.DataFrame(
+        {
+            "column": list(places),
+            "increase": [test.difference for test in found],
+            "low": [test.low for test in found],
+            "high": [test.high for test in found],
+        }
+    )
+    return frame.sort("increase", descending=True, maintain_order=True)
+
+
+def _loss(task: str, targets: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None) -> float:
+    shaped = predicted if task == "classification" else predicted[:, 0]
+    return float(np.average(losses_of_rows(task, targets, shaped), weights=weight))
+
+
+def _dealt(encoded: np.ndarray, columns: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """The rows with one column's inputs, which belong together, taken from other rows."""
+    changed = encoded.copy()
+    changed[:, columns] = encoded[random.permutation(len(encoded))][:, columns]
+    return changed
+
+
+def _rows_at_most(problem: DenseOnTable, columns: int) -> int:
+    sizes = problem.network.sizes
+    weights = sum(before * after for before, after in pairwise(sizes))
+    return max(FEWEST, int(WORK / (weights * columns * DEALS * problem.row_sets.independent)))

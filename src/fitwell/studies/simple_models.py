@@ -1,0 +1,87 @@
+"""Baselines of a table: what the class shares or the mean predict, and a linear model, on the row sets of a search."""
+
+from __future__ import annotations
+
+import time as clock
+from contextlib import suppress
+from dataclasses import replace
+
+import numpy as np
+
+from fitwell.analysis.baselines import Baseline, losses_of_rows
+from fitwell.analysis.scores import score_of
+from fitwell.errors import TrainingError
+from fitwell.problems.dense import DenseOnTable
+from fitwell.problems.options import Options
+from fitwell.problems.tables import TableData
+from fitwell.regularization.strengths import from_settings
+from fitwell.studies.search import train_networks
+
+LINEAR_L2 = (0.0, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+"""Strengths of the linear model: its best epoch counts, so that those between them are hardly better."""
+
+LINEAR_RATE = 1e-2
+"""Of Adam. A linear model starts at zero and has far to go, and no hidden units that a large step could kill."""
+
+
+def baselines(table: TableData, options: Options) -> tuple[Baseline, ...]:
+    """Cross-validate the simplest models on the row sets of a search.
+
+    The linear model is the network without hidden layers, every fold times every l2 at once by the engine of the
+    search, since scikit-learn's `LogisticRegressionCV` takes as long for the same losses as the whole search
+    (`benchmarks/RESULTS.md`).
+
+    Parameters
+    ----------
+    options
+        Of the search: the linear model has its epochs, batches and seed.
+    """
+    linear = None
+    with suppress(TrainingError):  # a linear model that diverges, or that memory does not hold, is no baseline
+        linear = _linear(table, options)
+    return (_constant(table), *([linear] if linear else []))
+
+
+def _constant(table: TableData) -> Baseline:
+    begun = clock.perf_counter()
+    target, sets, weight = table.target, table.row_sets, table.weight
+    total = np.zeros((sets.n_rows, table.outputs))
+    counts = np.zeros((sets.n_rows, 1))
+    fold_loss = np.empty(sets.count)
+    for r, (train, held_out) in enumerate(zip(sets.train, sets.held_out, strict=True)):
+        known, counted = target.values[train], None if table.weights is None else table.weights.among(train)[train]
+        if target.task == "regression":
+            best = np.array([np.average(known, weights=counted)])
+        else:
+            best = np.bincount(known, counted, minlength=table.outputs) / len(known)
+        predicted = np.broadcast_to(best, (len(held_out), table.outputs))
+        total[held_out] += predicted
+        counts[held_out] += 1
+        shaped = predicted[:, 0] if target.task == "regression" else predicted
+        losses = losses_of_rows(target.task, target.values[held_out], shaped)
+        fold_loss[r] = np.average(losses, weights=None if weight is None else weight[held_out])
+    with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN of a row that was never held out
+        predictions = total / counts
+    name, predictions = (
+        ("mean of the target", predictions[:, 0]) if target.task == "regression" else ("class shares", predictions)
+    )
+    scores = score_of(target.task, target.values, predictions, weight)
+    return Baseline(name, "", table.loss.name, fold_loss, scores, predictions, clock.perf_counter() - begun)
+
+
+def _linear(table: TableData, options: Options) -> Baseline:
+    begun = clock.perf_counter()
+    problem = DenseOnTable(table, hidden=())
+    candidates = from_settings([{"l2": strength} for strength in LINEAR_L2], LINEAR_RATE, problem.network.layers)
+    trained = train_networks(problem, candidates, replace(problem.settings(options), units=None))
+    best = int(trained.histories.order[0])
+    predictions = trained.held_out_predictions([best])[0]
+    return Baseline(
+        "linear model",
+        str(candidates.regularization(best)),
+        table.loss.name,
+        trained.histories.at_best("held_out_loss")[:, best],
+        score_of(table.target.task, table.target.values, predictions, table.weight),
+        predictions,
+        clock.perf_counter() - begun,
+    )
