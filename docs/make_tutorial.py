@@ -18,6 +18,9 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path as Outline
+from matplotlib.transforms import Affine2D
 
 DOCS = Path(__file__).resolve().parent
 PAGE = DOCS / "tutorial.md"
@@ -96,7 +99,7 @@ def _lines(output: str) -> str:
 def pictures(names: Mapping[str, Any]) -> dict[str, str]:
     """Draw the pictures from the variables of the page: file name to SVG."""
     style = {"font.size": 10, "svg.fonttype": "none", "svg.hashsalt": "fitwell", "legend.frameon": False}
-    style |= {"axes.spines.top": False, "axes.spines.right": False, "path.simplify": True}
+    style |= {"axes.spines.top": False, "axes.spines.right": False, "figure.constrained_layout.w_pad": 0.1}
     with mpl.rc_context(style):
         return {f"tutorial-{name}.svg": svg(draw(names)) for name, draw in DRAWN.items()}
 
@@ -107,12 +110,15 @@ def svg(figure: Figure) -> str:
     figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
     # the page below may be light or dark, whatever the reader's system is: the picture has a background of its own
     rules = "".join(
-        f'[style*="{way}: {light}"] {{{way}: {dark} !important}}' for light, dark in DARK.items() for way in ("fill", "stroke")
+        f'[style*="{way}: {light}"] {{{way}: {dark} !important}}'
+        for light, dark in DARK.items()
+        for way in ("fill", "stroke")
     )
     rules += "text:not([style*='fill']) {fill: #e6edf3}"
     text = written.getvalue().replace("</style>", f"@media (prefers-color-scheme: dark) {{{rules}}}</style>", 1)
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
-    text = re.sub(r"(\d+\.\d\d)\d+", r"\1", text)
+    # in attributes only: a label says what it says
+    text = re.sub(r'"[^"]*"', lambda found: re.sub(r"(\d+\.\d\d)\d+", r"\1", found[0]), text)
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 
@@ -152,15 +158,22 @@ def weights(names: Mapping[str, Any]) -> Figure:
         _curve(left, names[f"{name}_curves"]["val_mse"], colour, label)
     _epochs(left, "new rows")
     left.legend()
-    drawn = {"none": (GREY, "no penalty"), "L2": (BLUE, "L2"), "L1": (RED, "L1"), "L1, fitwell": (GREEN, "L1 in fitwell")}
+    drawn = {
+        "none": (GREY, "no penalty"),
+        "L2": (BLUE, "L2"),
+        "L1": (RED, "L1"),
+        "L1, fitwell": (GREEN, "L1 in fitwell"),
+    }
     for name, (colour, label) in drawn.items():
         sizes = np.sort(names["sizes"][name].ravel())[::-1]
-        kept = np.flatnonzero(sizes > 0)[:: max(1, len(sizes) // 200)]
+        positive = np.flatnonzero(sizes > 0)
+        kept = np.union1d(positive[:: max(1, len(sizes) // 200)], positive[-1:])
         right.plot(100 * (kept + 1) / len(sizes), sizes[kept], color=colour, label=label)
         if sizes[-1] == 0:
-            zeros = np.flatnonzero(sizes == 0)[0]
-            right.annotate("all others are zero", (100 * zeros / len(sizes), 1e-6), (8, 0), textcoords="offset points")
-            right.plot([100 * zeros / len(sizes)] * 2, [sizes[zeros - 1], 1e-6], color=colour)
+            share = 100 * len(positive) / len(sizes)
+            right.plot([share] * 2, [sizes[positive[-1]], 1e-6], color=colour)
+            right.text(share + 3, 3e-6, "all others are zero", color=colour)
+    right.legend(loc="center", bbox_to_anchor=(0.5, 0.55))
     right.set(yscale="log", ylim=(1e-6, 2), xlabel="weights, largest first (%)", ylabel="size", title="the first layer")
     return figure
 
@@ -169,9 +182,18 @@ def dropout(names: Mapping[str, Any]) -> Figure:
     """A corner of the kernel with dropped units, and one with dropped weights."""
     figure, panels = _figure(2, 2.6)
     for axes, name, title in zip(panels, ("by_unit", "by_weight"), ("units dropped", "weights dropped"), strict=True):
-        rows, columns = np.nonzero(names[name][:16, :30])
-        axes.scatter(columns, rows, s=22, marker="s", color=BLUE, linewidths=0)
-        axes.set(title=title, xlabel="to unit", ylabel="from unit", xticks=[], yticks=[], xlim=(-1, 30), ylim=(16, -1))
+        kept = np.argwhere(names[name][:14, :26])
+        squares = [Outline.unit_rectangle().transformed(Affine2D().scale(0.75).translate(*at[::-1])) for at in kept]
+        axes.add_patch(PathPatch(Outline.make_compound_path(*squares), facecolor=BLUE, linewidth=0))
+        axes.set(
+            title=title,
+            xlabel="to unit",
+            ylabel="from unit",
+            xticks=[],
+            yticks=[],
+            xlim=(-0.5, 26.2),
+            ylim=(14.2, -0.5),
+        )
     return figure
 
 
@@ -183,12 +205,21 @@ def strengths(names: Mapping[str, Any]) -> Figure:
     none = table.filter((table["l2"] == 0) & (table["dropout"] == 0))["held_out_loss"][0]
     shown = table.filter(table["l2"] > 0)
     points = axes.scatter(
-        shown["l2"], shown["held_out_loss"], c=shown["dropout"], cmap="viridis", s=42, edgecolors="#000000", linewidths=0.6
+        shown["l2"],
+        shown["held_out_loss"],
+        c=shown["dropout"],
+        cmap="viridis",
+        s=42,
+        edgecolors="#000000",
+        linewidths=0.6,
     )
     bar = figure.colorbar(points, ax=axes, label="dropout of units")
     bar.outline.set_visible(False)
     axes.axhline(none, color=RED, linestyle="--", linewidth=1)
-    axes.text(1.2e-5, none, "no regularization, at its best epoch", color=RED, va="bottom")
+    axes.text(0.29, none, "no regularization, at its best epoch", color=RED, va="bottom", ha="right")
+    chosen = result.regularization
+    at = (chosen["l2"], table.filter(table["l2"] == chosen["l2"])["held_out_loss"][0])
+    axes.annotate("chosen", at, (9, -4), textcoords="offset points")
     axes.axvline(0.01, color=GREY, linestyle=":", linewidth=1)
     axes.text(0.0095, axes.get_ylim()[1], "the 0.01 of tutorials", color=GREY, ha="right", va="top")
     axes.set(xscale="log", xlabel="strength of L2", ylabel="held-out loss")
