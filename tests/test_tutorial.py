@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -10,7 +13,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from tfjs_node import MISSING, available
+from tfjs_node import MISSING, Node, available
+
+import fitwell
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
@@ -161,6 +166,31 @@ def test_penalties_and_steps_are_those_of_tensorflow_js(ran: Ran, spoken: list[s
     np.testing.assert_allclose(shrunk, [0.49, -0.24, 0, 0])
 
 
+PENALISED = """
+const model = tf.sequential({layers: [tf.layers.dense(
+  {units: 1, inputShape: [2], kernelInitializer: 'ones', kernelRegularizer: tf.regularizers.l2({l2: 0.01})})]});
+model.compile({optimizer: 'sgd', loss: 'meanSquaredError'});
+const evaluated = model.evaluate(given.x, given.y).dataSync()[0];
+await save(model, given.folder, {includeOptimizer: true});
+return [evaluated, [].concat(await model.trainOnBatch(given.x, given.y))[0]];
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not available(), reason=MISSING)
+def test_where_the_penalty_is_added(tmp_path: Path) -> None:
+    """As the page says: Keras adds it to every loss, TensorFlow.js in training; `model.json` has the strength."""
+    x, y = np.array([[1.0, 2.0], [0.0, 1.0]]), np.array([[1.0], [2.0]])
+    node = Node()
+    evaluated, trained = node(PENALISED, x=x, y=y, folder=str(tmp_path / "saved"))
+    node.close()
+    model = fitwell.tfjs.load(tmp_path / "saved" / "model.json")
+    assert float(model.layers[0].kernel_regularizer.l2) == pytest.approx(0.01)
+    assert evaluated == pytest.approx(2.5)
+    assert trained == pytest.approx(2.5 + 0.02)
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(trained)
+
+
 def test_numbers_in_the_text_are_printed(page: str, maker: ModuleType) -> None:
     """A number with decimals, or a percentage, that the text says stands in some code or output."""
     assert unfounded(page, maker) == []
@@ -195,3 +225,37 @@ def words_of(svg: str) -> list[str]:
     """The texts of a picture but its numbers, which follow from the axes."""
     texts = ["".join(e.itertext()) for e in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
     return [text.strip() for text in texts if re.search("[a-z]", text)]
+
+
+LATE = "import keras, fitwell; fitwell.layers; print(keras.backend.backend())"
+LINE = 'os.environ["KERAS_BACKEND"] = "jax"'
+FILE = '"backend": "jax"'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("remedy", ["fitwell first", "variable", "line", "file"])
+def test_what_the_page_says_when_keras_looks_for_tensorflow(remedy: str, page: str, tmp_path: Path) -> None:
+    """Each remedy of the page has Keras compute with JAX, in a home where nothing is set."""
+    code = {"fitwell first": "import fitwell\n" + LATE, "line": f"import os\n{LINE}\n{LATE}"}.get(remedy, LATE)
+    if remedy == "file":
+        (tmp_path / ".keras").mkdir()
+        (tmp_path / ".keras" / "keras.json").write_text("{" + FILE + "}", encoding="utf-8")
+    assert LINE in page
+    assert FILE in page
+    done = started(code, tmp_path, **({"KERAS_BACKEND": "jax"} if remedy == "variable" else {}))
+    assert done.stdout.strip() == "jax", done.stderr
+
+
+@pytest.mark.slow
+def test_keras_alone_looks_for_tensorflow(tmp_path: Path) -> None:
+    """Break: without a remedy Keras does not compute with JAX: the error of the page, or fitwell's."""
+    done = started(LATE, tmp_path)
+    assert done.stdout.strip() != "jax"
+    assert "No module named 'tensorflow'" in done.stderr or "Keras must run on JAX" in done.stderr
+
+
+def started(code: str, home: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name not in ("KERAS_BACKEND", "KERAS_HOME")}
+    environment |= {"HOME": str(home), "USERPROFILE": str(home), **variables}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
