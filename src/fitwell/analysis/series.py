@@ -139,11 +139,14 @@ def path_points(run: RunTables) -> pl.DataFrame:
 
 
 def loss_window(points: pl.DataFrame) -> tuple[float, float]:
-    """The losses of `path_points` that are worth a look: those of hopeless strengths would press all into a line."""
+    """The losses of `path_points` that are worth a look: those of hopeless strengths would press all into a line.
+
+    Three in four strengths and the unregularized network fill two thirds of it at the least.
+    """
     low, high = float(points["low"].min()), float(points["high"].max())  # type: ignore[arg-type]
     unregularized = points.filter(pl.col("mark") == UNREGULARIZED)["high"]
     worth = max([float(points["high"].quantile(0.75) or high), *unregularized.to_list()])
-    top = min(worth, high)
+    top = min(low + 1.5 * (worth - low), high)
     return low - 0.03 * (top - low), top + 0.03 * (top - low)
 
 

@@ -78,7 +78,8 @@ class RunPlots:
     def path(self, regularizer: str | None = None, ax: Axes | Sequence[Axes] | None = None) -> Any:
         """Draw held-out loss by strength: each point is one candidate, with one standard error on either side.
 
-        The other strengths differ from point to point. Points far above are left outside, and counted.
+        The other strengths differ from point to point. Points far above are left outside, and those whose strength
+        differs by layer have no place: both are counted above the axes.
 
         Parameters
         ----------
@@ -126,9 +127,11 @@ class RunPlots:
         strength_axis(ax, "x", shown[regularizer])
         low, high = loss_window(points)
         ax.set(xlabel=regularizer.replace("_", " "), ylabel=f"held-out {self._loss}", ylim=(low, high))
-        if above := shown.filter(pl.col("loss") > high).height:
-            where: dict[str, Any] = {"transform": ax.transAxes, "ha": "right", "va": "bottom"}
-            ax.text(1.0, 1.01, f"{above} above", **where, fontsize="small", color=colour("soft"))
+        above, by_layer = shown.filter(pl.col("loss") > high).height, points.height - shown.height
+        notes = [f"{above} above"] if above else []
+        notes += [f"{by_layer} differ by layer"] if by_layer else []
+        where: dict[str, Any] = {"transform": ax.transAxes, "ha": "right", "va": "bottom"}
+        ax.text(1.0, 1.01, ", ".join(notes), **where, fontsize="small", color=colour("soft"))
 
     def strength_map(self, one: str | None = None, other: str | None = None, ax: Axes | None = None) -> Axes:
         """Draw the held-out loss of every candidate by two of its strengths; the ring is the minimum.
