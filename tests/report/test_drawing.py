@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from importlib import resources
+from pathlib import Path
 
 import matplotlib as mpl
 import polars as pl
 import pytest
 from matplotlib import pyplot
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+import fitwell
 from fitwell.errors import InputError, InputTypeError
 from fitwell.report.charts import COLOURS, MARKS
 from fitwell.report.drawing import (
@@ -24,6 +28,7 @@ from fitwell.report.drawing import (
     legend_of_all,
     name_ticks,
     network_colour,
+    shades,
     shortened,
     strength_axis,
 )
@@ -80,6 +85,7 @@ def test_colours_are_those_of_the_light_page(ax: Axes) -> None:
     drawn = [*COLOURS.values(), *(name for _, name in MARKS.values())]
     assert all(colour(name).startswith("#") for name in drawn)
     assert {shape for shape, _ in MARKS.values()} == set(MARKERS)
+    assert [to_hex(shades("page", "second")(share)) for share in (0.0, 1.0)] == [colour("page"), colour("second")]
     ax.set_xlabel("", color="white")  # as in a dark style
     assert colour("var(--ink)", ax) == "white"
     assert colour("var(--first)", ax) == colour("first")
@@ -135,3 +141,19 @@ def test_a_legend_says_each_thing_once() -> None:
     assert [text.get_text() for text in axes[1].get_legend().get_texts()] == ["a", "b"]
     legend_of_all(axes, ["b", "a"], outside=True)
     assert [text.get_text() for text in axes[1].figure.legends[0].get_texts()] == ["b", "a"]
+
+
+def test_one_file_imports_matplotlib() -> None:
+    """It is the only one, and does so when it draws: neither fitwell nor a search loads it."""
+    root = Path(fitwell.__file__).parent
+    importing = re.compile(r"^( *)(?:from|import) matplotlib", re.MULTILINE)
+    found = {
+        path.relative_to(root).as_posix(): importing.findall(path.read_text(encoding="utf-8"))
+        for path in root.rglob("*.py")
+    }
+    # elsewhere only for types, below `if TYPE_CHECKING:`
+    assert found.pop("report/drawing.py") == ["    "] * 4
+    assert {name: indents for name, indents in found.items() if indents} == {
+        "report/plots.py": ["    "],
+        "report/diagnosis_plots.py": ["    "],
+    }

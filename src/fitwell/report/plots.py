@@ -31,6 +31,7 @@ from fitwell.report.drawing import (
     legend_of_all,
     name_ticks,
     network_colour,
+    shades,
     shortened,
     strength_axis,
     unit_square,
@@ -224,14 +225,11 @@ class RunPlots:
     def confusion(self, ax: Axes | None = None) -> Axes:
         """Draw which classes held-out rows are taken for: their number, coloured by the share of their class."""
         self._check("confusion")
-        from matplotlib.colors import LinearSegmentedColormap
-
         counts, classes = confusion(self.run).with_columns(pl.col("share").fill_null(0)), self.run.classes
         side = len(classes), len(classes)
         share, count = counts["share"].to_numpy().reshape(side), counts["count"].to_numpy().reshape(side)
         axes = axes_for(ax, 5.0, 5.0)
-        shades = LinearSegmentedColormap.from_list("fitwell", [colour("page"), colour("second")])
-        axes.imshow(share, cmap=shades, vmin=0, vmax=1)
+        axes.imshow(share, cmap=shades("page", "second"), vmin=0, vmax=1)
         # more would be too small to read
         for (row, column), number in np.ndenumerate(count if len(classes) <= MOST_CLASSES else count[:0]):
             ink = colour("page" if share[row, column] > 0.6 else "ink")
