@@ -172,6 +172,7 @@ def test_importing_fitwell_is_light() -> None:
     """`import fitwell` loads neither JAX nor Keras nor scikit-learn; using the engine does load JAX."""
     assert not loaded_by("import fitwell")
     assert not loaded_by("from fitwell import Regularization, InputError")
+    assert "matplotlib" not in loaded_by("import fitwell.results.result, fitwell.results.diagnosis")
     assert "jax" in loaded_by("import fitwell.engine.noise")
 
 

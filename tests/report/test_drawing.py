@@ -123,10 +123,11 @@ def test_an_axis_of_strengths_has_a_place_for_zero(ax: Axes) -> None:
 
 def test_what_was_not_varied_has_an_axis_too(ax: Axes) -> None:
     """All zeros, or no number at all."""
-    for strengths in (pl.Series([0.0, 0.0]), pl.Series([], dtype=pl.Float64)):
+    for strengths in (pl.Series([0.0, 0.0]), pl.Series([0.0, 0.3]), pl.Series([], dtype=pl.Float64)):
         strength_axis(ax, "y", strengths)
         low, high = ax.get_ylim()
         assert low < 0 < high
+        assert len({text.get_text() for text in ax.get_yticklabels()}) == len(ax.get_yticks()) == 2
         ax.figure.draw_without_rendering()
 
 

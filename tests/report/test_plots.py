@@ -175,7 +175,7 @@ def test_strengths_that_differ_by_layer_are_counted(two: RunPlots) -> None:
     null = pl.when(pl.col("strength") != 3).then("l2").alias("l2")
     (ax,) = axes()
     RunPlots(replace(two.run, strengths=two.run.strengths.with_columns(null))).path("l2", ax)
-    assert "1 differ by layer" in ax.texts[0].get_text()
+    assert "1 by layer" in ax.texts[0].get_text()
     assert sum(map(len, lines(ax).values())) == 3
 
 

@@ -161,12 +161,13 @@ def strength_ticks(low: float, high: float) -> list[float]:
 
     Examples
     --------
-    >>> strength_ticks(2e-4, 0.3), strength_ticks(0.2, 0.8)
-    ([0.001, 0.01, 0.1], [0.2, 0.4, 0.8])
+    >>> strength_ticks(2e-4, 0.3), strength_ticks(0.2, 0.8), strength_ticks(0.3, 0.3)
+    ([0.001, 0.01, 0.1], [0.2, 0.4, 0.8], [0.3])
     """
     decades = [float(f"1e{power}") for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
     # what spans less than a decade has no power of ten inside
-    return decades if len(decades) > 1 else [float(f"{value:.1g}") for value in (low, (low * high) ** 0.5, high)]
+    ends = [float(f"{value:.1g}") for value in (low, (low * high) ** 0.5, high)]
+    return decades if len(decades) > 1 else list(dict.fromkeys(ends))
 
 
 def best_points(curves: pl.DataFrame) -> pl.DataFrame:

@@ -130,7 +130,7 @@ class RunPlots:
         ax.set(xlabel=regularizer.replace("_", " "), ylabel=f"held-out {self._loss}", ylim=(low, high))
         above, by_layer = shown.filter(pl.col("loss") > high).height, points.height - shown.height
         notes = [f"{above} above"] if above else []
-        notes += [f"{by_layer} differ by layer"] if by_layer else []
+        notes += [f"{by_layer} by layer"] if by_layer else []
         where: dict[str, Any] = {"transform": ax.transAxes, "ha": "right", "va": "bottom"}
         ax.text(1.0, 1.01, ", ".join(notes), **where, fontsize="small", color=colour("soft"))
 
