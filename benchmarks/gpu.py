@@ -60,7 +60,7 @@ class Size:
     networks: tuple[int, ...] = (1, 10, 100, 1000, 10_000, 100_000)
     blocks: tuple[int, ...] = (1000, 10_000)
     epochs: int = 10
-    warm: float = 8.0
+    warm: float = 2.0
     others: int = 1000
     rounds: int = 3
     product: int = 8192
@@ -124,10 +124,11 @@ def say_row(values: Iterable[Any]) -> None:
     say("| " + " | ".join(measuring.cell(value) for value in values) + " |")
 
 
-def say_header(names: Sequence[str]) -> None:
-    """Print the head of a Markdown table."""
-    say_row(names)
-    say_row(["---"] * len(names))
+def say_header(names: str) -> None:
+    """Print the head of a Markdown table; semicolons part its columns."""
+    columns = [name.strip() for name in names.split(";")]
+    say_row(columns)
+    say_row(["---"] * len(columns))
 
 
 # The search
@@ -332,7 +333,7 @@ PEAKS = {"as JAX multiplies by default": "default", "float32 throughout": "highe
 def section_peaks(asked: Asked) -> None:
     """Speed of one large product, which all shares are of."""
     device = device_of(asked)
-    say_header([f"product of {asked.size.product} x {asked.size.product}", "TFLOP/s", "error against float64"])
+    say_header(f"product of {asked.size.product} x {asked.size.product}; TFLOP/s; error against float64")
     for name, precision in PEAKS.items():
         speed, error = measure_peak(asked.size.product, precision)
         say_row([name, 1e-12 * speed, f"{error:.1e}"])
@@ -348,7 +349,7 @@ class Checks:
 
     def __init__(self) -> None:
         self.failed = 0
-        say_header(["check", "found", "expected", ""])
+        say_header("check; found; expected; ")
 
     def at_most(self, what: str, found: float, most: float) -> None:
         """Check that a difference is small; NaN is not."""
@@ -541,9 +542,11 @@ def section_networks(asked: Asked) -> None:
     say_header(NETWORKS_HEADER)
     rates: dict[int | None, float] = {}
     for networks in size.networks:
-        blocks: list[int | None] = [None, *(block for block in size.blocks if block <= networks)]
-        # the largest takes long, so only the fastest blocks are asked for it
-        for block in blocks if networks < size.networks[-1] else sorted(blocks, key=lambda b: rates.get(b, 9.0))[:1]:
+        larger = [block for block in size.blocks if block <= networks]
+        # many networks take long: the fastest blocks until here, and those that were not tried before
+        fastest = min(rates, key=lambda block: rates[block], default=None)
+        fresh = [block for block in larger if block not in rates]
+        for block in (None, *larger) if networks <= size.others else dict.fromkeys((fastest, *fresh)):
             smaller = [b for b in rates if (b or 0) <= (block or 0)] if block not in rates else [block]
             expected = networks * rates[smaller[-1]] if smaller else 0.0
             if expected > asked.left:
@@ -557,9 +560,9 @@ def section_networks(asked: Asked) -> None:
 
 
 NETWORKS_HEADER = (
-    "engine, networks, in blocks of, waves, s of compilation, training, of it start, waiting, reading, the rest, "
-    "measuring, networks/s, TFLOP/s, share of the product by default, of float32's, plan GiB, most used until here GiB"
-).split(", ")
+    "engine; networks; in blocks of; waves; s of compilation; training; of it start; waiting; reading; the rest; "
+    "measuring; networks/s; TFLOP/s; share of the product by default; of float32's; plan GiB; most used until here GiB"
+)
 
 
 def networks_row(engine: str, found: dict[str, Any], peaks: Sequence[float] | None, memory: int | None) -> list[Any]:
@@ -616,16 +619,16 @@ def section_keras(asked: Asked) -> None:
         ratios.setdefault(f"64-{name}-10", []).append(pair)
         say_row([name, whole, compiled, accuracy, ours["networks"], mine, trained, ours["accuracy"], *pair])
     say()
-    say_header(["Keras / fitwell, seconds per network", "rounds", "all counted", "range", "no compilation", "range"])
+    say_header("Keras / fitwell, seconds per network; rounds; all counted; range; no compilation; range")
     for name, pairs in ratios.items():
         found = [(statistics.median(each), measuring.spread(each)) for each in zip(*pairs, strict=True)]
         say_row([name, len(pairs), *itertools.chain.from_iterable(found)])
 
 
 KERAS_HEADER = (
-    "network, Keras s, without compilation, accuracy, fitwell networks, s per network, without compilation, "
-    "median accuracy, Keras / fitwell, without compilation"
-).split(", ")
+    "network; Keras s; without compilation; accuracy; fitwell networks; s per network; without compilation; "
+    "median accuracy; Keras / fitwell; without compilation"
+)
 
 
 def fit_keras(
@@ -663,7 +666,7 @@ def fit_keras(
 
 
 def section_kernels(asked: Asked) -> None:
-    """Epochs of one block, and their kernels: how many, how long, and for how much of the time the device is at work."""
+    """Epochs of one block, and their kernels: how many, how long, and how much of the time the device is at work."""
     device_of(asked)
     peak = measure_peak(asked.size.product, "default")[0]
     say_header(KERNELS_HEADER)
@@ -675,9 +678,9 @@ def section_kernels(asked: Asked) -> None:
 
 
 KERNELS_HEADER = (
-    "network, block, ms an epoch, us a network and step, TFLOP/s, share of the product by default, kernels an epoch, "
-    "median us, device at work, longest kernels"
-).split(", ")
+    "network; block; ms an epoch; us a network and step; TFLOP/s; share of the product by default; kernels an epoch; "
+    "median us; device at work; longest kernels"
+)
 
 
 def kernels_of(hidden: Sequence[int], block: int, peak: float) -> list[Any]:
@@ -744,7 +747,7 @@ def section_answers(asked: Asked) -> None:
 
     device_of(asked)
     inputs, target = digits.load()
-    say_header(["`tune`, all defaults", "strengths", "s", "score on new rows", "chosen"])
+    say_header("`tune`, all defaults; strengths; s; score on new rows; chosen")
     for strengths in asked.size.strengths:
         for name, engine in ENGINES.items():
             if strengths > asked.size.strengths[0] and name == "JAX":

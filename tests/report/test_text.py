@@ -69,6 +69,27 @@ def test_numbers_are_whole_on_any_console(result: Result, width: int) -> None:
     assert ("training" in shown) == (width >= 80)
 
 
+@pytest.mark.parametrize(("width", "shown"), [(40, 2), (80, 6), (120, 9), (200, 11)])
+def test_scores_fit_any_console(result: Result, width: int, shown: int) -> None:
+    """The first of them, whole and in their order; those that a narrow console goes without are named."""
+    scores = result.scores["minimum"]
+    names = list(scores)
+    assert names[:5] == ["log loss", "accuracy", "AUC", "average precision", "balanced accuracy"]
+    assert len(names) == 11
+    console = Console(width=width, highlight=False)
+    with console.capture() as captured:
+        console.print(*text.scores(result.answer, result.score), sep="\n")
+    lines = captured.get().splitlines()
+    assert max(map(len, lines)) <= width
+    assert "…" not in captured.get()
+    minimum = next(line for line in lines if line.startswith("│ minimum "))
+    numbers = [f"{number:.4g}" for number in scores.values()]
+    assert [cell.strip() for cell in minimum.split("│")[2:-1]] == numbers[:shown]
+    title = " ".join(captured.get().split("┏")[0].split())
+    left_out = f"; {', '.join(names[shown:])} on a wider console, and in JSON"
+    assert title == "Cross-validated scores" + (left_out if shown < 11 else "")
+
+
 def test_rules_that_choose_the_same_are_one_line(result: Result) -> None:
     """And those that do not have their own; what each rule means is said in either case."""
     same = replace(result.choice, minimum=1, one_standard_error=1, most_regularized=1)
@@ -211,5 +232,5 @@ def test_a_first_network_that_diverged(result: Result) -> None:
     mixed_up = {"unregularized": {"log loss": 1.0}, "minimum": {"log loss": 0.5, "AUC": 0.75}}
     headings, *rows = [line for line in printed(text.scores(replace(result.answer, scores=mixed_up), result.score))
                        .splitlines() if line[0] in "┃│"]  # fmt: skip
-    assert [cell.strip() for cell in headings.split("┃")[1:-1]] == ["cross-validated", "log loss", "AUC"]
+    assert [cell.strip() for cell in headings.split("┃")[1:-1]] == ["", "log loss", "AUC"]
     assert [cell.strip() for cell in rows[0].split("│")[1:-1]] == ["unregularized, best epoch", "1", ""]

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fitwell.analysis.decisions import confusion_matrix
-from fitwell.analysis.probability_scores import BINS, equal_mass_bins
+from fitwell.analysis.class_scores import BINS, confusion_matrix, equal_mass_bins
 from fitwell.analysis.ranking import Ranking
 
 MOST_POINTS = 200

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
+from fitwell.analysis.class_scores import (
+    balanced_accuracy,
+    brier_score,
+    calibration_error,
+    confusion_matrix,
+    macro_f1,
+)
+from fitwell.analysis.ranking import Ranking, at_best_threshold
 
-def score_of(task: str, targets: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
-    """Score predictions of rows; rows with NaN (never held out) are left out.
+
+def score_of(
+    task: str, targets: np.ndarray, predictions: np.ndarray, weights: np.ndarray | None = None
+) -> dict[str, float]:
+    """Score predictions of rows; rows with NaN (never held out), and those of weight 0, are left out.
 
     Parameters
     ----------
@@ -16,50 +27,60 @@ def score_of(task: str, targets: np.ndarray, predictions: np.ndarray) -> dict[st
         [n], class indices or values.
     predictions
         [n, k] probabilities, or [n] values.
+    weights
+        [n], what each row counts; None is 1 each.
 
     Returns
     -------
-    ``{"log loss", "accuracy"}`` and, for two classes, ``"AUC"``; or ``{"RMSE", "R2", "mean absolute error"}``.
+    Of regression ``{"RMSE", "R2", "mean absolute error"}``. Of classification ``{"log loss", "accuracy", "AUC",
+    "average precision", "balanced accuracy", "Brier score", "calibration error", "F1"}``, where AUC, average precision
+    and F1 are of the second of two classes, and of more the mean over classes, each against all others. The calibration
+    error is that of the second class's probability, or of more classes that of the highest one. Accuracies, and F1 of
+    more than two classes, are of the most probable class. F1 of two is at the threshold that makes it highest, and with
+    it come ``"precision"``, ``"recall"`` and this ``"threshold"``; each row is decided by a threshold that other rows
+    chose (see `at_best_threshold`). A class without rows leaves log loss, accuracy, Brier score and calibration error.
     Nothing where no row has a prediction.
     """
     known = np.isfinite(predictions).reshape(len(predictions), -1).all(axis=1)
+    if weights is not None:
+        known &= weights > 0
     if not known.any():  # a network that diverged
         return {}
-    targets, predictions = targets[known], predictions[known]
-    return _classification(targets, predictions) if task == "classification" else _regression(targets, predictions)
+    kept = targets[known], predictions[known], None if weights is None else weights[known]
+    return _classification(*kept) if task == "classification" else _regression(*kept)
 
 
-def _classification(targets: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    right = probabilities[np.arange(len(targets)), targets]
-    scores = {
+def _classification(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None) -> dict[str, float]:
+    right, called = probabilities[np.arange(len(targets)), targets], probabilities.argmax(axis=1)
+    usual = {
         # a probability that was rounded to 0 must not make the mean of all rows infinite
-        "log loss": float(-np.log(np.maximum(right, np.finfo(float).tiny)).mean()),
-        "accuracy": float((probabilities.argmax(axis=1) == targets).mean()),
+        "log loss": float(np.average(-np.log(np.maximum(right, np.finfo(float).tiny)), weights=weights)),
+        "accuracy": float(np.average(called == targets, weights=weights)),
     }
-    if probabilities.shape[1] == 2 and len(np.unique(targets)) == 2:
-        scores["AUC"] = area_under_curve(targets == 1, probabilities[:, 1])
-    return scores
+    classes = probabilities.shape[1]
+    said = (targets == 1, probabilities[:, 1]) if classes == 2 else (called == targets, probabilities.max(axis=1))
+    of_probabilities = {
+        "Brier score": brier_score(targets, probabilities, weights),
+        "calibration error": calibration_error(*said, weights),
+    }
+    matrix = confusion_matrix(targets, called, classes, weights)
+    if classes < 2 or not matrix.any(axis=1).all():
+        return usual | of_probabilities  # a mean over fewer classes would be another number
+    each = [(targets == c, probabilities[:, c]) for c in ([1] if classes == 2 else range(classes))]
+    rankings = (Ranking.of(*one, weights) for one in each)
+    area, precision = np.mean([(one.area_under_curve, one.average_precision) for one in rankings], axis=0).tolist()
+    told_apart = {"AUC": area, "average precision": precision, "balanced accuracy": balanced_accuracy(matrix)}
+    decided = at_best_threshold(*said, weights) if classes == 2 else {"F1": macro_f1(matrix)}
+    return usual | told_apart | of_probabilities | decided
 
 
-def area_under_curve(positive: np.ndarray, scores: np.ndarray) -> float:
-    """Return how often a positive row has the higher score of a random pair with a negative one; ties count half.
-
-    The area under the ROC curve, by ranks (Mann and Whitney 1947); scikit-learn's `roc_auc_score` takes a second to
-    import.
-    """
-    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    # the mean rank of rows with one score, counted from 1
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
-    above, below = int(positive.sum()), int((~positive).sum())
-    return float((ranks[positive].sum() - above * (above + 1) / 2) / (above * below))
-
-
-def _regression(targets: np.ndarray, values: np.ndarray) -> dict[str, float]:
+def _regression(targets: np.ndarray, values: np.ndarray, weights: np.ndarray | None) -> dict[str, float]:
     errors = targets - values
-    spread = ((targets - targets.mean()) ** 2).sum()
+    each = 1.0 if weights is None else weights
+    spread = (each * (targets - np.average(targets, weights=weights)) ** 2).sum()
     return {
-        "RMSE": float(np.sqrt((errors**2).mean())),
+        "RMSE": float(np.sqrt(np.average(errors**2, weights=weights))),
         # targets that are all the same leave no spread to explain
-        "R2": float(1 - (errors**2).sum() / spread) if spread > 0 else float("nan"),
-        "mean absolute error": float(np.abs(errors).mean()),
+        "R2": float(1 - (each * errors**2).sum() / spread) if spread > 0 else float("nan"),
+        "mean absolute error": float(np.average(np.abs(errors), weights=weights)),
     }

@@ -28,7 +28,7 @@ from fitwell.analysis.series import (
     strength_ticks,
 )
 
-Spec = dict[str, Any]
+ChartSpec = dict[str, Any]
 
 COLOURS = {
     "unregularized": "var(--first)",
@@ -60,7 +60,7 @@ MOST_CLASSES = 20
 LOSS_FORMAT = ".4~g"
 
 
-def charts_of(run: RunTables) -> dict[str, Spec]:
+def charts_of(run: RunTables) -> dict[str, ChartSpec]:
     """Return the charts of a search, each by the name of its place in the page."""
     charts = {"curves": curves(run)}
     charts |= {f"path-{number}": path(run, name) for number, name in enumerate(run.regularizers)}
@@ -77,7 +77,9 @@ def charts_of(run: RunTables) -> dict[str, Spec]:
     return charts | ({"confusion": confusion_map(run)} if len(run.classes) <= MOST_CLASSES else {})
 
 
-def _chart(frame: pl.DataFrame, layers: Sequence[Spec], *, height: int = 300, zoom: Sequence[str] = ("x", "y")) -> Spec:
+def _chart(
+    frame: pl.DataFrame, layers: Sequence[ChartSpec], *, height: int = 300, zoom: Sequence[str] = ("x", "y")
+) -> ChartSpec:
     """A chart of some layers over one table, as wide as its place, moved and zoomed with the mouse along some axes."""
     first, *rest = layers
     by_mouse = {"type": "interval", "encodings": list(zoom), "zoom": "wheel![event.shiftKey]"}
@@ -90,21 +92,21 @@ def _chart(frame: pl.DataFrame, layers: Sequence[Spec], *, height: int = 300, zo
     }
 
 
-def _number(field: str, title: str, **more: Any) -> Spec:
+def _number(field: str, title: str, **more: Any) -> ChartSpec:
     return {"field": field, "type": "quantitative", "title": title, **more}
 
 
-def _tip(field: str, title: str, kind: str = "quantitative") -> Spec:
+def _tip(field: str, title: str, kind: str = "quantitative") -> ChartSpec:
     return {"field": field, "type": kind, "title": title} | ({"format": LOSS_FORMAT} if kind == "quantitative" else {})
 
 
-def _network_colour(frame: pl.DataFrame) -> Spec:
+def _network_colour(frame: pl.DataFrame) -> ChartSpec:
     names = frame["network"].unique(maintain_order=True).to_list()
     scale = {"domain": names, "range": [COLOURS[name] for name in names]}
     return {"field": "network", "type": "nominal", "title": None, "scale": scale}
 
 
-def curves(run: RunTables) -> Spec:
+def curves(run: RunTables) -> ChartSpec:
     """Training and held-out curves with their bands, and the epoch that was chosen."""
     name, bands = reading_of(run.document["loss"]).name, curve_bands(run)
     colour = _network_colour(bands)
@@ -118,13 +120,13 @@ def curves(run: RunTables) -> Spec:
     line = {"mark": {"type": "line", "strokeWidth": 2, "interpolate": "linear"}}
     line["encoding"] = {"x": x, "y": y, "color": colour, "strokeDash": dash}
     hover = {"mark": {"type": "point", "opacity": 0, "size": 120}, "encoding": {"x": x, "y": y, "tooltip": tips}}
-    best: Spec = {"data": {"values": best_points(bands).to_dicts()}}
+    best: ChartSpec = {"data": {"values": best_points(bands).to_dicts()}}
     best["mark"] = {"type": "point", "filled": True, "size": 90, "opacity": 1}
     best["encoding"] = {"x": x, "y": y, "color": colour, "tooltip": tips}
     return _chart(bands, [area, line, hover, best], height=340)
 
 
-def path(run: RunTables, regularizer: str) -> Spec:
+def path(run: RunTables, regularizer: str) -> ChartSpec:
     """Held-out loss by one strength, the others being what they are: every candidate is a point."""
     name, points = reading_of(run.document["loss"]).name, path_points(run)
     shown = points.filter(pl.col(regularizer).is_not_null())
@@ -134,9 +136,9 @@ def path(run: RunTables, regularizer: str) -> Spec:
     tips += [_tip("low", "one standard error below"), _tip("high", "above"), _tip("epoch", "epoch")]
     tips += [_tip("mark", "mark", "nominal")]
     colour, shape = _mark_scales(points)
-    bar: Spec = {"mark": {"type": "rule", "opacity": 0.35}, "encoding": {"x": x, "y": y | {"field": "low"}}}
+    bar: ChartSpec = {"mark": {"type": "rule", "opacity": 0.35}, "encoding": {"x": x, "y": y | {"field": "low"}}}
     bar["encoding"] |= {"y2": {"field": "high"}, "color": colour}
-    dot: Spec = {"mark": {"type": "point", "filled": True, "opacity": 0.9}}
+    dot: ChartSpec = {"mark": {"type": "point", "filled": True, "opacity": 0.9}}
     size = {"condition": {"test": f"indexof({CHOSEN_MARKS!r}, datum.mark) >= 0", "value": 190}, "value": 60}
     dot["encoding"] = {"x": x, "y": y, "color": colour, "shape": shape, "size": size, "tooltip": tips}
     # what matters is drawn last, on top
@@ -146,24 +148,27 @@ def path(run: RunTables, regularizer: str) -> Spec:
     return _chart(on_top.select(kept), [bar, dot], height=280)
 
 
-def _strength_axis(values: pl.Series, field: str, name: str) -> tuple[pl.Series, Spec]:
+def _strength_axis(values: pl.Series, field: str, name: str) -> tuple[pl.Series, ChartSpec]:
     """Places [G] of strengths on a logarithmic axis, and the axis: it has no zero, so that stands left of the least."""
     low, high = strength_range(values)
     zero, ticks = low / 5, strength_ticks(low, high)
-    axis: Spec = {"values": [zero, *ticks], "labelExpr": f"datum.value < {low / 2!r} ? '0' : format(datum.value, '~g')"}
+    axis: ChartSpec = {
+        "values": [zero, *ticks],
+        "labelExpr": f"datum.value < {low / 2!r} ? '0' : format(datum.value, '~g')",
+    }
     scale = {"type": "log", "domain": [zero / 1.3, high * 1.3], "nice": False}
     placed = values.to_frame("value").select(pl.when(pl.col("value") > 0).then("value").otherwise(zero)).to_series()
     return placed.alias(field), _number(field, name.replace("_", " "), scale=scale, axis=axis)
 
 
-def _mark_scales(points: pl.DataFrame) -> tuple[Spec, Spec]:
+def _mark_scales(points: pl.DataFrame) -> tuple[ChartSpec, ChartSpec]:
     names = [mark for mark in MARKS if mark in points["mark"].unique().to_list()]
     common = {"field": "mark", "type": "nominal", "title": None}
     colour = common | {"scale": {"domain": names, "range": [MARKS[name][1] for name in names]}}
     return colour, common | {"scale": {"domain": names, "range": [MARKS[name][0] for name in names]}}
 
 
-def strength_map(run: RunTables, one: str, other: str) -> Spec:
+def strength_map(run: RunTables, one: str, other: str) -> ChartSpec:
     """The loss of every candidate by two of its strengths."""
     reading, points = reading_of(run.document["loss"]), path_points(run)
     shown = points.filter(pl.col(one).is_not_null() & pl.col(other).is_not_null())
@@ -183,7 +188,7 @@ def strength_map(run: RunTables, one: str, other: str) -> Spec:
     return _chart(frame, [dot, best], height=300)
 
 
-def importance(run: RunTables) -> Spec:
+def importance(run: RunTables) -> ChartSpec:
     """How much worse held-out rows are predicted once a column is dealt out anew."""
     bars, loss = importance_bars(run), run.document["loss"]
     y = {"field": "column", "type": "nominal", "title": None, "sort": None, "axis": {"labelLimit": 150}}
@@ -196,7 +201,7 @@ def importance(run: RunTables) -> Spec:
     return _chart(bars, [bar, rule], height=max(120, 22 * bars.height), zoom=["x"])
 
 
-def calibration(run: RunTables) -> Spec:
+def calibration(run: RunTables) -> ChartSpec:
     """How often what was predicted came true, with Wilson's intervals: ideally on the diagonal."""
     frame = by_predictor(run, "calibration")
     unit = {"domain": [0, 1]}
@@ -212,17 +217,17 @@ def calibration(run: RunTables) -> Spec:
     return _chart(frame, [bars, line, _diagonal()])
 
 
-def roc(run: RunTables) -> Spec:
+def roc(run: RunTables) -> ChartSpec:
     """How many of one class are found, by how many of the other are taken for it."""
     return _steps(run, "roc", ("false_positive_rate", "false positive rate"), ("true_positive_rate", "recall"))
 
 
-def precision_recall(run: RunTables) -> Spec:
+def precision_recall(run: RunTables) -> ChartSpec:
     """How many of those called positive are, by how many of the positive are found."""
     return _steps(run, "precision_recall", ("recall", "recall"), ("precision", "precision"))
 
 
-def _steps(run: RunTables, picture: str, across: tuple[str, str], up: tuple[str, str]) -> Spec:
+def _steps(run: RunTables, picture: str, across: tuple[str, str], up: tuple[str, str]) -> ChartSpec:
     frame = by_predictor(run, picture)
     unit = {"domain": [0, 1]}
     x, y = _number(*across, scale=unit), _number(*up, scale=unit)
@@ -234,13 +239,13 @@ def _steps(run: RunTables, picture: str, across: tuple[str, str], up: tuple[str,
     return _chart(ordered, [line, hover, *([_diagonal()] if picture == "roc" else [])])
 
 
-def _diagonal() -> Spec:
+def _diagonal() -> ChartSpec:
     ends = {"data": {"values": [{"x": 0, "y": 0}, {"x": 1, "y": 1}]}}
     mark = {"type": "line", "color": "var(--faint)", "strokeDash": [2, 3]}
     return ends | {"mark": mark, "encoding": {"x": _number("x", ""), "y": _number("y", "")}}
 
 
-def confusion_map(run: RunTables) -> Spec:
+def confusion_map(run: RunTables) -> ChartSpec:
     """Which classes held-out rows are taken for."""
     counts = confusion(run).with_columns(pl.col("share").fill_null(0))
     x = {"field": "predicted", "type": "nominal", "title": "predicted", "sort": None, "axis": {"labelAngle": -40}}
@@ -248,7 +253,7 @@ def confusion_map(run: RunTables) -> Spec:
     tips = [_tip("class", "true", "nominal"), _tip("predicted", "predicted", "nominal"), _tip("count", "rows")]
     tips += [{"field": "share", "type": "quantitative", "title": "of its class", "format": ".1%"}]
     opacity = {"field": "share", "type": "quantitative", "scale": {"domain": [0, 1], "range": [0.04, 1]}}
-    cell: Spec = {"mark": {"type": "rect", "color": "var(--second)"}}
+    cell: ChartSpec = {"mark": {"type": "rect", "color": "var(--second)"}}
     cell["encoding"] = {"x": x, "y": y, "fillOpacity": opacity | {"legend": None}, "tooltip": tips}
     ink = {"condition": {"test": "datum.share > 0.6", "value": "var(--page)"}, "value": "var(--ink)"}
     text = {"mark": {"type": "text", "fontSize": 12}, "encoding": {"x": x, "y": y, "color": ink}}
@@ -257,7 +262,7 @@ def confusion_map(run: RunTables) -> Spec:
     return _chart(counts, [cell, text], height=max(180, 30 * len(run.classes)), zoom=[])
 
 
-def predicted(run: RunTables) -> Spec:
+def predicted(run: RunTables) -> ChartSpec:
     """Predicted and true values of held-out rows."""
     frame = predicted_and_true(run)
     low, high = frame["true"].min(), frame["true"].max()
@@ -270,14 +275,14 @@ def predicted(run: RunTables) -> Spec:
     return _chart(frame, [_dots(x, y), line])
 
 
-def residuals(run: RunTables) -> Spec:
+def residuals(run: RunTables) -> ChartSpec:
     """What is left of held-out rows, by what was predicted."""
     x, y = _number("predicted", "predicted", scale={"zero": False}), _number("residual", "true minus predicted")
     zero = {"mark": {"type": "rule", "color": "var(--faint)"}, "encoding": {"y": {"datum": 0}}}
     return _chart(predicted_and_true(run), [_dots(x, y), zero])
 
 
-def _dots(x: Spec, y: Spec) -> Spec:
+def _dots(x: ChartSpec, y: ChartSpec) -> ChartSpec:
     tips = [_tip("row", "row"), _tip("true", "true"), _tip("predicted", "predicted"), _tip("residual", "residual")]
     # a row's number is no measurement
     tips[0]["format"] = ",d"

@@ -9,7 +9,7 @@ from fitwell.analysis.findings import Findings
 from fitwell.analysis.found import Answer, Search
 from fitwell.analysis.honest import Score
 from fitwell.analysis.readings import reading_of
-from fitwell.report.page import Cell, number, table, text
+from fitwell.report.page import Cell, number_cell, table, text
 from fitwell.report.words import compared, conclusions, reasons, size_of, verdict_word
 
 # no colour of its own but a line's and half-transparent ones, so that it is readable in light and in dark
@@ -38,9 +38,9 @@ def search_fragment(search: Search, answer: Answer, score: Score, data: Mapping[
     cells = [
         [
             Cell(row["network"]),
-            *(number(row[name]) for name in ("training", "held out")),
-            *(number(row[name], ".3g") for name in ("difference", "std. error")),
-            number(row["epoch"], "d"),
+            *(number_cell(row[name]) for name in ("training", "held out")),
+            *(number_cell(row[name], ".3g") for name in ("difference", "std. error")),
+            number_cell(row["epoch"], "d"),
             Cell(row["regularization"], wide=True),
         ]
         for row in rows

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from fitwell.report.charts import Spec
+from fitwell.report.charts import ChartSpec
 
 SCRIPT = "vega.js.gz"
 """The charts' script, put beside this file when fitwell is built (`hatch_build.py`)."""
@@ -24,7 +24,7 @@ UNBUILT = (
 )
 
 
-def page(title: str, parts: Iterable[str], charts: Mapping[str, Spec]) -> str:
+def page(title: str, parts: Iterable[str], charts: Mapping[str, ChartSpec]) -> str:
     """Put parts and charts into one page.
 
     Parameters
@@ -102,7 +102,7 @@ class Cell:
     wide: bool = False
 
 
-def number(value: float | None, form: str = ".4g") -> Cell:
+def number_cell(value: float | None, form: str = ".4g") -> Cell:
     """A number; empty where there is none."""
     return Cell("") if value is None or value != value else Cell(f"{value:{form}}", float(value))
 

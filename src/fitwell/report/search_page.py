@@ -9,7 +9,7 @@ from fitwell.analysis.intervals import figures
 from fitwell.analysis.readings import Reading, reading_of
 from fitwell.analysis.series import RunTables, path_points, spark_lines, worst_rows
 from fitwell.report.charts import MOST_CLASSES, charts_of
-from fitwell.report.page import Cell, figure, number, page, section, table, text
+from fitwell.report.page import Cell, figure, number_cell, page, section, table, text
 from fitwell.report.words import LEAVE_IT_ALONE
 
 PATHS = (
@@ -123,12 +123,12 @@ def _spoken(run: RunTables) -> list[str]:
 
 def _scores(run: RunTables) -> str:
     document = run.document
-    rows = {SCORE_NAMES.get(name, name): scores for name, scores in document["scores"].items()}
+    rows: dict[str, Any] = {SCORE_NAMES.get(key) or key: scores for key, scores in document["scores"].items()}
     for one in document["baselines"]:
-        name = f"{one['name']}, {one['regularization']}" if one["regularization"] else one["name"]
-        rows[name] = one["scores"]
+        label = f"{one['name']}, {one['regularization']}" if one["regularization"] else one["name"]
+        rows[label] = one["scores"]
     headings = list(dict.fromkeys(heading for scores in rows.values() for heading in scores))
-    cells = [[Cell(name), *(number(scores.get(heading)) for heading in headings)] for name, scores in rows.items()]
+    cells = [[Cell(name), *(number_cell(scores.get(heading)) for heading in headings)] for name, scores in rows.items()]
     answer = list(document["scores"]).index("ensemble") if "ensemble" in document["scores"] else -1
     note = "Cross-validated, each network at its best epoch: optimistic, for the same rows chose epochs and strengths."
     return f'<p class="soft">{note}</p>' + table(["", *headings], cells, chosen=[answer], sortable=True)
@@ -164,7 +164,7 @@ def _worst(run: RunTables) -> str:
 
 def _worst_cell(name: str, value: Any) -> Cell:
     if isinstance(value, int | float):
-        return number(value, ",d" if name == "row" else ".4g")
+        return number_cell(value, ",d" if name == "row" else ".4g")
     return Cell(str(value), wide=True)
 
 
@@ -182,12 +182,15 @@ def _strengths(run: RunTables) -> str:
             chosen.append(place)
         cells.append(
             [
-                *(number(row[name], ".3g") if row[name] is not None else Cell("by layer") for name in run.regularizers),
-                number(row["learning_rate"], ".3g"),
-                number(_read(reading, loss)),
-                number(reading.error(loss, row["standard_error"]) if loss is not None else None, ".3g"),
-                number(_read(reading, row["train_loss"])),
-                number(row["best_epoch"], "d"),
+                *(
+                    number_cell(row[name], ".3g") if row[name] is not None else Cell("by layer")
+                    for name in run.regularizers
+                ),
+                number_cell(row["learning_rate"], ".3g"),
+                number_cell(_read(reading, loss)),
+                number_cell(reading.error(loss, row["standard_error"]) if loss is not None else None, ".3g"),
+                number_cell(_read(reading, row["train_loss"])),
+                number_cell(row["best_epoch"], "d"),
                 Cell(_spark(sparks.get(row["strength"], [])), is_html=True),
                 Cell(mark if mark and mark != "other" else "", wide=True),
             ]

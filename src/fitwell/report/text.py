@@ -102,6 +102,11 @@ def strengths(search: Search) -> Fitting:
     return Fitting([_table(title, cells, without) for without in ((), SECOND[:1], SECOND[:2], SECOND)])
 
 
+def _title(left_out: Sequence[str]) -> str:
+    elsewhere = f"; {', '.join(left_out)} on a wider console, and in JSON" if left_out else ""
+    return f"Cross-validated scores{elsewhere}"
+
+
 def _read(reading: Reading, row: Mapping[str, Any], name: str) -> float:
     value = row[name]
     return reading.error(row["held_out_loss"], value) if name.endswith("error") else reading.value(value)
@@ -161,23 +166,20 @@ def layers(chosen: pl.DataFrame, beside: Sequence[str] = ()) -> Table:
 
 
 def scores(answer: Answer, score: Score) -> list[RenderableType]:
-    """Cross-validated scores of the networks compared."""
-    table = Table()
-    table.add_column("cross-validated")
+    """Cross-validated scores of the networks compared; a narrow console goes without the last of them."""
     # of all: where rows of one class alone are scored, there is no AUC
-    headings = dict.fromkeys(heading for values in answer.scores.values() for heading in values)
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    for name, values in answer.scores.items():
-        cells = [f"{values[heading]:.4g}" if heading in values else "" for heading in headings]
-        table.add_row(_scored(answer, name), *cells)
-    for one in answer.baselines:
-        cells = [f"{one.scores[heading]:.4g}" if heading in one.scores else "" for heading in headings]
-        table.add_row(f"{one.name}, {one.regularization}" if one.regularization else one.name, *cells)
+    headings = list(dict.fromkeys(heading for values in answer.scores.values() for heading in values))
+    names = [_scored(answer, name) for name in answer.scores]
+    names += [f"{one.name}, {one.regularization}" if one.regularization else one.name for one in answer.baselines]
+    rows = [*answer.scores.values(), *(one.scores for one in answer.baselines)]
+    cells = {"": names} | {
+        heading: [f"{row[heading]:.4g}" if heading in row else "" for row in rows] for heading in headings
+    }
+    tables = [_table(_title(headings[count:]), cells, headings[count:]) for count in range(len(headings), 0, -1)]
     # the corrected loss is of one network; a mean of several is rarely worse
     of = "one network at the minimum" if answer.refit == "ensemble" else "a network so chosen"
     return [
-        table,
+        Fitting(tables),
         Text("These scores are optimistic: the same rows chose the epochs and the strengths."),
         Text(f"Honest    {as_read(score)}, of {of}; {METHOD_WORDS[score.method]}"),
     ]

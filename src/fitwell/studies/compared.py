@@ -15,7 +15,7 @@ from fitwell.engine.histories import Histories
 from fitwell.errors import InputError
 from fitwell.regularization.strengths import Candidates
 
-LEVEL = 0.95
+TEST_LEVEL = 0.95
 """Of the tests of a search, that of `fitwell.diagnose`."""
 
 
@@ -150,7 +150,7 @@ def verdict_of_search(histories: Histories, candidates: Candidates, row_sets: Ro
     """Say what a search shows of overfitting; None where its row sets, or a diverged network, do not let it."""
     given = candidates.given
     try:
-        tests = how_compared(row_sets, LEVEL)
+        tests = how_compared(row_sets, TEST_LEVEL)
     except InputError:  # a search needs neither three row sets nor row sets that are apart
         return None
     if candidates.count < 2 or row_sets.count % tests.folds or not np.isfinite(histories.best_loss[given]):

@@ -23,7 +23,7 @@ WORK = 5e8
 FEWEST = 50
 """Rows of a row set that are asked whatever it takes."""
 
-LEVEL = 0.95
+INTERVAL_LEVEL = 0.95
 """Of the intervals."""
 
 
@@ -60,7 +60,7 @@ def permutation_importance(searched: Searched, strength: int) -> pl.DataFrame | 
             dealt = np.concatenate([_dealt(encoded, columns, random) for _ in range(DEALS)])
             found = predictor.network.predict([dealt])
             increases[number, r] = _loss(table.target.task, np.tile(targets, DEALS), found) - as_it_is
-    found = [corrected_t(increase, row_sets.test_to_train, LEVEL) for increase in increases]
+    found = [corrected_t(increase, row_sets.test_to_train, INTERVAL_LEVEL) for increase in increases]
     frame = pl.DataFrame(
         {
             "column": list(places),

@@ -1,0 +1,184 @@
+"""The report of a search in a real browser: nothing is asked of the network, tables sort, charts say their numbers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from example_tables import QUICK, mixed
+from revised import revised
+from tfjs_node import ROOT
+
+from fitwell.api.tune import tune
+from fitwell.report import page
+from fitwell.report.search_page import search_page
+from fitwell.results.result import Result
+from fitwell.results.storage import read_run
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+needs_browser = pytest.mark.skipif(
+    BROWSER is None or not (ROOT / "node_modules").is_dir(),
+    reason="Chromium or Node's packages are missing, so no report was opened: run `make test` as root.",
+)
+EVIL = "<script>alert(1)</script>"
+
+VISIT = """
+import puppeteer from 'puppeteer-core';
+const {browser, file, width, dark, paper, step} = JSON.parse(process.argv[2]);
+const opened = await puppeteer.launch({executablePath: browser, args: ['--no-sandbox', '--disable-gpu']});
+try {
+  const page = await opened.newPage();
+  const requests = [], said = [];
+  page.on('request', request => requests.push(request.url().slice(0, 60)));
+  page.on('console', message => said.push(message.text()));
+  page.on('pageerror', error => said.push(String(error)));
+  page.on('dialog', dialog => { said.push('dialog'); dialog.dismiss(); });
+  await page.setViewport({width, height: 900});
+  await page.emulateMediaFeatures([{name: 'prefers-color-scheme', value: dark ? 'dark' : 'light'}]);
+  if (paper) await page.emulateMediaType('print');
+  await page.goto('file://' + file);
+  await page.waitForFunction(() => document.body.dataset.drawn === 'yes');
+  let tooltip = null;
+  const symbol = await page.$('#chart-path-0 .mark-symbol path');
+  if (symbol && !paper) {
+    await symbol.evaluate(node => node.scrollIntoView({block: 'center'}));
+    await symbol.hover();
+    await page.waitForSelector('#vg-tooltip-element.visible', {timeout: 5000});
+    tooltip = await page.$eval('#vg-tooltip-element', node => node.innerText);
+  }
+  const answer = await page.evaluate(`(() => { ${step} })()`);
+  console.log(JSON.stringify({answer, requests, said, tooltip}));
+} finally { await opened.close(); }
+"""
+
+
+def visit(file: Path, step: str = "return null", **given: Any) -> dict[str, Any]:
+    """What a visit to a page gives: the step's answer, what was requested and said, and a tooltip."""
+    whole = {"browser": BROWSER, "file": str(file.resolve()), "width": 1280, "step": step, **given}
+    command = ["node", "--input-type=module", "--eval", VISIT, "--", json.dumps(whole)]
+    script = VISIT.replace("process.argv[2]", "process.argv[1]")
+    command[3] = script
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two classes, one of them and a column with names that a page must not take for its own."""
+    table = mixed().rename({"age": EVIL})
+    table = table.with_columns(pl.col("ill").replace({"yes": f"yes {EVIL}"}))
+    return tune(table, "ill", **QUICK).save(tmp_path_factory.mktemp("page") / "run")
+
+
+@pytest.fixture(scope="module")
+def of_numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a target of numbers."""
+    return tune(mixed().drop("ill"), "dose", **QUICK).save(tmp_path_factory.mktemp("page") / "run")
+
+
+def test_the_page_says_what_was_found(saved: Path) -> None:
+    """Verdict, honest score and baselines are those of the run, and what comes from the table is text."""
+    whole = (saved / "report.html").read_text()
+    run = read_run(saved)
+    for sentence in run.document["verdict"]["sentences"]:
+        assert page.text(sentence) in whole
+    assert "linear model" in whole
+    assert EVIL not in whole
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in whole
+    assert len(whole.encode()) < 2_000_000
+    ours = whole.replace(page._script(), "")
+    assert ours.count("<script") == 3  # data, charts, ours
+
+
+def test_the_page_made_anew_is_the_same(saved: Path) -> None:
+    """It is made of the run's files alone; of another run it is another."""
+    assert search_page(read_run(saved)) == (saved / "report.html").read_text()
+    document = json.loads((saved / "run.json").read_text())
+    run = read_run(saved)
+    changed = type(run)({**document, "seed": 12345}, run.strengths, run.histories, run.held_out)
+    assert search_page(changed) != search_page(run)
+
+
+def test_without_the_script_the_page_says_so(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sources that were not built have no charts, and nothing else is missing."""
+    monkeypatch.setattr(page, "SCRIPT", "no-such-file.js.gz")
+    whole = search_page(read_run(saved))
+    assert page.UNBUILT in whole
+    assert len(whole) < 200_000
+    assert "All strengths" in whole
+
+
+@pytest.mark.slow
+@needs_browser
+@pytest.mark.parametrize(("width", "dark", "paper"), [(1280, False, False), (390, True, False), (800, False, True)])
+def test_in_a_browser(saved: Path, width: int, dark: bool, paper: bool) -> None:
+    """No request, no complaint, no dialog; it is no wider than the window, and every chart is there, in this light."""
+    step = """
+      const charts = [...document.querySelectorAll('.chart')];
+      return {wide: document.documentElement.scrollWidth, page: getComputedStyle(document.body).backgroundColor,
+              empty: charts.filter(chart => !chart.querySelector('svg .mark-symbol, svg .mark-line, svg .mark-rect'))
+                           .map(chart => chart.id),
+              charts: charts.length};
+    """
+    seen = visit(saved / "report.html", step, width=width, dark=dark, paper=paper)
+    assert seen["said"] == []
+    assert [url for url in seen["requests"] if not url.startswith(("file:", "data:"))] == []
+    assert seen["answer"]["wide"] <= width
+    assert seen["answer"]["empty"] == []
+    assert seen["answer"]["charts"] == 1 + 2 + 1 + 1 + 4  # curves, paths, their map, importance, of two classes
+    assert (seen["answer"]["page"] == "rgb(255, 255, 255)") != dark
+    if not paper:
+        assert "held-out" in seen["tooltip"] or "log loss" in seen["tooltip"]
+
+
+@pytest.mark.slow
+@needs_browser
+def test_tables_sort_and_text_stays_text(saved: Path) -> None:
+    """A click on a heading sorts by numbers, a second turns it round; a column's name is shown as it is written."""
+    step = """
+      const table = [...document.querySelectorAll('table')].find(one => one.textContent.includes('learning rate'));
+      const heading = [...table.querySelectorAll('th button')].find(one => one.textContent === 'learning rate');
+      const place = [...heading.closest('tr').children].indexOf(heading.closest('th'));
+      const shown = () => [...table.tBodies[0].rows].map(row => parseFloat(row.children[place].textContent));
+      const before = shown(); heading.click(); const up = shown(); heading.click(); const down = shown();
+      const bars = document.getElementById('chart-importance').textContent;
+      return {before, up, down, sorted: heading.closest('th').getAttribute('aria-sort'), bars};
+    """
+    found = visit(saved / "report.html", step)["answer"]
+    assert found["up"] == sorted(found["before"])
+    assert found["down"] == sorted(found["before"], reverse=True)
+    assert found["sorted"] == "descending"
+    assert found["up"] != found["before"]  # so it was sorted
+    assert EVIL in found["bars"]
+
+
+@pytest.mark.slow
+@needs_browser
+def test_a_target_of_numbers_in_a_browser(of_numbers: Path) -> None:
+    """Predicted and true values, residuals, and RMSE instead of squared errors."""
+    step = "return {ids: [...document.querySelectorAll('.chart')].map(one => one.id), text: document.body.innerText}"
+    seen = visit(of_numbers / "report.html", step)
+    assert seen["said"] == []
+    assert {"chart-predicted", "chart-residuals"} <= set(seen["answer"]["ids"])
+    assert "RMSE on new rows" in seen["answer"]["text"]
+    assert "mean of the target" in seen["answer"]["text"]
+
+
+def test_many_classes_and_arrays(result: Result, tmp_path: Path) -> None:
+    """What is only of tables or of few classes is left out, not empty."""
+    bare = revised(result, held_out=None, importance=None, baselines=()).save(tmp_path / "bare")
+    assert not (bare / "held_out.parquet").exists()
+    whole = (bare / "report.html").read_text()
+    assert "predicted worst" not in whole
+    assert "chart-importance" not in whole
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(22), 6)
+    many = tune(rng.normal(size=(132, 3)), labels, task="classification", **QUICK).save(tmp_path / "many")
+    assert "chart-confusion" not in (many / "report.html").read_text()
