@@ -15,6 +15,9 @@ from fitwell.errors import FileError
 RUN_FILE = "run.json"
 """The file that tells a run's directory from any other."""
 
+DIAGNOSIS_FILE = "diagnosis.json"
+"""Likewise, of a diagnosis."""
+
 
 def check_directory(directory: Path, *, force: bool, mark: str) -> None:
     """Raise a FileError unless `directory` can be made (or, with `force`, replaced).

@@ -217,6 +217,8 @@ def tune_command(
 def diagnose_command(
     data: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, Arrow/Feather or JSON-lines file.")],
     target: Annotated[str, typer.Option(help="Column to predict.")],
+    out: Annotated[Path | None, typer.Option(help="New directory for the diagnosis and its report.")] = None,
+    force: Annotated[bool, typer.Option(help="Replace the directory if it is an earlier diagnosis.")] = False,
     model: Annotated[
         Path | None,
         typer.Option(help="A .keras file, or TensorFlow.js's model.json, in place of the dense network."),
@@ -280,7 +282,7 @@ def diagnose_command(
         "seed": seed,
     }
     _warn(True)
-    _diagnose(data, target, model, as_json, options)
+    _diagnose(data, target, out, force, model, as_json, options)
 
 
 @app.command(epilog="Example:  fitwell predict run/ new_patients.csv --out predictions.csv")
@@ -326,7 +328,9 @@ def export_command(
 
 
 @app.command(epilog="Example:  fitwell report run/")
-def report(run: Annotated[Path, typer.Argument(help="Directory that `fitwell tune --out` wrote.")]) -> None:
+def report(
+    run: Annotated[Path, typer.Argument(help="Directory that `fitwell tune --out` or `fitwell diagnose --out` wrote.")],
+) -> None:
     """Make the report of a saved run anew: one HTML file, which asks the network for nothing."""
     from fitwell.results.storage import write_report
 
@@ -393,11 +397,16 @@ def _tune(
     _finish(console, result, stored, output)
 
 
-def _diagnose(data: Path, target: str, model: Path | None, as_json: bool, options: dict[str, Any]) -> None:
+def _diagnose(
+    data: Path, target: str, out: Path | None, force: bool, model: Path | None, as_json: bool, options: dict[str, Any]
+) -> None:
     from fitwell.data.table_files import open_table
+    from fitwell.directories import DIAGNOSIS_FILE, check_directory
     from fitwell.keras.backend import check_backend
 
     check_backend()
+    if out is not None:
+        check_directory(out, force=force, mark=DIAGNOSIS_FILE)
     frame = open_table(data)  # before the seconds of importing JAX: a wrong path is answered at once
     from fitwell.api.diagnose import diagnose
 
@@ -411,10 +420,14 @@ def _diagnose(data: Path, target: str, model: Path | None, as_json: bool, option
             _training.clear()
     if as_json:
         typer.echo(json.dumps(found.to_json(), ensure_ascii=False, allow_nan=False))
-        return
-    from fitwell.report import text
+    else:
+        from fitwell.report import text
 
-    _print(console, text.diagnosed(found.findings))
+        _print(console, text.diagnosed(found.findings))
+    if out is not None:
+        found.save(out, force=force)
+        if not as_json:
+            typer.echo(f"Open      {out}/report.html")
 
 
 def _finish(console: Console, result: Result, stored: StoredRun | None, output: str) -> None:

@@ -77,7 +77,7 @@ def charts_of(run: RunTables) -> dict[str, ChartSpec]:
     return charts | ({"confusion": confusion_map(run)} if len(run.classes) <= MOST_CLASSES else {})
 
 
-def _chart(
+def chart_of_layers(
     frame: pl.DataFrame, layers: Sequence[ChartSpec], *, height: int = 300, zoom: Sequence[str] = ("x", "y")
 ) -> ChartSpec:
     """A chart of some layers over one table, as wide as its place, moved and zoomed with the mouse along some axes."""
@@ -92,11 +92,13 @@ def _chart(
     }
 
 
-def _number(field: str, title: str, **more: Any) -> ChartSpec:
+def value_axis(field: str, title: str, **more: Any) -> ChartSpec:
+    """An axis of numbers."""
     return {"field": field, "type": "quantitative", "title": title, **more}
 
 
-def _tip(field: str, title: str, kind: str = "quantitative") -> ChartSpec:
+def tip(field: str, title: str, kind: str = "quantitative") -> ChartSpec:
+    """A line of what is shown of the thing that is pointed at."""
     return {"field": field, "type": kind, "title": title} | ({"format": LOSS_FORMAT} if kind == "quantitative" else {})
 
 
@@ -108,22 +110,26 @@ def _network_colour(frame: pl.DataFrame) -> ChartSpec:
 
 def curves(run: RunTables) -> ChartSpec:
     """Training and held-out curves with their bands, and the epoch that was chosen."""
-    name, bands = reading_of(run.document["loss"]).name, curve_bands(run)
+    return learning_curves(curve_bands(run), reading_of(run.document["loss"]).name)
+
+
+def learning_curves(bands: pl.DataFrame, name: str) -> ChartSpec:
+    """Curves by epoch of a loss called `name`, from `network`, `rows`, `epoch`, `loss`, `low` and `high`."""
     colour = _network_colour(bands)
-    x, y = _number("epoch", "epoch"), _number("loss", name, scale={"zero": False})
+    x, y = value_axis("epoch", "epoch"), value_axis("loss", name, scale={"zero": False})
     dash = {"field": "rows", "type": "nominal", "title": None}
     dash |= {"scale": {"domain": ["held out", "training"], "range": [[1, 0], [4, 3]]}}
-    tips = [_tip("network", "network", "nominal"), _tip("rows", "rows", "nominal"), _tip("epoch", "epoch")]
-    tips += [_tip("loss", name), _tip("low", "one standard error below"), _tip("high", "above")]
+    tips = [tip("network", "network", "nominal"), tip("rows", "rows", "nominal"), tip("epoch", "epoch")]
+    tips += [tip("loss", name), tip("low", "one standard error below"), tip("high", "above")]
     area = {"mark": {"type": "area", "opacity": 0.15}}
-    area["encoding"] = {"x": x, "y": _number("low", name), "y2": {"field": "high"}, "color": colour, "detail": dash}
+    area["encoding"] = {"x": x, "y": value_axis("low", name), "y2": {"field": "high"}, "color": colour, "detail": dash}
     line = {"mark": {"type": "line", "strokeWidth": 2, "interpolate": "linear"}}
     line["encoding"] = {"x": x, "y": y, "color": colour, "strokeDash": dash}
     hover = {"mark": {"type": "point", "opacity": 0, "size": 120}, "encoding": {"x": x, "y": y, "tooltip": tips}}
     best: ChartSpec = {"data": {"values": best_points(bands).to_dicts()}}
     best["mark"] = {"type": "point", "filled": True, "size": 90, "opacity": 1}
     best["encoding"] = {"x": x, "y": y, "color": colour, "tooltip": tips}
-    return _chart(bands, [area, line, hover, best], height=340)
+    return chart_of_layers(bands, [area, line, hover, best], height=340)
 
 
 def path(run: RunTables, regularizer: str) -> ChartSpec:
@@ -131,10 +137,12 @@ def path(run: RunTables, regularizer: str) -> ChartSpec:
     name, points = reading_of(run.document["loss"]).name, path_points(run)
     shown = points.filter(pl.col(regularizer).is_not_null())
     place, x = _strength_axis(shown[regularizer], "place", regularizer)
-    y = _number("loss", f"held-out {name}", scale={"zero": False, "domain": list(loss_window(points)), "clamp": True})
-    tips = [_tip("regularization", "strength", "nominal"), _tip("learning_rate", "learning rate"), _tip("loss", name)]
-    tips += [_tip("low", "one standard error below"), _tip("high", "above"), _tip("epoch", "epoch")]
-    tips += [_tip("mark", "mark", "nominal")]
+    y = value_axis(
+        "loss", f"held-out {name}", scale={"zero": False, "domain": list(loss_window(points)), "clamp": True}
+    )
+    tips = [tip("regularization", "strength", "nominal"), tip("learning_rate", "learning rate"), tip("loss", name)]
+    tips += [tip("low", "one standard error below"), tip("high", "above"), tip("epoch", "epoch")]
+    tips += [tip("mark", "mark", "nominal")]
     colour, shape = _mark_scales(points)
     bar: ChartSpec = {"mark": {"type": "rule", "opacity": 0.35}, "encoding": {"x": x, "y": y | {"field": "low"}}}
     bar["encoding"] |= {"y2": {"field": "high"}, "color": colour}
@@ -145,7 +153,7 @@ def path(run: RunTables, regularizer: str) -> ChartSpec:
     order = {mark: rank for rank, mark in enumerate(reversed(MARKS))}
     on_top = shown.with_columns(place=place).sort(pl.col("mark").replace_strict(order, return_dtype=pl.Int64))
     kept = ["place", "loss", "low", "high", "learning_rate", "epoch", "mark", "regularization"]
-    return _chart(on_top.select(kept), [bar, dot], height=280)
+    return chart_of_layers(on_top.select(kept), [bar, dot], height=280)
 
 
 def _strength_axis(values: pl.Series, field: str, name: str) -> tuple[pl.Series, ChartSpec]:
@@ -158,7 +166,7 @@ def _strength_axis(values: pl.Series, field: str, name: str) -> tuple[pl.Series,
     }
     scale = {"type": "log", "domain": [zero / 1.3, high * 1.3], "nice": False}
     placed = values.to_frame("value").select(pl.when(pl.col("value") > 0).then("value").otherwise(zero)).to_series()
-    return placed.alias(field), _number(field, name.replace("_", " "), scale=scale, axis=axis)
+    return placed.alias(field), value_axis(field, name.replace("_", " "), scale=scale, axis=axis)
 
 
 def _mark_scales(points: pl.DataFrame) -> tuple[ChartSpec, ChartSpec]:
@@ -176,45 +184,45 @@ def strength_map(run: RunTables, one: str, other: str) -> ChartSpec:
     axes = {"x": x, "y": y}
     colours = [shown["loss"].min(), loss_window(points)[1]]
     scale = {"scheme": "viridis", "reverse": True, "domain": colours, "clamp": True}
-    colour = _number("loss", f"held-out {reading.name}", scale=scale, legend={"gradientLength": 140})
+    colour = value_axis("loss", f"held-out {reading.name}", scale=scale, legend={"gradientLength": 140})
     colour["legend"] |= {"orient": "bottom", "direction": "horizontal"}
-    tips = [_tip("regularization", "strength", "nominal"), _tip("loss", "loss"), _tip("mark", "mark", "nominal")]
+    tips = [tip("regularization", "strength", "nominal"), tip("loss", "loss"), tip("mark", "mark", "nominal")]
     dot = {"mark": {"type": "point", "filled": True, "size": 140, "opacity": 1}}
     dot["encoding"] = {**axes, "color": colour, "tooltip": tips}
     best = {"transform": [{"filter": "indexof(datum.mark, 'minimum') >= 0"}], "mark": {"type": "point", "size": 320}}
     best["mark"] |= {"strokeWidth": 2.5, "color": "var(--second)", "filled": False}
     best["encoding"] = axes
     frame = shown.select("loss", "mark", "regularization").with_columns(across, up)
-    return _chart(frame, [dot, best], height=300)
+    return chart_of_layers(frame, [dot, best], height=300)
 
 
 def importance(run: RunTables) -> ChartSpec:
     """How much worse held-out rows are predicted once a column is dealt out anew."""
     bars, loss = importance_bars(run), run.document["loss"]
     y = {"field": "column", "type": "nominal", "title": None, "sort": None, "axis": {"labelLimit": 150}}
-    x = _number("increase", f"rise of the held-out {loss}")
-    tips = [_tip("column", "column", "nominal"), _tip("increase", "rise"), _tip("low", "95% from"), _tip("high", "to")]
+    x = value_axis("increase", f"rise of the held-out {loss}")
+    tips = [tip("column", "column", "nominal"), tip("increase", "rise"), tip("low", "95% from"), tip("high", "to")]
     bar = {"mark": {"type": "bar", "color": "var(--second)", "opacity": 0.75}}
     bar["encoding"] = {"x": x, "y": y, "tooltip": tips}
-    rule = {"mark": {"type": "rule", "color": "var(--ink)"}, "encoding": {"x": _number("low", x["title"]), "y": y}}
+    rule = {"mark": {"type": "rule", "color": "var(--ink)"}, "encoding": {"x": value_axis("low", x["title"]), "y": y}}
     rule["encoding"]["x2"] = {"field": "high"}
-    return _chart(bars, [bar, rule], height=max(120, 22 * bars.height), zoom=["x"])
+    return chart_of_layers(bars, [bar, rule], height=max(120, 22 * bars.height), zoom=["x"])
 
 
 def calibration(run: RunTables) -> ChartSpec:
     """How often what was predicted came true, with Wilson's intervals: ideally on the diagonal."""
     frame = by_predictor(run, "calibration")
     unit = {"domain": [0, 1]}
-    x = _number("predicted", "predicted probability", scale=unit)
-    y = _number("observed", "observed share", scale=unit)
-    tips = [_tip("network", "network", "nominal"), _tip("predicted", "predicted"), _tip("observed", "observed")]
-    tips += [_tip("low", "95% from"), _tip("high", "to"), _tip("count", "rows")]
+    x = value_axis("predicted", "predicted probability", scale=unit)
+    y = value_axis("observed", "observed share", scale=unit)
+    tips = [tip("network", "network", "nominal"), tip("predicted", "predicted"), tip("observed", "observed")]
+    tips += [tip("low", "95% from"), tip("high", "to"), tip("count", "rows")]
     colour = _network_colour(frame)
     bars = {"mark": {"type": "rule", "opacity": 0.4}, "encoding": {"x": x, "y": y | {"field": "low"}, "color": colour}}
     bars["encoding"]["y2"] = {"field": "high"}
     line = {"mark": {"type": "line", "point": {"size": 60, "filled": True}}}
     line["encoding"] = {"x": x, "y": y, "color": colour, "tooltip": tips}
-    return _chart(frame, [bars, line, _diagonal()])
+    return chart_of_layers(frame, [bars, line, _diagonal()])
 
 
 def roc(run: RunTables) -> ChartSpec:
@@ -230,19 +238,19 @@ def precision_recall(run: RunTables) -> ChartSpec:
 def _steps(run: RunTables, picture: str, across: tuple[str, str], up: tuple[str, str]) -> ChartSpec:
     frame = by_predictor(run, picture)
     unit = {"domain": [0, 1]}
-    x, y = _number(*across, scale=unit), _number(*up, scale=unit)
-    tips = [_tip("network", "network", "nominal"), _tip(*across), _tip(*up), _tip("threshold", "threshold")]
+    x, y = value_axis(*across, scale=unit), value_axis(*up, scale=unit)
+    tips = [tip("network", "network", "nominal"), tip(*across), tip(*up), tip("threshold", "threshold")]
     line = {"mark": {"type": "line", "strokeWidth": 2}}
     line["encoding"] = {"x": x, "y": y, "color": _network_colour(frame), "order": {"field": "order"}}
     hover = {"mark": {"type": "point", "opacity": 0, "size": 120}, "encoding": {"x": x, "y": y, "tooltip": tips}}
     ordered = frame.with_row_index("order")
-    return _chart(ordered, [line, hover, *([_diagonal()] if picture == "roc" else [])])
+    return chart_of_layers(ordered, [line, hover, *([_diagonal()] if picture == "roc" else [])])
 
 
 def _diagonal() -> ChartSpec:
     ends = {"data": {"values": [{"x": 0, "y": 0}, {"x": 1, "y": 1}]}}
     mark = {"type": "line", "color": "var(--faint)", "strokeDash": [2, 3]}
-    return ends | {"mark": mark, "encoding": {"x": _number("x", ""), "y": _number("y", "")}}
+    return ends | {"mark": mark, "encoding": {"x": value_axis("x", ""), "y": value_axis("y", "")}}
 
 
 def confusion_map(run: RunTables) -> ChartSpec:
@@ -250,7 +258,7 @@ def confusion_map(run: RunTables) -> ChartSpec:
     counts = confusion(run).with_columns(pl.col("share").fill_null(0))
     x = {"field": "predicted", "type": "nominal", "title": "predicted", "sort": None, "axis": {"labelAngle": -40}}
     y = {"field": "class", "type": "nominal", "title": "true", "sort": None}
-    tips = [_tip("class", "true", "nominal"), _tip("predicted", "predicted", "nominal"), _tip("count", "rows")]
+    tips = [tip("class", "true", "nominal"), tip("predicted", "predicted", "nominal"), tip("count", "rows")]
     tips += [{"field": "share", "type": "quantitative", "title": "of its class", "format": ".1%"}]
     opacity = {"field": "share", "type": "quantitative", "scale": {"domain": [0, 1], "range": [0.04, 1]}}
     cell: ChartSpec = {"mark": {"type": "rect", "color": "var(--second)"}}
@@ -259,31 +267,34 @@ def confusion_map(run: RunTables) -> ChartSpec:
     text = {"mark": {"type": "text", "fontSize": 12}, "encoding": {"x": x, "y": y, "color": ink}}
     text["encoding"]["text"] = {"field": "count", "type": "quantitative", "format": ",.4~g"}
     # classes have no scale to move along
-    return _chart(counts, [cell, text], height=max(180, 30 * len(run.classes)), zoom=[])
+    return chart_of_layers(counts, [cell, text], height=max(180, 30 * len(run.classes)), zoom=[])
 
 
 def predicted(run: RunTables) -> ChartSpec:
     """Predicted and true values of held-out rows."""
     frame = predicted_and_true(run)
     low, high = frame["true"].min(), frame["true"].max()
-    x, y = _number("predicted", "predicted", scale={"zero": False}), _number("true", "true", scale={"zero": False})
+    x, y = (
+        value_axis("predicted", "predicted", scale={"zero": False}),
+        value_axis("true", "true", scale={"zero": False}),
+    )
     ends = {"data": {"values": [{"predicted": low, "true": low}, {"predicted": high, "true": high}]}}
     line = ends | {
         "mark": {"type": "line", "color": "var(--faint)", "strokeDash": [2, 3]},
         "encoding": {"x": x, "y": y},
     }
-    return _chart(frame, [_dots(x, y), line])
+    return chart_of_layers(frame, [_dots(x, y), line])
 
 
 def residuals(run: RunTables) -> ChartSpec:
     """What is left of held-out rows, by what was predicted."""
-    x, y = _number("predicted", "predicted", scale={"zero": False}), _number("residual", "true minus predicted")
+    x, y = value_axis("predicted", "predicted", scale={"zero": False}), value_axis("residual", "true minus predicted")
     zero = {"mark": {"type": "rule", "color": "var(--faint)"}, "encoding": {"y": {"datum": 0}}}
-    return _chart(predicted_and_true(run), [_dots(x, y), zero])
+    return chart_of_layers(predicted_and_true(run), [_dots(x, y), zero])
 
 
 def _dots(x: ChartSpec, y: ChartSpec) -> ChartSpec:
-    tips = [_tip("row", "row"), _tip("true", "true"), _tip("predicted", "predicted"), _tip("residual", "residual")]
+    tips = [tip("row", "row"), tip("true", "true"), tip("predicted", "predicted"), tip("residual", "residual")]
     # a row's number is no measurement
     tips[0]["format"] = ",d"
     mark = {"type": "point", "filled": True, "size": 28, "opacity": 0.45, "color": "var(--second)"}

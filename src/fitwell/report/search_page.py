@@ -54,7 +54,7 @@ def _sections(run: RunTables) -> Iterator[str]:
     if run.held_out is not None:
         yield section("The rows that are predicted worst", _worst(run))
     yield section("All strengths", _strengths(run))
-    yield section("What was read, and how it was searched", *_record(run.document))
+    yield section("What was read, and how it was searched", *record_of(run.document))
 
 
 def _title(document: Mapping[str, Any]) -> str:
@@ -211,26 +211,39 @@ def _spark(losses: list[float]) -> str:
     return f'<svg class="spark" viewBox="0 0 90 22" aria-hidden="true"><polyline points="{points}"/></svg>'
 
 
-def _record(document: Mapping[str, Any]) -> Iterator[str]:
-    data, seconds = document["data"], document["seconds"]
-    rows: list[tuple[str, str]] = []
-    if "rows" in data:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in data["columns"].items())
-        rows += [("rows", f"{data['rows']:,}"), ("columns", kinds), ("inputs once encoded", str(data["inputs"]))]
-        if data["rows_without_target"]:
-            rows.append(("rows without a target", f"{data['rows_without_target']:,}, set aside"))
-    if "classes" in data:
-        rows.append(("classes", ", ".join(f"{name} {count:,}" for name, count in data["classes"].items())))
-    rows += [("networks", f"{document['plan']['networks']:,}, {document['diverged_networks']} of them diverged")]
-    rows += [("epochs, batch", f"at most {document['plan']['epochs']}, {document['plan']['batch_size']} rows")]
-    rows += [("seed", str(document["seed"])), ("time", f"{seconds['total']:.1f} s")]
-    rows += [("versions", ", ".join(f"{name} {version}" for name, version in document["versions"].items()))]
-    rows += [("fitwell", document["fitwell"])]
-    rows += [("command", document["command"])] if document.get("command") else []
+def record_of(document: Mapping[str, Any]) -> Iterator[str]:
+    """Tables of what was read, and how it was searched, of a search or a diagnosis."""
+    rows = [*_read_rows(document["data"]), *_how_rows(document)]
     yield table(["", ""], [[Cell(name), Cell(value, wide=True)] for name, value in rows], sortable=False)
+    data = document["data"]
     said: dict[str, str] = {**data.get("set_aside", {}), **data.get("remarks", {})}
     if said:
         shown = list(said.items())[:SET_ASIDE]
-        more = [["...", f"and {len(said) - SET_ASIDE} more"]] if len(said) > SET_ASIDE else []
+        more = [("...", f"and {len(said) - SET_ASIDE} more")] if len(said) > SET_ASIDE else []
         cells = [[Cell(name, wide=True), Cell(reason, wide=True)] for name, reason in [*shown, *more]]
         yield "<h3>Columns set aside, or worth a word</h3>" + table(["column", "why"], cells, sortable=False)
+
+
+def _read_rows(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if "rows" in data:
+        yield "rows", f"{data['rows']:,}"
+    if "columns" in data:
+        yield "columns", ", ".join(f"{count} {kind}" for kind, count in data["columns"].items())
+        yield "inputs once encoded", str(data["inputs"])
+    if data.get("rows_without_target"):
+        yield "rows without a target", f"{data['rows_without_target']:,}, set aside"
+    if "classes" in data:
+        yield "classes", ", ".join(f"{name} {count:,}" for name, count in data["classes"].items())
+
+
+def _how_rows(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if "plan" in document:
+        plan = document["plan"]
+        yield "networks", f"{plan['networks']:,}, {document['diverged_networks']} of them diverged"
+        yield "epochs, batch", f"at most {plan['epochs']}, {plan['batch_size']} rows"
+    yield "seed", str(document["seed"])
+    if "versions" in document:
+        yield "versions", ", ".join(f"{name} {version}" for name, version in document["versions"].items())
+    yield "fitwell", document["fitwell"]
+    if document.get("command"):
+        yield "command", document["command"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from fitwell._version import __version__
+from fitwell.analysis.diagnosis_series import diagnosis_curves, forecast, law_line, measured_points
 from fitwell.analysis.findings import Findings
 from fitwell.engine.histories import Histories
 from fitwell.engine.plan import Plan
@@ -13,7 +15,8 @@ from fitwell.regularization.strengths import Candidates
 from fitwell.report import words
 from fitwell.report.diagnosis_plots import DiagnosisPlots
 from fitwell.report.fragments import diagnosis_fragment
-from fitwell.results.record import Record, plain_types
+from fitwell.results.record import Record, library_versions, plain_types
+from fitwell.results.storage import store_diagnosis
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -117,6 +120,31 @@ class Diagnosis:
             "networks": self.plan.networks,
             "seed": self.record.seed,
             "seconds": self.record.seconds["total"],
+            "versions": library_versions(),
+            "pictures": self._pictures(),
         }
         # losses of networks that diverged are not finite, and JSON has no name for that
         return plain_types(document)
+
+    def _pictures(self) -> dict[str, Any]:
+        found, curve = self.findings, self.findings.learning_curve
+        frames = {"curves": diagnosis_curves(found, self.histories, self.candidates.given)}
+        if curve is not None:
+            frames |= {"measured": measured_points(curve), "law": law_line(curve), "forecast": forecast(curve)}
+        shown = {name: frame.to_dicts() for name, frame in frames.items()}
+        return {"measured": [], "law": [], "forecast": [], **shown}
+
+    def save(self, directory: str | Path, *, force: bool = False) -> Path:
+        """Write `diagnosis.json` and `report.html` into a new directory, all or nothing.
+
+        Parameters
+        ----------
+        directory
+            Must not exist, unless `force` is set and it is an earlier diagnosis (or empty): then it is replaced.
+
+        Raises
+        ------
+        FileError
+            It exists, or cannot be written.
+        """
+        return store_diagnosis(Path(directory), self.to_json(), force=force)

@@ -16,10 +16,11 @@ from fitwell.analysis.series import RunTables
 from fitwell.data.columns import Column
 from fitwell.data.encoding import Encoding
 from fitwell.data.target_units import TargetUnits
-from fitwell.directories import RUN_FILE, fresh_directory, write_aside
+from fitwell.directories import DIAGNOSIS_FILE, RUN_FILE, fresh_directory, write_aside
 from fitwell.errors import FileError
 from fitwell.keras.backend import import_keras
 from fitwell.keras.plain_model import PlainModel, read_plain_model
+from fitwell.report.diagnosis_page import diagnosis_page
 from fitwell.report.search_page import search_page
 from fitwell.results.for_tfjs import TFJS, add_tfjs
 from fitwell.results.predictors import ENCODING_FILE, FORMAT, MODEL_FILE, ModelPredictor, Predicts, TablePredictor
@@ -106,9 +107,25 @@ def read_run(directory: Path) -> RunTables:
     return RunTables(document, **tables)
 
 
+def store_diagnosis(directory: Path, document: Mapping[str, Any], *, force: bool) -> Path:
+    """Write a diagnosis and its report into a new directory, all or nothing."""
+    with fresh_directory(directory, force=force, mark=DIAGNOSIS_FILE, ours=(DIAGNOSIS_FILE, REPORT_FILE)) as inside:
+        text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
+        (inside / DIAGNOSIS_FILE).write_text(text, encoding="utf-8")
+        (inside / REPORT_FILE).write_text(diagnosis_page(json.loads(text)), encoding="utf-8")
+    return directory
+
+
 def write_report(directory: Path) -> Path:
-    """Make the report of a saved run anew."""
-    whole = search_page(read_run(directory))
+    """Make the report of a saved run, or of a saved diagnosis, anew."""
+    path = directory / DIAGNOSIS_FILE
+    if path.is_file():
+        try:
+            whole = diagnosis_page(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError) as error:
+            raise FileError(f"'{path}' is damaged ({_first_line(error)}): diagnose again.") from error
+    else:
+        whole = search_page(read_run(directory))
     write_aside(directory / REPORT_FILE, lambda aside: aside.write_text(whole, encoding="utf-8"))
     return directory / REPORT_FILE
 
