@@ -79,6 +79,8 @@ def _before(numbers: Mapping[str, int], name: str) -> list[int]:
 def curve_bands(run: RunTables) -> pl.DataFrame:
     """Training and held-out curves of the strengths that are compared, with a band of one standard error over folds.
 
+    Repeated folds show the same rows again, and do not narrow it; see `fitwell.analysis.selection.standard_error`.
+
     Returns
     -------
     Columns `network`, `rows` ("training" or "held out"), `epoch`, `loss`, `low`, `high`, in the unit that people read.
@@ -90,7 +92,7 @@ def curve_bands(run: RunTables) -> pl.DataFrame:
         for rows, column in (("training", "train_loss"), ("held out", "held_out_loss")):
             of = pl.col(column)
             # one row set has no spread; its band is the line itself
-            error = (of.std() / pl.len().sqrt()).fill_null(0)
+            error = (of.std() / math.sqrt(run.document["folds"])).fill_null(0)
             band = curves.group_by("epoch").agg(loss=of.mean(), low=of.mean() - error, high=of.mean() + error)
             parts.append(band.sort("epoch").select(pl.lit(name).alias("network"), pl.lit(rows).alias("rows"), pl.all()))
     return _as_read(pl.concat(parts), reading.is_root)
