@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "docs/regularizers.md", "docs/keras.md", "docs/jax.md", "docs/diagnosis.md", "docs/tfjs.md"]
-PAGES += ["docs/scikit-learn.md"]
+PAGES += ["docs/scikit-learn.md", "docs/report.md"]
 
 
 def python_blocks(page: str) -> list[str]:
@@ -20,6 +20,7 @@ def python_blocks(page: str) -> list[str]:
 def test_the_code_of_the_documentation_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every Python block runs as it is printed, one after another."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")  # no window
     blocks = python_blocks(page)
     assert blocks
     names: dict[str, object] = {}

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fitwell.extras import LIBRARIES_OF_MODELS, check_installed, installed_version
+from fitwell.errors import InputError
+from fitwell.extras import LIBRARIES_OF_MODELS, check_installed, check_matplotlib, installed_version
 
 HIDDEN = f"""
 import importlib.abc, importlib.util, sys
@@ -57,6 +58,14 @@ def test_nothing_is_missing_here() -> None:
     check_installed()
     assert installed_version("keras")
     assert installed_version("no-such-distribution") is None
+
+
+def test_plots_need_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is here; where it is not, a sentence says what to install and what needs nothing."""
+    check_matplotlib()
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # what Python makes of it is: there is none
+    with pytest.raises(InputError, match=r'^matplotlib is not installed\. The report\.html .*"fitwell\[plot\]"\.$'):
+        check_matplotlib()
 
 
 @pytest.mark.slow

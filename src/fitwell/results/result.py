@@ -129,6 +129,7 @@ class Result:
             "fitwell": __version__,
             "data": self.record.summary,
             "plan": {**asdict(search.plan), "networks": search.plan.networks, "blocks": search.plan.blocks},
+            "folds": search.folds,
             "unregularized": search.unregularized(),
             "strengths": [self._by_layer(row) for row in search.table.to_dicts()],
             "choice": {
