@@ -41,6 +41,9 @@ os.environ["FITWELL_CACHE"] = str(Path(os.environ[CACHE]) / "fitwell")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
+# no network at test time; and files, for a database would take all of MLflow
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
+
 hypothesis.settings.register_profile("fitwell", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("fitwell")
 

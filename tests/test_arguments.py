@@ -21,7 +21,7 @@ from fitwell.results.result import Result
 KINDS = (int, np.int64, np.int32)
 ARGUMENTS = {
     "strengths": 4, "cv": 3, "repeats": 1, "hidden": 8, "epochs": 4, "batch_size": 16, "patience": 3, "refit_seeds": 2,
-    "seed": 5, "memory": 2**31 - 1, "devices": 2,
+    "seed": 5, "memory": 2**31 - 1, "devices": 2, "verbose": 1,
 }  # fmt: skip
 """Every argument of `tune` that is a whole number."""
 
@@ -52,6 +52,8 @@ def comparable(result: Result) -> dict[str, Any]:
     """What was found, without the time it took."""
     document = json.loads(json.dumps(result.to_json()))  # NumPy's numbers cannot be written
     del document["seconds"], document["plan"]["seconds"]
+    for one in document["baselines"]:
+        del one["seconds"]
     return document
 
 

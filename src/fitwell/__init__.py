@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fitwell.api.export import export
     from fitwell.api.train import train
     from fitwell.api.tune import tune
+    from fitwell.engine.plan import Listener, Plan, Progress
     from fitwell.errors import FileError, FitwellError, FitwellWarning, InputError, InputTypeError, TrainingError
     from fitwell.keras import layers
     from fitwell.keras.opening import Opened, opened
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     from fitwell.regularization.regularizer import Regularizer
     from fitwell.regularization.strengths import Regularization
     from fitwell.results.diagnosis import Diagnosis
+    from fitwell.results.mlflow_log import log_to_mlflow
     from fitwell.results.result import Result
     from fitwell.results.storage import load
+    from fitwell.results.tensorboard_log import log_to_tensorboard
 
 _WHERE = {
     "Depth": "fitwell.regularization.by_layer",
@@ -37,10 +40,13 @@ _WHERE = {
     "FitwellWarning": "fitwell.errors",
     "InputError": "fitwell.errors",
     "InputTypeError": "fitwell.errors",
+    "Listener": "fitwell.engine.plan",
     "MLPClassifierCV": "fitwell.api.estimators",
     "MLPRegressorCV": "fitwell.api.estimators",
     "Network": "fitwell.problems.functions",
     "Opened": "fitwell.keras.opening",
+    "Plan": "fitwell.engine.plan",
+    "Progress": "fitwell.engine.plan",
     "Regularization": "fitwell.regularization.strengths",
     "Regularizer": "fitwell.regularization.regularizer",
     "Result": "fitwell.results.result",
@@ -49,6 +55,8 @@ _WHERE = {
     "export": "fitwell.api.export",
     "layers": "fitwell.keras.layers",
     "load": "fitwell.results.storage",
+    "log_to_mlflow": "fitwell.results.mlflow_log",
+    "log_to_tensorboard": "fitwell.results.tensorboard_log",
     "opened": "fitwell.keras.opening",
     "tfjs": "fitwell.tfjs",
     "train": "fitwell.api.train",
@@ -69,10 +77,13 @@ __all__ = [
     "FitwellWarning",
     "InputError",
     "InputTypeError",
+    "Listener",
     "MLPClassifierCV",
     "MLPRegressorCV",
     "Network",
     "Opened",
+    "Plan",
+    "Progress",
     "Regularization",
     "Regularizer",
     "Result",
@@ -82,6 +93,8 @@ __all__ = [
     "export",
     "layers",
     "load",
+    "log_to_mlflow",
+    "log_to_tensorboard",
     "opened",
     "tfjs",
     "train",

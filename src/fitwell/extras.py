@@ -1,9 +1,11 @@
-"""What is installed for models of one's own or for plots, and not for tables."""
+"""What is installed beside what tables need: for models of one's own, for plots, for experiment trackers."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from types import ModuleType
 
 from fitwell.errors import InputError
 
@@ -32,6 +34,24 @@ def check_matplotlib() -> None:
             "matplotlib is not installed. The report.html of a saved run needs no library for its pictures, but plots "
             'in Python need this one: pip install "fitwell[plot]".'
         )
+
+
+def import_extra(extra: str, package: str, *modules: str) -> ModuleType:
+    """Import modules that an extra of fitwell brings, and return their package.
+
+    Raises
+    ------
+    InputError
+        The package is not installed, with what to install.
+    """
+    try:
+        for module in modules:
+            import_module(module)
+        return import_module(package)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f'This takes the package {package}, which is not installed ({error}): pip install "fitwell[{extra}]".'
+        ) from error
 
 
 def installed_version(distribution: str) -> str | None:

@@ -454,31 +454,15 @@ def _finish(console: Console, result: Result, stored: StoredRun | None, output: 
 @contextmanager
 def _listening(output: str, reminder: str = "") -> Iterator[tuple[Console, Listener]]:
     """Yield where to print, and the listener that prints what was read, a reminder, the plan and a progress bar."""
-    from rich.console import Console
-
     from fitwell.engine.plan import Listener
-    from fitwell.report import text
-    from fitwell.report.progress import Bar
+    from fitwell.report.watching import plain_console, watched_on
 
-    # where nobody sees it in a terminal, nor has said how wide that is, a table is as wide as it needs
-    told = sys.stdout.isatty() or "COLUMNS" in os.environ
-    console = Console(highlight=False, soft_wrap=False, width=None if told else 120)
+    console = plain_console()
     if output != "text":
         yield console, Listener()
         return
-    bar = Bar(console)
-
-    try:
-        yield (
-            console,
-            Listener(
-                on_read=lambda summary: _print(console, [*text.read(summary), *([reminder] if reminder else [])]),
-                on_plan=lambda plan: (_print(console, text.planned(plan)), bar.start())[1],
-                on_progress=bar.show,
-            ),
-        )
-    finally:
-        bar.stop()
+    with watched_on(console, reminder=reminder) as listener:
+        yield console, listener
 
 
 def _model(path: Path) -> Any:

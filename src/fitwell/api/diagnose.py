@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from fitwell.arguments import is_whole
+from fitwell.arguments import is_whole, whole_number
 from fitwell.data.target import Task
 from fitwell.engine.engines import Engine
-from fitwell.engine.plan import QUIET, Listener
+from fitwell.engine.listening import checked_listener
+from fitwell.engine.plan import Listener
 from fitwell.keras.backend import check_backend
 from fitwell.problems.given import opened_model, read_problem
 from fitwell.problems.options import (
@@ -26,6 +27,7 @@ from fitwell.regularization.grids import DEFAULT_COUNT
 from fitwell.regularization.regularizer import Regularizer
 from fitwell.regularization.strengths import DEFAULT_LEARNING_RATE
 from fitwell.regularization.table import DEFAULT_REGULARIZERS
+from fitwell.report.watching import watching
 from fitwell.results.diagnosis import Diagnosis
 from fitwell.studies.evidence import Questions, judge_problem
 
@@ -65,6 +67,7 @@ def diagnose(
     sample_weight: Any = None,
     class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
     weights: Start = "fresh",
+    verbose: int = 0,
     listener: Listener | None = None,
 ) -> Diagnosis:
     """Say whether a network overfits, with evidence: what would lower its loss on rows that it has not seen.
@@ -89,7 +92,7 @@ def diagnose(
     Parameters
     ----------
     table, target, y, model, task, groups, time, drop, missing, hidden, regularizers, depth, batch_size, patience, \
-    pruning, schedule, seed, memory, engine, sample_weight, class_weight, weights, listener
+    pruning, schedule, seed, memory, engine, sample_weight, class_weight, weights, verbose, listener
         As in `tune`.
     cv, repeats
         Folds, at least 3, and how often they are drawn anew.
@@ -135,6 +138,7 @@ def diagnose(
     True
     """
     check_backend()
+    told, verbose = checked_listener(listener), whole_number("verbose", verbose, least=0)
     questions = Questions(level, worth, larger, learning_curve, null, memorisation)
     # in a search the rate would be a candidate's own, and the network as given has one only
     if learning_rate is None and is_whole(strengths) and model is None and opened_model(table) is None:
@@ -174,4 +178,5 @@ def diagnose(
         drop=drop,
         missing=missing,
     )
-    return judge_problem(problem, options, questions, listener or QUIET)
+    with watching(told, verbose) as listening:
+        return judge_problem(problem, options, questions, listening)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fitwell.arguments import whole_number
+from fitwell.engine.listening import checked_listener
 from fitwell.engine.losses import Loss
 from fitwell.engine.optimizers import Optimizer, adam
-from fitwell.engine.plan import QUIET, Listener
+from fitwell.engine.plan import Listener
 from fitwell.errors import InputTypeError
 from fitwell.problems.functions import Network, read_functions
 from fitwell.problems.options import Options, make_options, regularizer_list
+from fitwell.report.watching import watching
 from fitwell.results.result import Result
 from fitwell.studies.answering import answer
 from fitwell.studies.search import search
@@ -27,6 +30,7 @@ def train(
     groups: Any = None,
     time: Any = None,
     optimizer: Optimizer | None = None,
+    verbose: int = 0,
     listener: Listener | None = None,
     **options: Any,
 ) -> Result:
@@ -46,8 +50,8 @@ def train(
         Folds; groups and moments are arrays [n]. See `fitwell.tune`.
     optimizer
         Of `fitwell.engine.optimizers`; None is Adam.
-    listener
-        Called while the search goes on.
+    verbose, listener
+        What is shown, and who is told, while the search goes on; see `fitwell.tune`.
     **options
         `strengths`, `regularizers`, `depth`, `learning_rate`, `epochs`, `batch_size`, `patience`, `pruning`,
         `schedule`, `rule`, `seed`, `memory`: see `fitwell.tune`.
@@ -77,10 +81,12 @@ def train(
     >>> result.predict(x).shape
     (150, 3)
     """
+    told, verbose = checked_listener(listener), whole_number("verbose", verbose, least=0)
     read = _options(options)
     splits = {"cv": cv, "repeats": repeats, "groups": groups, "time": time}
     problem = read_functions(network, x, y, loss=loss, optimizer=optimizer or adam(), splits=splits, seed=read.seed)
-    return answer(search(problem, read, listener or QUIET))
+    with watching(told, verbose) as listening:
+        return answer(search(problem, read, listening))
 
 
 def _options(given: Mapping[str, Any]) -> Options:

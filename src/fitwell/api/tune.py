@@ -7,9 +7,11 @@ from typing import Any, Literal
 
 from fitwell.analysis.honest import Method
 from fitwell.analysis.selection import RuleName
+from fitwell.arguments import whole_number
 from fitwell.data.target import Task
 from fitwell.engine.engines import Engine
-from fitwell.engine.plan import QUIET, Listener
+from fitwell.engine.listening import checked_listener
+from fitwell.engine.plan import Listener
 from fitwell.errors import InputError
 from fitwell.keras.backend import check_backend
 from fitwell.problems.given import opened_model, read_problem
@@ -28,6 +30,7 @@ from fitwell.problems.options import (
 from fitwell.regularization.grids import DEFAULT_COUNT
 from fitwell.regularization.regularizer import Regularizer
 from fitwell.regularization.table import DEFAULT_REGULARIZERS
+from fitwell.report.watching import watching
 from fitwell.results.result import Result
 from fitwell.studies.answering import answer
 from fitwell.studies.search import search
@@ -67,6 +70,7 @@ def tune(
     sample_weight: Any = None,
     class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
     weights: Start = "fresh",
+    verbose: int = 0,
     listener: Listener | None = None,
 ) -> Result:
     """Search the regularization of a network, every fold times every strength at once.
@@ -163,8 +167,11 @@ def tune(
     weights
         Where a Keras model's training starts in every fold: `"fresh"` draws new first weights by its initializers (what
         is frozen stays), so that nothing of held-out rows can be in them; `"given"` starts from the weights it has.
+    verbose
+        1 shows a progress line with the time left on a terminal and in a notebook (elsewhere, as in a log, a line every
+        few epochs); 2 says what was read and what will be trained, too.
     listener
-        Called while the search goes on.
+        Told while the search goes on: a `fitwell.Listener`.
 
     Returns
     -------
@@ -189,6 +196,7 @@ def tune(
     """
     # before Keras is imported by what follows, and could only be refused afterwards
     check_backend()
+    told, verbose = checked_listener(listener), whole_number("verbose", verbose, least=0)
     # asked here, because the defaults of `refit` depend on it
     of_a_model = model is not None or opened_model(table) is not None
     if of_a_model and (refit == "ensemble" or refit_seeds != 1):
@@ -230,4 +238,5 @@ def tune(
         drop=drop,
         missing=missing,
     )
-    return answer(search(problem, options, listener or QUIET))
+    with watching(told, verbose) as listening:
+        return answer(search(problem, options, listening))

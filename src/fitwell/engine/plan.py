@@ -221,27 +221,59 @@ class Progress:
     done: float
 
 
-def _say_nothing(said: Any) -> None:
-    del said
-
-
-@dataclass(frozen=True)
 class Listener:
-    """What is called while a search goes on; by default nothing.
+    """What is told while a search goes on; by default it does nothing.
 
-    Attributes
+    Give functions for what you want to hear, or make a class of your own with methods of these names. An error that one
+    of them raises ends the search.
+
+    Parameters
     ----------
-    on_read
-        Given what was read, as plain types, before anything is trained.
-    on_plan
-        Given how the search is cut, before it is compiled.
-    on_progress
-        Given where the search stands, every few epochs.
+    on_read, on_plan, on_progress
+        Functions that take the place of the methods; None leaves these.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fitwell.api.tune import tune
+    >>> class Losses(Listener):
+    ...     def __init__(self) -> None:
+    ...         self.seen: list[float] = []
+    ...
+    ...     def on_progress(self, progress: Progress) -> None:
+    ...         self.seen.append(progress.best_loss)
+    >>> losses, networks = Losses(), []
+    >>> x, y = load_iris(return_X_y=True)
+    >>> _ = tune(x, y, strengths=2, epochs=10, listener=losses)
+    >>> losses.seen == sorted(losses.seen, reverse=True)
+    True
+    >>> _ = tune(x, y, strengths=2, epochs=10, listener=Listener(on_plan=lambda plan: networks.append(plan.networks)))
+    >>> networks
+    [10]
     """
 
-    on_read: Callable[[dict[str, Any]], None] = _say_nothing
-    on_plan: Callable[[Plan], None] = _say_nothing
-    on_progress: Callable[[Progress], None] = _say_nothing
+    def __init__(
+        self,
+        *,
+        on_read: Callable[[dict[str, Any]], object] | None = None,
+        on_plan: Callable[[Plan], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+    ) -> None:
+        given = {"on_read": on_read, "on_plan": on_plan, "on_progress": on_progress}
+        # an object's own attribute comes before its class's method
+        vars(self).update({name: function for name, function in given.items() if function is not None})
+
+    def on_read(self, summary: dict[str, Any], /) -> object:
+        """Hear what was read, as plain types, before anything is trained."""
+        del summary
+
+    def on_plan(self, plan: Plan, /) -> object:
+        """Hear how the search is cut, before it is compiled; a diagnosis that looks again plans again."""
+        del plan
+
+    def on_progress(self, progress: Progress, /) -> object:
+        """Hear where the search stands, every few epochs."""
+        del progress
 
 
 QUIET = Listener()

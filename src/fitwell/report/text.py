@@ -48,7 +48,9 @@ NAMED = 2
 
 
 def read(summary: dict[str, Any]) -> list[RenderableType]:
-    """Say what was read: rows, columns by kind, task, classes, and what was set aside."""
+    """Say what was read: rows, columns by kind, task, classes, and what was set aside; of arrays their shapes."""
+    if "columns" not in summary:
+        return _read_arrays(summary)
     kinds = ", ".join(f"{count} {kind}" for kind, count in summary["columns"].items())
     lines = [f"Read      {summary['rows']:,} rows; columns: {kinds}; {summary['inputs']} inputs once encoded"]
     if summary["rows_without_target"]:
@@ -59,6 +61,16 @@ def read(summary: dict[str, Any]) -> list[RenderableType]:
     # named, each with its reason: a column that is silently missing is found much later
     lines += [f"Set aside {name}: {reason}" for name, reason in _some(summary["set_aside"])]
     lines += [f"Note      {name}: {reason}" for name, reason in _some(summary["remarks"])]
+    return [Text(line) for line in lines]
+
+
+def _read_arrays(summary: dict[str, Any]) -> list[RenderableType]:
+    shapes = ", ".join(" x ".join(map(str, shape)) or "1" for shape in summary["inputs"])
+    lines = [f"Read      {counted(summary['rows'], 'row')}; inputs of a row: {shapes}"]
+    if "model" in summary:
+        kernels, places = counted(summary["kernels"], "kernel"), counted(summary["dropout_places"], "place")
+        parameters = counted(summary["parameters"], "parameter")
+        lines.append(f"Model     {summary['model']}: {parameters}, {kernels}, {places} for dropout")
     return [Text(line) for line in lines]
 
 

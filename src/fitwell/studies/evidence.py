@@ -146,7 +146,7 @@ def _look_again(searched: Searched, found: Compared, questions: Questions, liste
     # other first weights and other noise: those of the first look are not counted twice
     again = replace(settings, seed=(settings.seed + ANOTHER_SEED) % 2**32)
     try:
-        trained = train_networks(problem.on(new), found.candidates, again, listener=replace(listener, on_read=_unsaid))
+        trained = train_networks(problem.on(new), found.candidates, again, listener=listener)
         whole = problem.on(every)
         more = Compared(found.candidates, joined([found.histories, trained.histories]), found.tests)
         if not np.isfinite(more.histories.best_loss[more.candidates.given]):
@@ -154,10 +154,6 @@ def _look_again(searched: Searched, found: Compared, questions: Questions, liste
         return Look(whole, more, *_weighed(whole, more, searched, questions))
     except (InputError, TrainingError):
         return None  # memory may not hold so many: the first look stands
-
-
-def _unsaid(_: Any) -> None:
-    """Say nothing: what was read is known."""
 
 
 def _findings(searched: Searched, looks: Sequence[Look], questions: Questions) -> Findings:
