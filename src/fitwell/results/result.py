@@ -92,7 +92,7 @@ class Result:
     __repr__ = __str__
 
     def predict(self, table: Any) -> Any:
-        """Predict new rows; see `TablePredictor.predict` and `ModelPredictor.predict`."""
+        """Predict new rows, a frame in its own library; see `TablePredictor.predict` and `ModelPredictor.predict`."""
         return self.predictor.predict(table)
 
     def to_json(self) -> dict[str, Any]:
