@@ -313,6 +313,15 @@ def test_one_class_is_refused() -> None:
         MLPClassifierCV(**SMALL).fit(np.eye(4), ["a"] * 4)
 
 
+def test_several_outputs_are_refused() -> None:
+    """Labels or values, in one sentence."""
+    x, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match=r"y should be a 1d array, got an array of shape \(150, 3\)"):
+        MLPClassifierCV(**SMALL).fit(x, np.eye(3, dtype=int)[y])
+    with pytest.raises(ValueError, match=r"y should be a 1d array, got an array of shape \(150, 2\)"):
+        MLPRegressorCV(**SMALL).fit(x[:, :2], x[:, 2:])
+
+
 def in_a_pipeline(x: Any, y: Any, clf: Any) -> float:
     """Scaled before."""
     return cross_val_score(make_pipeline(StandardScaler(), clf), x, y, cv=2).mean()

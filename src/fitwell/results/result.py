@@ -119,7 +119,7 @@ class Result:
         return search_fragment(self.search, self.answer, self.score, self.record.summary)
 
     def predict(self, table: Any) -> Any:
-        """Predict new rows; see `TablePredictor.predict` and `ModelPredictor.predict`."""
+        """Predict new rows, a frame in its own library; see `TablePredictor.predict` and `ModelPredictor.predict`."""
         return self.predictor.predict(table)
 
     def to_json(self) -> dict[str, Any]:
