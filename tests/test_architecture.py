@@ -162,7 +162,7 @@ def test_the_reading_of_attributes_sees_them() -> None:
 
 def loaded_by(code: str) -> set[str]:
     """Which heavy libraries a fresh Python has loaded after some code."""
-    heavy = ("jax", "keras", "sklearn", "optax", "scipy", "pandas", "tensorflow", "torch")
+    heavy = ("jax", "keras", "sklearn", "optax", "scipy", "matplotlib", "pandas", "tensorflow", "torch")
     script = f"{code}\nimport sys\nprint(*[name for name in {heavy!r} if name in sys.modules], file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     return set(done.stderr.split())
@@ -172,6 +172,7 @@ def test_importing_fitwell_is_light() -> None:
     """`import fitwell` loads neither JAX nor Keras nor scikit-learn; using the engine does load JAX."""
     assert not loaded_by("import fitwell")
     assert not loaded_by("from fitwell import Regularization, InputError")
+    assert "matplotlib" not in loaded_by("import fitwell.results.result, fitwell.results.diagnosis")
     assert "jax" in loaded_by("import fitwell.engine.noise")
 
 

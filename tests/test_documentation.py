@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "docs/regularizers.md", "docs/keras.md", "docs/jax.md", "docs/diagnosis.md", "docs/tfjs.md"]
-PAGES += ["docs/watching.md", "docs/scikit-learn.md"]
+PAGES += ["docs/watching.md", "docs/scikit-learn.md", "docs/report.md"]
 
 
 def python_blocks(page: str) -> list[str]:
@@ -21,6 +21,7 @@ def test_the_code_of_the_documentation_runs(page: str, tmp_path: Path, monkeypat
     """Every Python block runs as it is printed, one after another."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "mlruns").as_uri())
+    monkeypatch.setenv("MPLBACKEND", "agg")  # no window
     blocks = python_blocks(page)
     assert blocks
     names: dict[str, object] = {}

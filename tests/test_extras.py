@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fitwell.errors import InputError
-from fitwell.extras import LIBRARIES_OF_MODELS, check_installed, import_extra, installed_version
+from fitwell.extras import LIBRARIES_OF_MODELS, check_installed, check_matplotlib, import_extra, installed_version
 
 HIDDEN = f"""
 import importlib.abc, importlib.util, sys
@@ -65,6 +65,14 @@ def test_an_extra_is_imported_or_named() -> None:
     assert import_extra("json", "json", "json.decoder") is sys.modules["json"]
     with pytest.raises(InputError, match=r'takes the package no_such, .*pip install "fitwell\[such\]"\.'):
         import_extra("such", "no_such", "no_such.module")
+
+
+def test_plots_need_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is here; where it is not, a sentence says what to install and what needs nothing."""
+    check_matplotlib()
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # what Python makes of it is: there is none
+    with pytest.raises(InputError, match=r'^matplotlib is not installed\. The report\.html .*"fitwell\[plot\]"\.$'):
+        check_matplotlib()
 
 
 @pytest.mark.slow

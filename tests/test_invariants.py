@@ -15,6 +15,7 @@ import pytest
 
 from fitwell.data.columns import RawFeatures, describe_columns, extract
 from fitwell.data.encoding import fit_encoding, make_layout, stack
+from fitwell.data.row_weights import RowWeights
 from fitwell.engine import noise
 from fitwell.engine.jax_executor import JaxExecutor
 from fitwell.engine.job import Dataset, Settings, make_rows
@@ -432,6 +433,37 @@ def test_no_leak_through_encodings(problem: Callable[..., Any], seed: int) -> No
 
     assert equal_bits(*(trained(table, case.row_sets.train) for table in (raw, changed)))
     assert not equal_bits(*(trained(table, [np.arange(41)] * 3) for table in (raw, changed)))
+
+
+@pytest.mark.parametrize("sample_weight", [False, True], ids=["classes balanced", "rows weighted too"])
+def test_no_leak_through_weights(problem: Callable[..., Any], seed: int, engine: Any, sample_weight: bool) -> None:
+    """Balanced classes are counted among training rows: held-out rows of other classes and weights move no bit.
+
+    Counted among all rows, as where losses are measured, they do.
+    """
+    case = problem(seed)
+    held_out, rng = case.row_sets.held_out[0], np.random.default_rng(seed)
+    classes, values = case.dataset.targets[0], rng.gamma(1.0, size=41) if sample_weight else np.ones(41)
+    other, others = classes.copy(), values.copy()
+    other[held_out], others[held_out] = 2, 5 * values[held_out]
+
+    def trained(weights: RowWeights, among: Sequence[np.ndarray]) -> Any:
+        assert weights.classes is not None
+        train_weight = np.stack([weights.among(rows) for rows in among]).astype(np.float32)
+        dataset = replace(
+            case.dataset,
+            targets=np.stack([weights.classes] * 3),
+            weight=weights.measured.astype(np.float32),
+            train_weight=train_weight,
+        )
+        # after one epoch that is the best one, whatever is held out
+        settings = Settings(epochs=1, batch_size=BATCH, stopping=None, seed=seed, executor=engine)
+        found = train_all(case.network, dataset, case.row_sets, ALL_ON, loss=case.loss, settings=settings)
+        return jax.tree.map(lambda leaf: leaf[0], found.best)
+
+    given = RowWeights(values, classes, {}), RowWeights(others, other, {})
+    assert equal_bits(*(trained(weights, case.row_sets.train) for weights in given))
+    assert not equal_bits(*(trained(weights, [np.arange(41)] * 3) for weights in given))
 
 
 # 3. Placement does not matter, 6. one compilation

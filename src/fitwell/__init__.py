@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fitwell.api.diagnose import diagnose
     from fitwell.api.estimators import MLPClassifierCV, MLPRegressorCV
     from fitwell.api.export import export
+    from fitwell.api.keras_estimators import KerasClassifierCV, KerasRegressorCV
     from fitwell.api.train import train
     from fitwell.api.tune import tune
     from fitwell.engine.plan import Listener, Plan, Progress
@@ -40,6 +41,8 @@ _WHERE = {
     "FitwellWarning": "fitwell.errors",
     "InputError": "fitwell.errors",
     "InputTypeError": "fitwell.errors",
+    "KerasClassifierCV": "fitwell.api.keras_estimators",
+    "KerasRegressorCV": "fitwell.api.keras_estimators",
     "Listener": "fitwell.engine.plan",
     "MLPClassifierCV": "fitwell.api.estimators",
     "MLPRegressorCV": "fitwell.api.estimators",
@@ -77,6 +80,8 @@ __all__ = [
     "FitwellWarning",
     "InputError",
     "InputTypeError",
+    "KerasClassifierCV",
+    "KerasRegressorCV",
     "Listener",
     "MLPClassifierCV",
     "MLPRegressorCV",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import ndtri
+from statistical import within
 
 from fitwell.analysis import honest
 from fitwell.analysis.bootstrap import bbc
@@ -135,6 +138,47 @@ def test_a_constant_column_is_certain() -> None:
     """Losses that are all the same have a point for an interval."""
     score = bbc_score(one_row_set(np.full((20, 1), 0.5)), "loss", test_to_train=0.25)
     assert (score.naive, score.value, score.interval.low, score.interval.high) == pytest.approx((0.5,) * 4)
+
+
+def test_a_constant_loss_is_certain_whatever_rows_weigh() -> None:
+    """Sizes are weights, too: where every row loses the same, weights add no error. Sizes of rows are the break."""
+    losses, weight = np.full((1, 1, 1, 3), 0.4), np.array([0.1, 3.0, 0.7, 1.0])
+    sets = RowSets((np.array([3], np.int32),), (np.arange(3, dtype=np.int32),), 4)
+    records = Records.empty(sets, np.arange(4), 1, 1, weight)
+    records.keep(np.array([0]), slice(0, 1), losses)
+    surface = Surface.of(records, np.ones((1, 1), bool), folds=1)
+    score = bbc_score(surface, "loss")
+    assert (score.naive, score.value) == (pytest.approx(0.4), pytest.approx(0.4))
+    assert score.interval.high - score.interval.low < 1e-9
+    counted = bbc_score(replace(surface, sizes=(np.ones(3),)), "loss")
+    assert counted.interval.high - counted.interval.low > 0.1
+
+
+@pytest.mark.slow
+def test_weighted_intervals_cover() -> None:
+    """Rows with weights of a gamma distribution, on which losses depend: 90% of the intervals hold the true loss.
+
+    With numbers of rows for sizes, as if weights were part of the losses, they are half as wide again.
+    """
+    rng, held, widths = np.random.default_rng(0), [], []
+    train, held_out = np.array([200], np.int32), np.arange(200, dtype=np.int32)
+
+    def loss_of(weight: np.ndarray) -> np.ndarray:
+        return rng.gamma(2.0, size=len(weight)) * np.where(weight > 0.7, 1.5, 1)
+
+    drawn = rng.gamma(0.7, size=2_000_000)
+    true = (drawn * np.where(drawn > 0.7, 3, 2)).mean() / drawn.mean()  # a gamma of 2 has the mean 2
+    for _ in range(200):
+        weight = np.append(rng.gamma(0.7, size=200), 1.0)
+        records = Records.empty(RowSets((train,), (held_out,), 201), np.arange(201), 1, 1, weight)
+        records.keep(np.array([0]), slice(0, 1), loss_of(weight[:200])[None, None, None])
+        surface = Surface.of(records, np.ones((1, 1), bool), folds=1)
+        counted = replace(surface, sizes=(np.full(200, weight[:200].mean()),))
+        one, other = (bbc_score(each, "loss").interval for each in (surface, counted))
+        held.append(within(one, true))
+        widths.append((other.high - other.low) / (one.high - one.low))
+    assert 0.84 < np.mean(held) < 0.95
+    assert np.mean(widths) > 1.3
 
 
 def test_the_choice_is_corrected() -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 import pytest
-from example_tables import QUICK_ARGUMENTS, mixed
+from example_tables import QUICK, QUICK_ARGUMENTS, mixed
 
 import fitwell
 from fitwell.api.cli import INPUT_EXIT, INTERRUPT_EXIT, main
@@ -180,6 +180,43 @@ def test_every_option_reaches_the_search(run: Run) -> None:
     assert {"l1", "weight_dropout"} <= set(document["strengths"][0])
     assert "l2" not in document["strengths"][0]
     assert {row["learning_rate"] for row in document["strengths"]} == {0.002}
+
+
+@pytest.mark.usefixtures("table")
+def test_weights_reach_the_search(run: Run) -> None:
+    """Of rows by a column, of classes by name or balanced: as in Python, said in the summary."""
+    arguments = ["--sample-weight", "dose", "--class-weight", "yes=5", "--class-weight", "no=0.5"]
+    answer = tune(run, *arguments, "--json")
+    document, python = json.loads(answer.out), {"sample_weight": "dose", "class_weight": {"yes": 5, "no": 0.5}}
+    expected = fitwell.tune(mixed(), "ill", **QUICK, **python)
+    assert document["scores"] == expected.to_json()["scores"]
+    assert document["data"]["sample_weight"] == "dose"
+    assert document["data"]["class_weight"] == {"no": 0.5, "yes": 5.0}
+    balanced = tune(run, "--class-weight", "balanced", "--sample-weight", "dose")
+    assert "Weights   rows by 'dose'; classes balanced" in balanced.out
+    assert json.loads(tune(run, "--json").out)["scores"] != document["scores"]
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (["--class-weight", "yes"], "expected balanced, or a class and its weight such as yes=5, got 'yes'"),
+        (["--class-weight", "yes=much"], "got 'yes=much'"),
+        (["--class-weight", "balanced", "--class-weight", "yes=5"], "got 'balanced'"),
+        (["--class-weight", "yes=5", "--class-weight", "yes=6"], "expected one weight for the class 'yes'"),
+        (["--class-weight", "maybe=5"], "has the classes 'no', 'yes'"),
+        (["--class-weight", "yes=-5"], "finite weights of 0 or more. Got -5.0 for the class 'yes'"),
+        (["--sample-weight", "Dose"], "Did you mean 'dose'"),
+        (["--sample-weight", "city"], "'sample_weight' must be a number in every row, and data row"),
+    ],
+)
+@pytest.mark.usefixtures("table")
+def test_weights_that_cannot_be_used(run: Run, options: list[str], part: str) -> None:
+    """One sentence each, by both commands."""
+    for command in ("tune", "diagnose"):
+        answer = run(command, "table.csv", "--target", "ill", *options)
+        assert answer.status == INPUT_EXIT
+        assert part in " ".join(answer.err.replace("│", " ").split())
 
 
 def rows(**columns: list) -> bytes:

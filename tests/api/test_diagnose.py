@@ -304,3 +304,22 @@ def test_undecided_draws_the_folds_anew(monkeypatch: pytest.MonkeyPatch) -> None
     stayed = judged(more_folds=False)
     assert (stayed.verdict, stayed.findings.looks, stayed.rows_needed) == ("undecided", (1,), 2.0)
     assert "About 2 times as many rows would decide it; more folds of these would not." in str(stayed)
+
+
+def test_rows_that_do_not_count_alike() -> None:
+    """Weights reach every training: balanced, the best constant of three classes loses log 3, shuffled or not."""
+    frame = mixed(120).with_columns(pl.Series("ill", np.array(["a", "b", "c"])[np.arange(120) ** 2 % 7 % 3]))
+    given = {"strengths": 2, "epochs": 6, "hidden": (6,), "cv": 3, "repeats": 1, "null": True, "memorisation": True}
+    weights = np.where(np.arange(120) % 5 == 0, 0, np.random.default_rng(0).gamma(1.0, size=120))
+    found, plain = (
+        diagnose(frame, "ill", **given, **weighing)
+        for weighing in ({"class_weight": "balanced", "sample_weight": weights}, {})
+    )
+    assert found.findings.noise is not None
+    assert plain.findings.noise is not None
+    assert found.findings.noise.constant == pytest.approx(np.log(3), rel=1e-12)
+    assert plain.findings.noise.constant != pytest.approx(np.log(3), rel=1e-3)
+    assert found.findings.memorisation is not None
+    assert np.isfinite(found.histories.held_out_loss[:, 0]).any()
+    one, other = (np.nanmean(each.histories.held_out_loss[:, 0]) for each in (found, plain))
+    assert abs(one / other - 1) > 1e-3

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 from example_tables import mixed
+from scipy.sparse import csr_array
+from scipy.special import expit, softmax
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.ensemble import StackingClassifier
+from sklearn.exceptions import NotFittedError
 from sklearn.inspection import partial_dependence, permutation_importance
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score, cross_validate
@@ -22,15 +26,29 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fitwell import InputError, MLPClassifierCV, MLPRegressorCV, Result, tune
+from fitwell import InputError, MLPClassifierCV, MLPRegressorCV, Result, diagnose, load, tune
+from fitwell.api import estimator_base
+from fitwell.api.estimator_base import ProbabilityClassifier
 
 SMALL: dict[str, Any] = {"strengths": 3, "max_iter": 40, "cv": 2, "random_state": 0}
 CHECKED = {"hidden_layer_sizes": (16,), "learning_rate_init": 0.01, "batch_size": 16}
 
 
-@parametrize_with_checks([MLPClassifierCV(**SMALL, **CHECKED), MLPRegressorCV(**SMALL, **CHECKED)])
+REPEATED = "folds and batches count rows: two rows may come into two of them, and a row of weight 2 does not"
+
+
+def not_expected(estimator: Any) -> dict[str, str]:
+    """The checks that must fail, each with its reason; a step with all rows is tested in `test_dense_training.py`."""
+    del estimator
+    return {"check_sample_weight_equivalence_on_dense_data": REPEATED}
+
+
+@parametrize_with_checks(
+    [MLPClassifierCV(**SMALL, **CHECKED), MLPRegressorCV(**SMALL, **CHECKED)], expected_failed_checks=not_expected
+)
+@pytest.mark.filterwarnings("ignore:The target 'target' is determined one to one:fitwell.FitwellWarning")
 def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
-    """All of them, with no failure that is expected."""
+    """All of them, but for what its own stochastic estimators are allowed, too."""
     check(estimator)
 
 
@@ -48,6 +66,39 @@ def test_it_is_what_tune_finds() -> None:
     other = clone(found).set_params(random_state=4).fit(x, y)
     assert not np.array_equal(other.predict_proba(x), found.predict_proba(x))
     np.testing.assert_allclose(np.exp(found.predict_log_proba(x)), found.predict_proba(x), rtol=1e-6)
+
+
+@pytest.mark.parametrize("class_weight", [{0: 4.0}, "balanced"], ids=str)
+def test_weights_are_tunes(class_weight: Any) -> None:
+    """Of rows and of classes, by their labels. Without either it is another network."""
+    x, y = load_breast_cancer(return_X_y=True)
+    weights = np.random.default_rng(0).gamma(1.0, size=len(y))
+    some: dict[str, Any] = {"strengths": 2, "hidden": (8,), "seed": 3, "epochs": 8}
+    estimator = MLPClassifierCV((8,), strengths=2, max_iter=8, random_state=3, class_weight=class_weight)
+    found = clone(estimator).fit(x, y, weights)
+    result = tune(x, y, task="classification", sample_weight=weights, class_weight=class_weight, **some)
+    np.testing.assert_array_equal(found.predict_proba(x), result.predictor.predict_numbers(x))
+    np.testing.assert_array_equal(found.scores_path_, result.search.histories.at_best("held_out_loss"))
+    without = clone(estimator).fit(x, y), clone(estimator).set_params(class_weight=None).fit(x, y, weights)
+    assert not any(np.array_equal(other.scores_path_, found.scores_path_) for other in without)
+    values = MLPRegressorCV((8,), strengths=2, max_iter=8, random_state=3).fit(x, x[:, 0] + x[:, 1], weights)
+    result = tune(x, x[:, 0] + x[:, 1], task="regression", sample_weight=weights, **some)
+    np.testing.assert_array_equal(values.predict(x), result.predictor.predict_numbers(x))
+
+
+def test_weights_of_classes_that_no_table_can_hold() -> None:
+    """Labels that a table takes for missing are weighed by their places; one that is not there is named."""
+    x, _ = load_iris(return_X_y=True)
+    y = np.array(["", "NA", "None"])[np.arange(150) % 3]
+    some: dict[str, Any] = {"hidden_layer_sizes": (8,), "strengths": 2, "max_iter": 8, "random_state": 0}
+    one = MLPClassifierCV(class_weight={"NA": 5.0}, **some).fit(x, y)
+    two = MLPClassifierCV(class_weight={1: 5.0}, **some).fit(x, np.arange(150) % 3)
+    np.testing.assert_array_equal(one.predict_proba(x), two.predict_proba(x))
+    assert not np.array_equal(one.scores_path_, MLPClassifierCV(**some).fit(x, y).scores_path_)
+    with pytest.raises(InputError, match=r"'class_weight' names the class 'n/a', and y has \['', 'NA', 'None'\]"):
+        MLPClassifierCV(class_weight={"n/a": 5.0}, **some).fit(x, y)
+    with pytest.raises(InputError, match="must have one value for each of the 150 rows"):
+        MLPClassifierCV(**some).fit(x, y, np.ones(3))
 
 
 def test_values_in_their_own_unit() -> None:
@@ -71,6 +122,28 @@ def test_labels_come_back_as_they_were() -> None:
         assert found.predict(inputs).dtype == labels.dtype
         # by chance it were one in as many; columns of probabilities in another order would be found out
         assert found.score(inputs, y) > 0.6
+
+
+def test_a_saved_run_has_the_names_of_classes(tmp_path: Path) -> None:
+    """As they are, wherever a table's reader would tell them apart; else their places. A rare class is named, too."""
+    x, y = load_iris(return_X_y=True)
+    for labels, read in (
+        (["a", "b c", "d"], ("a", "b c", "d")),
+        (["10", "9", "b"], ("9", "10", "b")),  # numbers by value: another order than that of `classes_`
+        ([7, 8, 10], ("7", "8", "10")),
+        (["NA", "b", "c"], ("0", "1", "2")),  # missing in a table
+        (["1", "1.0", "2"], ("0", "1", "2")),  # two that mean the same in a table
+    ):
+        found = MLPClassifierCV(**SMALL, learning_rate_init=0.02).fit(x, np.array(labels)[y])
+        found.result_.save(tmp_path / "run", force=True)
+        saved = load(tmp_path / "run")
+        assert saved.classes == read
+        assert found.score(x, np.array(labels)[y]) > 0.9
+        if read != ("0", "1", "2"):
+            predicted = saved.predict(pl.DataFrame(x, schema=["x0", "x1", "x2", "x3"], orient="row"))["target"]
+            assert predicted.to_list() == found.predict(x).tolist()
+    with pytest.raises(ValueError, match="Class 'rare' has 1 row, fewer than the 2 folds"):
+        MLPClassifierCV(**SMALL).fit(x, ["rare", *["a", "b"] * 74, "a"])
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
@@ -105,6 +178,12 @@ def test_groups_stay_together() -> None:
     x, y = load_iris(return_X_y=True)
     groups = np.arange(len(x)) // 5
     by_number = MLPClassifierCV(**{**SMALL, "cv": 3}).fit(x, y, groups=groups)
+    table = pl.DataFrame({"group": groups, **{f"x{i}": x[:, i] for i in range(4)}})
+    tuned = tune(table, y, groups="group", task="classification", cv=3, strengths=3, epochs=40, seed=0)
+    np.testing.assert_array_equal(by_number.predict_proba(x), tuned.predictor.predict_numbers(x))
+    # of 30 groups, not of 150 rows
+    assert by_number.score_interval_ == (tuned.score.interval.low, tuned.score.interval.high)
+    assert by_number.n_features_in_ == 4
     for found in (by_number, MLPClassifierCV(**{**SMALL, "cv": GroupKFold(3)}).fit(x, y, groups=groups)):
         assert found.scores_path_.shape[0] == 3
     pairs = list(GroupKFold(3).split(x, y, groups))
@@ -122,6 +201,64 @@ def test_it_is_kept_and_copied() -> None:
     assert again.regularization_ == found.regularization_
     assert not hasattr(clone(found), "classes_")
     assert "MLPClassifierCV" in found._repr_html_()
+
+
+def test_log_odds_and_log_probabilities() -> None:
+    """They give the probabilities back, and stay finite where a probability is none."""
+    x, y = load_iris(return_X_y=True)
+    three, two = MLPClassifierCV(**SMALL).fit(x, y), MLPClassifierCV(**SMALL).fit(x, y == 1)
+    np.testing.assert_allclose(softmax(three.decision_function(x), axis=1), three.predict_proba(x), rtol=1e-5)
+    odds = two.decision_function(x)
+    assert odds.shape == (150,)
+    np.testing.assert_allclose(expit(odds), two.predict_proba(x)[:, 1], rtol=1e-5)
+    np.testing.assert_array_equal(odds > 0, two.predict(x))
+    linear = LogisticRegression(max_iter=500).fit(x, y == 1)
+    assert odds.shape == linear.decision_function(x).shape
+    surely = ProbabilityClassifier()
+    surely.classes_ = np.array([0, 1])
+    surely.predict_proba = lambda X: np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
+    low, high = surely.decision_function(x)
+    assert low == -high
+    assert -100 < low < -80
+
+
+@pytest.mark.slow
+def test_a_diagnosis_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `diagnose` says of the same rows and settings; made once, and by nothing that only looks at an estimator."""
+    x, y = load_iris(return_X_y=True)
+    found = MLPClassifierCV(**{**SMALL, "cv": 3}).fit(x, y)
+    asked: list[Any] = []
+    monkeypatch.setattr(estimator_base, "diagnose", lambda **given: asked.append(given) or diagnose(**given))
+    found._repr_html_()
+    assert not {"diagnosis_", "network_"} & {*dir(found), *vars(found)}
+    lost = pickle.loads(pickle.dumps(found))
+    assert not asked
+    said = found.diagnosis_
+    expected = diagnose(x, y, task="classification", cv=3, strengths=3, epochs=40, seed=0)
+    assert [*map(str, (said, found.diagnosis_))] == [str(expected)] * 2
+    assert len(asked) == 1
+    assert asked[0]["table"] is x  # no copy is kept
+    assert "diagnosis_" in dir(found)
+    assert str(pickle.loads(pickle.dumps(found)).diagnosis_) == str(expected)
+    with pytest.raises(AttributeError, match="The training rows are not kept with an estimator that is pickled"):
+        _ = lost.diagnosis_
+    assert str(found.fit(x[:120], y[:120]).diagnosis_) != str(expected)  # of other rows
+
+
+def test_a_diagnosis_that_cannot_be() -> None:
+    """It needs three folds, and an estimator that is fitted."""
+    x, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match=r"at least 3 folds\. Got 2"):
+        _ = MLPClassifierCV(**SMALL).fit(x, y).diagnosis_
+    with pytest.raises(NotFittedError):
+        _ = MLPClassifierCV().diagnosis_
+
+
+def test_sparse_inputs_are_refused() -> None:
+    """In one sentence that says what to do."""
+    x, y = load_iris(return_X_y=True)
+    with pytest.raises(TypeError, match=r"Sparse data was passed for X.*'\.toarray\(\)' to convert to a dense"):
+        MLPClassifierCV(**SMALL).fit(csr_array(x), y)
 
 
 def test_without_keras_there_is_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,6 +311,15 @@ def test_one_class_is_refused() -> None:
     """It says which one."""
     with pytest.raises(ValueError, match="Got one class: 'a'"):
         MLPClassifierCV(**SMALL).fit(np.eye(4), ["a"] * 4)
+
+
+def test_several_outputs_are_refused() -> None:
+    """Labels or values, in one sentence."""
+    x, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match=r"y should be a 1d array, got an array of shape \(150, 3\)"):
+        MLPClassifierCV(**SMALL).fit(x, np.eye(3, dtype=int)[y])
+    with pytest.raises(ValueError, match=r"y should be a 1d array, got an array of shape \(150, 2\)"):
+        MLPRegressorCV(**SMALL).fit(x[:, :2], x[:, 2:])
 
 
 def in_a_pipeline(x: Any, y: Any, clf: Any) -> float:

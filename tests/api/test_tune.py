@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
 from example_tables import QUICK, mixed
+from sklearn import metrics
 
 from fitwell.api.tune import Listener, tune
+from fitwell.engine.engines import Engine
 from fitwell.errors import InputError, InputTypeError, TrainingError
 from fitwell.problems.options import Options
+from fitwell.problems.tables import read_table
 from fitwell.regularization.grids import sobol
 from fitwell.regularization.strengths import Regularization
+from fitwell.results.result import Result
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +40,6 @@ def test_the_table_is_sorted_by_held_out_loss(result) -> None:
 def test_the_ensemble_is_the_mean_of_the_fold_networks(result) -> None:
     """The Keras model gives the mean probability of 4 strengths x 3 folds, computed here network by network."""
     import jax
-
-    from fitwell.problems.tables import read_table
 
     problem = read_table(mixed(), "ill", cv=3)
     dataset = problem.dataset()
@@ -65,6 +69,87 @@ def test_a_seed_repeats_a_run_to_the_bit(result) -> None:
     np.testing.assert_array_equal(result.predictor.predict_numbers(mixed()), again.predictor.predict_numbers(mixed()))
     other = tune(mixed(), "ill", **QUICK, seed=1)
     assert not np.array_equal(result.search.histories.held_out_loss, other.search.histories.held_out_loss)
+
+
+WEIGHTS = np.where(np.arange(90) % 5 == 0, 0, np.random.default_rng(3).gamma(1.0, size=90))
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax"])
+@pytest.mark.parametrize(
+    ("target", "class_weight"),
+    [("ill", {"yes": 3}), ("ill", "balanced"), ("dose", None)],
+    ids=["dict", "balanced", ""],
+)
+def test_measured_losses_are_weighted(engine: Engine, target: str, class_weight: Any) -> None:
+    """Of every fold they are scikit-learn's of the predictions and weights, and so are the scores; unweighted not."""
+    given: dict[str, Any] = {"sample_weight": WEIGHTS, "class_weight": class_weight}
+    found = tune(mixed(), target, **QUICK, engine=engine, **given)
+    table = read_table(mixed(), target, cv=3, **given)
+    y, weight = table.target.values, WEIGHTS.copy()
+    if class_weight == "balanced":
+        weight *= 1 / np.bincount(y, WEIGHTS)[y]
+    elif class_weight:
+        weight[y == 1] *= 3
+    loss = metrics.log_loss if table.target.classes else metrics.mean_squared_error
+    predicted, best = found.answer.held_out_predictions["minimum"], found.search.histories.at_best("held_out_loss")
+    for r, rows in enumerate(table.row_sets.held_out):
+        mine, given_loss = (y[rows], predicted[rows]), best[r, found.choice.minimum]
+        assert given_loss == pytest.approx(loss(*mine, sample_weight=weight[rows]), rel=1e-5)
+        assert abs(loss(*mine) / given_loss - 1) > 1e-3
+    name, power = ("log loss", 1) if table.target.classes else ("RMSE", 2)
+    assert found.scores["minimum"][name] ** power == pytest.approx(loss(y, predicted, sample_weight=weight), rel=1e-9)
+    # what it is compared with is measured alike
+    for simple in found.answer.baselines:
+        assert simple.scores[name] ** power == pytest.approx(
+            loss(y, simple.predictions, sample_weight=weight), rel=1e-9
+        )
+        by_fold = [loss(y[h], simple.predictions[h], sample_weight=weight[h]) for h in table.row_sets.held_out]
+        np.testing.assert_allclose(simple.fold_loss, by_fold, rtol=1e-5)
+    if class_weight == "balanced":
+        assert found.answer.baselines[0].loss == pytest.approx(np.log(2), rel=1e-12)
+
+
+def test_weights_that_are_all_the_same_are_none(result: Result) -> None:
+    """Bit for bit: rows of weight 2.5, and classes of one weight; and a constant factor is no other weight."""
+    for given in ({"sample_weight": np.full(90, 2.5)}, {"class_weight": {"no": 2, "yes": 2}}):
+        again = tune(mixed(), "ill", **QUICK, **given)
+        np.testing.assert_array_equal(again.search.histories.held_out_loss, result.search.histories.held_out_loss)
+        assert (again.score, again.scores) == (result.score, result.scores)
+    one, other, another = (tune(mixed(), "ill", **QUICK, sample_weight=w) for w in (WEIGHTS, 8 * WEIGHTS, WEIGHTS + 1))
+    np.testing.assert_array_equal(one.search.histories.held_out_loss, other.search.histories.held_out_loss)
+    assert (one.score, one.scores) == (other.score, other.scores)
+    assert not np.array_equal(one.search.histories.held_out_loss, another.search.histories.held_out_loss)
+
+
+def test_a_row_of_no_weight_teaches_and_measures_nothing() -> None:
+    """Whatever its target, the search is the same to the last bit; a row that weighs anything is seen."""
+    folds = [(np.flatnonzero(np.arange(90) % 3 != k), np.arange(k, 90, 3)) for k in range(3)]
+
+    def found(rows: np.ndarray) -> Result:
+        frame = mixed().with_columns(pl.Series("dose", np.where(rows, 77.0, mixed()["dose"])))
+        return tune(frame, "dose", **{**QUICK, "cv": folds}, sample_weight=WEIGHTS)
+
+    plain, far, wrong = found(np.zeros(90, bool)), found(WEIGHTS == 0), found(np.arange(90) == 7)
+    np.testing.assert_array_equal(plain.search.histories.held_out_loss, far.search.histories.held_out_loss)
+    np.testing.assert_array_equal(plain.search.histories.train_loss, far.search.histories.train_loss)
+    assert (plain.score, plain.scores) == (far.score, far.scores)
+    assert plain.answer.importance is not None
+    assert plain.answer.importance.equals(far.answer.importance)
+    assert not plain.answer.importance.equals(wrong.answer.importance)
+    for one, other in zip(plain.answer.baselines, far.answer.baselines, strict=True):
+        np.testing.assert_array_equal(one.fold_loss, other.fold_loss)
+    np.testing.assert_allclose(plain.predictor.predict_numbers(mixed()), far.predictor.predict_numbers(mixed()))
+    assert not np.array_equal(plain.search.histories.held_out_loss, wrong.search.histories.held_out_loss)
+
+
+@pytest.mark.parametrize(
+    "how", [{"honest": "nested"}, {"honest": "bates"}, {"refit": "single"}, {"repeats": 2}], ids=str
+)
+def test_weights_go_wherever_rows_go(how: dict[str, Any]) -> None:
+    """Inner folds, refits and repeats weigh the same rows: the score is finite, and not that without weights."""
+    scores = [tune(mixed(), "ill", **QUICK, **how, sample_weight=w).score for w in (WEIGHTS, None)]
+    assert np.isfinite([score.value for score in scores]).all()
+    assert abs(scores[0].value / scores[1].value - 1) > 1e-3
 
 
 def test_cross_validated_scores_never_saw_the_row(result) -> None:

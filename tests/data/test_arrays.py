@@ -506,7 +506,7 @@ def test_sample_weights(weights: Any) -> None:
     [
         ([1, 1], InputError, "x has 6 rows, but sample_weight has 2"),
         (np.ones((6, 2)), InputError, r"\[n\] or \[n, 1\]. Got the shape \(6, 2\)"),
-        (np.zeros(6), InputError, "must not be 0 in every row"),
+        (np.zeros(6), InputError, "must not be zero in every row"),
         (1.0 - Y, InputError, "must not be negative. Got -1.0 in row 2"),
         (np.where(Y == 1, np.nan, 1), InputError, "sample_weight holds missing.* in 2 rows, first in row 1"),
         (["a"] * 6, InputError, "sample_weight must hold numbers, but holds text"),

@@ -170,3 +170,23 @@ def test_large_numbers_that_floats_hold() -> None:
     assert read([2**60 + 1024 * i for i in range(8)]).values.tolist() == [2.0**60 + 1024 * i for i in range(8)]
     assert read([2**60, 2**60 + 1] * 20).classes == (str(2**60), str(2**60 + 1))
     assert read([str(2**70), str(2**70 + 1)] * 20).classes == (str(2**70), str(2**70 + 1))
+
+
+def test_weighted_standardisation() -> None:
+    """A row of weight 3 is three rows, and of weight 0 none, whatever it holds; sizes of 1e300 do not overflow."""
+    values, counts = np.array([1.0, 4.0, 2.0, 8.0, 1e9]), np.array([1.0, 3.0, 0.0, 2.0, 0.0])
+    rows = np.array([0, 1, 3, 4])
+    for scale in (1.0, 1e300):
+        found = standardise(scale * values[:4], rows[:3], counts[:4])
+        assert found == pytest.approx(standardise(scale * np.repeat(values, counts.astype(int)), range(6)), rel=1e-12)
+    assert standardise(values, rows, counts) == pytest.approx(textbook_moments(values, rows, counts), rel=1e-12)
+    assert standardise(values, rows, 7 * counts) == pytest.approx(standardise(values, rows, counts), rel=1e-12)
+    assert standardise(values, rows[:3]) != pytest.approx(standardise(values, rows[:3], counts), rel=1e-3)
+    assert standardise(values, rows, np.array([0, 1.0, 1, 0, 0])) == (4.0, 1.0)  # one value is left: constant
+
+
+def textbook_moments(values: np.ndarray, rows: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
+    """The textbook's weighted mean and standard deviation."""
+    mine, by = values[rows], counts[rows] / counts[rows].sum()
+    mean = (by * mine).sum()
+    return float(mean), float(np.sqrt((by * (mine - mean) ** 2).sum()))

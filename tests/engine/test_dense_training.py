@@ -12,7 +12,7 @@ import pytest
 from fitwell.engine import network as pure
 from fitwell.engine import noise
 from fitwell.engine.dense_training import ACTIVATIONS_AND_SLOPES, DenseTraining, Scratch, WeightLayout, drawn_weights
-from fitwell.engine.losses import CLASSIFICATION
+from fitwell.engine.losses import CLASSIFICATION, REGRESSION
 from fitwell.engine.network import DenseNetwork, Variables
 from fitwell.engine.plain_losses import PLAIN_LOSSES
 
@@ -109,3 +109,44 @@ def test_scratch_is_allocated_once() -> None:
     assert not np.shares_memory(first, scratch.array("a", (5, 5), np.float32))
     assert scratch.positions(3).tolist() == [0, 1, 2]
     assert scratch.positions(5).tolist() == [0, 1, 2, 3, 4]
+
+
+def gradients(
+    network: DenseNetwork, inputs: np.ndarray, targets: np.ndarray, weight: np.ndarray | None, seed: int
+) -> np.ndarray:
+    """The gradient [P] of one step with all rows in one batch, by Adam's first moment."""
+    loss = PLAIN_LOSSES[CLASSIFICATION if network.outputs > 1 else REGRESSION]
+    training = DenseTraining(network, loss, {}, np.array([1e-3]), FLOAT64)
+    weights = drawn_weights(network, (seed, 2), FLOAT64)[None]
+    means, squares = np.zeros_like(weights), np.zeros_like(weights)
+    training.step(weights, means, squares, 1, 1.0, inputs, targets, (5, 6), Scratch(), weight)
+    return means[0]
+
+
+def test_a_weighted_step_by_the_textbook(seed: int) -> None:
+    """Of a linear model: the mean over rows of weight times (probability less truth) times input."""
+    rng = np.random.default_rng(seed)
+    network = DenseNetwork(4, (), 3, output_scale=1.0)
+    inputs, targets, weight = rng.normal(size=(9, 4)), rng.integers(0, 3, 9), rng.gamma(1.0, size=9)
+    kernel = WeightLayout(network.sizes).layers(drawn_weights(network, (seed, 2), FLOAT64))[0][0]
+    chances = np.exp(inputs @ kernel.T)
+    chances /= chances.sum(axis=1, keepdims=True)
+    way = (chances - np.eye(3)[targets]) * weight[:, None] / 9
+    expected = np.concatenate([(way.T @ inputs).ravel(), way.sum(axis=0)])
+    np.testing.assert_allclose(gradients(network, inputs, targets, weight, seed), expected, rtol=1e-12)
+    assert not np.allclose(gradients(network, inputs, targets, weight[::-1], seed), expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_whole_weights_are_repeated_rows(outputs: int, seed: int) -> None:
+    """With all rows in one batch, and weights over their mean: one row of weight 3 is three rows, of weight 0 none."""
+    rng = np.random.default_rng(seed)
+    network, counts = DenseNetwork(4, (6, 5), outputs, output_scale=1.0), np.array([1, 0, 3, 2, 1, 0, 4, 1, 2])
+    inputs = rng.normal(size=(9, 4))
+    targets = rng.integers(0, outputs, 9) if outputs > 1 else rng.normal(size=9)
+    weighted = gradients(network, inputs, targets, counts / counts.mean(), seed)
+    repeated = gradients(network, np.repeat(inputs, counts, axis=0), np.repeat(targets, counts), None, seed)
+    np.testing.assert_allclose(weighted, repeated, rtol=1e-9, atol=1e-13)
+    assert not np.allclose(gradients(network, inputs, targets, None, seed), repeated, rtol=1e-3)
+    # a constant that is left in would be seen
+    assert not np.allclose(gradients(network, inputs, targets, 1.0 * counts, seed), repeated, rtol=1e-3)

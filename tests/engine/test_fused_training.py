@@ -40,15 +40,21 @@ def table(outputs: int, dtype: Any = FLOAT, rows: int = ROWS) -> tuple[np.ndarra
 
 
 def trained(
-    training: DenseTraining, key: tuple[int, int] = (5, 6), rows: int = ROWS, batch: int = BATCH, measured: int = 9
+    training: DenseTraining,
+    key: tuple[int, int] = (5, 6),
+    rows: int = ROWS,
+    batch: int = BATCH,
+    measured: int = 9,
+    counts: np.ndarray | None = None,
 ) -> list[np.ndarray]:
-    """Weights, moments and outputs after an epoch."""
+    """Weights, moments and outputs after an epoch; `counts` are weights of rows."""
     count, outputs = len(training.rates), training.network.sizes[-1]
     weights = np.repeat(drawn_weights(training.network, (1, 2), training.dtype)[None], count, axis=0)
     state = [weights, np.zeros_like(weights), np.zeros_like(weights)]
     inputs, targets = table(outputs, training.dtype, rows)
     order, factors = np.random.default_rng(1).permutation(rows), np.linspace(1, 0.5, STEPS)
-    training.epoch(*state, 0, factors, inputs, targets, order, batch, key, Scratch())
+    counts = None if counts is None else counts.astype(training.dtype)
+    training.epoch(*state, 0, factors, inputs, targets, order, batch, key, Scratch(), counts)
     return [*state, training.outputs(weights, inputs[:measured], Scratch()).copy()]
 
 
@@ -100,6 +106,23 @@ def test_a_batch_that_goes_through_in_parts(outputs: int) -> None:
     # as if a part were left out, or had other noise
     assert not agree(found, trained(in_numpy(network, ON), **{**sizes, "batch": 128}), within=1e-4)
     assert not agree(found, trained(in_numpy(network, ON), key=(5, 7), **sizes), within=1e-4)
+
+
+@needs_compiler
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("batch", [BATCH, 150])
+def test_rows_that_do_not_count_alike(outputs: int, batch: int) -> None:
+    """In one part or several, with all noise; counts of other rows are seen, and ones are no counts, bit for bit."""
+    network = DenseNetwork(7, (130, 120), outputs, output_scale=1.0)
+    sizes = {"rows": 161, "batch": batch}
+    counts = np.random.default_rng(3).gamma(1.0, size=161)
+    counts[::5] = 0
+    found = trained(in_c(network, ON), **sizes, counts=counts)
+    assert agree(found, trained(in_numpy(network, ON), **sizes, counts=counts), within=1e-4)
+    assert not agree(found, trained(in_numpy(network, ON), **sizes, counts=np.roll(counts, 1)), within=1e-4)
+    for training in (in_c(network, ON), in_numpy(network, ON, FLOAT)):
+        pairs = zip(trained(training, **sizes, counts=np.ones(161)), trained(training, **sizes), strict=True)
+        assert all(np.array_equal(one, other) for one, other in pairs)
 
 
 @needs_compiler

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import softmax
 from sklearn import metrics
 
-from fitwell.engine.losses import CLASSIFICATION, REGRESSION, absolute_error, correct, log_loss, squared_error
+from fitwell.engine.losses import CLASSIFICATION, REGRESSION, absolute_error, correct, log_loss, squared_error, weighed
 
 
 def logits_and_classes(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -68,3 +69,14 @@ def test_predictions_keep_leading_axes() -> None:
     outputs = np.zeros((2, 3, 5, 4), np.float32)
     assert CLASSIFICATION.predict(outputs).shape == (2, 3, 5, 4)
     assert REGRESSION.predict(outputs[..., :1]).shape == (2, 3, 5)
+
+
+@pytest.mark.usefixtures("float64")
+def test_a_weighted_batch() -> None:
+    """The mean of weight times loss, as a step minimises; a row of weight 0 counts nothing, however large its loss."""
+    outputs, targets = jnp.array([[1.0], [2.0], [1e200], [4.0]]), jnp.array([0.0, 1.0, -1e200, 2.0])
+    weight = np.array([2.0, 0.5, 0.0, 1.5])
+    found = REGRESSION.of_batch(outputs, targets, weight)
+    assert float(found) == pytest.approx((2 * 1 + 0.5 * 1 + 1.5 * 4) / 4, rel=1e-12)
+    assert not np.isfinite(REGRESSION.of_batch(outputs, targets))
+    np.testing.assert_array_equal(weighed(jnp.array([np.inf, 3.0]), jnp.array([0.0, 2.0])), [0.0, 6.0])

@@ -24,7 +24,7 @@ from fitwell.engine.numpy_executor import (
 )
 from fitwell.engine.optimizers import adam, make_schedule, sgd
 from fitwell.engine.training import Trained, train_all
-from fitwell.errors import InputError
+from fitwell.errors import InputError, TrainingError
 from fitwell.regularization.strengths import Candidates
 from fitwell.regularization.table import L2
 
@@ -92,6 +92,64 @@ def test_the_numbers_are_jaxs(
     np.testing.assert_allclose(*predicted, rtol=1e-10, atol=1e-12)
     another = by(NumpyExecutor, case, candidates, replace(chosen, seed=seed + 1))
     assert not np.allclose(another.histories.train_loss, theirs.histories.train_loss, rtol=1e-3)
+
+
+def with_counts(case: Any, seed: int) -> Any:
+    """A problem whose rows do not count alike, some of them nothing."""
+    rng = np.random.default_rng(seed)
+    rows, dtype = case.dataset.rows, case.dataset.dtype
+    weight, train_weight = rng.gamma(1.0, size=rows), rng.gamma(1.0, size=(case.row_sets.count, rows))
+    weight[::4], train_weight[:, ::3] = 0, 0
+    dataset = replace(case.dataset, weight=weight.astype(dtype), train_weight=train_weight.astype(dtype))
+    return case._replace(dataset=dataset)
+
+
+@pytest.mark.parametrize(
+    "kind", [{}, {"regression": True}, {"own": False, "hidden": ()}], ids=["classes", "values", "shared data, linear"]
+)
+def test_weighted_numbers_are_jaxs(problem: Callable[..., Any], seed: int, kind: dict[str, Any]) -> None:
+    """In float64 to 1e-10, losses of units included; without the weights in training, or where measured, not."""
+    case, chosen = with_counts(problem(seed, dtype=np.float64, **kind), seed), settings(seed, units=np.arange(41) // 2)
+    ours, theirs = (by(executor, case, ON, chosen) for executor in (NumpyExecutor, JaxExecutor))
+    for mine, other in zip(numbers(ours), numbers(theirs), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-10, atol=1e-12)
+    for left_out in ("weight", "train_weight"):
+        without = case._replace(dataset=replace(case.dataset, **{left_out: None}))
+        found = by(NumpyExecutor, without, ON, chosen).histories.held_out_loss
+        assert not np.allclose(found, theirs.histories.held_out_loss, rtol=1e-3)
+
+
+@pytest.mark.usefixtures("either")
+def test_weights_of_one_are_none(problem: Callable[..., Any], seed: int) -> None:
+    """Bit for bit what is trained, and to rounding what is measured: so no row's weight enters by another road."""
+    case = problem(seed)
+    ones = replace(case.dataset, weight=np.ones(41, np.float32), train_weight=np.ones((3, 41), np.float32))
+    one, other = (by(NumpyExecutor, each, ON, settings(seed, epochs=1)) for each in (case, case._replace(dataset=ones)))
+    for mine, theirs in zip(jax.tree.leaves(one.best), jax.tree.leaves(other.best), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    np.testing.assert_allclose(one.histories.held_out_loss, other.histories.held_out_loss, rtol=1e-12)
+
+
+@pytest.mark.parametrize("executor", [NumpyExecutor, JaxExecutor])
+def test_a_row_of_no_weight_may_be_far_out(problem: Callable[..., Any], seed: int, executor: Any) -> None:
+    """Its loss is infinite in float32, and neither the network nor a mean notices; with a weight both do."""
+    case, chosen = problem(seed, regression=True), settings(seed, units=np.arange(41))
+    counts = np.ones(41, np.float32)
+    counts[[3, 7]] = 0
+
+    def found(far: float, weights: np.ndarray) -> Trained:
+        targets = case.dataset.targets.copy()
+        targets[:, [3, 7]] = far
+        dataset = replace(case.dataset, targets=targets, weight=weights, train_weight=np.stack([weights] * 3))
+        return by(executor, case._replace(dataset=dataset), ON.take([0]), chosen)
+
+    near, far = found(0.0, counts), found(1e30, counts)
+    np.testing.assert_array_equal(near.histories.held_out_loss, far.histories.held_out_loss)
+    np.testing.assert_array_equal(near.histories.train_loss, far.histories.train_loss)
+    assert far.histories.records is not None
+    assert all(np.isfinite(sums).all() for sums in far.histories.records.sums)
+    with pytest.raises(TrainingError, match="diverged"):
+        found(1e30, np.ones(41, np.float32))
 
 
 @pytest.mark.slow

@@ -33,6 +33,23 @@ def test_sums_by_a_plain_loop(seed: int) -> None:
     assert all(np.isnan(sums[1]).all() and np.isnan(sums[:, [0, 4]]).all() for sums in records.sums)
 
 
+def test_weighted_sums_by_a_plain_loop(seed: int) -> None:
+    """Sums of weight times loss, and of weights; a unit of no weight is none, and its loss may be infinite."""
+    rng = np.random.default_rng(seed)
+    losses, weight = rng.exponential(size=(2, 2, 3, MOST)), rng.gamma(1.0, size=7)
+    weight[[2, 3]] = 0
+    losses[0][:, :, [0, 2]] = np.inf  # rows 3 and 2
+    records = Records.empty(SETS, UNITS, STRENGTHS, EPOCHS, weight)
+    records.keep(np.array([2, 0]), slice(1, 4), losses)
+    assert [units.tolist() for units in records.units] == [[8], [1]]
+    for r, places in enumerate(([1, 3], [0, 1])):
+        mine = weight[SETS.held_out[r][places]]
+        np.testing.assert_allclose(records.sizes[r], [mine.sum()])
+        np.testing.assert_allclose(records.sums[r][[2, 0], 1:4, 0], (losses[r][:, :, places] * mine).sum(axis=-1))
+    alike = Records.empty(SETS, UNITS, STRENGTHS, EPOCHS, np.ones(7))
+    assert [sizes.tolist() for sizes in alike.sizes] == [[1, 3], [2]]
+
+
 def test_a_refit_holds_nothing_out() -> None:
     """Then there is nothing to keep, and keeping it is no error."""
     every = RowSets((np.arange(3, dtype=np.int32),), (np.zeros(0, np.int32),), 3)

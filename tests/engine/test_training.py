@@ -133,6 +133,20 @@ def test_few_training_rows_are_all_measured() -> None:
     assert make_rows(alone, 0).measured.shape == (1, 0)
 
 
+def test_rows_that_weigh_nothing_are_measured_last(problem: Callable[..., Any], seed: int) -> None:
+    """A mean over them alone is none; where other rows suffice none of them is measured, and equal weights are none."""
+    row_sets = problem(seed).row_sets
+    weight = np.random.default_rng(seed).gamma(1.0, size=41)
+    weight[np.random.default_rng(seed).permutation(41)[:20]] = 0
+    rows, plain = make_rows(row_sets, seed, weight), make_rows(row_sets, seed)
+    for r in range(3):
+        there = (weight[row_sets.train[r]] > 0).sum()
+        for one, most in ((rows, True), (plain, False)):
+            taken = (weight[one.measured[r, : one.n_measured[r]]] > 0).sum()
+            assert bool(taken == min(there, one.n_measured[r])) is most
+    np.testing.assert_array_equal(make_rows(row_sets, seed, np.full(41, 0.3)).measured, plain.measured)
+
+
 @pytest.fixture(scope="module")
 def search(problem: Callable[..., Any], seed: int) -> tuple[Any, Trained]:
     """A regression of three row sets and three strengths, float32."""

@@ -475,7 +475,7 @@ def test_wrong_arguments(model: Any, x: Any, y: Any, options: dict[str, Any], se
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("option", [{"y": Y}, {"sample_weight": np.ones(48)}, {"weights": "given"}], ids=str)
+@pytest.mark.parametrize("option", [{"y": Y}, {"weights": "given"}], ids=str)
 def test_what_only_models_take(option: dict[str, Any]) -> None:
     """Arguments of models are refused for a table, and not silently left out."""
     with pytest.raises(InputError, match="go with a Keras model and arrays"):

@@ -10,11 +10,13 @@ import pandas as pd
 import polars as pl
 import pytest
 from example_tables import mixed
+from sklearn import metrics
 
 from fitwell.data.columns import Column, extract
-from fitwell.data.row_sets import on_all_rows
+from fitwell.data.row_sets import RowSets, on_all_rows
 from fitwell.data.table_files import as_frame
 from fitwell.errors import FitwellWarning, InputError, InputTypeError
+from fitwell.problems.dense import DenseOnTable
 from fitwell.problems.tables import read_table
 
 
@@ -54,6 +56,90 @@ def test_regression_targets_are_standardised_inside_the_row_set() -> None:
         assert abs(dataset.targets[r][train].std() - 1) < 1e-6
         back = dataset.shift[r] + dataset.scale[r] * dataset.targets[r]
         np.testing.assert_allclose(back, problem.target.values, rtol=1e-5)
+
+
+WEIGHTS = np.random.default_rng(5).gamma(1.0, size=60)
+
+
+@pytest.mark.parametrize("how", ["column", "array", "series", "frame"])
+def test_weights_are_a_column_that_is_no_input(how: str) -> None:
+    """Or an array beside the table: inputs are as without them, and losses are weighted by them."""
+    frame, plain = mixed(60), read_table(mixed(60), "ill", cv=3)
+    given = {
+        "column": (frame.with_columns(pl.Series("worth", WEIGHTS)), "worth"),
+        "array": (frame, WEIGHTS),
+        "series": (frame, pd.Series(WEIGHTS)),
+        "frame": (frame, WEIGHTS[:, None]),
+    }
+    table, weights = given[how]
+    found = read_table(table, "ill", cv=3, sample_weight=weights)
+    dataset, unweighted = found.dataset(), plain.dataset()
+    np.testing.assert_array_equal(dataset.inputs, unweighted.inputs)
+    np.testing.assert_allclose(dataset.weight, WEIGHTS / WEIGHTS.mean(), rtol=1e-6)
+    for r, train in enumerate(found.row_sets.train):
+        np.testing.assert_allclose(dataset.train_weight[r], WEIGHTS / WEIGHTS[train].mean(), rtol=1e-6)
+    assert (unweighted.weight, unweighted.train_weight) == (None, None)
+    assert found.summary()["sample_weight"] == ("worth" if how == "column" else "sample_weight")
+    assert "worth" in {column.name for column in read_table(given["column"][0], "ill", cv=3).columns}
+
+
+def test_weights_of_rows_without_a_target() -> None:
+    """They are left out with these, whatever they are; of the others a wrong one is named by its row in the table."""
+    frame = mixed(60).with_columns(pl.Series("ill", [None, None, *mixed(60)["ill"].to_list()[2:]]))
+    weights = WEIGHTS.copy()
+    weights[0] = np.nan
+    found = read_table(frame, "ill", cv=3, sample_weight=weights)
+    np.testing.assert_allclose(found.weight, WEIGHTS[2:] / WEIGHTS[2:].mean())
+    weights[7] = np.nan
+    with pytest.raises(InputError, match="data row 8 has none"):
+        read_table(frame, "ill", cv=3, sample_weight=weights)
+
+
+def test_weighted_targets_are_standardised_by_weight() -> None:
+    """On its own training rows every row set's target has the weighted mean 0 and standard deviation 1."""
+    weights = np.where(np.arange(60) % 4 == 0, 0, WEIGHTS)
+    found = read_table(mixed(60), "dose", cv=3, sample_weight=weights)
+    dataset = found.dataset()
+    for r, train in enumerate(found.row_sets.train):
+        mine, values = weights[train], dataset.targets[r][train].astype(float)
+        assert abs(np.average(values, weights=mine)) < 1e-6
+        assert abs(np.average(values**2, weights=mine) - 1) < 1e-6
+        assert abs(values.mean()) > 1e-3  # so that without weights it would be seen
+        back = dataset.shift[r] + dataset.scale[r] * dataset.targets[r]
+        np.testing.assert_allclose(back, found.target.values, rtol=1e-5)
+
+
+@pytest.mark.parametrize("target", ["ill", "dose"])
+def test_the_constant_loss_is_weighted(target: str) -> None:
+    """It is that of weighted shares of the classes, or of the weighted mean; a shuffled target keeps its weights."""
+    problem = DenseOnTable(read_table(mixed(60), target, cv=3, sample_weight=WEIGHTS), (4,))
+    values = problem.table.target.values
+    if target == "ill":
+        shares = [WEIGHTS[values == c].sum() / WEIGHTS.sum() for c in (0, 1)]
+        expected = metrics.log_loss(values, np.tile(shares, (60, 1)), sample_weight=WEIGHTS)
+    else:
+        mean = np.full(60, np.average(values, weights=WEIGHTS))
+        expected = metrics.mean_squared_error(values, mean, sample_weight=WEIGHTS)
+    assert problem.constant_loss == pytest.approx(expected, rel=1e-12)
+    assert problem.shuffled(0).constant_loss == pytest.approx(expected, rel=1e-12)
+    plain = DenseOnTable(read_table(mixed(60), target, cv=3), (4,))
+    assert abs(plain.constant_loss - expected) > 1e-4
+    np.testing.assert_array_equal(problem.shuffled(0).table.target.values, plain.shuffled(0).table.target.values)
+
+
+def test_row_sets_are_checked_for_weight() -> None:
+    """Folds, and other row sets later on (fewer rows of a learning curve), that would train or measure on nothing."""
+    weights = np.zeros(60)
+    weights[[1, 2]] = 1
+    halves = [(np.arange(20, 60), np.arange(20)), (np.arange(20), np.arange(20, 60))]
+    with pytest.raises(InputError, match="would train on nothing, for all its training rows weigh 0"):
+        read_table(mixed(60), "dose", cv=halves, sample_weight=weights)
+    with pytest.raises(InputError, match="would be measured on nothing, for all rows that it holds out weigh 0"):
+        read_table(mixed(60), "dose", cv=[(np.arange(20), np.arange(20, 60))], sample_weight=weights)
+    found = read_table(mixed(60), "dose", cv=halves[::-1], sample_weight=np.where(np.arange(60) == 30, 1, weights))
+    with pytest.raises(InputError, match="would train on nothing"):
+        found.on(RowSets((np.arange(3, 9, dtype=np.int32),), (np.arange(20, 60, dtype=np.int32),), 60))
+    assert found.on(on_all_rows(60, 1)).row_sets.count == 1
 
 
 def test_a_refit_uses_every_row() -> None:
@@ -161,6 +247,16 @@ def test_groups_and_time_are_names(argument: str) -> None:
         ({"target": "ill", "groups": "town"}, "no column 'town' for 'groups'. The columns are 'age'"),
         ({"target": "ill", "groups": "City"}, "no column 'City' for 'groups'. Did you mean 'city'"),
         ({"target": "ill", "time": "ill"}, "cannot be both"),
+        ({"target": "ill", "sample_weight": "weight"}, "no column 'weight' for 'sample_weight'"),
+        ({"target": "ill", "sample_weight": "ill"}, "cannot be both the target and the 'sample_weight'"),
+        ({"target": "ill", "sample_weight": "visit"}, "'visit' must hold numbers"),
+        ({"target": "ill", "sample_weight": "age"}, "must be a number in every row"),
+        ({"target": "ill", "sample_weight": np.ones(7)}, "'sample_weight' must have one value for each of the 60 rows"),
+        ({"target": "ill", "sample_weight": 2.0}, "'sample_weight' must have one value.*Got float"),
+        ({"target": "ill", "sample_weight": np.ones((60, 2))}, "'sample_weight' must be one column"),
+        ({"target": "ill", "sample_weight": "dose", "drop": "dose"}, "is the sample_weight and cannot be left out"),
+        ({"target": "dose", "class_weight": "balanced"}, "'class_weight' needs classes"),
+        ({"target": "ill", "class_weight": {"maybe": 2}}, "has the classes 'no', 'yes'"),
     ],
 )
 def test_wrong_arguments(options: dict, sentence: str) -> None:

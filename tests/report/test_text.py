@@ -42,6 +42,18 @@ def test_what_was_read(result: Result) -> None:
     assert "and 15 more" in printed(text.read(many))
 
 
+def test_what_rows_count_is_said(result: Result) -> None:
+    """Where they do not count alike; of many classes ten."""
+    summary = result.record.summary
+    assert "Weights" not in printed(text.read(summary))
+    by_class = {"sample_weight": "exposure", "class_weight": {"no": 1.0, "yes": 2.5}}
+    assert "Weights   rows by 'exposure'; classes no 1, yes 2.5" in printed(text.read({**summary, **by_class}))
+    assert "Weights   classes balanced" in printed(text.read({**summary, "class_weight": "balanced"}))
+    many = {"class_weight": {str(i): float(i) for i in range(25)}}
+    assert "Weights   classes 0 0, 1 1, 2 2" in printed(text.read({**summary, **many}))
+    assert ", 9 9, ..." in printed(text.read({**summary, **many}))
+
+
 def test_the_plan_is_the_search(result: Result) -> None:
     """The product of row sets and strengths is printed as the number of networks."""
     assert "3 row sets x 4 strengths = 12 networks" in printed(text.planned(result.search.plan))

@@ -62,7 +62,7 @@ def diagnosis(regularized: Menu, stopped: Menu, growth: Menu | None, rows: Learn
         gain=rows.gain if rows else None,
         falls=rows.falls if rows else None,
     )
-    empty = np.zeros((5, 1, 2))
+    empty = np.zeros((5, 2, 2))
     turned = 1 if stopped is STOPPING else None
     findings = Findings(
         verdict=judge(evidence, worth=WORTH),
@@ -81,7 +81,7 @@ def diagnosis(regularized: Menu, stopped: Menu, growth: Menu | None, rows: Learn
     return Diagnosis(
         findings=findings,
         candidates=Candidates({"l2": np.array([0.0, 0.1])}, np.ones(2)),
-        histories=Histories(*[empty] * 4, *[np.ones(1, int)] * 6),
+        histories=Histories(*[empty] * 4, *[np.ones(2, int)] * 6),
         plan=Plan(5, 2, 2, 1, 8, 1, 2, 2, 1, 0.0),
         record=Record({"rows": 250}, 0, {"total": 1.0}),
     )

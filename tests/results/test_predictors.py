@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from example_tables import QUICK, mixed
 
@@ -45,6 +47,23 @@ def test_labels_keep_their_type() -> None:
     predicted = tune(frame, "ill", **QUICK).predict(frame)
     assert predicted["ill"].dtype == pl.Int64
     assert set(predicted["ill"]) <= {0, 1}
+
+
+def test_a_frame_comes_back_in_its_library(result) -> None:
+    """Of pandas with its index, of Arrow a table; the numbers are those of polars."""
+    table = mixed()[:40]
+    expected = result.predict(table)
+    frame = table.to_pandas().set_index(pd.Index(range(100, 140), name="patient"))
+    found = result.predict(frame)
+    pd.testing.assert_index_equal(found.index, frame.index)
+    assert pl.from_pandas(found).equals(expected)
+    assert list(frame.assign(ill_said=found["ill"])["ill_said"]) == expected["ill"].to_list()
+    arrow = result.predict(table.to_arrow())
+    assert isinstance(arrow, pa.Table)
+    assert pl.from_arrow(arrow).equals(expected)
+    kept = result.predictor.predict(frame, keep="city")
+    assert kept.columns[0] == "city"
+    assert kept.index[0] == 100
 
 
 def test_missing_columns_are_all_named(result) -> None:

@@ -11,6 +11,7 @@ from revised import revised
 
 from fitwell.errors import FileError
 from fitwell.regularization.by_layer import Layers
+from fitwell.report import words
 from fitwell.results import storage
 from fitwell.results.result import Result
 
@@ -18,8 +19,10 @@ from fitwell.results.result import Result
 def test_a_run_holds_the_whole_search(result, tmp_path: Path) -> None:
     """The saved files are the ones promised, and the tables hold every strength and every epoch trained."""
     run = result.save(tmp_path / "run")
-    names = ["encoding.json", "histories.parquet", "model.keras", "run.json", "strengths.parquet", "tfjs"]
-    assert sorted(path.name for path in run.iterdir()) == names
+    names = {"encoding.json", "model.keras", "run.json", "report.html", "tfjs"}
+    names |= {f"{table}.parquet" for table in ("strengths", "histories", "held_out")}
+    assert {path.name for path in run.iterdir()} == names
+    assert pl.read_parquet(run / "held_out.parquet").equals(result.held_out)
     assert pl.read_parquet(run / "strengths.parquet").equals(result.table)
     curves = pl.read_parquet(run / "histories.parquet")
     assert curves.height == 3 * result.search.histories.epochs.sum()
@@ -111,8 +114,9 @@ def test_it_prints_the_comparison(result: Result) -> None:
     assert [line.split("  ")[0] for line in lines[2:5]] == ["as given", "unregularized", "chosen"]
     assert lines[5].startswith("Leave it alone: ")
     assert lines[6] == f"{result.score}."
-    assert len(lines) == 7
-    assert len(str(result).splitlines()) == 5
+    assert lines[7].startswith("The network as given, at epoch ")
+    assert len(lines) == 7 + len(words.verdict_of(result.search, result.answer))
+    assert len(str(result).splitlines()) == len(lines) - 2  # no row "as given", no sentence
     assert repr(result) == str(result)
 
 

@@ -79,7 +79,7 @@ def bbc(
         float [J, U], sums over the rows of each unit of every candidate's held-out losses. A candidate with a sum that
         is not finite is never chosen.
     sizes
-        [U], rows of each unit.
+        [U], rows of each unit, or what these weigh, above 0.
     choose
         Function of how often each unit was drawn, int [draws, U], that chooses a candidate for each draw, int [draws];
         by default that of the lowest mean loss.

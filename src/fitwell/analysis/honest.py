@@ -65,7 +65,7 @@ class Surface:
     Attributes
     ----------
     units, sizes
-        int [u_r] for each row set, see `Records`.
+        [u_r] for each row set, see `Records`.
     sums
         float [J, u_r] for each row set.
     strength
@@ -104,7 +104,7 @@ class Surface:
 
     def joined(self) -> tuple[np.ndarray, np.ndarray]:
         """Sums over all row sets [J, U], and sizes [U]: a row held out in several repeats counts in each."""
-        sums, sizes = np.zeros((len(self.strength), len(self.every))), np.zeros(len(self.every), int)
+        sums, sizes = np.zeros((len(self.strength), len(self.every))), np.zeros(len(self.every), self.sizes[0].dtype)
         for place, mine, count in zip(self._places, self.sums, self.sizes, strict=True):
             sums[:, place] += mine
             sizes[place] += count

@@ -20,7 +20,7 @@ class UnitLosses:
     sums
         float [U], of the losses of each unit's rows.
     sizes
-        [U], how many losses each sum is of; at least one.
+        [U], how many losses each sum is of, or what these weigh; above 0.
     """
 
     sums: np.ndarray

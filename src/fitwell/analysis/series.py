@@ -79,6 +79,8 @@ def _before(numbers: Mapping[str, int], name: str) -> list[int]:
 def curve_bands(run: RunTables) -> pl.DataFrame:
     """Training and held-out curves of the strengths that are compared, with a band of one standard error over folds.
 
+    Repeated folds show the same rows again, and do not narrow it; see `fitwell.analysis.selection.standard_error`.
+
     Returns
     -------
     Columns `network`, `rows` ("training" or "held out"), `epoch`, `loss`, `low`, `high`, in the unit that people read.
@@ -90,7 +92,7 @@ def curve_bands(run: RunTables) -> pl.DataFrame:
         for rows, column in (("training", "train_loss"), ("held out", "held_out_loss")):
             of = pl.col(column)
             # one row set has no spread; its band is the line itself
-            error = (of.std() / pl.len().sqrt()).fill_null(0)
+            error = (of.std() / math.sqrt(run.document["folds"])).fill_null(0)
             band = curves.group_by("epoch").agg(loss=of.mean(), low=of.mean() - error, high=of.mean() + error)
             parts.append(band.sort("epoch").select(pl.lit(name).alias("network"), pl.lit(rows).alias("rows"), pl.all()))
     return _as_read(pl.concat(parts), reading.is_root)
@@ -139,11 +141,14 @@ def path_points(run: RunTables) -> pl.DataFrame:
 
 
 def loss_window(points: pl.DataFrame) -> tuple[float, float]:
-    """The losses of `path_points` that are worth a look: those of hopeless strengths would press all into a line."""
+    """The losses of `path_points` that are worth a look: those of hopeless strengths would press all into a line.
+
+    Three in four strengths and the unregularized network fill two thirds of it at the least.
+    """
     low, high = float(points["low"].min()), float(points["high"].max())  # type: ignore[arg-type]
     unregularized = points.filter(pl.col("mark") == UNREGULARIZED)["high"]
     worth = max([float(points["high"].quantile(0.75) or high), *unregularized.to_list()])
-    top = min(worth, high)
+    top = min(low + 1.5 * (worth - low), high)
     return low - 0.03 * (top - low), top + 0.03 * (top - low)
 
 
@@ -158,12 +163,13 @@ def strength_ticks(low: float, high: float) -> list[float]:
 
     Examples
     --------
-    >>> strength_ticks(2e-4, 0.3), strength_ticks(0.2, 0.8)
-    ([0.001, 0.01, 0.1], [0.2, 0.4, 0.8])
+    >>> strength_ticks(2e-4, 0.3), strength_ticks(0.2, 0.8), strength_ticks(0.3, 0.3)
+    ([0.001, 0.01, 0.1], [0.2, 0.4, 0.8], [0.3])
     """
     decades = [float(f"1e{power}") for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
     # what spans less than a decade has no power of ten inside
-    return decades if len(decades) > 1 else [float(f"{value:.1g}") for value in (low, (low * high) ** 0.5, high)]
+    ends = [float(f"{value:.1g}") for value in (low, (low * high) ** 0.5, high)]
+    return decades if len(decades) > 1 else list(dict.fromkeys(ends))
 
 
 def best_points(curves: pl.DataFrame) -> pl.DataFrame:

@@ -34,6 +34,8 @@ INPUT_EXIT = 2
 INTERRUPT_EXIT = 128
 UNSAVED = "Nothing will be saved: stop, and add --out DIRECTORY, to keep the model."
 INTERRUPTED = "fitwell: interrupted; nothing was written."
+WEIGHT_HELP = "Column: what each row counts, in training and in all losses; it is no input then."
+CLASS_WEIGHT_HELP = "What the rows of a class count, as in yes=5; may be given several times. Or: balanced."
 
 app = typer.Typer(
     name="fitwell",
@@ -175,6 +177,8 @@ def tune_command(
     ] = None,
     engine: Annotated[str, typer.Option(help="What multiplies: auto, numpy or jax.")] = "auto",
     seed: Annotated[int, typer.Option(help="Makes a run repeatable to the bit on one machine.")] = 0,
+    sample_weight: Annotated[str | None, typer.Option(help=WEIGHT_HELP)] = None,
+    class_weight: Annotated[list[str] | None, typer.Option(metavar="CLASS=WEIGHT", help=CLASS_WEIGHT_HELP)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
     quiet: Annotated[bool, typer.Option(help="Print nothing but errors, and with --json the document.")] = False,
 ) -> None:
@@ -204,6 +208,8 @@ def tune_command(
         "memory": None if memory is None else _bytes(memory),
         "engine": engine,
         "seed": seed,
+        "sample_weight": sample_weight,
+        "class_weight": _class_weight(class_weight),
     }
     _warn(not quiet)
     _tune(data, target, out, force, "json" if as_json else "none" if quiet else "text", options, model)
@@ -256,6 +262,8 @@ def diagnose_command(
     ] = None,
     engine: Annotated[str, typer.Option(help="What multiplies: auto, numpy or jax.")] = "auto",
     seed: Annotated[int, typer.Option(help="Makes a run repeatable to the bit on one machine.")] = 0,
+    sample_weight: Annotated[str | None, typer.Option(help=WEIGHT_HELP)] = None,
+    class_weight: Annotated[list[str] | None, typer.Option(metavar="CLASS=WEIGHT", help=CLASS_WEIGHT_HELP)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
 ) -> None:
     """Say whether a network overfits, how sure that is, and what would cure it."""
@@ -280,6 +288,8 @@ def diagnose_command(
         "memory": None if memory is None else _bytes(memory),
         "engine": engine,
         "seed": seed,
+        "sample_weight": sample_weight,
+        "class_weight": _class_weight(class_weight),
     }
     _warn(True)
     _diagnose(data, target, out, force, model, as_json, options)
@@ -492,6 +502,28 @@ def _bytes(gibibytes: float) -> int:
     if not 0 < gibibytes < 2**20:
         raise typer.BadParameter(f"expected GiB above 0, got {gibibytes}", param_hint="--memory")
     return int(gibibytes * 2**30)
+
+
+def _class_weight(given: list[str] | None) -> dict[str, float] | str | None:
+    """Weights by class, from texts such as "yes=5"; or the word that stands for all of them."""
+    if not given or given == ["balanced"]:
+        return given[0] if given else None
+    weights: dict[str, float] = {}
+    for text in given:
+        # a class may hold the sign, too, and a weight does not
+        label, _, weight = text.rpartition("=")
+        try:
+            number = float(weight)
+        except ValueError:
+            number = None
+        if not label or number is None:
+            raise typer.BadParameter(
+                f"expected balanced, or a class and its weight such as yes=5, got '{text}'", param_hint="--class-weight"
+            )
+        if label in weights:
+            raise typer.BadParameter(f"expected one weight for the class '{label}'", param_hint="--class-weight")
+        weights[label] = number
+    return weights
 
 
 def _names(text: str) -> tuple[str, ...]:

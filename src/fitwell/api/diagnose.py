@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from fitwell.arguments import is_whole, whole_number
 from fitwell.data.target import Task
@@ -65,7 +65,7 @@ def diagnose(
     memory: int | None = None,
     engine: Engine = "auto",
     sample_weight: Any = None,
-    class_weight: Mapping[int, float] | None = None,
+    class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
     weights: Start = "fresh",
     verbose: int = 0,
     listener: Listener | None = None,

@@ -2,51 +2,41 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from numbers import Integral
-from typing import Any, Literal, Self, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import polars as pl
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, check_cv
-from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.base import RegressorMixin
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fitwell.analysis.honest import Method
 from fitwell.analysis.selection import RuleName
-from fitwell.api.tune import tune
-from fitwell.data.target import Task
+from fitwell.api.estimator_base import ProbabilityClassifier, SearchedEstimator, checked_groups, checked_target
+from fitwell.data.notation import MISSING_MARKS, without_marks
+from fitwell.data.table_files import as_frame
+from fitwell.data.target import Task, read_target
 from fitwell.engine.engines import Engine
-from fitwell.engine.histories import Histories
-from fitwell.engine.plan import QUIET, Listener, Progress
-from fitwell.errors import InputError, InputTypeError, counted
+from fitwell.errors import InputError, InputTypeError
 from fitwell.problems.options import DEFAULT_HIDDEN, DepthName, Pruning, Refit, Schedule, Strengths
 from fitwell.regularization.grids import DEFAULT_COUNT
 from fitwell.regularization.regularizer import Regularizer
-from fitwell.regularization.strengths import Regularization
 from fitwell.regularization.table import DEFAULT_REGULARIZERS
 from fitwell.results.predictors import TablePredictor
-from fitwell.results.result import Result
-from fitwell.startup import cpu_devices
-
-_NAMES = {
-    "hidden": "hidden_layer_sizes",
-    "learning_rate": "learning_rate_init",
-    "schedule": "learning_rate",
-    "epochs": "max_iter",
-    "patience": "n_iter_no_change",
-    "seed": "random_state",
-}
-"""What `tune` calls otherwise."""
 
 
-class _SearchedMLP(BaseEstimator):
-    """What both estimators share: arguments, reading, the search, and what it found."""
+class _SearchedMLP(SearchedEstimator):
+    """What both estimators share: arguments, and reading."""
 
-    classes_: np.ndarray
+    _names: ClassVar = {
+        "hidden": "hidden_layer_sizes",
+        "learning_rate": "learning_rate_init",
+        "schedule": "learning_rate",
+        "epochs": "max_iter",
+        "patience": "n_iter_no_change",
+        "seed": "random_state",
+    }
 
     def __init__(
         self,
@@ -95,64 +85,35 @@ class _SearchedMLP(BaseEstimator):
         self.verbose = verbose
         self.n_jobs = n_jobs
 
-    @property
-    def network_(self) -> Any:
-        """The plain keras.Model, made when it is asked for; see `fitwell.Result.model`."""
-        check_is_fitted(self)
-        try:
-            return self.result_.model
-        except InputError as error:  # Keras is not installed: then there is no such attribute, as `hasattr` has it
-            raise AttributeError(str(error)) from error
-
     def __sklearn_tags__(self) -> Any:
         """Missing values are no reason to refuse a table."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
 
-    def _search(self, table: Any, y: np.ndarray, groups: Any, task: Task) -> None:
-        """Tune on what was read, and keep what it found."""
-        check_consistent_length(table, y)
-        try:
-            self.result_: Result = self._tuned(table, y, self._splits(y, groups, task), task)
-        except (InputError, InputTypeError) as error:
-            raise _in_these_words(error) from error
-        found = self.result_.search
-        self.n_iter_ = int(found.histories.best_epoch[self.result_.answer.chosen])
-        self.regularization_: Regularization = self.result_.regularization
-        self.strengths_ = [found.candidates.regularization(g) for g in range(found.candidates.count)]
-        self.histories_: Histories = found.histories
-        self.scores_path_: np.ndarray = found.histories.at_best("held_out_loss")
-        interval = self.result_.score.interval
-        self.score_interval_ = (interval.low, interval.high)
+    def _settings(self) -> dict[str, Any]:
+        return super()._settings() | {
+            "hidden": self.hidden_layer_sizes,
+            "learning_rate": self.learning_rate_init,
+            "epochs": self.max_iter,
+            "batch_size": None if self.batch_size == "auto" else self.batch_size,
+            "patience": self.n_iter_no_change,
+            "schedule": self.learning_rate,
+            "engine": self.engine,
+        }
 
-    def _tuned(self, table: Any, y: np.ndarray, cv: Any, task: Task) -> Result:
-        return tune(
-            table,
-            y,
-            task=task,
-            cv=cv,
-            repeats=self.repeats,
-            hidden=self.hidden_layer_sizes,
-            strengths=self.strengths,
-            regularizers=self.regularizers,
-            depth=self.depth,
-            learning_rate=self.learning_rate_init,
-            epochs=self.max_iter,
-            batch_size=None if self.batch_size == "auto" else cast(int, self.batch_size),
-            patience=self.n_iter_no_change,
-            pruning=self.pruning,
-            schedule=self.learning_rate,
-            refit=self.refit,
-            rule=self.rule,
-            honest=self.honest,
-            refit_seeds=self.refit_seeds,
-            seed=self._seed(),
-            memory=self.memory,
-            engine=self.engine,
-            devices=_devices(self.n_jobs),
-            listener=Listener(on_progress=_print_progress) if self.verbose else QUIET,
-        )
+    def _choosing(self) -> dict[str, Any]:
+        return super()._choosing() | {"refit": self.refit, "refit_seeds": self.refit_seeds}
+
+    def _tune(
+        self, table: Any, y: np.ndarray, names: np.ndarray, groups: Any, task: Task, weighing: Mapping[str, Any]
+    ) -> None:
+        """Search on a table; `names` are the targets `y` as `tune` is to read them, `weighing` what rows count."""
+        check_consistent_length(table, y)
+        groups = checked_groups(groups, y)
+        cv = self._splits(y, groups, classification=task == "classification")
+        table, column = (table, None) if groups is None else _with_groups(table, groups)
+        self._search({"table": table, "target": names, "task": task, "cv": cv, "groups": column, **weighing})
 
     def _read(self, X: Any, *, reset: bool) -> Any:
         """Check inputs as scikit-learn does, and return them as `tune` and its predictor take them."""
@@ -171,22 +132,6 @@ class _SearchedMLP(BaseEstimator):
             return np.asarray(X) if framed else pl.DataFrame(X, schema=names, orient="row")
         return X
 
-    def _splits(self, y: np.ndarray, groups: Any, task: str) -> Any:
-        """Return folds as `tune` takes them: their number, which it draws by itself, or (train, held-out) pairs."""
-        if groups is None and isinstance(self.cv, Integral):
-            return self.cv
-        splitter: Any = self.cv
-        if isinstance(splitter, Integral):
-            kind = StratifiedGroupKFold if task == "classification" else GroupKFold
-            splitter = kind(int(splitter))
-        splitter = check_cv(splitter, y, classifier=task == "classification")
-        return list(splitter.split(np.zeros((len(y), 1)), y, groups))
-
-    def _seed(self) -> int:
-        if isinstance(self.random_state, Integral):
-            return int(self.random_state)
-        return int(check_random_state(self.random_state).randint(2**31))
-
     def _numbers(self, X: Any) -> np.ndarray:
         """Probabilities [n, k] or values [n] of new rows."""
         check_is_fitted(self)
@@ -197,7 +142,7 @@ class _SearchedMLP(BaseEstimator):
         return cast(TablePredictor, self.result_.predictor)
 
 
-class MLPClassifierCV(ClassifierMixin, _SearchedMLP):
+class MLPClassifierCV(ProbabilityClassifier, _SearchedMLP):
     """A dense network for classes whose regularization is chosen by cross-validation, every fold and strength at once.
 
     What `sklearn.linear_model.LogisticRegressionCV` is for linear models; names of arguments are those of
@@ -238,6 +183,8 @@ class MLPClassifierCV(ClassifierMixin, _SearchedMLP):
     n_jobs
         The most cores to train on. None takes all, as does -1: unlike elsewhere in scikit-learn, for folds and
         strengths are one program.
+    class_weight
+        What the rows of a class count, a dict from label to weight (1 for those not named), or `"balanced"`; None is 1.
 
     Attributes
     ----------
@@ -269,7 +216,59 @@ class MLPClassifierCV(ClassifierMixin, _SearchedMLP):
     (150, 3)
     """
 
-    def fit(self, X: Any, y: Any, *, groups: Any = None) -> Self:
+    def __init__(
+        self,
+        hidden_layer_sizes: int | Sequence[int] = DEFAULT_HIDDEN,
+        *,
+        strengths: Strengths = DEFAULT_COUNT,
+        regularizers: Sequence[str | Regularizer] = DEFAULT_REGULARIZERS,
+        depth: DepthName = "constant",
+        cv: Any = 5,
+        repeats: int = 1,
+        rule: RuleName = "1se",
+        refit: Refit = "ensemble",
+        refit_seeds: int = 1,
+        honest: Method = "bbc",
+        learning_rate_init: float | None = None,
+        learning_rate: Schedule = "constant",
+        batch_size: int | Literal["auto"] = "auto",
+        max_iter: int = 150,
+        n_iter_no_change: int = 25,
+        pruning: Pruning = "early",
+        engine: Engine = "auto",
+        memory: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+        n_jobs: int | None = None,
+        class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
+    ) -> None:
+        # named once more, for scikit-learn reads what an estimator takes off its own constructor
+        super().__init__(
+            hidden_layer_sizes,
+            strengths=strengths,
+            regularizers=regularizers,
+            depth=depth,
+            cv=cv,
+            repeats=repeats,
+            rule=rule,
+            refit=refit,
+            refit_seeds=refit_seeds,
+            honest=honest,
+            learning_rate_init=learning_rate_init,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            n_iter_no_change=n_iter_no_change,
+            pruning=pruning,
+            engine=engine,
+            memory=memory,
+            random_state=random_state,
+            verbose=verbose,
+            n_jobs=n_jobs,
+        )
+        self.class_weight: Mapping[Any, float] | Literal["balanced"] | None = class_weight
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None) -> Self:
         """Search the regularization, and train what predicts.
 
         Parameters
@@ -278,6 +277,8 @@ class MLPClassifierCV(ClassifierMixin, _SearchedMLP):
             [n, d], a frame or an array.
         y
             [n], at least two classes.
+        sample_weight
+            [n], what each row counts, 0 or more, in training and in all losses; see `fitwell.tune`. None is 1.
         groups
             [n], rows of one group stay in one fold.
 
@@ -286,32 +287,18 @@ class MLPClassifierCV(ClassifierMixin, _SearchedMLP):
         InputError, ValueError
             What is wrong with the data or an argument, in a sentence.
         """
-        table, labels = self._read(X, reset=True), _checked(y, dtype=None)
-        check_classification_targets(labels)
-        self.classes_, codes = np.unique(labels, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise InputError(f"At least two classes are needed to tell apart. Got one class: '{self.classes_[0]}'.")
-        self._search(table, codes, groups, "classification")
-        # classes are read as texts, whose order is not that of numbers
-        self._order = [int(name) for name in self._predictor.classes]
+        table, codes = self._read(X, reset=True), self._encoded(y)
+        read = _read_classes(self.classes_)
+        # what a table's reader does not tell apart goes by its place
+        self._places = np.arange(len(self.classes_)) if read is None else read
+        by_class = self.class_weight if read is not None else _by_place(self.class_weight, self.classes_)
+        weighing = {"sample_weight": _checked_weights(sample_weight), "class_weight": by_class}
+        self._tune(table, codes, codes if read is None else self.classes_[codes], groups, "classification", weighing)
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return probabilities [n, k], columns in the order of `classes_`."""
-        numbers = self._numbers(X)
-        probabilities = np.empty_like(numbers)
-        probabilities[:, self._order] = numbers
-        return probabilities
-
-    def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Return the logarithms of `predict_proba`."""
-        with np.errstate(divide="ignore"):  # of a probability that is 0
-            return np.log(self.predict_proba(X))
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the most probable class of each row, [n]."""
-        probabilities = self.predict_proba(X)
-        return self.classes_[probabilities.argmax(axis=1)]
+        return self._numbers(X)[:, self._places]
 
 
 class MLPRegressorCV(RegressorMixin, _SearchedMLP):
@@ -341,9 +328,10 @@ class MLPRegressorCV(RegressorMixin, _SearchedMLP):
     (5,)
     """
 
-    def fit(self, X: Any, y: Any, *, groups: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None) -> Self:
         """Search the regularization, and train what predicts; `y` [n] are finite numbers. See `MLPClassifierCV.fit`."""
-        self._search(self._read(X, reset=True), _checked(y, dtype="numeric"), groups, "regression")
+        table, values = self._read(X, reset=True), checked_target(y, dtype="numeric")
+        self._tune(table, values, values, groups, "regression", {"sample_weight": _checked_weights(sample_weight)})
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -351,28 +339,41 @@ class MLPRegressorCV(RegressorMixin, _SearchedMLP):
         return self._numbers(X)
 
 
-def _in_these_words(error: InputError | InputTypeError) -> InputError | InputTypeError:
-    """Return an error of `tune` that calls the arguments as they are called here."""
-    # only as the first word: columns may be called so
-    return type(error)(re.sub(r"^'(\w+)'", lambda found: f"'{_NAMES.get(found[1], found[1])}'", str(error)))
-
-
-def _checked(y: Any, dtype: Any) -> np.ndarray:
-    """Return a target [n] without infinities and missing values."""
-    return check_array(column_or_1d(y, warn=True), ensure_2d=False, dtype=dtype, input_name="y")
-
-
-def _devices(jobs: int | None) -> int | None:
-    """Return how many cores `n_jobs` names; None are all, as is -1."""
-    if jobs is None or jobs == -1:
+def _checked_weights(sample_weight: Any) -> np.ndarray | None:
+    """Return weights of rows [n] as numbers, if there are any; whether they fit the rows, `tune` says."""
+    if sample_weight is None:
         return None
-    if not isinstance(jobs, Integral) or jobs == 0:
-        raise InputTypeError(f"'n_jobs' must be a number of cores, or -1 for all. Got {jobs!r}.")
-    return int(jobs) if jobs > 0 else max(1, cpu_devices() + 1 + int(jobs))
+    return check_array(column_or_1d(sample_weight), ensure_2d=False, dtype="numeric", input_name="sample_weight")
 
 
-def _print_progress(progress: Progress) -> None:
-    print(
-        f"epoch {progress.epoch} of {progress.epochs}: {counted(progress.running, 'network')} of {progress.networks:,} "
-        f"in training, best held-out loss {progress.best_loss:.4g}"
-    )
+def _by_place(class_weight: Any, classes: np.ndarray) -> Any:
+    """Return weights by the places of classes, which a table knows by nothing else."""
+    if not isinstance(class_weight, Mapping):
+        return class_weight
+    places = {label: place for place, label in enumerate(classes.tolist())}
+    for label in class_weight:
+        if label not in places:
+            raise InputError(f"'class_weight' names the class {label!r}, and y has {list(places)}.")
+    return {places[label]: weight for label, weight in class_weight.items()}
+
+
+def _with_groups(table: Any, groups: np.ndarray) -> tuple[pl.DataFrame, str]:
+    """Return a table with a column of groups, as `tune` takes them, and the name of that column."""
+    frame, name = as_frame(table), "groups"
+    while name in frame.columns:
+        name += "_"
+    return frame.with_columns(as_frame({name: groups})), name
+
+
+def _read_classes(classes: np.ndarray) -> np.ndarray | None:
+    """Return the place of each class among those that a table's reader makes of them.
+
+    Numbers come before texts there, and by value. None where the reader makes one of two classes, or takes one for
+    missing, as it does with "NA".
+    """
+    try:
+        marked = without_marks(as_frame({"class": classes}), MISSING_MARKS)
+        read, kept = read_target(marked, "class", "classification")
+    except (InputError, InputTypeError):
+        return None
+    return read.values if len(kept) == len(read.classes) == len(classes) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from fitwell.analysis.honest import Method
 from fitwell.analysis.selection import RuleName
@@ -68,7 +68,7 @@ def tune(
     devices: int | None = None,
     engine: Engine = "auto",
     sample_weight: Any = None,
-    class_weight: Mapping[int, float] | None = None,
+    class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
     weights: Start = "fresh",
     verbose: int = 0,
     listener: Listener | None = None,
@@ -79,8 +79,8 @@ def tune(
     what `keras.Model.fit` takes; ``tune(table, target, model=model)`` your Keras model on a table's encoded columns.
 
     The objective is ``mean loss + l1 * sum |w| + l2 * sum w**2`` over all penalised kernels; for a dense network the
-    loss is the log loss (classification) or the squared error of the standardised target (regression), for a Keras
-    model what it was compiled with.
+    loss is the log loss (classification) or the squared error of the standardised target (regression), and where rows
+    have weights its mean is the weighted mean; for a Keras model it is what that was compiled with.
 
     Parameters
     ----------
@@ -155,9 +155,15 @@ def tune(
         all cores and on accelerators. `"auto"` takes NumPy where it can and there is no accelerator; without the
         C part, only where it is done before JAX has compiled, or nearly, by the size of the search and the number of
         cores. The numbers agree to rounding.
-    sample_weight, class_weight
-        With a Keras model: weights of rows [n], in training and where losses are measured; or of classes, a dict from
-        class to weight, in training only.
+    sample_weight
+        What each row counts, 0 or more, in training and where losses are measured: of a table the name of a column,
+        which is no input then, or an array [n] beside it; with a Keras model an array [n]. Of a table only the ratios
+        matter: weights times a constant change nothing.
+    class_weight
+        Of a table: a dict from class, as the table has it, to weight (1 for those not named), or `"balanced"`, with
+        which every class counts alike, ``n / (k * count)`` as in scikit-learn. It multiplies `sample_weight` in
+        training and where losses are measured; in training, `"balanced"` counts a row set's own training rows. With a
+        Keras model on arrays: a dict from class index to weight, in training only.
     weights
         Where a Keras model's training starts in every fold: `"fresh"` draws new first weights by its initializers (what
         is frozen stays), so that nothing of held-out rows can be in them; `"given"` starts from the weights it has.

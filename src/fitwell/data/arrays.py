@@ -143,7 +143,7 @@ def _sample_weights(leaf: NamedArray, floats: np.dtype[Any]) -> NDArray[Any]:
             f"sample_weight must not be negative. Got {weights[weights < 0][0]} in {place_of(leaf, weights < 0)}."
         )
     if not weights.any():
-        raise InputError("sample_weight must not be 0 in every row: nothing would be learnt.")
+        raise InputError("sample_weight must not be zero in every row: nothing would be learnt.")
     return weights.reshape(-1)
 
 

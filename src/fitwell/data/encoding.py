@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -243,18 +244,20 @@ def _medians(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def moments(
-    values: NDArray[np.float64],
+    values: NDArray[np.float64], weight: NDArray[np.float64] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """Mean and population standard deviation [p] of finite values [m, p], and where they vary (else scale 1).
 
-    Computed on values divided by a power of two, which is exact, so that squares of 1e300 do not overflow.
+    Rows may have weights [m] above 0. Computed on values divided by a power of two, which is exact, so that squares of
+    1e300 do not overflow.
     """
+    mean_of = partial(np.average, axis=0, weights=weight)
     largest = np.abs(values).max(axis=0, initial=0.0)
     exponent = np.frexp(largest)[1]
     scaled = np.ldexp(values, -exponent)
-    mean = scaled.mean(axis=0)
-    mean += (scaled - mean).mean(axis=0)  # the rounding of the sum, which grows with the rows
-    scale = np.ldexp(np.sqrt(((scaled - mean) ** 2).mean(axis=0)), exponent)
+    mean = mean_of(scaled)
+    mean += mean_of(scaled - mean)  # the rounding of the sum, which grows with the rows
+    scale = np.ldexp(np.sqrt(mean_of((scaled - mean) ** 2)), exponent)
     constant = (values == values[0]).all(axis=0)
     varies = ~constant & (scale > ROUNDING * largest)
     return np.where(constant, values[0], np.ldexp(mean, exponent)), np.where(varies, scale, 1.0), varies

@@ -239,7 +239,14 @@ def labels_of(indices: ArrayLike, classes: Sequence[str], label_type: LabelType)
     return np.array(labels, dtype=exact)[np.asarray(indices)]
 
 
-def standardise(values: NDArray[np.float64], rows: ArrayLike) -> tuple[float, float]:
-    """Mean and population standard deviation of a regression target over the training rows; 1 if constant."""
-    center, scale, _ = moments(np.asarray(values, np.float64)[np.asarray(rows)][:, None])
+def standardise(
+    values: NDArray[np.float64], rows: ArrayLike, weight: NDArray[np.float64] | None = None
+) -> tuple[float, float]:
+    """Mean and population standard deviation of a regression target over the training rows; 1 if constant.
+
+    Of rows that have a `weight` [n], those count that weigh more than 0.
+    """
+    rows = np.asarray(rows)
+    rows = rows if weight is None else rows[weight[rows] > 0]
+    center, scale, _ = moments(np.asarray(values, np.float64)[rows][:, None], None if weight is None else weight[rows])
     return float(center[0]), float(scale[0])

@@ -33,8 +33,8 @@ def check_weights(row_sets: RowSets, train_weight: NDArray[Any] | None, weight: 
         held_out = row_sets.held_out[r]
         if weight is not None and held_out.size and not weight[held_out].any():
             raise InputError(
-                f"{_name(row_sets, r)} would be measured on nothing, for all rows that it holds out have a "
-                "sample_weight of 0: leave rows of weight 0 out, or split the rows another way."
+                f"{_name(row_sets, r)} would be measured on nothing, for all rows that it holds out weigh 0: "
+                "leave rows of weight 0 out, or split the rows another way."
             )
 
 

@@ -129,6 +129,12 @@ static void squared_error_slope(int64_t rows, float *outputs, const float *targe
   for (int64_t i = 0; i < rows; i++) outputs[i] = (outputs[i] - targets[i]) * (2 * weight);
 }
 
+/* slopes [k, rows] by what each row counts */
+FAST static void weigh(int64_t k, int64_t rows, float *slopes, const float *counts) {
+  for (int64_t c = 0; c < k; c++, slopes += rows)
+    for (int64_t i = 0; i < rows; i++) slopes[i] *= counts[i];
+}
+
 /* sums over rows: sixteen at once, in an order that only depends on their number */
 FAST static void sum_rows(int64_t units, int64_t rows, const float *values, int added, float *sums) {
   for (int64_t u = 0; u < units; u++, values += rows) {
@@ -185,9 +191,9 @@ static void move_weights(const Networks *net, int64_t s, float *w, float *m, flo
   adam(net->count - at, w + at, m + at, v + at, slopes + at, move);
 }
 
-/* the arrays of a step; levels and what is seen are NULL where nothing is dropped */
+/* the arrays of a step; levels and what is seen are NULL where nothing is dropped, counts where all rows count alike */
 typedef struct {
-  float *inputs, *across, *targets, *values, *way, *below, *slopes, *sums, *seen;
+  float *inputs, *across, *targets, *counts, *values, *way, *below, *slopes, *sums, *seen;
   uint32_t *units, *weights;
   int64_t batch;
 } Room;
@@ -242,7 +248,8 @@ static float *forward(const Networks *net, int64_t s, const float *kernels, cons
   return out - net->sizes[net->layers] * rows;
 }
 
-/* the slopes of the mean loss of a batch by the weights of a network: those of some rows, added to earlier ones' */
+/* the slopes of the mean loss (times what rows count) of a batch by the weights of a network: those of some rows, added
+   to earlier ones' */
 static void backpropagate(const Networks *net, const Room *room, int64_t s, const float *weights, int64_t from,
                           int64_t rows) {
   int64_t at = net->count - units_in_all(net), bias = net->count;
@@ -254,6 +261,7 @@ static void backpropagate(const Networks *net, const Room *room, int64_t s, cons
     log_loss_slope(net->classes, rows, way, (const int32_t *)room->targets + from, weight, room->sums);
   else
     squared_error_slope(rows, way, room->targets + from, weight);
+  if (room->counts) weigh(net->sizes[net->layers], rows, way, room->counts + from);
   for (int64_t l = net->layers - 1; l >= 0; l--) {
     int64_t out = net->sizes[l + 1], into = net->sizes[l];
     at -= out * into, bias -= out;
@@ -286,10 +294,10 @@ static void find_slopes(const Networks *net, const Room *room, int64_t s, const 
 
 /* floats that fitwell_train and fitwell_outputs work in, with so many rows */
 int64_t fitwell_room(const Networks *net, int64_t rows) {
-  return rows * (2 * net->sizes[0] + 4 * units_in_all(net) + 3) + (net->weight_level ? 3 : 1) * net->count;
+  return rows * (2 * net->sizes[0] + 4 * units_in_all(net) + 4) + (net->weight_level ? 3 : 1) * net->count;
 }
 
-static Room cut_up(const Networks *net, int64_t rows, float *room) {
+static Room cut_up(const Networks *net, int64_t rows, int counted, float *room) {
   int64_t units = units_in_all(net) * rows, inputs = rows * net->sizes[0];
   Room cut = {.batch = rows, .inputs = room, .across = room + inputs, .slopes = room + 2 * inputs};
   cut.values = cut.slopes + net->count;
@@ -297,7 +305,8 @@ static Room cut_up(const Networks *net, int64_t rows, float *room) {
   cut.sums = cut.targets + rows;
   float *at = cut.sums + 2 * rows;
   if (net->unit_level) cut.units = (uint32_t *)at, at += units;
-  if (net->weight_level) cut.seen = at, cut.weights = (uint32_t *)(at + net->count);
+  if (net->weight_level) cut.seen = at, cut.weights = (uint32_t *)(at + net->count), at += 2 * net->count;
+  if (counted) cut.counts = at;
   return cut;
 }
 
@@ -312,25 +321,27 @@ static void draw_noise(const Networks *net, const Room *room, Key key) {
 
 /* the rows of a step, along the order from `begun` on, as they are and turned */
 static void gather(const Networks *net, const Room *room, const float *inputs, const float *targets,
-                   const int64_t *order, int64_t ordered, int64_t begun) {
+                   const float *counts, const int64_t *order, int64_t ordered, int64_t begun) {
   int64_t width = net->sizes[0], rows = room->batch, step = rows_at_once(net, rows);
   for (int64_t i = 0; i < rows; i++) {
     int64_t row = order[(begun + i) % ordered];
     memcpy(room->inputs + i * width, inputs + row * width, width * sizeof(float));
     memcpy(room->targets + i, targets + row, sizeof(float));
+    if (counts) room->counts[i] = counts[row];
   }
   for (int64_t from = 0; from < rows; from += step)
     turn(from + step < rows ? step : rows - from, width, room->inputs + from * width, room->across + from * width);
 }
 
 /* Takes steps with batches of `rows`, along an order that begins anew where it ends. `begun` steps were taken before;
-   weights and moments are [S, P], inputs [n, d], targets [n] (4 bytes each), factors of the learning rates [steps]. */
+   weights and moments are [S, P], inputs [n, d], targets [n] (4 bytes each), what rows count [n] (NULL is 1), factors of
+   the learning rates [steps]. */
 void fitwell_train(const Networks *net, float *weights, float *means, float *squares, int64_t begun, int64_t steps,
-                   const float *factors, const float *inputs, const float *targets, const int64_t *order,
-                   int64_t ordered, int64_t rows, uint32_t first, uint32_t second, float *room) {
-  Room cut = cut_up(net, rows, room);
+                   const float *factors, const float *inputs, const float *targets, const float *counts,
+                   const int64_t *order, int64_t ordered, int64_t rows, uint32_t first, uint32_t second, float *room) {
+  Room cut = cut_up(net, rows, counts != 0, room);
   for (int64_t step = 0; step < steps; step++) {
-    gather(net, &cut, inputs, targets, order, ordered, step * rows);
+    gather(net, &cut, inputs, targets, counts, order, ordered, step * rows);
     draw_noise(net, &cut, folded((Key){first, second}, 1 + step));
     for (int64_t s = 0, at = 0; s < net->strengths; s++, at += net->count) {
       find_slopes(net, &cut, s, weights + at);

@@ -204,6 +204,7 @@ class DenseTraining:
         batch_size: int,
         key: Words,
         scratch: Scratch,
+        weight: np.ndarray | None = None,
     ) -> None:
         """Take a step for each of the learning rates' factors, with one batch of `order` after another.
 
@@ -220,11 +221,14 @@ class DenseTraining:
             no batch is short.
         key
             Of the epoch's noise.
+        weight
+            Of each row, [n]; None is 1.
         """
         for number, factor in enumerate(factors):
             rows = order.take(np.arange(number * batch_size, (number + 1) * batch_size), mode="wrap")
             count, batch, noise = taken + number + 1, (inputs[rows], targets[rows]), plain_noise.folded(key, 1 + number)
-            self.step(weights, means, squares, count, factor, *batch, noise, scratch)
+            mine = None if weight is None else weight[rows]
+            self.step(weights, means, squares, count, factor, *batch, noise, scratch, mine)
 
     def step(
         self,
@@ -237,10 +241,12 @@ class DenseTraining:
         targets: np.ndarray,
         key: Words,
         scratch: Scratch,
+        weight: np.ndarray | None = None,
     ) -> None:
-        """Take one step, the `count`-th counted from 1, with a batch: inputs [rows, d] and targets [rows]."""
+        """Take one step, the `count`-th counted from 1, with a batch: inputs [rows, d], targets and `weight` [rows]."""
         gradient = scratch.array("gradient", weights.shape, self.dtype)
-        self._backpropagate(self.layout.layers(weights), self.layout.layers(gradient), inputs, targets, key, scratch)
+        layers = self.layout.layers(weights), self.layout.layers(gradient)
+        self._backpropagate(*layers, inputs, targets, weight, key, scratch)
         self._move(weights, gradient, means, squares, count, self.rates * self.dtype.type(factor), scratch)
 
     def outputs(self, weights: np.ndarray, inputs: np.ndarray, scratch: Scratch) -> np.ndarray:
@@ -262,10 +268,11 @@ class DenseTraining:
         gradients: list[tuple[np.ndarray, np.ndarray]],
         inputs: np.ndarray,
         targets: np.ndarray,
+        weight: np.ndarray | None,
         key: Words,
         scratch: Scratch,
     ) -> None:
-        """Write the gradient of the mean loss; penalties are added in `_move`."""
+        """Write the gradient of the mean of weight times loss; penalties are added in `_move`."""
         last = len(layers) - 1
         kernels, factors = self._perturbed([kernel for kernel, _ in layers], key, scratch)
         values, slopes = [inputs.T], []
@@ -283,6 +290,8 @@ class DenseTraining:
         ones = np.ones((len(inputs), 1), self.dtype)
         way = scratch.array(("way", last), values[-1].shape, self.dtype)
         self.loss.slope(values[-1], targets, way)
+        if weight is not None:
+            way *= weight
         for number in range(last, -1, -1):
             by_kernel, by_bias = gradients[number]
             np.matmul(way, values[number].swapaxes(-1, -2), out=by_kernel)

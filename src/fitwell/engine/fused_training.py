@@ -58,7 +58,7 @@ def library() -> ctypes.CDLL | None:
     networks = ctypes.POINTER(_Networks)
     found.fitwell_room.restype, found.fitwell_room.argtypes = _INTEGER, [networks, _INTEGER]
     found.fitwell_train.restype = found.fitwell_outputs.restype = None
-    arrays, sizes = [_ADDRESS] * 4, [_INTEGER] * 2
+    arrays, sizes = [_ADDRESS] * 5, [_INTEGER] * 2
     found.fitwell_train.argtypes = [networks, *arrays[:3], *sizes, *arrays, *sizes, _WORD, _WORD, _ADDRESS]
     found.fitwell_outputs.argtypes = [networks, *arrays[:2], _INTEGER, *arrays[:2]]
     return found
@@ -142,6 +142,7 @@ class FusedTraining(DenseTraining):
         batch_size: int,
         key: Words,
         scratch: Scratch,
+        weight: np.ndarray | None = None,
     ) -> None:
         """See `DenseTraining.epoch`."""
         whole = np.int32 if self._networks.classes else FLOAT
@@ -154,6 +155,7 @@ class FusedTraining(DenseTraining):
             _address(factors := factors.astype(FLOAT), FLOAT),
             _address(inputs, FLOAT),
             _address(targets, whole),
+            None if weight is None else _address(weight, FLOAT),
             _address(order := order.astype(np.int64), np.int64),
             len(order),
             batch_size,

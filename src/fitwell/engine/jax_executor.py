@@ -166,12 +166,13 @@ class JaxExecutor:
         self._by_second = NamedSharding(self._mesh, Split(None, STRENGTHS))
         everywhere = NamedSharding(self._mesh, Split())
         self._key = jax.device_put(noise.make_key(self.settings.seed), everywhere)
-        self._rows = jax.device_put(make_rows(self.job.row_sets, self.settings.seed), everywhere)
+        self._rows = jax.device_put(make_rows(self.job.row_sets, self.settings.seed, dataset.weight), everywhere)
         # squares of extreme scales leave float32's range, so the device sees losses in units of a typical scale
         reference = float(np.median(dataset.scale))
         self._loss_unit = reference**2
         unit = np.asarray((dataset.scale / reference) ** 2, dataset.dtype)
-        self._data = jax.device_put(Data(dataset.inputs, dataset.targets, unit), everywhere)
+        data = Data(dataset.inputs, dataset.targets, unit, dataset.weight, dataset.train_weight)
+        self._data = jax.device_put(data, everywhere)
         self._options = compiler_options(self.devices[0])
 
     def _compile(self) -> None:
@@ -211,7 +212,7 @@ class JaxExecutor:
 
     def _lower_measure(self, state: State) -> LoweredProgram:
         # data that all row sets share are not copied for each: they have no axis to map over
-        axes = Data(0, 0, 0) if self.job.dataset.own else Data(None, None, 0)
+        axes = Data.axes(self.job.dataset.own)
         measure = jax.vmap(jax.vmap(self._measure_one, in_axes=(0, None, None)), in_axes=(0, 0, axes))
         spread = self._spread(measure, (Split(None, STRENGTHS), Split(), Split()))
         return self._lower(spread, (state.best, self._rows, self._data), self._options)

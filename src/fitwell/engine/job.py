@@ -37,6 +37,11 @@ class Dataset:
         reported in units of ``scale**2``.
     first
         `Variables` ``[R, ...]`` that training starts from; None draws them by the network's `init`.
+    weight
+        float [n], what each row counts where losses are measured: means over rows are weighted means. None is 1.
+    train_weight
+        float [R, n], the same in training, of mean 1 over the training rows of each row set: a batch's loss is the mean
+        of weight times loss, so that over an epoch the gradient is that of the weighted mean. None is 1.
     """
 
     inputs: Any
@@ -45,11 +50,14 @@ class Dataset:
     shift: np.ndarray
     scale: np.ndarray
     first: Variables | None = None
+    weight: np.ndarray | None = None
+    train_weight: np.ndarray | None = None
 
     @property
     def bytes(self) -> int:
         """Of all arrays."""
-        return sum(leaf.nbytes for leaf in tree_leaves((self.inputs, self.targets)))
+        weights = [part for part in (self.weight, self.train_weight) if part is not None]
+        return sum(leaf.nbytes for leaf in [*tree_leaves((self.inputs, self.targets)), *weights])
 
     @property
     def rows(self) -> int:
@@ -182,7 +190,7 @@ class Rows(NamedTuple):
         int [m_max] and how many of them are real.
     measured, n_measured
         int [h_max]: a random part of the training rows, as many as are held out, on which the training loss is
-        measured.
+        measured; rows that weigh nothing are the last to be taken.
     held_out, n_held_out
         int [h_max] and how many of them are real; none in a refit on all rows.
     """
@@ -196,8 +204,11 @@ class Rows(NamedTuple):
     n_held_out: Leaf
 
 
-def make_rows(row_sets: RowSets, seed: int) -> Rows:
-    """Turn row sets into padded index arrays [R, ...], and draw the training rows on which loss is measured."""
+def make_rows(row_sets: RowSets, seed: int, weight: np.ndarray | None = None) -> Rows:
+    """Turn row sets into padded index arrays [R, ...], and draw the training rows on which loss is measured.
+
+    `weight` is that of each row there, float [n].
+    """
     train, n_train, held_out, n_held_out = row_sets.padded()
     # as many as are held out are enough to compare, and cost no more
     n_measured = np.minimum(n_train, n_held_out).astype(np.int32)
@@ -205,6 +216,9 @@ def make_rows(row_sets: RowSets, seed: int) -> Rows:
     for r, identity in enumerate(row_sets.ids):
         # by what the row set is, not by its place: alone or among others it measures the same rows
         generator = np.random.default_rng([seed, int(identity)])
-        measured[r, : n_measured[r]] = generator.permutation(train[r, : n_train[r]])[: n_measured[r]]
+        order = generator.permutation(train[r, : n_train[r]])
+        if weight is not None:  # a mean over rows that weigh nothing is none
+            order = order[np.argsort(weight[order] == 0, kind="stable")]
+        measured[r, : n_measured[r]] = order[: n_measured[r]]
     ids = np.asarray(row_sets.ids, np.int32)
     return Rows(ids, train, n_train.astype(np.int32), measured, n_measured, held_out, n_held_out.astype(np.int32))

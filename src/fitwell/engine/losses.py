@@ -40,9 +40,20 @@ class Loss:
     predict: Callable[[Any], Any]
     batch: Callable[[Any, Any], jax.Array] | None = None
 
-    def of_batch(self, outputs: Any, targets: Any) -> jax.Array:
-        """Return what a training step minimises."""
-        return self.batch(outputs, targets) if self.batch else self.per_row(outputs, targets).mean()
+    def of_batch(self, outputs: Any, targets: Any, weight: Any = None) -> jax.Array:
+        """Return what a training step minimises; `weight` [rows] multiplies the losses of rows, whose mean is taken."""
+        if self.batch:
+            return self.batch(outputs, targets)
+        losses = self.per_row(outputs, targets)
+        return losses.mean() if weight is None else weighed(losses, weight).mean()
+
+
+def weighed(values: jax.Array, weight: jax.Array) -> jax.Array:
+    """Weights times values; 0 where the weight is 0, whatever the value."""
+    import jax.numpy as jnp
+
+    # a row of no weight may be far out, and infinity times 0 is no number
+    return jnp.where(weight > 0, values * weight, 0)
 
 
 def log_loss(outputs: jax.Array, targets: jax.Array) -> jax.Array:

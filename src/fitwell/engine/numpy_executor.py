@@ -85,7 +85,7 @@ class NumpyExecutor:
         self.job, self.settings = job, settings
         self.network: DenseNetwork = cast(DenseNetwork, job.network)
         self.loss, self.layout = PLAIN_LOSSES[job.loss], WeightLayout(self.network.sizes)
-        self.rows = make_rows(job.row_sets, settings.seed)
+        self.rows = make_rows(job.row_sets, settings.seed, job.dataset.weight)
         self.batching = make_batching(job.row_sets, settings)
         useful = useful_threads(self.network, self.batching, job.dataset.dtype)
         self.threads = min(settings.devices, cpu_devices()) if settings.devices else useful
@@ -162,9 +162,10 @@ class NumpyExecutor:
         order = mine[np.argsort(plain_noise.levels(plain_noise.folded(key, 0), len(mine)), kind="stable")]
         steps = -(-len(mine) // batch_size) if self.batching.unequal else self.plan.steps
         factors = [self.schedule(epoch * self.plan.steps + number) for number in range(steps)]
-        inputs, targets = self._data(r)
+        data, weight = self._data(r), self.job.dataset.train_weight
         state, taken = (block.weights[r], block.means[r], block.squares[r]), int(block.steps[r])
-        block.training.epoch(*state, taken, np.array(factors), inputs, targets, order, batch_size, key, scratch)
+        mine = None if weight is None else weight[r]
+        block.training.epoch(*state, taken, np.array(factors), *data, order, batch_size, key, scratch, mine)
         block.steps[r] += steps
         self._measure(block, r, scratch, done, place)
 
@@ -179,10 +180,18 @@ class NumpyExecutor:
                 found.append(self.loss.by_row(block.training.outputs(block.weights[r], inputs, scratch), targets))
             loss, metric = (np.concatenate(parts, axis=1).astype(float) for parts in zip(*found, strict=True))
             loss *= self._unit(r)
-            done.curves[group, r, :, place] = loss.mean(axis=1)
-            done.curves[2 + group, r, :, place] = metric.mean(axis=1)
+            done.curves[group, r, :, place] = self._mean(loss, rows)
+            done.curves[2 + group, r, :, place] = self._mean(metric, rows)
             if group == 1 and done.row_loss is not None:
                 done.row_loss[r, :, place, : len(rows)] = loss
+
+    def _mean(self, values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Mean [S] of what some rows have, [S, rows], by their weights."""
+        if self.job.dataset.weight is None:
+            return values.mean(axis=1)
+        weight = self.job.dataset.weight[rows].astype(float)
+        counts = weight > 0  # a row of no weight may be far out, and infinity times 0 is no number
+        return (values[:, counts] * weight[counts]).sum(axis=1) / weight.sum()
 
     def _keep_best(self, block: NumpyBlock, held_out_loss: np.ndarray, epoch: int) -> None:
         """Snapshot the weights where the mean over row sets improved; without held-out rows, always."""

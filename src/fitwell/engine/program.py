@@ -18,7 +18,7 @@ from jax import lax
 
 from fitwell.engine import noise
 from fitwell.engine.job import Leaf, Rows
-from fitwell.engine.losses import Loss
+from fitwell.engine.losses import Loss, weighed
 from fitwell.engine.network import PureNetwork, Variables
 from fitwell.engine.optimizers import Optimizer
 from fitwell.regularization.regularizer import Axes, Regularizer, Step
@@ -42,11 +42,22 @@ class Data(NamedTuple):
         [n], class indices or (standardised) values; or a tree of arrays [n, ...] that the loss understands.
     loss_unit
         [], the loss in the target's own units over the loss of `targets`: the square of the scale, 1 for classes.
+    weight, train_weight
+        [n] each, of rows where losses are measured and in training, see `Dataset`; None is 1, and not in the program.
     """
 
     inputs: Any
     targets: Any
     loss_unit: Leaf
+    weight: Leaf | None = None
+    train_weight: Leaf | None = None
+
+    @staticmethod
+    def axes(own: bool) -> Data:
+        """Axes of row sets in the data of all: 0, or None for what they share; `own` as in `Dataset`."""
+        shared = 0 if own else None
+        # an axis of what is not there is the axis of nothing
+        return Data(shared, shared, 0, None, 0)
 
 
 class State(NamedTuple):
@@ -162,9 +173,10 @@ class Program:
             variables, optimizer = carry
             # wraps round: row sets that differ by a row share one shape, and no batch is short
             batch = order[(number * self.batch_size + jnp.arange(self.batch_size)) % rows.n_train]
-            inputs, targets = _take(data.inputs, batch), _take(data.targets, batch)
+            inputs, targets, weight = (_take(part, batch) for part in (data.inputs, data.targets, data.train_weight))
             factor = self.schedule(epoch * self.steps + number)
-            after = self._step(variables, optimizer, strength, factor, inputs, targets, noise.fold(key, 1 + number))
+            noise_key = noise.fold(key, 1 + number)
+            after = self._step(variables, optimizer, strength, factor, inputs, targets, noise_key, weight)
             if self.unequal:  # it waits for larger row sets: they share the shape, so the step is taken and thrown away
                 after = jax.tree.map(lambda new, old: jnp.where(number < own_steps, new, old), after, carry)
             return after, None
@@ -187,6 +199,7 @@ class Program:
         inputs: Any,
         targets: Any,
         key: noise.Key,
+        weight: jax.Array | None = None,
     ) -> tuple[Variables, Any]:
         penalised = self.network.penalised(variables.trainable)
 
@@ -194,7 +207,7 @@ class Program:
             seen = self._perturb_kernels(trainable, penalised, strength, key)
             on_units = _OnUnits(self.regularizers, strength, key)
             outputs, new_state = self.network.apply(Variables(seen, variables.state), inputs, on_units)
-            loss = self.loss.of_batch(outputs, targets)
+            loss = self.loss.of_batch(outputs, targets, weight)
             # of the whole kernels, as in Keras: not of what dropped weights have left of them
             return loss + self._penalty(trainable, penalised, strength), new_state
 
@@ -244,13 +257,18 @@ class Program:
         return trainable
 
     def _measure(self, variables: Variables, rows: Rows, data: Data) -> Trace:
-        """Mean loss and metric on the measured training rows and on the held-out rows, without noise, in one pass."""
+        """Mean loss and metric on the measured training rows and on the held-out rows, without noise, in one pass.
+
+        The losses of single rows are as they are: whoever takes means of them knows the weights.
+        """
         indices = jnp.concatenate([rows.measured, rows.held_out])
         group = jnp.concatenate(
             [_mark(rows.measured, rows.n_measured, TRAIN), _mark(rows.held_out, rows.n_held_out, HELD_OUT)]
         )
         loss, metric, row_loss = self._sums(variables, indices, group, data)
         counts = jnp.stack([rows.n_measured, rows.n_held_out])
+        if data.weight is not None:
+            counts = jnp.where(_members(group), data.weight[indices][None, :], 0).sum(axis=1)
         loss, metric = loss / counts * data.loss_unit, metric / counts
         recorded = row_loss[rows.measured.shape[0] :] * data.loss_unit
         return Trace(loss[TRAIN], loss[HELD_OUT], metric[TRAIN], metric[HELD_OUT], recorded)
@@ -275,10 +293,14 @@ class Program:
         def part(sums: tuple[jax.Array, jax.Array], number: jax.Array) -> tuple[tuple[jax.Array, jax.Array], Any]:
             chosen = indices[number]
             outputs, targets = self.predict(variables, _take(data.inputs, chosen)), _take(data.targets, chosen)
-            member = group[number][None, :] == jnp.array([[TRAIN], [HELD_OUT]])
+            member = _members(group[number])
+
+            def summed(values: jax.Array) -> jax.Array:
+                counted = values if data.weight is None else weighed(values, data.weight[chosen])
+                return jnp.where(member, counted[None, :], 0).sum(axis=1)
+
             row_loss = self.loss.per_row(outputs, targets)
-            loss = jnp.where(member, row_loss[None, :], 0).sum(axis=1)
-            metric = jnp.where(member, self.loss.metric(outputs, targets)[None, :], 0).sum(axis=1)
+            loss, metric = summed(row_loss), summed(self.loss.metric(outputs, targets))
             return (sums[0] + loss, sums[1] + metric), row_loss if self.record_rows else None
 
         sums, row_loss = lax.scan(part, (zero, zero), jnp.arange(parts, dtype=jnp.int32))
@@ -325,8 +347,8 @@ def lift(epochs: Callable[..., Any], *, own_data: bool) -> Callable[..., Any]:
         The same function with `state` [R, G, ...], `strength` [G], `rows` [R, ...], results [R, G, ...].
     """
     over_strengths = jax.vmap(epochs, in_axes=(0, 0, None, None, None, None, None))
-    data_axes = Data(0, 0, 0) if own_data else Data(None, None, 0)
-    return jax.vmap(over_strengths, in_axes=(0, None, 0, data_axes, None, None, None), axis_name=ROW_SETS)
+    axes = (0, None, 0, Data.axes(own_data), None, None, None)
+    return jax.vmap(over_strengths, in_axes=axes, axis_name=ROW_SETS)
 
 
 def _keep_best(state: State, held_out_loss: jax.Array, rows: Rows, epoch: jax.Array) -> State:
@@ -345,6 +367,11 @@ def _keep_best(state: State, held_out_loss: jax.Array, rows: Rows, epoch: jax.Ar
 def _mark(indices: jax.Array, real: jax.Array, group: int) -> jax.Array:
     """Give the first `real` indices the number of their group, and the padding none."""
     return jnp.where(jnp.arange(indices.shape[0]) < real, group, NEITHER)
+
+
+def _members(group: jax.Array) -> jax.Array:
+    """Which rows are of the training rows, and which are held out: bool [2, rows]."""
+    return group[None, :] == jnp.array([[TRAIN], [HELD_OUT]])
 
 
 def _take(inputs: Any, indices: jax.Array) -> Any:

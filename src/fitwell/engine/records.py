@@ -22,31 +22,76 @@ class Records:
     Attributes
     ----------
     units, sizes
-        int [u_r] for each row set: numbers of the units in rising order, and how many rows of each it holds out.
+        [u_r] for each row set: numbers of the units in rising order, and how many rows of each it holds out, or what
+        these weigh. A unit that weighs nothing is none.
     sums
-        float [G, E, u_r] for each row set, sums of losses in the target's own units; NaN where none was trained.
+        float [G, E, u_r] for each row set, sums of losses (by the rows' weights) in the target's own units; NaN where
+        none was trained.
     """
 
     units: tuple[np.ndarray, ...]
     sizes: tuple[np.ndarray, ...]
     sums: tuple[np.ndarray, ...]
-    _orders: tuple[np.ndarray, ...]
+    _layouts: tuple[_UnitRows, ...]
 
     @staticmethod
-    def empty(row_sets: RowSets, units: np.ndarray, strengths: int, epochs: int) -> Records:
-        """Make room for a search."""
-        found = [np.unique(units[rows], return_counts=True) for rows in row_sets.held_out]
+    def empty(
+        row_sets: RowSets, units: np.ndarray, strengths: int, epochs: int, weight: np.ndarray | None = None
+    ) -> Records:
+        """Make room for a search; `weight` is that of each row, float [n], None is 1."""
+        layouts = tuple(
+            _UnitRows.of(units[rows], None if weight is None else weight[rows]) for rows in row_sets.held_out
+        )
         return Records(
-            units=tuple(names for names, _ in found),
-            sizes=tuple(sizes for _, sizes in found),
+            units=tuple(one.names for one in layouts),
+            sizes=tuple(one.sizes for one in layouts),
             # NaN says "not trained"; zero would be a perfect loss
-            sums=tuple(np.full((strengths, epochs, len(names)), np.nan) for names, _ in found),
-            # the rows of a unit together, so that they can be summed in one pass
-            _orders=tuple(np.argsort(units[rows], kind="stable") for rows in row_sets.held_out),
+            sums=tuple(np.full((strengths, epochs, len(one.names)), np.nan) for one in layouts),
+            _layouts=layouts,
         )
 
     def keep(self, strengths: np.ndarray, epochs: slice, losses: np.ndarray) -> None:
         """Sum and keep the losses of every held-out row, float [R, strengths, epochs, h_max]."""
-        for sums, sizes, order, mine in zip(self.sums, self.sizes, self._orders, losses, strict=True):
-            if len(sizes):  # a refit holds nothing out
-                sums[strengths, epochs] = np.add.reduceat(mine[:, :, order], np.cumsum(sizes) - sizes, axis=-1)
+        for sums, layout, mine in zip(self.sums, self._layouts, losses, strict=True):
+            if len(layout.names):  # a refit holds nothing out
+                sums[strengths, epochs] = layout.summed(mine)
+
+
+@dataclass(frozen=True, eq=False)
+class _UnitRows:
+    """The held-out rows of one row set, the rows of a unit together, so that they can be summed in one pass.
+
+    Attributes
+    ----------
+    names, starts
+        int [u], of the units, and where each begins among the ordered rows.
+    order
+        int, places of the rows that weigh anything, unit by unit.
+    weight
+        float, of the ordered rows; None is 1.
+    """
+
+    names: np.ndarray
+    starts: np.ndarray
+    order: np.ndarray
+    weight: np.ndarray | None
+
+    @staticmethod
+    def of(units: np.ndarray, weight: np.ndarray | None) -> _UnitRows:
+        order = np.argsort(units, kind="stable")
+        if weight is not None:
+            order = order[weight[order] > 0]
+        names, starts = np.unique(units[order], return_index=True)
+        return _UnitRows(names, starts, order, None if weight is None else weight[order].astype(float))
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Rows of each unit, or what they weigh, [u]."""
+        if self.weight is None:
+            return np.diff(self.starts, append=len(self.order))
+        return np.add.reduceat(self.weight, self.starts) if len(self.starts) else self.weight
+
+    def summed(self, losses: np.ndarray) -> np.ndarray:
+        """Sums over the rows of each unit of losses [..., h_max] by their weights: [..., u]."""
+        mine = losses[..., self.order]
+        return np.add.reduceat(mine if self.weight is None else mine * self.weight, self.starts, axis=-1)

@@ -54,7 +54,9 @@ class Training:
         # NaN says "not trained"; zero would be a perfect loss
         self.curves = np.full((4, *shape), np.nan)
         units = settings.units
-        self.records = None if units is None else Records.empty(job.row_sets, units, plan.strengths, plan.epochs)
+        self.records = None
+        if units is not None:
+            self.records = Records.empty(job.row_sets, units, plan.strengths, plan.epochs, job.dataset.weight)
         # infinite ranks last, so a strength that never trained is never chosen
         self.best_loss = np.full(plan.strengths, np.inf)
         self.best_epoch = np.zeros(plan.strengths, int)

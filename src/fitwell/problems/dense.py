@@ -81,10 +81,11 @@ class DenseOnTable:
     @property
     def constant_loss(self) -> float:
         """See `Problem`."""
-        target = self.table.target
+        target, weight = self.table.target, self.table.weight
         if target.task == "regression":
-            return float(np.var(target.values))
-        shares = np.bincount(target.values, minlength=self.table.outputs) / len(target.values)
+            mean = np.average(target.values, weights=weight)
+            return float(np.average((target.values - mean) ** 2, weights=weight))
+        shares = np.bincount(target.values, weight, minlength=self.table.outputs) / len(target.values)
         # a class that never occurs adds 0, not 0 times minus infinity
         return float(-(shares * np.log(np.where(shares > 0, shares, 1))).sum())
 
@@ -132,9 +133,12 @@ class DenseOnTable:
 
     def shuffled(self, seed: int) -> DenseOnTable:
         """See `Problem`."""
-        target = self.table.target
-        values = np.random.default_rng(seed).permutation(target.values)
-        return replace(self, table=replace(self.table, target=replace(target, values=values)))
+        target, weights = self.table.target, self.table.weights
+        order = np.random.default_rng(seed).permutation(len(target.values))
+        # what a row counts goes with its target, as its class does
+        moved = {"target": replace(target, values=target.values[order])}
+        moved |= {} if weights is None else {"weights": weights.permuted(order)}
+        return replace(self, table=replace(self.table, **moved))
 
     def warm_up(self) -> None:
         """See `Problem`; nothing is imported for the end."""
@@ -146,7 +150,7 @@ class DenseOnTable:
     def score(self, predictions: np.ndarray, mean_loss: float) -> dict[str, float]:
         """See `Problem`."""
         del mean_loss  # the scores of a table begin with its loss
-        return score_of(self.table.target.task, self.table.target.values, predictions)
+        return score_of(self.table.target.task, self.table.target.values, predictions, self.table.weight)
 
     def finish(self, networks: Sequence[Fitted]) -> tuple[TablePredictor, None]:
         """Join the networks, each behind the encoding of its row set, into one Keras model: their mean."""

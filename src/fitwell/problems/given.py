@@ -29,7 +29,7 @@ def read_problem(
     task: str | None,
     splits: Mapping[str, Any],
     sample_weight: Any,
-    class_weight: Mapping[int, float] | None,
+    class_weight: Any,
     weights: str,
     drop: str | Sequence[str] = (),
     missing: Sequence[str] | None = None,
@@ -50,7 +50,8 @@ def read_problem(
     opened = _check_table_arguments(model, y, sample_weight, class_weight, weights)
     if opened is None:
         options.candidates(DenseNetwork.layers_of(options.hidden))  # wrong ones are refused before the table is read
-    read = read_table(table, target, task=task, drop=drop, missing=missing, seed=options.seed, **splits)
+    weighing = {"sample_weight": sample_weight, "class_weight": class_weight}
+    read = read_table(table, target, task=task, drop=drop, missing=missing, seed=options.seed, **weighing, **splits)
     if opened is None:
         return DenseOnTable(read, options.hidden)
     from fitwell.problems.models import check_model_options
@@ -76,9 +77,11 @@ def _check_table_arguments(model: Any, y: Any, sample_weight: Any, class_weight:
     opened = None
     if model is not None and (opened := opened_model(model)) is None:
         raise InputTypeError(f"'model' must be a keras.Model or fitwell.opened(model). Got {type(model).__name__}.")
-    if y is not None or sample_weight is not None or class_weight is not None or weights != "fresh":
+    if y is not None or weights != "fresh":
+        raise InputError("'y' and 'weights' go with a Keras model and arrays, as in fitwell.tune(model, x, y).")
+    if opened is not None and not (sample_weight is None and class_weight is None):
         raise InputError(
-            "'y', 'sample_weight', 'class_weight' and 'weights' go with a Keras model and arrays, as in "
-            "fitwell.tune(model, x, y)."
+            "'sample_weight' and 'class_weight' go with the dense network on a table, or with a Keras model and arrays "
+            "as in fitwell.tune(model, x, y): leave them out with 'model'."
         )
     return opened

@@ -19,6 +19,7 @@ from fitwell.data.encoding import Encoding, Layout, fit_encoding, make_layout, s
 from fitwell.data.notation import Notation, missing_marks, without_marks
 from fitwell.data.row_keys import moments_of, read_groups
 from fitwell.data.row_sets import RowSets, folds
+from fitwell.data.row_weights import WEIGHT_TYPE, RowWeights, read_sample_weight, weights_of_rows
 from fitwell.data.table_files import as_frame, read_training
 from fitwell.data.target import Target, read_target, standardise
 from fitwell.data.training_rows import warn_of_unseen_classes
@@ -53,6 +54,8 @@ class TableData:
         The marks of missing values.
     rows
         int [n], places in the table as it was read; None where that is all of it.
+    weights
+        What rows count; None where all count alike.
     """
 
     columns: tuple[Column, ...]
@@ -65,6 +68,7 @@ class TableData:
     encodings: tuple[Encoding, ...]
     missing: tuple[str, ...] | None = None
     rows: NDArray[np.int64] | None = None
+    weights: RowWeights | None = None
 
     @property
     def row_numbers(self) -> NDArray[np.int64]:
@@ -83,13 +87,20 @@ class TableData:
 
     def dataset(self) -> Dataset:
         """Encode the rows for every row set."""
-        return make_dataset(self.target, self.raw, self.row_sets, self.encodings)
+        return make_dataset(self.target, self.raw, self.row_sets, self.encodings, self.weights)
 
     def on(self, row_sets: RowSets) -> TableData:
         """Return the table in other row sets, each encoded by numbers of its own training rows."""
+        if self.weights is not None:
+            self.weights.check(row_sets)
         # row sets that share one array of training rows (several networks on all rows) share its encoding
         fitted = {id(rows): fit_encoding(self.layout, self.raw, rows) for rows in row_sets.train}
         return replace(self, row_sets=row_sets, encodings=tuple(fitted[id(rows)] for rows in row_sets.train))
+
+    @property
+    def weight(self) -> NDArray[np.float64] | None:
+        """What each row counts where losses are measured, [n] of mean 1; None is 1."""
+        return None if self.weights is None else self.weights.measured
 
     @property
     def strata(self) -> NDArray[Any] | None:
@@ -129,6 +140,7 @@ class TableData:
             "inputs": self.layout.width,
             "target": self.target.name,
             "task": self.target.task,
+            **(self.weights.words if self.weights else {}),
         }
         values = self.target.values
         if self.target.task == "classification":
@@ -151,6 +163,8 @@ def read_table(
     drop: str | Sequence[str] = (),
     seed: int = 0,
     missing: Sequence[str] | None = None,
+    sample_weight: Any = None,
+    class_weight: Any = None,
 ) -> TableData:
     """Read a table and set up its row sets.
 
@@ -170,6 +184,9 @@ def read_table(
         Names of columns that are left out.
     missing
         The texts that mean missing; None takes the usual ones.
+    sample_weight, class_weight
+        What rows count: the name of a column, which is no feature then, or an array [n]; and a dict from class to
+        weight, or `"balanced"`.
 
     Raises
     ------
@@ -181,16 +198,24 @@ def read_table(
     if not isinstance(target, str):  # given beside the table, it is read by the same rule
         frame = frame.with_columns(without_marks(frame.select(name), notation.missing)[name])
     read, kept = read_target(frame, name, task, notation.decimal)
-    _check_columns(frame, {"groups": groups, "time": time}, name)
-    dropped = names_to_drop(drop, frame.columns, {"target": name, "groups": groups, "time": time})
-    features = [column for column in frame.columns if column not in (name, groups, time)]
+    if not isinstance(sample_weight, str) and sample_weight is not None:
+        frame, sample_weight = _with_array(frame, sample_weight, "'sample_weight'", "sample_weight")
+    beside = {"groups": groups, "time": time, "sample_weight": sample_weight}
+    _check_columns(frame, beside, name)
+    dropped = names_to_drop(drop, frame.columns, {"target": name, **beside})
+    features = [column for column in frame.columns if column not in (name, *beside.values())]
     # a row without a target may hold anything: what is wrong with it must not stop the others
     if len(kept) < frame.height:
         _check_rows(frame, kept, [column for column in features if column not in dropped], groups, time, notation)
     rows = frame[kept.tolist()] if len(kept) < frame.height else frame
     special = {key: rows[column] if column else None for key, column in {"groups": groups, "time": time}.items()}
+    weights = None
+    if sample_weight is not None or class_weight is not None:
+        given = None if sample_weight is None else read_sample_weight(rows[sample_weight], notation.decimal, kept)
+        weights = weights_of_rows(read, given, class_weight, sample_weight)
     # the columns' kinds are decided once, by all rows; numbers and categories by training rows only
-    columns = describe_columns(rows, without={name, groups, time} - {None}, dropped=dropped, notation=notation)
+    without = {name, *beside.values()} - {None}
+    columns = describe_columns(rows, without=without, dropped=dropped, notation=notation)
     raw = extract(rows, columns, rows=kept)
     marked = mark_copies(columns, raw, read)
     if marked != columns:
@@ -202,26 +227,42 @@ def read_table(
     row_sets = folds(read.values, read.task, cv=cv, repeats=repeats, seed=seed, classes=read.classes, **special)
     if read.task == "classification":
         warn_of_unseen_classes(row_sets, read.values, read.classes)
+    if weights is not None:
+        weights.check(row_sets)
     encodings = tuple(fit_encoding(layout, raw, train) for train in row_sets.train)
     without_target = frame.height - len(kept)
-    return TableData(
-        columns, read, frame.height, without_target, layout, raw, row_sets, encodings, notation.missing, kept
-    )
+    marks = notation.missing
+    where = frame.height, without_target
+    return TableData(columns, read, *where, layout, raw, row_sets, encodings, marks, kept, weights)
 
 
-def make_dataset(target: Target, raw: RawFeatures, row_sets: RowSets, encodings: tuple[Encoding, ...]) -> Dataset:
-    """Encode inputs [R, n, d] and targets [R, n], each row set with the numbers fitted on its own training rows."""
+def make_dataset(
+    target: Target,
+    raw: RawFeatures,
+    row_sets: RowSets,
+    encodings: tuple[Encoding, ...],
+    weights: RowWeights | None = None,
+) -> Dataset:
+    """Encode inputs [R, n, d] and targets [R, n], each row set with the numbers fitted on its own training rows.
+
+    So are weights in training; inputs are encoded without weights, for a row that counts more is no other row.
+    """
     inputs = stack(encodings, raw)
     count = row_sets.count
+    weighing: dict[str, Any] = {}
+    if weights is not None:
+        train_weight = np.stack([weights.among(train) for train in row_sets.train])
+        weighing = {"weight": weights.measured.astype(WEIGHT_TYPE), "train_weight": train_weight.astype(WEIGHT_TYPE)}
     if target.task == "classification":
         targets = np.broadcast_to(np.asarray(target.values, np.int32), (count, len(target.values)))
-        return Dataset(inputs, np.ascontiguousarray(targets), True, np.zeros(count), np.ones(count))
+        return Dataset(inputs, np.ascontiguousarray(targets), True, np.zeros(count), np.ones(count), **weighing)
     values = np.asarray(target.values, float)
-    moments = np.array([standardise(values, train) for train in row_sets.train])
+    mine = None if weights is None else weights.values
+    moments = np.array([standardise(values, train, mine) for train in row_sets.train])
     shift, scale = moments[:, 0], moments[:, 1]
     # by training rows only, like all else that is fitted
     standardised = (values[None, :] - shift[:, None]) / scale[:, None]
-    return Dataset(inputs, standardised.astype(inputs.dtype), True, shift, scale)
+    return Dataset(inputs, standardised.astype(inputs.dtype), True, shift, scale, **weighing)
 
 
 def _with_target(frame: pl.DataFrame, target: Any) -> tuple[pl.DataFrame, str]:
@@ -231,31 +272,35 @@ def _with_target(frame: pl.DataFrame, target: Any) -> tuple[pl.DataFrame, str]:
         raise InputError(
             "A target is needed: the name of a column of the table, or an array with a value for each row."
         )
-    shape = getattr(target, "shape", None)
+    return _with_array(frame, target, "The target", ARRAY_TARGET)
+
+
+def _with_array(frame: pl.DataFrame, values: Any, what: str, name: str) -> tuple[pl.DataFrame, str]:
+    """Add an array that was given beside the table as a column, and return its name."""
+    shape = getattr(values, "shape", None)
     # a number, or an array without axes: neither has a length to compare
-    if not hasattr(target, "__len__") or shape == ():
-        found = type(target).__name__
-        raise InputError(f"The target must have one value for each of the {counted(frame.height, 'row')}. Got {found}.")
-    if len(target) != frame.height:
+    if not hasattr(values, "__len__") or shape == ():
+        found = type(values).__name__
+        raise InputError(f"{what} must have one value for each of the {counted(frame.height, 'row')}. Got {found}.")
+    if len(values) != frame.height:
         raise InputError(
-            f"The target must have one value for each of the {counted(frame.height, 'row')}. Got "
-            f"{counted(len(target), 'value')}."
+            f"{what} must have one value for each of the {counted(frame.height, 'row')}. Got "
+            f"{counted(len(values), 'value')}."
         )
     if isinstance(shape, tuple) and len(shape) > 1:
-        target = _only_column(target, shape)
-    name = ARRAY_TARGET
+        values = _only_column(values, shape, what)
     while name in frame.columns:
         # a column of the table may be called so already, and would be overwritten
         name += "_"
-    column = as_frame({name: target})
+    column = as_frame({name: values})
     return frame.with_columns(column[name]), name
 
 
-def _only_column(target: Any, shape: tuple[int, ...]) -> pl.Series:
-    """The values of a target [n, 1], an array or a frame."""
+def _only_column(values: Any, shape: tuple[int, ...], what: str) -> pl.Series:
+    """The values of an array or a frame [n, 1]."""
     if len(shape) != 2 or shape[1] != 1:
-        raise InputError(f"The target must be one column. Got {type(target).__name__} of shape {shape}: choose one.")
-    return as_frame(target).to_series()
+        raise InputError(f"{what} must be one column. Got {type(values).__name__} of shape {shape}: choose one.")
+    return as_frame(values).to_series()
 
 
 def _check_columns(frame: pl.DataFrame, wanted: dict[str, Any], target: str) -> None:

@@ -67,7 +67,10 @@ class DiagnosisPlots:
         axes = axes_for(ax)
         self._draw_learning_curve(axes, curve)
         axes.set(xlabel="training rows", ylabel=f"held-out {self.findings.loss_name}")
-        axes.legend(frameon=False)
+        # room for the words, which else would stand on intervals
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high + 0.3 * (high - low))
+        axes.legend(frameon=False, loc="upper right")
         return axes
 
     def _draw_learning_curve(self, ax: Axes, curve: LearningCurve) -> None:

@@ -64,6 +64,13 @@ def colour(name: str, ax: Axes | None = None) -> Any:
     return ax.xaxis.label.get_color() if ax is not None and short == "ink" else _palette()[short]
 
 
+def shades(none: str, all_of_it: str) -> Any:
+    """Return a map of shares to the colours from one of the page to another."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("fitwell", [colour(none), colour(all_of_it)])
+
+
 def network_colour(network: str) -> str:
     """Return the colour of a network that is compared."""
     return colour(COLOURS[network])

@@ -18,10 +18,9 @@ STYLE = """<style>
 .fitwell-shown p { margin: 4px 0; }
 .fitwell-shown .soft { opacity: .72; font-size: .92em; }
 .fitwell-shown .scroll { overflow-x: auto; }
-.fitwell-shown table { border-collapse: collapse; color: inherit; font-size: inherit; margin: 8px 0; }
-.fitwell-shown td { font-variant-numeric: tabular-nums; }
+.fitwell-shown table { border-collapse: collapse; margin: 8px 0; color: inherit; font-size: inherit; }
 .fitwell-shown th, .fitwell-shown td { padding: 3px 12px 3px 0; text-align: left; border-bottom: 1px solid #8886; }
-.fitwell-shown .number { text-align: right; white-space: nowrap; }
+.fitwell-shown .number { font-variant-numeric: tabular-nums; text-align: right; white-space: nowrap; }
 .fitwell-shown tr.chosen td { font-weight: 600; }
 </style>"""
 """Of the fragment, and of nothing else in the notebook."""

@@ -37,8 +37,8 @@ def page(title: str, parts: Iterable[str], charts: Mapping[str, ChartSpec]) -> s
     script = _script()
     body = "\n".join(parts) if script else f"<p>{text(UNBUILT)}</p>\n" + "\n".join(parts)
     files = resources.files("fitwell.report")
-    # "</" would end the script; JSON reads "<\/" as the same
-    data = json.dumps(charts, ensure_ascii=False, allow_nan=False).replace("</", "<\\/").replace("<!--", "<\\u0021--")
+    # "</script" would end it and "<!--" hide it; JSON reads "\\u003c" as the same
+    data = json.dumps(charts, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
     return f"""<!doctype html>
 <html lang="en">
 <head>

@@ -31,6 +31,7 @@ from fitwell.report.drawing import (
     legend_of_all,
     name_ticks,
     network_colour,
+    shades,
     shortened,
     strength_axis,
     unit_square,
@@ -78,7 +79,8 @@ class RunPlots:
     def path(self, regularizer: str | None = None, ax: Axes | Sequence[Axes] | None = None) -> Any:
         """Draw held-out loss by strength: each point is one candidate, with one standard error on either side.
 
-        The other strengths differ from point to point. Points far above are left outside, and counted.
+        The other strengths differ from point to point. Points far above are left outside, and those whose strength
+        differs by layer have no place: both are counted above the axes.
 
         Parameters
         ----------
@@ -126,9 +128,11 @@ class RunPlots:
         strength_axis(ax, "x", shown[regularizer])
         low, high = loss_window(points)
         ax.set(xlabel=regularizer.replace("_", " "), ylabel=f"held-out {self._loss}", ylim=(low, high))
-        if above := shown.filter(pl.col("loss") > high).height:
-            where: dict[str, Any] = {"transform": ax.transAxes, "ha": "right", "va": "bottom"}
-            ax.text(1.0, 1.01, f"{above} above", **where, fontsize="small", color=colour("soft"))
+        above, by_layer = shown.filter(pl.col("loss") > high).height, points.height - shown.height
+        notes = [f"{above} above"] if above else []
+        notes += [f"{by_layer} by layer"] if by_layer else []
+        where: dict[str, Any] = {"transform": ax.transAxes, "ha": "right", "va": "bottom"}
+        ax.text(1.0, 1.01, ", ".join(notes), **where, fontsize="small", color=colour("soft"))
 
     def strength_map(self, one: str | None = None, other: str | None = None, ax: Axes | None = None) -> Axes:
         """Draw the held-out loss of every candidate by two of its strengths; the ring is the minimum.
@@ -221,14 +225,11 @@ class RunPlots:
     def confusion(self, ax: Axes | None = None) -> Axes:
         """Draw which classes held-out rows are taken for: their number, coloured by the share of their class."""
         self._check("confusion")
-        from matplotlib.colors import LinearSegmentedColormap
-
         counts, classes = confusion(self.run).with_columns(pl.col("share").fill_null(0)), self.run.classes
         side = len(classes), len(classes)
         share, count = counts["share"].to_numpy().reshape(side), counts["count"].to_numpy().reshape(side)
         axes = axes_for(ax, 5.0, 5.0)
-        shades = LinearSegmentedColormap.from_list("fitwell", [colour("page"), colour("second")])
-        axes.imshow(share, cmap=shades, vmin=0, vmax=1)
+        axes.imshow(share, cmap=shades("page", "second"), vmin=0, vmax=1)
         # more would be too small to read
         for (row, column), number in np.ndenumerate(count if len(classes) <= MOST_CLASSES else count[:0]):
             ink = colour("page" if share[row, column] > 0.6 else "ink")

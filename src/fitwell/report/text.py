@@ -56,6 +56,8 @@ def read(summary: dict[str, Any]) -> list[RenderableType]:
     if summary["rows_without_target"]:
         lines.append(f"          {_set_aside(summary['rows_without_target'])}")
     lines.append(f"Target    {summary['target']}: {_task(summary)}")
+    if weights := _weights(summary):
+        lines.append(f"Weights   {weights}")
     # named, each with its reason: a column that is silently missing is found much later
     lines += [f"Set aside {name}: {reason}" for name, reason in _some(summary["set_aside"])]
     lines += [f"Note      {name}: {reason}" for name, reason in _some(summary["remarks"])]
@@ -320,6 +322,18 @@ def _scored(answer: Answer, name: str) -> str:
         "ensemble": f"mean of the best {answer.averaged}",
     }
     return names.get(name, name)
+
+
+def _weights(summary: dict[str, Any]) -> str:
+    """What rows count, where they do not count alike."""
+    found = [f"rows by {summary['sample_weight']!r}"] if "sample_weight" in summary else []
+    by_class = summary.get("class_weight")
+    if isinstance(by_class, dict):
+        shown = [f"{name} {weight:g}" for name, weight in list(by_class.items())[:SHOWN]]
+        found.append("classes " + ", ".join(shown + ["..."] * (len(by_class) > SHOWN)))
+    elif by_class:
+        found.append(f"classes {by_class}")
+    return "; ".join(found)
 
 
 def _task(summary: dict[str, Any]) -> str:

@@ -162,7 +162,7 @@ class TablePredictor:
         inputs = encoded if len(encoded) > 1 else encoded[0]
         return np.asarray(self.network.predict(inputs, verbose=0, batch_size=1024))
 
-    def predict(self, table: Any, *, keep: str | Sequence[str] = ()) -> pl.DataFrame:
+    def predict(self, table: Any, *, keep: str | Sequence[str] = ()) -> Any:
         """Predict rows of a table.
 
         Parameters
@@ -173,7 +173,8 @@ class TablePredictor:
         Returns
         -------
         A data frame with one row for each row of the table: the column of the target and, for classes, one column
-        ``probability of <class>`` each.
+        ``probability of <class>`` each. It is of the table's own library, with the index of a pandas frame; polars' of
+        a file or an array.
 
         Raises
         ------
@@ -183,7 +184,9 @@ class TablePredictor:
         opened = open_table(table)
         frame = as_it_stands(opened)
         kept = self.kept(frame.columns, keep)
-        return self.beside(frame.select(kept), self.predict_numbers(opened))
+        found = self.beside(frame.select(kept), self.predict_numbers(opened))
+        # a file or a frame of polars; narwhals would be imported only to say so
+        return found if table is opened or isinstance(table, str | Path) else in_library_of(table, found)
 
     def beside(self, kept: pl.DataFrame, numbers: np.ndarray) -> pl.DataFrame:
         """Put the predictions of `predict_numbers` behind the columns that are kept."""
@@ -239,6 +242,19 @@ class TablePredictor:
         }
         # names of columns stay readable, whatever their script
         (directory / ENCODING_FILE).write_text(json.dumps(stored, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def in_library_of(table: Any, found: pl.DataFrame) -> Any:
+    """Return `found` as a frame of the library of `table`, with its index; as it is, if that is no frame in memory."""
+    import narwhals as nw
+
+    given = nw.from_native(table, eager_only=True, pass_through=True)
+    if not isinstance(given, nw.DataFrame) or given.implementation.is_polars():
+        return found
+    native = nw.from_arrow(found.to_arrow(), backend=given.implementation).to_native()
+    if given.implementation.is_pandas_like():
+        native.index = table.index
+    return native
 
 
 def warn_of_unseen(unseen: Mapping[str, int], rows: int) -> None:

@@ -119,7 +119,7 @@ class Result:
         return search_fragment(self.search, self.answer, self.score, self.record.summary)
 
     def predict(self, table: Any) -> Any:
-        """Predict new rows; see `TablePredictor.predict` and `ModelPredictor.predict`."""
+        """Predict new rows, a frame in its own library; see `TablePredictor.predict` and `ModelPredictor.predict`."""
         return self.predictor.predict(table)
 
     def to_json(self) -> dict[str, Any]:
@@ -129,6 +129,7 @@ class Result:
             "fitwell": __version__,
             "data": self.record.summary,
             "plan": {**asdict(search.plan), "networks": search.plan.networks, "blocks": search.plan.blocks},
+            "folds": search.folds,
             "unregularized": search.unregularized(),
             "strengths": [self._by_layer(row) for row in search.table.to_dicts()],
             "choice": {

@@ -51,15 +51,17 @@ def permutation_importance(searched: Searched, strength: int) -> pl.DataFrame | 
     for r in range(row_sets.independent):
         predictor, _ = problem.finish([fitted(searched, searched.trained, strength, strength, r)])
         rows = row_sets.held_out[r]
+        rows = rows if table.weight is None else rows[table.weight[rows] > 0]
         rows = random.choice(rows, most, replace=False) if len(rows) > most else rows
         encoded = np.asarray(searched.trained.dataset.inputs[r][rows], np.float32)
-        targets = table.target.values[rows]
+        targets, weight = table.target.values[rows], None if table.weight is None else table.weight[rows]
 
-        as_it_is = _loss(table.target.task, targets, predictor.network.predict([encoded]))
+        as_it_is = _loss(table.target.task, targets, predictor.network.predict([encoded]), weight)
         for number, columns in enumerate(places.values()):
             dealt = np.concatenate([_dealt(encoded, columns, random) for _ in range(DEALS)])
             found = predictor.network.predict([dealt])
-            increases[number, r] = _loss(table.target.task, np.tile(targets, DEALS), found) - as_it_is
+            again = np.tile(targets, DEALS), found, None if weight is None else np.tile(weight, DEALS)
+            increases[number, r] = _loss(table.target.task, *again) - as_it_is
     found = [corrected_t(increase, row_sets.test_to_train, INTERVAL_LEVEL) for increase in increases]
     frame = pl.DataFrame(
         {
@@ -72,9 +74,9 @@ def permutation_importance(searched: Searched, strength: int) -> pl.DataFrame | 
     return frame.sort("increase", descending=True, maintain_order=True)
 
 
-def _loss(task: str, targets: np.ndarray, predicted: np.ndarray) -> float:
+def _loss(task: str, targets: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None) -> float:
     shaped = predicted if task == "classification" else predicted[:, 0]
-    return float(losses_of_rows(task, targets, shaped).mean())
+    return float(np.average(losses_of_rows(task, targets, shaped), weights=weight))
 
 
 def _dealt(encoded: np.ndarray, columns: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -44,27 +44,28 @@ def baselines(table: TableData, options: Options) -> tuple[Baseline, ...]:
 
 def _constant(table: TableData) -> Baseline:
     begun = clock.perf_counter()
-    target, sets = table.target, table.row_sets
+    target, sets, weight = table.target, table.row_sets, table.weight
     total = np.zeros((sets.n_rows, table.outputs))
     counts = np.zeros((sets.n_rows, 1))
     fold_loss = np.empty(sets.count)
     for r, (train, held_out) in enumerate(zip(sets.train, sets.held_out, strict=True)):
-        known = target.values[train]
+        known, counted = target.values[train], None if table.weights is None else table.weights.among(train)[train]
         if target.task == "regression":
-            best = np.array([known.mean()])
+            best = np.array([np.average(known, weights=counted)])
         else:
-            best = np.bincount(known, minlength=table.outputs) / len(known)
+            best = np.bincount(known, counted, minlength=table.outputs) / len(known)
         predicted = np.broadcast_to(best, (len(held_out), table.outputs))
         total[held_out] += predicted
         counts[held_out] += 1
         shaped = predicted[:, 0] if target.task == "regression" else predicted
-        fold_loss[r] = losses_of_rows(target.task, target.values[held_out], shaped).mean()
+        losses = losses_of_rows(target.task, target.values[held_out], shaped)
+        fold_loss[r] = np.average(losses, weights=None if weight is None else weight[held_out])
     with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN of a row that was never held out
         predictions = total / counts
     name, predictions = (
         ("mean of the target", predictions[:, 0]) if target.task == "regression" else ("class shares", predictions)
     )
-    scores = score_of(target.task, target.values, predictions)
+    scores = score_of(target.task, target.values, predictions, weight)
     return Baseline(name, "", table.loss.name, fold_loss, scores, predictions, clock.perf_counter() - begun)
 
 
@@ -80,7 +81,7 @@ def _linear(table: TableData, options: Options) -> Baseline:
         str(candidates.regularization(best)),
         table.loss.name,
         trained.histories.at_best("held_out_loss")[:, best],
-        score_of(table.target.task, table.target.values, predictions),
+        score_of(table.target.task, table.target.values, predictions, table.weight),
         predictions,
         clock.perf_counter() - begun,
     )
