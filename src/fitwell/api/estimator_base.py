@@ -20,8 +20,7 @@ from fitwell.analysis.selection import RuleName
 from fitwell.api.diagnose import diagnose
 from fitwell.api.tune import tune
 from fitwell.engine.histories import Histories
-from fitwell.engine.plan import QUIET, Listener, Progress
-from fitwell.errors import InputError, InputTypeError, counted
+from fitwell.errors import InputError, InputTypeError
 from fitwell.problems.options import DepthName, Pruning, Strengths
 from fitwell.regularization.strengths import Regularization
 from fitwell.results.diagnosis import Diagnosis
@@ -73,8 +72,7 @@ class SearchedEstimator(BaseEstimator):
         vars(self).pop("diagnosis_", None)  # of other rows
         try:
             asked: dict[str, Any] = {**data, **self._settings(), "seed": self._seed()}
-            listener = Listener(on_progress=_print_progress) if self.verbose else QUIET
-            self.result_: Result = tune(**asked, **self._choosing(), listener=listener)
+            self.result_: Result = tune(**asked, **self._choosing(), verbose=int(self.verbose))
         except (InputError, InputTypeError) as error:
             raise self._in_these_words(error) from error
         # the diagnosis draws its folds at least twice, unless it is told otherwise
@@ -202,10 +200,3 @@ def _devices(jobs: int | None) -> int | None:
     if not isinstance(jobs, Integral) or jobs == 0:
         raise InputTypeError(f"'n_jobs' must be a number of cores, or -1 for all. Got {jobs!r}.")
     return int(jobs) if jobs > 0 else max(1, cpu_devices() + 1 + int(jobs))
-
-
-def _print_progress(progress: Progress) -> None:
-    print(
-        f"epoch {progress.epoch} of {progress.epochs}: {counted(progress.running, 'network')} of {progress.networks:,} "
-        f"in training, best held-out loss {progress.best_loss:.4g}"
-    )
