@@ -282,9 +282,22 @@ def own_names(tree: ast.AST) -> set[str]:
     return found
 
 
+def names_of_bases(tree: ast.AST) -> set[str]:
+    """Names with an underscore that files of ours define from which a file imports a base of its classes."""
+    bases = {ast.unparse(base) for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for base in node.bases}
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and bases & {alias.name for alias in node.names}:
+            ours = (node.module or "").split(".")
+            if ours[0] == "fitwell":
+                path = ROOT.joinpath(*ours[1:]).with_suffix(".py")
+                found |= own_names(ast.parse(path.read_text(encoding="utf-8")))
+    return found
+
+
 def is_self(node: ast.AST) -> bool:
     """Whether an expression is the object whose method this is."""
-    return isinstance(node, ast.Name) and node.id in ("self", "cls")
+    return (isinstance(node, ast.Name) and node.id in ("self", "cls")) or ast.unparse(node) == "super()"
 
 
 def is_private(name: Any) -> bool:
@@ -310,11 +323,12 @@ def private_use(source: str, keras_names: set[str]) -> list[str]:
     What it defines itself counts too, of other objects, if Keras has a private attribute of that name.
     """
     tree = ast.parse(source)
-    own = own_names(tree)
+    own, inherited = own_names(tree), names_of_bases(tree)
     found = [
         name
         for owner, name in read_from_others(tree)
-        if name not in own or (name in keras_names and not is_self(owner))
+        if not (is_self(owner) and name in inherited)
+        and (name not in own or (name in keras_names and not is_self(owner)))
     ]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -354,6 +368,8 @@ COUNTEREXAMPLES = {
     "class Mine(keras.layers.Dense):\n    def f(self): return self._kernel": ["_kernel"],
     "layer._dtype_policy = None": ["_dtype_policy"],
     "class B:\n    def _functional(self): ...\ndef f(model): return model._functional": ["_functional"],
+    "from fitwell.api.estimator_base import SearchedEstimator\n"
+    "class Mine(SearchedEstimator):\n    def f(self, model): return self._seed, model._seed": ["_seed"],
     "import keras.src.backend": ["keras.src.backend"],
     "def f():\n    from keras.src.backend import get_keras_mask": ["keras.src.backend.get_keras_mask"],
     "from keras import src": ["keras.src"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Self, cast
@@ -93,7 +94,9 @@ class _SearchedKeras(SearchedEstimator):
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
         model = state.get("model")
-        return {**state, "model": _Kept(model)} if hasattr(model, "_unpickle_model") else state
+        # where there is a model of Keras, Keras has been imported
+        keras = sys.modules.get("keras")
+        return {**state, "model": _Kept(model)} if keras and isinstance(model, keras.Model) else state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         model = state.get("model")

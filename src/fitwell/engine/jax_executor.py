@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as Split
@@ -133,8 +134,11 @@ class JaxExecutor:
         return found
 
     def _started(self, strengths: np.ndarray) -> list[JaxBlock]:
-        state = self._start(self._rows.id, self._key, self.job.dataset.first)
-        return [self._block(part, count, state) for part, count in self._cut(strengths)]
+        # each block its own state, made where it trains: advancing uses it up
+        return [
+            self._block(part, count, self._start(self._rows.id, self._key, self.job.dataset.first))
+            for part, count in self._cut(strengths)
+        ]
 
     def _dispatch(self, block: JaxBlock, first: int, count: int) -> tuple[JaxBlock, Trace]:
         state, trace = self._advance(
@@ -183,7 +187,7 @@ class JaxExecutor:
         with ThreadPoolExecutor() as threads:
             # the longest first: XLA needs no Python, so the others are traced meanwhile
             start = self._lower_start()
-            state = self._many(start.lowered.out_info)
+            state = jax.tree.map(self._placed, start.lowered.out_info)
             advance = threads.submit(self._lower_advance(state).compiled, directory)
             starting = threads.submit(start.compiled, directory)
             # a refit holds nothing out, so there is nothing to measure
@@ -192,12 +196,14 @@ class JaxExecutor:
             self._start, self._advance = starting.result(), advance.result()
 
     def _lower_start(self) -> LoweredProgram:
-        dtype = self.job.dataset.dtype
+        dtype, here = self.job.dataset.dtype, self.plan.block_strengths // self.plan.devices
 
         def start(row_set: jax.Array, key: noise.Key, first: Variables | None) -> State:
-            return self.program.start(key, row_set, dtype, first)
+            one = self.program.start(key, row_set, dtype, first)
+            # all strengths start alike
+            return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (here, *leaf.shape)), one)
 
-        starts = jax.vmap(start, in_axes=(0, None, 0))
+        starts = self._spread(jax.vmap(start, in_axes=(0, None, 0)), (Split(), Split(), Split()))
         return self._lower(starts, (self._rows.id, self._key, self.job.dataset.first), {})
 
     def _lower_advance(self, state: State) -> LoweredProgram:
@@ -226,15 +232,9 @@ class JaxExecutor:
         # no strength reads another's values, so nothing needs to be checked or sent between devices
         return jax.shard_map(run, mesh=self._mesh, in_specs=inputs, out_specs=Split(None, STRENGTHS), check_vma=False)
 
-    def _many(self, one: State) -> State:
-        """Return the shapes of a block's state, from those of one strength's [R, ...]."""
-        size = self.plan.block_strengths
-        return jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(
-                (leaf.shape[0], size, *leaf.shape[1:]), leaf.dtype, sharding=self._by_second
-            ),
-            one,
-        )
+    def _placed(self, leaf: Any) -> jax.ShapeDtypeStruct:
+        """Say of a leaf of a block's state that its strengths are spread over the devices."""
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self._by_second)
 
     def _counted(self, run: Any) -> Any:
         """Count tracings: jit traces once for every program it compiles."""
@@ -261,7 +261,7 @@ class JaxExecutor:
         return [(np.pad(part, (0, size - len(part)), mode="edge"), len(part)) for part in parts]
 
     def _block(self, strengths: np.ndarray, count: int, state: State) -> JaxBlock:
-        return JaxBlock(strengths, count, self._repeat(state), self._values(strengths))
+        return JaxBlock(strengths, count, state, self._values(strengths))
 
     def _values(self, strengths: np.ndarray) -> dict[str, jax.Array]:
         chosen = self.job.candidates.take(strengths)
@@ -269,21 +269,6 @@ class JaxExecutor:
         values |= {} if chosen.own is None else {"own": chosen.own}
         dtype = self.job.dataset.dtype
         return {k: jax.device_put(np.asarray(v, dtype), self._by_strength) for k, v in values.items()}
-
-    def _repeat(self, state: State) -> State:
-        """Give first weights [R, ...] the axis of strengths: all of them start alike."""
-        if state.best_loss.ndim == 2:
-            return state
-        size = self.plan.block_strengths
-        return jax.tree.map(
-            lambda leaf: jax.device_put(
-                np.ascontiguousarray(
-                    np.broadcast_to(np.asarray(leaf)[:, None], (leaf.shape[0], size, *leaf.shape[1:]))
-                ),
-                self._by_second,
-            ),
-            state,
-        )
 
 
 def make_program(job: Job, settings: Settings) -> Program:
