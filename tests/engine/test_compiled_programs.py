@@ -193,7 +193,7 @@ def key_of_network(problem: Callable[..., Any], **changes: Any) -> str:
     usual = Settings(epochs=4, batch_size=8, call_epochs=2, block_strengths=2)
     executor = JaxExecutor(Job(network, case.dataset, case.row_sets, candidates, loss), replace(usual, **changes))
     executor._put_data()
-    state = executor._many(executor._lower_start().lowered.out_info)
+    state = jax.tree.map(executor._placed, executor._lower_start().lowered.out_info)
     key = executor._lower_advance(state).key
     assert key is not None
     return key
