@@ -40,6 +40,20 @@ def regressor(shape: tuple[int, ...], outputs: int) -> Any:
     return model
 
 
+class Named:
+    """A function that is called by its name, not by where it is: tests that run in parallel must have one name."""
+
+    def __init__(self, make: Any) -> None:
+        self.make = make
+
+    def __call__(self, shape: tuple[int, ...], outputs: int) -> Any:
+        """Make the model."""
+        return self.make(shape, outputs)
+
+    def __repr__(self) -> str:
+        return self.make.__name__
+
+
 @pytest.fixture(scope="module")
 def iris() -> tuple[np.ndarray, np.ndarray]:
     """Inputs, and names of classes whose order is another one than that in which they come."""
@@ -70,7 +84,7 @@ FAILURES = {
 
 @pytest.mark.slow
 @parametrize_with_checks(
-    [KerasClassifierCV(plane, **CHECKED), KerasRegressorCV(regressor, **CHECKED)],
+    [KerasClassifierCV(Named(plane), **CHECKED), KerasRegressorCV(Named(regressor), **CHECKED)],
     expected_failed_checks=lambda estimator: FAILURES,
 )
 def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
