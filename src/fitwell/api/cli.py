@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sys
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -25,8 +27,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from fitwell.engine.plan import Listener
+    from fitwell.results.diagnosis import Diagnosis
     from fitwell.results.result import Result
     from fitwell.results.storage import StoredRun
+
+_Found = TypeVar("_Found", "Result", "Diagnosis")
 
 # typer's own status for a wrong option, so that scripts ask for one
 INPUT_EXIT = 2
@@ -395,7 +400,7 @@ def _tune(
     with _listening(output, UNSAVED if out is None else "") as (console, listener):
         _training.set()
         try:
-            result = tune(frame, target, listener=listener, **options)
+            result = _by_command(tune(frame, target, listener=listener, **options))
         finally:
             _training.clear()
     if output == "text":
@@ -405,6 +410,11 @@ def _tune(
     # after the report: if the disk is full, one has at least read the answer
     stored = None if out is None else result.store(out, force=force)
     _finish(console, result, stored, output)
+
+
+def _by_command(found: _Found) -> _Found:
+    """The same with the command that asked for it, which the report shows."""
+    return replace(found, record=replace(found.record, command=shlex.join(["fitwell", *sys.argv[1:]])))
 
 
 def _diagnose(
@@ -425,7 +435,7 @@ def _diagnose(
     with _listening("json" if as_json else "text") as (console, listener):
         _training.set()
         try:
-            found = diagnose(frame, target, listener=listener, **options)
+            found = _by_command(diagnose(frame, target, listener=listener, **options))
         finally:
             _training.clear()
     if as_json:

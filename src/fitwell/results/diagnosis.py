@@ -118,6 +118,7 @@ class Diagnosis:
             "level": found.level,
             "worth": found.worth,
             "networks": self.plan.networks,
+            "command": self.record.command,
             "seed": self.record.seed,
             "seconds": self.record.seconds["total"],
             "versions": library_versions(),

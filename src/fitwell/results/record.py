@@ -26,11 +26,14 @@ class Record:
         Of all random numbers.
     seconds
         Time of `"compile"`, `"train"`, `"measure"` and `"total"`.
+    command
+        As it was given to a shell; empty in Python.
     """
 
     summary: dict[str, Any]
     seed: int
     seconds: dict[str, float]
+    command: str = ""
 
 
 def plain_types(value: Any) -> Any:

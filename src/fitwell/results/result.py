@@ -157,6 +157,7 @@ class Result:
             "loss": search.loss_name,
             "metric": search.metric_name,
             "diverged_networks": int(search.histories.diverged.sum()),
+            "command": self.record.command,
             "seed": self.record.seed,
             "seconds": self.record.seconds,
             "versions": library_versions(),
