@@ -403,7 +403,7 @@ def test_predictions_are_the_models(better: fitwell.Result) -> None:
 def test_a_run_is_saved(better: fitwell.Result, tmp_path: Path) -> None:
     """Model, document and both tables are written; Keras alone loads the model, and `load` predicts with it."""
     run = better.save(tmp_path / "run")
-    names = ["histories.parquet", "model.keras", "run.json", "strengths.parquet", "tfjs"]
+    names = ["histories.parquet", "model.keras", "report.html", "run.json", "strengths.parquet", "tfjs"]
     assert sorted(path.name for path in run.iterdir()) == names
     loaded = keras.saving.load_model(run / "model.keras")
     np.testing.assert_array_equal(loaded.predict(X, verbose=0), better.predict(X))

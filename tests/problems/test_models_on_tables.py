@@ -164,7 +164,7 @@ def test_the_model_is_the_users_own(two: dict[str, Any]) -> None:
         ("model.keras", "good", {}, r"'model' must be a keras.Model or fitwell.opened\(model\). Got str"),
         (make(1, "mse"), "price", {"refit": "ensemble"}, "comes back as one network of its own architecture"),
         (make(1, "mse"), "price", {"weights": "given"}, "go with a Keras model and arrays"),
-        (make(1, "mse"), "price", {"sample_weight": np.ones(ROWS)}, "go with a Keras model and arrays"),
+        (make(1, "mse"), "price", {"sample_weight": np.ones(ROWS)}, "leave them out with 'model'"),
         (make(1, "mse"), "cost", {}, "cost"),
     ],
 )

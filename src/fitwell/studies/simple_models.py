@@ -10,6 +10,7 @@ import numpy as np
 
 from fitwell.analysis.baselines import Baseline, losses_of_rows
 from fitwell.analysis.scores import score_of
+from fitwell.engine.engines import executor_of
 from fitwell.errors import TrainingError
 from fitwell.problems.dense import DenseOnTable
 from fitwell.problems.options import Options
@@ -81,6 +82,8 @@ def _linear(table: TableData, options: Options) -> Baseline:
     if settings.stopping is not None:
         stopping = replace(settings.stopping, patience=LINEAR_PATIENCE, finalists=LINEAR_FINALISTS)
         settings = replace(settings, stopping=stopping)
+    # whatever trains the network: there is nothing to compile
+    settings = replace(settings, executor=executor_of("numpy"), schedule="constant")
     settings = replace(settings, epochs=min(settings.epochs, LINEAR_EPOCHS), units=None)
     trained = train_networks(problem, candidates, settings)
     best = int(trained.histories.order[0])
