@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fitwell.analysis.intervals import figures
@@ -41,13 +41,13 @@ SET_ASIDE = 50
 
 def search_page(run: RunTables) -> str:
     """Return the report of a search as one HTML file."""
-    parts = [_head(run), *_sections(run)]
-    return page(f"{_title(run.document)}: fitwell", parts, charts_of(run))
+    charts = charts_of(run)
+    return page(f"{_title(run.document)}: fitwell", [_head(run), *_sections(run, list(charts))], charts)
 
 
-def _sections(run: RunTables) -> Iterator[str]:
+def _sections(run: RunTables, charts: Sequence[str]) -> Iterator[str]:
     yield section("How the network learns", f'<p class="soft mouse">{HOW}</p>', figure("curves", CURVES))
-    yield section("Which strength", *_paths(run))
+    yield section("Which strength", *_paths(run, charts))
     yield section("How it fares on rows it has not seen", _scores(run), *_pictures(run))
     if run.document.get("importance"):
         yield section("Which columns matter", figure("importance", IMPORTANCE))
@@ -110,9 +110,9 @@ def _read(reading: Reading, loss: float | None) -> float:
     return float("nan") if loss is None else reading.value(loss)
 
 
-def _paths(run: RunTables) -> Iterator[str]:
+def _paths(run: RunTables, charts: Sequence[str]) -> Iterator[str]:
     paths = "".join(figure(f"path-{place}", name) for place, name in enumerate(_spoken(run)))
-    maps = [name for name in charts_of(run) if name.startswith("map-")]
+    maps = [name for name in charts if name.startswith("map-")]
     both = "".join(figure(name, "Two strengths together; the ring is the minimum.") for name in maps)
     yield f'<p class="soft">{PATHS}</p><div class="side">{paths}{both}</div>'
 
