@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import matplotlib as mpl
@@ -23,13 +22,6 @@ mpl.use("agg")
 def found() -> fitwell.Diagnosis:
     """Of a small network, with a learning curve."""
     return fitwell.diagnose(mixed(120), "ill", strengths=2, epochs=8, hidden=(8,), larger=False)
-
-
-@pytest.fixture(autouse=True)
-def closes() -> Iterator[None]:
-    """Figures of pyplot are closed behind every test."""
-    yield
-    pyplot.close("all")
 
 
 def test_curves_are_those_of_the_network_that_was_judged(found) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
@@ -40,13 +39,6 @@ mpl.use("agg")
 def ax() -> Axes:
     """Axes of a figure that pyplot does not know."""
     return Figure().subplots()
-
-
-@pytest.fixture(autouse=True)
-def no_figure_is_left() -> Iterator[None]:
-    """Whatever a test opened by pyplot is closed."""
-    yield
-    pyplot.close("all")
 
 
 def test_axes_that_are_given_come_back(ax: Axes) -> None:

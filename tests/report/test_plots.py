@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,13 +62,6 @@ def three() -> RunPlots:
 def plots(request: pytest.FixtureRequest) -> RunPlots:
     """Each of them."""
     return request.getfixturevalue(request.param)
-
-
-@pytest.fixture(autouse=True)
-def closes() -> Iterator[None]:
-    """Figures of pyplot are closed behind every test."""
-    yield
-    pyplot.close("all")
 
 
 def axes(count: int = 1) -> list[Axes]:
