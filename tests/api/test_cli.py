@@ -16,7 +16,8 @@ import pytest
 from example_tables import QUICK, QUICK_ARGUMENTS, mixed
 
 import fitwell
-from fitwell.api.cli import INPUT_EXIT, INTERRUPT_EXIT, main
+from fitwell.api.cli import INPUT_EXIT, main
+from fitwell.api.command_running import INTERRUPT_EXIT
 from fitwell.engine.program_directory import open_directory
 from fitwell.problems.tables import read_table
 

@@ -1,0 +1,102 @@
+"""What runs around a command's own work: signals, warnings, and where it prints."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import typer
+
+from fitwell.errors import FitwellWarning
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fitwell.engine.plan import Listener
+    from fitwell.results.diagnosis import Diagnosis
+    from fitwell.results.result import Result
+
+_Found = TypeVar("_Found", "Result", "Diagnosis")
+
+# the signal's number is added, as shells report it: 130 after Ctrl-C, 143 for a process that was told to end
+INTERRUPT_EXIT = 128
+INTERRUPTED = "fitwell: interrupted; nothing was written."
+
+# which signals came, and do networks train: the handler decides by both
+signals: list[int] = []
+training = threading.Event()
+
+
+def catch_signals() -> None:
+    """Let Ctrl-C and a polite end of the process stop at once while networks train, else clean up first."""
+    # Python's own handler of the first raises KeyboardInterrupt, which JAX may lose; of the second (batch systems,
+    # `timeout`) it has none, and half of a file would stay beside the one it was to become
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Stop at once while networks train, when nothing is being written; else let the writers clean up.
+
+    An exception is no way out of training: raised inside one of JAX's callbacks it is lost, and raised while XLA's
+    threads compile it can crash the interpreter on its way out.
+    """
+    del frame
+    signals.append(number)
+    if not training.is_set():
+        raise KeyboardInterrupt
+    # the progress bar hides it, and nobody else will show it again
+    show_cursor = "\x1b[?25h" if sys.stdout.isatty() else ""
+    sys.stdout.write(show_cursor)
+    sys.stdout.flush()
+    sys.stderr.write(f"{INTERRUPTED}\n")
+    sys.stderr.flush()
+    os._exit(INTERRUPT_EXIT + number)
+
+
+def say_warnings(wanted: bool) -> None:
+    """Say all warnings of ours, each time, or none of them."""
+    warnings.simplefilter("always" if wanted else "ignore", FitwellWarning)
+
+
+def show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any
+) -> None:
+    """Print a warning of ours as a sentence; others as Python does, for they are about code."""
+    ours = issubclass(category, FitwellWarning)
+    text = f"fitwell: {message}" if ours else warnings.formatwarning(message, category, filename, lineno).rstrip()
+    typer.echo(text, err=True)
+
+
+def by_command(found: _Found) -> _Found:
+    """The same with the command that asked for it, which the report shows."""
+    return replace(found, record=replace(found.record, command=shlex.join(["fitwell", *sys.argv[1:]])))
+
+
+@contextmanager
+def listening(output: str, reminder: str = "") -> Iterator[tuple[Console, Listener]]:
+    """Yield where to print, and the listener that prints what was read, a reminder, the plan and a progress bar."""
+    from fitwell.engine.plan import Listener
+    from fitwell.report.watching import plain_console, watched_on
+
+    console = plain_console()
+    if output != "text":
+        yield console, Listener()
+        return
+    with watched_on(console, reminder=reminder) as listener:
+        yield console, listener
+
+
+def print_parts(console: Console, parts: list[Any]) -> None:
+    """Print the parts of a text one below the other."""
+    for part in parts:
+        console.print(part)

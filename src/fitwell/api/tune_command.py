@@ -1,0 +1,168 @@
+"""`fitwell tune`: its options, and what it prints and saves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fitwell.api.command_options import (
+    SEARCHED,
+    AsJson,
+    BatchRows,
+    ClassWeights,
+    DataFile,
+    DroppedColumns,
+    EngineName,
+    GroupColumn,
+    HiddenUnits,
+    MemoryGiB,
+    MissingMarks,
+    ModelFile,
+    RegularizerNames,
+    Seed,
+    TargetColumn,
+    TaskName,
+    TimeColumn,
+    WeightColumn,
+    bytes_of,
+    hidden_layers,
+    load_model,
+    names_in,
+    weights_of_classes,
+)
+from fitwell.api.command_running import by_command, listening, print_parts, say_warnings, training
+from fitwell.directories import RUN_FILE
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fitwell.results.result import Result
+    from fitwell.results.storage import StoredRun
+
+UNSAVED = "Nothing will be saved: stop, and add --out DIRECTORY, to keep the model."
+
+
+def tune_command(
+    data: DataFile,
+    target: TargetColumn,
+    out: Annotated[Path | None, typer.Option(help="New directory for the model and the whole search.")] = None,
+    force: Annotated[bool, typer.Option(help="Replace the directory if it is an earlier run.")] = False,
+    model: ModelFile = None,
+    task: TaskName = None,
+    cv: Annotated[int, typer.Option(help="Folds.")] = 5,
+    repeats: Annotated[int, typer.Option(help="How often the folds are drawn anew.")] = 1,
+    groups: GroupColumn = None,
+    time: TimeColumn = None,
+    drop: DroppedColumns = None,
+    missing: MissingMarks = None,
+    hidden: HiddenUnits = "128,64",
+    strengths: Annotated[int, typer.Option(help="Strengths to try; the first is no regularization.")] = 32,
+    regularizers: RegularizerNames = SEARCHED,
+    depth: Annotated[str, typer.Option(help="Of strengths: constant, funnel, rising or search.")] = "constant",
+    learning_rate: Annotated[float | None, typer.Option(help="Fix Adam's step size; searched if not given.")] = None,
+    epochs: Annotated[int, typer.Option(help="The most epochs; a search usually ends long before.")] = 150,
+    batch_size: BatchRows = None,
+    patience: Annotated[int, typer.Option(help="Epochs without improvement after which a strength stops.")] = 25,
+    pruning: Annotated[str, typer.Option(help="early: the worst strengths leave on the way; or none.")] = "early",
+    refit: Annotated[
+        str | None, typer.Option(help="ensemble of the fold networks, or single: one network on all rows.")
+    ] = None,
+    rule: Annotated[str, typer.Option(help="Strength of a single refit: 1se, min or confidence-set.")] = "1se",
+    honest: Annotated[
+        str, typer.Option(help="How the loss on new rows is corrected for choosing: bbc, nested or bates.")
+    ] = "bbc",
+    refit_seeds: Annotated[int, typer.Option(help="Networks averaged in a single refit.")] = 1,
+    schedule: Annotated[str, typer.Option(help="Of the learning rate: constant or cosine.")] = "constant",
+    memory: MemoryGiB = None,
+    engine: EngineName = "auto",
+    seed: Seed = 0,
+    sample_weight: WeightColumn = None,
+    class_weight: ClassWeights = None,
+    as_json: AsJson = False,
+    quiet: Annotated[bool, typer.Option(help="Print nothing but errors, and with --json the document.")] = False,
+) -> None:
+    """Find the regularization for a table: train every fold times every strength at once."""
+    options = {
+        "task": task,
+        "cv": cv,
+        "repeats": repeats,
+        "groups": groups,
+        "time": time,
+        "drop": drop or (),
+        "missing": missing,
+        "hidden": hidden_layers(hidden),
+        "strengths": strengths,
+        "regularizers": names_in(regularizers),
+        "depth": depth,
+        "learning_rate": learning_rate,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "patience": patience,
+        "pruning": pruning,
+        "refit": refit,
+        "rule": rule,
+        "honest": honest,
+        "refit_seeds": refit_seeds,
+        "schedule": schedule,
+        "memory": bytes_of(memory),
+        "engine": engine,
+        "seed": seed,
+        "sample_weight": sample_weight,
+        "class_weight": weights_of_classes(class_weight),
+    }
+    say_warnings(not quiet)
+    run_tune(data, target, out, force, "json" if as_json else "none" if quiet else "text", options, model)
+
+
+def run_tune(
+    data: Any,
+    target: str,
+    out: Path | None,
+    force: bool,
+    output: str,
+    options: dict[str, Any],
+    model: Path | None = None,
+) -> None:
+    """Search, print what was found, and save it if asked; `output` is text, json or none."""
+    from fitwell.data.table_files import open_table
+    from fitwell.directories import check_directory
+    from fitwell.keras.backend import check_backend
+
+    check_backend()
+    if out is not None:
+        # before the search: an hour of training must not end in "exists already"
+        check_directory(out, force=force, mark=RUN_FILE)
+    frame = open_table(data)  # before the seconds of importing JAX: a wrong path is answered at once
+    from fitwell.api.tune import tune
+
+    if model is not None:
+        options = {**options, "model": load_model(model)}
+
+    # said before training, for after an hour of it it would be too late
+    with listening(output, UNSAVED if out is None else "") as (console, listener):
+        training.set()
+        try:
+            result = by_command(tune(frame, target, listener=listener, **options))
+        finally:
+            training.clear()
+    if output == "text":
+        from fitwell.report import text
+
+        print_parts(console, text.found(result.search, result.answer, result.score))
+    # after the report: if the disk is full, one has at least read the answer
+    stored = None if out is None else result.store(out, force=force)
+    _finish(console, result, stored, output)
+
+
+def _finish(console: Console, result: Result, stored: StoredRun | None, output: str) -> None:
+    if output == "json":
+        document = {**result.to_json(), "saved": str(stored.directory) if stored else None}
+        typer.echo(json.dumps(document, ensure_ascii=False, allow_nan=False))
+    elif output == "text" and stored:
+        from fitwell.report import text
+
+        seconds = result.record.seconds
+        print_parts(console, text.saved(result.search, result.answer, seconds, stored.directory, stored.without_tfjs))
