@@ -50,7 +50,7 @@ def test_importing_fitwell_loads_nothing_heavy() -> None:
     assert said(code, KERAS_BACKEND="torch") == "torch False False"
 
 
-HEAVY = ("jax", "keras", "optax", "scipy.stats", "sklearn", "pandas", "pyarrow")
+HEAVY = ("jax", "keras", "optax", "scipy.special", "scipy.stats", "sklearn", "pandas", "pyarrow")
 
 
 @pytest.mark.slow

@@ -1,17 +1,16 @@
 """How far off a number may be: intervals, the corrected t of row sets, and choices compared without favour to any.
 
 R row sets (K folds, repeated), J candidates. Losses: lower is better. Row sets of one repeat are consecutive, `folds`
-of them in each. `test_to_train` is the number of held-out rows of a row set divided by its training rows. NumPy and
-SciPy only.
+of them in each. `test_to_train` is the number of held-out rows of a row set divided by its training rows. NumPy only.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from fitwell.analysis.student_t import t_below, t_quantile
 from fitwell.errors import InputError
 
 
@@ -133,20 +132,6 @@ def p_of_each(differences: np.ndarray, test_to_train: float) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = np.where(mean == 0, 0.0, mean / error)
     return t_below(count - 1, -statistic)
-
-
-def t_below(degrees: int, value: Any) -> Any:
-    """Return the probability that Student's t is below a value, or each of an array."""
-    from scipy.special import stdtr  # imported late: a search asks for no test
-
-    return stdtr(degrees, value)
-
-
-def t_quantile(degrees: int, share: float) -> float:
-    """Return the value that Student's t is below with this probability."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(degrees, share))
 
 
 def error_by_groups(sums: np.ndarray, sizes: np.ndarray) -> float:

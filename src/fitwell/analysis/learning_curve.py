@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fitwell.analysis.intervals import Interval, check_level, check_ratio, t_quantile
+from fitwell.analysis.intervals import Interval, check_level, check_ratio
+from fitwell.analysis.student_t import t_quantile
 from fitwell.errors import InputError
 
 RATES = (0.05, 2.0)

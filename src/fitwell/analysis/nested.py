@@ -10,8 +10,9 @@ from statistics import NormalDist
 
 import numpy as np
 
-from fitwell.analysis.intervals import Interval, check_level, t_quantile
+from fitwell.analysis.intervals import Interval, check_level
 from fitwell.analysis.losses_of_units import UnitLosses
+from fitwell.analysis.student_t import t_quantile
 from fitwell.errors import InputError
 
 
