@@ -5,6 +5,7 @@ Abramowitz and Stegun, "Handbook of Mathematical Functions" (1964), 26.7.3 and 2
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ def t_below(degrees: int, value: Any) -> Any:
     return np.clip((1 + within) / 2, 0.0, 1.0)
 
 
+@cache  # one level and a few numbers of folds are asked about again and again
 def t_quantile(degrees: int, share: float) -> float:
     """Return the value that Student's t is below with this probability, between 0 and 1 and neither.
 
