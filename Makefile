@@ -22,9 +22,9 @@ check: lint $(LIBRARY) $(NODE_PACKAGES) browser
 	mkdir -p $(COMPILED) && find $(COMPILED) -type f -mtime +7 -delete
 	cd tests && PYTHONPATH="$(CURDIR)/src" FITWELL_TESTS_CACHE="$(COMPILED)" $(TESTS) -m "not slow" $(PYTEST)
 
-# what users install is what is tested: the built wheel, with all its dependencies compiled to byte code
+# what users install is what is tested: the built wheel, with all its dependencies compiled to byte code; says what took long
 test: $(INSTALLED) lint $(NODE_PACKAGES) browser
-	cd tests && $(TESTS) $(PYTEST)
+	cd tests && $(TESTS) --durations=30 --durations-min=8 $(PYTEST)
 
 lint: $(VENV)/dependencies
 	$(BIN)/ruff check .
