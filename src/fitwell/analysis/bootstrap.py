@@ -104,7 +104,7 @@ def bbc(
     every = np.ones((1, len(table.sizes)), int)
     naive = float(table.mean(every > 0, choose(every))[0])
     counted = np.bincount(np.concatenate(chosen), minlength=len(table.sums))
-    interval = _shrunken(np.concatenate(scores), np.concatenate(shrink), level)
+    interval = shrunken(np.concatenate(scores), np.concatenate(shrink), level)
     return Corrected(naive, interval, counted, spread.standard_error)
 
 
@@ -177,7 +177,7 @@ def _bootstrap(rng: np.random.Generator, draws: int, table: _Losses) -> Iterator
         yield np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size)
 
 
-def _shrunken(scores: np.ndarray, shrink: np.ndarray, level: float) -> Interval:
+def shrunken(scores: np.ndarray, shrink: np.ndarray, level: float) -> Interval:
     """Mean of the finite scores, and quantiles of their shrunken deviations from it."""
     finite = np.isfinite(scores)
     # every draw may have taken every row, if there are two or three

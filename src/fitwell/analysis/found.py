@@ -28,6 +28,9 @@ class Search:
         Row sets that carry information of their own: all, or those of one repeat.
     loss_name, metric_name
         What the losses and the metrics are.
+    scoring, held_out_scores
+        What was chosen by, if not by the loss, and its values float [R, G]: higher is better, minus infinity for
+        strengths that diverged.
     """
 
     plan: Plan
@@ -37,6 +40,14 @@ class Search:
     folds: int
     loss_name: str
     metric_name: str
+    scoring: str | None = None
+    held_out_scores: np.ndarray | None = None
+
+    @property
+    def order(self) -> np.ndarray:
+        """Strengths from the best to the worst by what was chosen by, int [G]; see `Histories.order`."""
+        by = self.held_out_scores
+        return self.histories.order if by is None else self.histories.order_by(-by.mean(axis=0))
 
     @property
     def table(self) -> pl.DataFrame:
@@ -44,9 +55,11 @@ class Search:
 
         A strength that differs by layer is null: it is no one number. `regularization` says all that a network has.
         `cut_after` is the epoch after which a strength had to leave though it was still improving, null for the others:
-        those that were cut follow all that finished, for their losses might have fallen further.
+        those that were cut follow all that finished, for their losses might have fallen further. Where a score was
+        chosen by, `score` is its mean and `score_error` the standard error of that; `paired_error` is of the score,
+        too, and the best by it come first.
         """
-        histories, order = self.histories, self.histories.order
+        histories, order = self.histories, self.order
         held_out, train = histories.at_best("held_out_loss"), histories.at_best("train_loss")
         diverged = histories.diverged.any(axis=0)
         columns: dict[str, Any] = {"strength": np.arange(self.candidates.count)}
@@ -58,6 +71,11 @@ class Search:
             "paired_error": self.choice.standard_error,
             "train_loss": train.mean(axis=0),
         }
+        if self.held_out_scores is not None:
+            losses |= {
+                "score": self.held_out_scores.mean(axis=0),
+                "score_error": standard_error(np.where(diverged, np.nan, self.held_out_scores), self.folds),
+            }
         columns |= {name: np.where(diverged, np.nan, values) for name, values in losses.items()}
         columns["best_epoch"] = histories.best_epoch
         columns["epochs"] = histories.epochs

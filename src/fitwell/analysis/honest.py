@@ -59,15 +59,13 @@ class Score:
 
 
 @dataclass(frozen=True, eq=False)
-class Surface:
-    """Held-out losses at every strength and epoch that a search may choose: J candidates, strengths outside.
+class Replay:
+    """What a search may choose, in draws of units: J candidates, some of each strength.
 
     Attributes
     ----------
-    units, sizes
-        [u_r] for each row set, see `Records`.
-    sums
-        float [J, u_r] for each row set.
+    units
+        [u_r] for each row set, the units that it holds out; see `Records`.
     strength
         int [J], the strength of each candidate, in rising order; its epochs follow one another.
     strengths, folds
@@ -75,23 +73,16 @@ class Surface:
     """
 
     units: tuple[np.ndarray, ...]
-    sizes: tuple[np.ndarray, ...]
-    sums: tuple[np.ndarray, ...]
     strength: np.ndarray
     strengths: int
     folds: int
 
-    @staticmethod
-    def of(records: Records, usable: np.ndarray, folds: int) -> Surface:
-        """Take the strengths and epochs marked in bool [G, E] out of the records of a search."""
-        return Surface(
-            units=records.units,
-            sizes=records.sizes,
-            sums=tuple(sums[usable] for sums in records.sums),
-            strength=np.nonzero(usable)[0],
-            strengths=len(usable),
-            folds=folds,
-        )
+    def means(self, counts: np.ndarray) -> np.ndarray:
+        """Mean loss in every row set of units taken `counts` times [draws, U] -> float [draws, R, J].
+
+        NaN in the row sets where there is none.
+        """
+        raise NotImplementedError
 
     @cached_property
     def every(self) -> np.ndarray:
@@ -99,29 +90,9 @@ class Surface:
         return np.unique(np.concatenate(self.units))
 
     @cached_property
-    def _places(self) -> list[np.ndarray]:
+    def places(self) -> list[np.ndarray]:
+        """Where the units of each row set are among all."""
         return [np.searchsorted(self.every, units) for units in self.units]
-
-    def joined(self) -> tuple[np.ndarray, np.ndarray]:
-        """Sums over all row sets [J, U], and sizes [U]: a row held out in several repeats counts in each."""
-        sums, sizes = np.zeros((len(self.strength), len(self.every))), np.zeros(len(self.every), self.sizes[0].dtype)
-        for place, mine, count in zip(self._places, self.sums, self.sizes, strict=True):
-            sums[:, place] += mine
-            sizes[place] += count
-        return sums, sizes
-
-    def means(self, counts: np.ndarray) -> np.ndarray:
-        """Mean loss in every row set of units taken `counts` times [draws, U] -> float [draws, R, J].
-
-        NaN in the row sets of which no unit was taken.
-        """
-        means = np.empty((len(self.units), len(counts), len(self.strength)))
-        for mean, place, sums, sizes in zip(means, self._places, self.sums, self.sizes, strict=True):
-            taken = counts[:, place].astype(float)
-            np.matmul(taken, sums.T, out=mean)
-            with np.errstate(invalid="ignore"):
-                mean /= (taken @ sizes)[:, None]
-        return means.swapaxes(0, 1)
 
     def choosing(self, rule: Rule | None = None) -> Callable[[np.ndarray], np.ndarray]:
         """Choose as a search does: every strength at its best epoch by the mean over row sets, and one of them by rule.
@@ -162,6 +133,55 @@ class Surface:
         """Number the row sets by which a rule chooses: all, or where a draw misses some, the others of one repeat."""
         # with a few groups in a fold that is common; repeats that miss different folds are no repeats any more
         return np.arange(len(drawn)) if drawn.all() else _first_repeat(drawn, self.folds)
+
+
+@dataclass(frozen=True, eq=False)
+class Surface(Replay):
+    """Held-out losses at every strength and epoch that a search may choose: J candidates, strengths outside.
+
+    Attributes
+    ----------
+    sizes
+        [u_r] for each row set, see `Records`.
+    sums
+        float [J, u_r] for each row set.
+    """
+
+    sizes: tuple[np.ndarray, ...]
+    sums: tuple[np.ndarray, ...]
+
+    @staticmethod
+    def of(records: Records, usable: np.ndarray, folds: int) -> Surface:
+        """Take the strengths and epochs marked in bool [G, E] out of the records of a search."""
+        return Surface(
+            units=records.units,
+            sizes=records.sizes,
+            sums=tuple(sums[usable] for sums in records.sums),
+            strength=np.nonzero(usable)[0],
+            strengths=len(usable),
+            folds=folds,
+        )
+
+    def joined(self) -> tuple[np.ndarray, np.ndarray]:
+        """Sums over all row sets [J, U], and sizes [U]: a row held out in several repeats counts in each."""
+        sums, sizes = np.zeros((len(self.strength), len(self.every))), np.zeros(len(self.every), self.sizes[0].dtype)
+        for place, mine, count in zip(self.places, self.sums, self.sizes, strict=True):
+            sums[:, place] += mine
+            sizes[place] += count
+        return sums, sizes
+
+    def means(self, counts: np.ndarray) -> np.ndarray:
+        """Mean loss in every row set of units taken `counts` times [draws, U] -> float [draws, R, J].
+
+        NaN in the row sets of which no unit was taken.
+        """
+        means = np.empty((len(self.units), len(counts), len(self.strength)))
+        for mean, place, sums, sizes in zip(means, self.places, self.sums, self.sizes, strict=True):
+            taken = counts[:, place].astype(float)
+            np.matmul(taken, sums.T, out=mean)
+            with np.errstate(invalid="ignore"):
+                mean /= (taken @ sizes)[:, None]
+        return means.swapaxes(0, 1)
 
 
 def _first_repeat(drawn: np.ndarray, folds: int) -> np.ndarray:

@@ -72,11 +72,14 @@ def choose(
     *,
     test_to_train: float | None = None,
     keep_given: bool = False,
+    losses: np.ndarray | None = None,
 ) -> Choice:
     """Apply all rules to the held-out losses at the best epochs.
 
     Parameters
     ----------
+    losses
+        float [R, G] in the place of these, such as scores with the other sign.
     folds
         Row sets that carry information of their own, if fewer than R: repeats of 5 folds count as 5.
     test_to_train
@@ -84,7 +87,7 @@ def choose(
     keep_given
         Whether the network as given is to be left alone unless a strength is better by more than one standard error.
     """
-    losses = histories.at_best("held_out_loss")
+    losses = histories.at_best("held_out_loss") if losses is None else losses
     usable = np.isfinite(histories.best_loss)
     # a strength that diverged in one row set ranks last, however good it was in the others
     losses = np.where(usable, losses, np.inf)

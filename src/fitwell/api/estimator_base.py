@@ -82,7 +82,8 @@ class SearchedEstimator(BaseEstimator):
         self.regularization_: Regularization = self.result_.regularization
         self.strengths_ = [found.candidates.regularization(g) for g in range(found.candidates.count)]
         self.histories_: Histories = found.histories
-        self.scores_path_: np.ndarray = found.histories.at_best("held_out_loss")
+        scores = found.held_out_scores
+        self.scores_path_: np.ndarray = found.histories.at_best("held_out_loss") if scores is None else scores
         interval = self.result_.score.interval
         self.score_interval_ = (interval.low, interval.high)
 

@@ -51,6 +51,7 @@ class _SearchedMLP(SearchedEstimator):
         refit: Refit = "ensemble",
         refit_seeds: int = 1,
         honest: Method = "bbc",
+        scoring: str | None = None,
         learning_rate_init: float | None = None,
         learning_rate: Schedule = "constant",
         batch_size: int | Literal["auto"] = "auto",
@@ -73,6 +74,7 @@ class _SearchedMLP(SearchedEstimator):
         self.refit: Refit = refit
         self.refit_seeds = refit_seeds
         self.honest: Method = honest
+        self.scoring = scoring
         self.learning_rate_init = learning_rate_init
         self.learning_rate: Schedule = learning_rate
         self.batch_size = batch_size
@@ -103,7 +105,11 @@ class _SearchedMLP(SearchedEstimator):
         }
 
     def _choosing(self) -> dict[str, Any]:
-        return super()._choosing() | {"refit": self.refit, "refit_seeds": self.refit_seeds}
+        return super()._choosing() | {
+            "refit": self.refit,
+            "refit_seeds": self.refit_seeds,
+            "scoring": self.scoring,
+        }
 
     def _tune(
         self, table: Any, y: np.ndarray, names: np.ndarray, groups: Any, task: Task, weighing: Mapping[str, Any]
@@ -164,6 +170,9 @@ class MLPClassifierCV(ProbabilityClassifier, _SearchedMLP):
         Which strength is chosen, what predicts, and how the loss on new rows is corrected for the choice; see
         `fitwell.tune`. With `refit="ensemble"` the best strengths' networks are averaged, with `"single"` one network
         is trained on all rows.
+    scoring
+        What strengths are chosen by, the name of one of scikit-learn's scorers, such as `"average_precision"`; see
+        `fitwell.tune`. None chooses by the loss.
     learning_rate_init
         Of Adam. None searches it with the strengths.
     learning_rate
@@ -197,11 +206,13 @@ class MLPClassifierCV(ProbabilityClassifier, _SearchedMLP):
     strengths_
         [G], the candidates.
     scores_path_
-        float [R, G], the held-out loss of each in every fold, at its best epoch.
+        float [R, G], the held-out loss of each in every fold, at its best epoch; with `scoring` that score, of which
+        higher is better.
     histories_
         All curves: `held_out_loss`, `train_loss` [R, G, epochs] and more.
     score_interval_
-        The interval of the loss on new rows, corrected for having chosen; see `result_.score`.
+        The interval of the loss (or with `scoring` of that score) on new rows, corrected for having chosen; see
+        `result_.score`.
     network_
         The plain keras.Model.
     result_
@@ -229,6 +240,7 @@ class MLPClassifierCV(ProbabilityClassifier, _SearchedMLP):
         refit: Refit = "ensemble",
         refit_seeds: int = 1,
         honest: Method = "bbc",
+        scoring: str | None = None,
         learning_rate_init: float | None = None,
         learning_rate: Schedule = "constant",
         batch_size: int | Literal["auto"] = "auto",
@@ -254,6 +266,7 @@ class MLPClassifierCV(ProbabilityClassifier, _SearchedMLP):
             refit=refit,
             refit_seeds=refit_seeds,
             honest=honest,
+            scoring=scoring,
             learning_rate_init=learning_rate_init,
             learning_rate=learning_rate,
             batch_size=batch_size,
@@ -308,7 +321,7 @@ class MLPRegressorCV(RegressorMixin, _SearchedMLP):
 
     Parameters
     ----------
-    hidden_layer_sizes, strengths, regularizers, depth, cv, repeats, rule, refit, refit_seeds, honest, \
+    hidden_layer_sizes, strengths, regularizers, depth, cv, repeats, rule, refit, refit_seeds, honest, scoring, \
     learning_rate_init, learning_rate, batch_size, max_iter, n_iter_no_change, pruning, engine, memory, \
     random_state, verbose, n_jobs
         As in `MLPClassifierCV`.

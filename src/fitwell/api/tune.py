@@ -62,6 +62,7 @@ def tune(
     refit: Refit | None = None,
     rule: RuleName = "1se",
     honest: Method = "bbc",
+    scoring: str | None = None,
     refit_seeds: int = 1,
     seed: int = 0,
     memory: int | None = None,
@@ -141,6 +142,11 @@ def tune(
         How `Result.score`, the loss on new rows, is corrected for having chosen: `"bbc"` by the bootstrap, nothing is
         trained; `"nested"` and `"bates"` by the whole search inside each fold, at once (K times as many networks, to
         the last epoch), the second with an interval that knows that folds share rows.
+    scoring
+        What strengths are chosen by on a table, as the name of one of scikit-learn's scorers, such as
+        `"average_precision"`, `"balanced_accuracy"` or `"neg_mean_absolute_error"`: of the held-out rows of each row
+        set, predicted at each strength's best epoch, which stays that of the lowest loss. Then `Result.score` is that
+        score on new rows (with ``honest="bbc"`` only). None chooses by the loss.
     refit_seeds
         Networks averaged in a single refit.
     seed
@@ -218,6 +224,7 @@ def tune(
         refit=refit or ("single" if of_a_model or time is not None else "ensemble"),
         rule=rule,
         honest=honest,
+        scoring=scoring,
         refit_seeds=refit_seeds,
         seed=seed,
         memory=memory,

@@ -74,6 +74,10 @@ def tune_command(
     honest: Annotated[
         str, typer.Option(help="How the loss on new rows is corrected for choosing: bbc, nested or bates.")
     ] = "bbc",
+    scoring: Annotated[
+        str | None,
+        typer.Option(help="Choose by this score, one of scikit-learn's names, such as average_precision; not by loss."),
+    ] = None,
     refit_seeds: Annotated[int, typer.Option(help="Networks averaged in a single refit.")] = 1,
     schedule: Annotated[str, typer.Option(help="Of the learning rate: constant or cosine.")] = "constant",
     memory: MemoryGiB = None,
@@ -105,6 +109,7 @@ def tune_command(
         "refit": refit,
         "rule": rule,
         "honest": honest,
+        "scoring": scoring,
         "refit_seeds": refit_seeds,
         "schedule": schedule,
         "memory": bytes_of(memory),

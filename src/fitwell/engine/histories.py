@@ -57,8 +57,12 @@ class Histories:
 
         The loss of one that was cut is of a network that was still improving, and ranks with none that finished.
         """
+        return self.order_by(self.best_loss)
+
+    def order_by(self, loss: np.ndarray) -> np.ndarray:
+        """Rank strengths likewise by another loss, float [G]."""
         # stable: of equals the first, on every machine
-        return np.lexsort((self.best_loss, self.cut & np.isfinite(self.best_loss), np.isinf(self.best_loss)))
+        return np.lexsort((loss, self.cut & np.isfinite(self.best_loss), np.isinf(self.best_loss)))
 
     def at_best(self, name: str) -> np.ndarray:
         """Return a curve's value at each strength's best epoch, float [R, G]; NaN where there is none."""

@@ -246,10 +246,13 @@ class Trained:
         float [len(strengths), n, k] of probabilities, or [len(strengths), n] of values, or a tree of such as the loss
         predicts; NaN for rows never held out, the mean for rows held out several times.
         """
+        return tree_map(lambda *leaves: self._mean_by_row(leaves), *self.predictions_by_row_set(strengths))
+
+    def predictions_by_row_set(self, strengths: list[int]) -> list[Any]:
+        """Predict the held-out rows of each row set by its networks: arrays [len(strengths), h_r, ...], or trees."""
         measured = list(self._executor.measure(tree_map(lambda leaf: leaf[:, strengths], self.best)))
         outputs = tree_map(lambda *parts: np.concatenate(parts, axis=1), *(part.outputs for part in measured))
-        parts = [self._predicted(outputs, r, len(rows)) for r, rows in enumerate(self._job.row_sets.held_out)]
-        return tree_map(lambda *leaves: self._mean_by_row(leaves), *parts)
+        return [self._predicted(outputs, r, len(rows)) for r, rows in enumerate(self._job.row_sets.held_out)]
 
     def held_out_of(self, strength: int, row_set: int, count: int) -> Any:
         """Predict the first `count` held-out rows of one row set by its network: [count, k], [count] or a tree."""

@@ -69,6 +69,7 @@ class Options:
     refit: str = "ensemble"
     rule: str = "1se"
     honest: str = "bbc"
+    scoring: str | None = None
     refit_seeds: int = 1
     seed: int = 0
     memory: int | None = None
@@ -164,10 +165,23 @@ def _check_options(options: Options) -> None:
         raise InputError(f"'rule' must be '1se', 'min' or 'confidence-set'. Got {options.rule!r}.")
     if options.honest not in METHODS:
         raise InputError(f"'honest' must be 'bbc', 'nested' or 'bates'. Got {options.honest!r}.")
+    if options.scoring is not None:
+        _check_scoring(options)
     for name, least in WHOLE.items():
         _whole(name, getattr(options, name), least)
     _check_rate(options.learning_rate)
     _check_strengths(options)
+
+
+def _check_scoring(options: Options) -> None:
+    from fitwell.analysis.scoring import scoring_named  # only for who asks for one
+
+    scoring_named(options.scoring)
+    if options.honest != "bbc":
+        raise InputError(
+            f"'honest' must be 'bbc' where a strength is chosen by 'scoring'. Got {options.honest!r}, which corrects "
+            "losses only."
+        )
 
 
 def _check_rate(learning_rate: Any) -> None:

@@ -10,7 +10,7 @@ from fitwell.analysis.readings import Reading, reading_of
 from fitwell.analysis.series import RunTables, path_points, spark_lines, worst_rows
 from fitwell.report.charts import MOST_CLASSES, charts_of
 from fitwell.report.page import Cell, figure, number_cell, page, section, table, text
-from fitwell.report.words import LEAVE_IT_ALONE
+from fitwell.report.words import LEAVE_IT_ALONE, chosen_by
 
 PATHS = (
     "Each point is one candidate, with one standard error over the folds. The other strengths differ from point to "
@@ -67,6 +67,7 @@ def _head(run: RunTables) -> str:
     lines = document["verdict"]["sentences"] or [UNDECIDED]
     if document["choice"]["leave_alone"]:
         lines = [*lines, LEAVE_IT_ALONE]
+    lines = [*lines, *chosen_by(document.get("scoring"))]
     chosen = document["choice"]["one_standard_error"]
     rows = f"{document['data']['rows']:,} rows, " if "rows" in document["data"] else ""
     said = "".join(f"<p>{text(line)}</p>" for line in lines)
@@ -82,7 +83,8 @@ in {document["seconds"]["total"]:.1f} s</p>
 
 
 def _numbers(document: Mapping[str, Any]) -> Iterator[str]:
-    score, reading = document["score"], reading_of(document["loss"])
+    # of the score that was chosen by, if there is one
+    score, reading = document["score"], reading_of(document["score"]["name"])
     interval = score["interval"]
     ends = " to ".join(figures(_read(reading, interval[end])) for end in ("low", "high"))
     found = [
@@ -96,7 +98,7 @@ def _numbers(document: Mapping[str, Any]) -> Iterator[str]:
     found += [
         (one["name"], _read(reading, one["held_out_loss"]), one["regularization"] or "the simplest prediction there is")
         for one in document["baselines"]
-        if one["loss"] == document["loss"]
+        if one["loss"] == score["name"]  # another number must not stand beside it
     ]
     for name, value, how in found:
         yield (
@@ -171,7 +173,18 @@ def _worst_cell(name: str, value: Any) -> Cell:
 def _strengths(run: RunTables) -> str:
     reading, sparks = reading_of(run.document["loss"]), spark_lines(run)
     marks: dict[int, str] = dict(path_points(run).select("strength", "mark").iter_rows())
-    headings = [*_spoken(run), "learning rate", f"held-out {reading.name}", "std. error", "training", "epoch", "", ""]
+    scoring = run.document.get("scoring")
+    headings = [
+        *_spoken(run),
+        "learning rate",
+        *([scoring] if scoring else []),
+        f"held-out {reading.name}",
+        "std. error",
+        "training",
+        "epoch",
+        "",
+        "",
+    ]
     cells, chosen = [], []
     for place, row in enumerate(run.strengths.to_dicts()):
         loss = row["held_out_loss"]
@@ -187,6 +200,7 @@ def _strengths(run: RunTables) -> str:
                     for name in run.regularizers
                 ),
                 number_cell(row["learning_rate"], ".3g"),
+                *([number_cell(row["score"])] if scoring else []),
                 number_cell(_read(reading, loss)),
                 number_cell(reading.error(loss, row["standard_error"]) if loss is not None else None, ".3g"),
                 number_cell(_read(reading, row["train_loss"])),

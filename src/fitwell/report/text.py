@@ -19,7 +19,7 @@ from fitwell.analysis.honest import Score
 from fitwell.analysis.readings import Reading, as_read, reading_of
 from fitwell.engine.plan import Plan
 from fitwell.errors import counted
-from fitwell.report.words import LEAVE_IT_ALONE, verdict, verdict_of
+from fitwell.report.words import LEAVE_IT_ALONE, chosen_by, verdict, verdict_of
 
 LOSS_COLUMNS = {
     "held out": "held_out_loss",
@@ -101,7 +101,8 @@ def strengths(search: Search) -> Fitting:
     """The best strengths: mean held-out loss and its standard error over row sets."""
     best = search.table.head(SHOWN)
     reading = reading_of(search.loss_name)
-    title = f"The best {best.height} of {search.candidates.count} strengths ({reading.name}, at their best epochs)"
+    by = "" if search.scoring is None else f" by {search.scoring}"
+    title = f"The best {best.height} of {search.candidates.count} strengths{by} ({reading.name}, at their best epochs)"
     if cut := int(search.histories.cut.sum()):
         title += f"; {cut} cut while still improving, ranked last"
     cells: dict[str, list[str]] = {}
@@ -109,11 +110,18 @@ def strengths(search: Search) -> Fitting:
         regularization = search.candidates.regularization(row["strength"])
         numbers = {name: _strength(regularization[name]) for name in search.candidates.strengths}
         numbers["learning rate"] = f"{row['learning_rate']:.3g}"
-        numbers |= {heading: f"{_read(reading, row, name):.4g}" for heading, name in LOSS_COLUMNS.items()}
+        if search.scoring is not None:
+            numbers["score"] = f"{row['score']:.4g}"
+        numbers |= {heading: f"{_read(reading, row, name):.4g}" for heading, name in _losses(search).items()}
         marks = [_mark(search, row["strength"]), f"cut after epoch {row['cut_after']}" if row["cut_after"] else ""]
         for heading, cell in {**numbers, "epoch": str(row["best_epoch"]), "": ", ".join(filter(None, marks))}.items():
             cells.setdefault(heading, []).append(cell)
     return Fitting([_table(title, cells, without) for without in ((), SECOND[:1], SECOND[:2], SECOND)])
+
+
+def _losses(search: Search) -> dict[str, str]:
+    """Name the columns of losses; where a score was chosen by, the paired error is of that, and stays out."""
+    return {h: name for h, name in LOSS_COLUMNS.items() if search.scoring is None or name != "paired_error"}
 
 
 def _title(left_out: Sequence[str]) -> str:
@@ -247,7 +255,8 @@ def _unregularized(search: Search) -> list[RenderableType]:
 
 def _choice(search: Search) -> list[RenderableType]:
     given, choice = search.candidates.given, search.choice
-    lines = [f"As given            {_chosen(search, given)}"] if given else []
+    lines = chosen_by(search.scoring)
+    lines += [f"As given            {_chosen(search, given)}"] if given else []
     rules = {
         "minimum": (choice.minimum, ""),
         "one standard error": (
@@ -279,7 +288,13 @@ def _chosen(search: Search, index: int) -> str:
     epoch, loss = search.histories.best_epoch[index], search.histories.best_loss[index]
     regularization = search.candidates.regularization(index)
     reading = reading_of(search.loss_name)
-    return f"{regularization}; learning rate {rate:.3g}, epoch {epoch}; {reading.name} {reading.value(loss):.4g}"
+    held_out = f"{reading.name} {reading.value(loss):.4g}{_by_score(search, index)}"
+    return f"{regularization}; learning rate {rate:.3g}, epoch {epoch}; {held_out}"
+
+
+def _by_score(search: Search, index: int) -> str:
+    scores = search.held_out_scores
+    return "" if scores is None else f"; {search.scoring} {scores[:, index].mean():.4g}"
 
 
 def _remarks(search: Search) -> list[RenderableType]:

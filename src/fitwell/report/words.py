@@ -59,7 +59,12 @@ def compared(search: Search, answer: Answer) -> Iterator[dict[str, Any]]:
 def conclusions(search: Search, answer: Answer, score: Score) -> list[str]:
     """Say what follows from the comparison, a sentence each: whether to change anything, the score, the verdict."""
     alone = [LEAVE_IT_ALONE] if search.choice.leave_alone else []
-    return [*alone, f"{as_read(score)}.", *verdict_of(search, answer)]
+    return [*alone, *chosen_by(search.scoring), f"{as_read(score)}.", *verdict_of(search, answer)]
+
+
+def chosen_by(scoring: str | None) -> list[str]:
+    """Say by which score strengths were chosen, if not by the loss."""
+    return [] if scoring is None else [f"Strengths were chosen by {scoring} on held-out rows, not by the loss."]
 
 
 def verdict_of(search: Search, answer: Answer) -> list[str]:

@@ -37,7 +37,7 @@ class Result:
     score
         Loss on new rows of one network at the strength and epoch that the search chooses, corrected for having chosen
         them, with its interval; see `fitwell.analysis.honest.Score`. With an ensemble it is that of one network at the
-        minimum, and the mean of several is rarely worse.
+        minimum, and the mean of several is rarely worse. Where a score was chosen by, it is that score on new rows.
     predictor
         The fitted model with its encodings.
     record
@@ -144,7 +144,8 @@ class Result:
             "refit": answer.refit,
             "members": list(answer.members),
             "chosen": answer.chosen,
-            "score": {**asdict(self.score), "loss": self.score.value},
+            "scoring": search.scoring,
+            "score": {**asdict(self.score), "loss" if search.scoring is None else "value": self.score.value},
             "scores": answer.scores,
             "baselines": [self._baseline(one) for one in answer.baselines],
             "verdict": {

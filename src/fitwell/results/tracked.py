@@ -94,7 +94,7 @@ def _settings(result: Result) -> dict[str, str | int | float]:
 
 def _numbers(result: Result) -> Iterator[tuple[str, float]]:
     score = result.score
-    yield "honest/loss", score.value
+    yield f"honest/{result.search.scoring or 'loss'}", score.value
     yield "honest/low", score.interval.low
     yield "honest/high", score.interval.high
     yield "honest/uncorrected", score.naive

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from fitwell.studies.search import Searched
 from fitwell.studies.simple_models import baselines
 from fitwell.trees import tree_map
 
+if TYPE_CHECKING:
+    from fitwell.analysis.replayed_scores import HeldOutScores
+
 
 def answer(searched: Searched) -> Result:
     """Choose a strength, hand networks over, and score what was chosen.
@@ -34,14 +37,17 @@ def answer(searched: Searched) -> Result:
     """
     problem, options, trained = searched.problem, searched.options, searched.trained
     row_sets = problem.row_sets
+    judged = None if options.scoring is None else _judged(searched)
+    scores = None if judged is None else judged.of_strengths
     choice = choose(
         trained.histories,
         searched.candidates,
         row_sets.independent,
         test_to_train=row_sets.test_to_train,
         keep_given=problem.may_stay,
+        losses=None if scores is None else -scores,
     )
-    best = best_strengths(trained) if problem.joins else ()
+    best = best_strengths(trained, scores) if problem.joins else ()
     alone = choice.chosen(options.rule)
     members = best if options.refit == "ensemble" else (alone,)
     # before anything is scored: a refit that diverges is an error, and scores would be wasted
@@ -55,6 +61,8 @@ def answer(searched: Searched) -> Result:
         folds=row_sets.independent,
         loss_name=problem.loss.name,
         metric_name=problem.loss.metric_name,
+        scoring=options.scoring,
+        held_out_scores=scores,
     )
     answered = Answer(
         refit=options.refit,
@@ -68,7 +76,7 @@ def answer(searched: Searched) -> Result:
         verdict=verdict_of_search(trained.histories, searched.candidates, row_sets),
         **_of_a_table(searched, alone, predictions),
     )
-    score = honest_score(searched, choice)
+    score = honest_score(searched, choice, judged)
     return Result(found, answered, score, predictor, Record(problem.summary, options.seed, searched.seconds))
 
 
@@ -92,9 +100,17 @@ def _of_a_table(searched: Searched, alone: int, predictions: Mapping[str, Any]) 
     }
 
 
-def best_strengths(trained: Trained) -> tuple[int, ...]:
-    """Number the strengths of the ensemble: the best few that did not diverge."""
-    order = trained.histories.order[:ENSEMBLE_STRENGTHS]
+def _judged(searched: Searched) -> HeldOutScores:
+    from fitwell.studies.scored import held_out_scores  # only for who asks for one
+
+    return held_out_scores(searched)
+
+
+def best_strengths(trained: Trained, scores: np.ndarray | None = None) -> tuple[int, ...]:
+    """Number the strengths of the ensemble: the best few that did not diverge, by the loss or by scores [R, G]."""
+    histories = trained.histories
+    order = histories.order if scores is None else histories.order_by(-scores.mean(axis=0))
+    order = order[:ENSEMBLE_STRENGTHS]
     # fewer than four, if the others diverged
     return tuple(int(g) for g in order if np.isfinite(trained.histories.best_loss[g]))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,21 +22,33 @@ from fitwell.problems.problem import Problem
 from fitwell.regularization.strengths import Candidates
 from fitwell.studies.search import Searched, recording, train_networks
 
+if TYPE_CHECKING:
+    from fitwell.analysis.replayed_scores import HeldOutScores
+
 LEVEL = 0.9
 """Of the interval of a score."""
 
 
-def honest_score(searched: Searched, choice: Choice) -> Score:
+def honest_score(searched: Searched, choice: Choice, scores: HeldOutScores | None = None) -> Score:
     """Estimate the loss on new rows of one network at the strength and epoch that a search chooses.
 
     `Options.honest` is the method: `"bbc"` trains nothing; `"nested"` and `"bates"` train the same strengths on the
     folds inside each fold, all at once and to the last epoch. Either way the whole choice is made anew each time: every
     strength's best epoch, and the strength by `Options.rule` (for an ensemble, which has none, the lowest). A network
     that may stay as given may be left alone each time, too.
+
+    Parameters
+    ----------
+    scores
+        What the strength was chosen by, if not by the loss: then it is the score on new rows that is estimated.
     """
     problem, options, candidates = searched.problem, searched.options, searched.candidates
     histories, stay = searched.trained.histories, problem.may_stay
     rule = "min" if options.refit == "ensemble" else options.rule
+    if scores is not None:
+        by = _by_rule(rule, problem, histories, candidates, keep_given=stay)
+        ratio = problem.row_sets.test_to_train
+        return scores.corrected(choice.chosen(rule), by, test_to_train=ratio, level=LEVEL)
     # shown beside the corrected loss, so that one sees what choosing made of it
     naive = float(histories.at_best("held_out_loss").mean(axis=0)[choice.chosen(rule)])
     if options.honest == "bbc":
@@ -49,22 +62,30 @@ def _corrected(rule: str, problem: Problem, histories: Histories, candidates: Ca
     row_sets, records = problem.row_sets, _recorded(histories)
     # what was not trained in all row sets, or diverged in one, is not chosen by the search either
     usable = np.isfinite(histories.held_out_loss).all(axis=0) & np.isfinite(histories.best_loss)[:, None]
+    return bbc_score(
+        Surface.of(records, usable, row_sets.independent),
+        problem.loss.name,
+        rule=_by_rule(rule, problem, histories, candidates, keep_given=keep_given),
+        level=LEVEL,
+        test_to_train=row_sets.test_to_train,
+    )
+
+
+def _by_rule(
+    rule: str, problem: Problem, histories: Histories, candidates: Candidates, *, keep_given: bool
+) -> Rule | None:
+    """Choose as the search does, in a draw; None stands for the lowest, which is found for all draws at once."""
+    if rule == "min" and not keep_given:
+        return None
     by = partial(
         choose_by,
         rule,
         candidates=candidates,
-        test_to_train=row_sets.test_to_train,
+        test_to_train=problem.row_sets.test_to_train,
         unfinished=not_to_be_chosen(histories, candidates),
         keep_given=keep_given,
     )
-    by_rule: Rule = lambda losses, folds: by(losses, folds=folds)  # noqa: E731
-    return bbc_score(
-        Surface.of(records, usable, row_sets.independent),
-        problem.loss.name,
-        rule=None if rule == "min" and not keep_given else by_rule,
-        level=LEVEL,
-        test_to_train=row_sets.test_to_train,
-    )
+    return lambda losses, folds: by(losses, folds=folds)
 
 
 def _recorded(histories: Histories) -> Records:

@@ -16,6 +16,7 @@ from fitwell.data.units import units_of_rows
 from fitwell.engine.job import Settings
 from fitwell.engine.plan import QUIET, Listener
 from fitwell.engine.training import Trained, train_all
+from fitwell.errors import InputError
 from fitwell.problems.options import Options
 from fitwell.problems.problem import Problem
 from fitwell.regularization.strengths import Candidates
@@ -70,6 +71,8 @@ def search(
     begun = clock.perf_counter()
     # before the listener says what was read: a search that cannot be finished is not announced
     problem.check(options)
+    if options.scoring is not None:
+        _check_scoring(problem, options)
     listener.on_read(problem.summary)
     candidates = problem.candidates(options) if candidates is None else candidates
     _check_folds(options, problem.row_sets)
@@ -109,6 +112,19 @@ def train_networks(
         listener=listener,
         beside=beside,
     )
+
+
+def _check_scoring(problem: Problem, options: Options) -> None:
+    """Refuse a score that is none of this problem's, before anything is trained."""
+    from fitwell.analysis.scoring import scoring_named  # only for who asks for one
+
+    if problem.source is None:
+        raise InputError(
+            "'scoring' must be left out with a Keras model on arrays, which is chosen by its own loss; with a table, "
+            "tune(table, target, model=model), it may be given."
+        )
+    target = problem.source.target
+    scoring_named(options.scoring).check(target.task, len(target.classes))
 
 
 def _check_folds(options: Options, row_sets: RowSets) -> None:
