@@ -42,7 +42,7 @@ CANDIDATES = [(g, e) for g, e in np.argwhere(USABLE)]
 def one_row_set(losses: np.ndarray) -> Surface:
     """Losses [n, J] of n units of one row, J strengths of one epoch, in one row set."""
     rows, count = losses.shape
-    return Surface((np.arange(rows),), (np.ones(rows, int),), (losses.T,), np.arange(count), count, 1)
+    return Surface((np.arange(rows),), np.arange(count), count, 1, (np.ones(rows, int),), (losses.T,))
 
 
 @pytest.mark.parametrize("units", [np.arange(7), np.array([0, 0, 1, 1, 1, 2, 2])])
@@ -117,7 +117,7 @@ def test_a_rule_hears_of_the_folds() -> None:
 def test_the_epoch_is_corrected_too() -> None:
     """One strength, a hundred epochs of noise: the score is what they all are. The naive is the break."""
     losses = 1 + 0.5 * np.random.default_rng(2).normal(size=(150, 100))
-    surface = Surface((np.arange(150),), (np.ones(150, int),), (losses.T,), np.zeros(100, int), 1, 1)
+    surface = Surface((np.arange(150),), np.zeros(100, int), 1, 1, (np.ones(150, int),), (losses.T,))
     for rule in (None, lambda *_: 0):
         score = bbc_score(surface, "loss", rule=rule)
         assert abs(score.value - 1) < 0.03

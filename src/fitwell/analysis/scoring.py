@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, partial
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,8 @@ class Scoring:
         What computes it.
     quick
         Whether it is computed for all weightings at once.
+    weighs
+        Whether rows may have weights; that they were drawn several times is none.
     """
 
     name: str
@@ -49,8 +52,9 @@ class Scoring:
     best: float
     scores: Scorer
     quick: bool = True
+    weighs: bool = True
 
-    def check(self, task: str, classes: int) -> None:
+    def check(self, task: str, classes: int, *, weighted: bool = False) -> None:
         """Raise an InputError if it is none for this target."""
         if self.task is not None and task != self.task:
             raise InputError(
@@ -64,6 +68,11 @@ class Scoring:
             raise InputError(
                 f"'scoring' must be a score of {classes} classes, which the target has. Got {self.name!r}, which is of "
                 f"two{instead}."
+            )
+        if weighted and not self.weighs:
+            raise InputError(
+                f"'scoring' must be a score that heeds row weights, which these rows have. Got {self.name!r}, which heeds "
+                "none: choose another, or leave out the weights."
             )
 
 
@@ -90,7 +99,9 @@ def scoring_named(name: Any) -> Scoring:
         known = ", ".join(repr(one) for one in near or list(SCORINGS))
         raise InputError(f"'scoring' must be the name of one of scikit-learn's scorers, such as {known}. Got {name!r}.")
     task = "regression" if _kind(get_scorer(name)) == "_regression" else "classification"
-    return Scoring(name, task, name in OF_TWO, np.inf, partial(_by_scikit_learn, name), quick=False)
+    weighs = "sample_weight" in signature(get_scorer(name)._score_func).parameters and name not in WITHOUT_WEIGHTS
+    scores = partial(_by_scikit_learn, name)
+    return Scoring(name, task, name in OF_TWO, np.inf, scores, quick=False, weighs=weighs)
 
 
 CLUSTERS = "_supervised"
@@ -98,6 +109,10 @@ CLUSTERS = "_supervised"
 
 OF_TWO = ("jaccard", "neg_negative_likelihood_ratio", "positive_likelihood_ratio")
 """Of those that scikit-learn computes, these ask for two classes."""
+
+
+WITHOUT_WEIGHTS = ("roc_auc_ovo", "roc_auc_ovo_weighted")
+"""Of those that scikit-learn computes, these take weights and refuse them."""
 
 
 def _kind(scorer: Any) -> str:
@@ -222,20 +237,8 @@ def _by_scikit_learn(name: str, targets: np.ndarray, predictions: np.ndarray, we
         )
         with warnings.catch_warnings(), contextlib.suppress(ValueError):
             warnings.simplefilter("ignore")  # of scores that are undefined
-            found[place] = _asked(scorer, name, predictions[rows], targets[rows], given)
+            found[place] = scorer(_held(predictions[rows]), rows[:, None], targets[rows], **given)
     return found
-
-
-def _asked(scorer: Any, name: str, predictions: np.ndarray, targets: np.ndarray, given: dict[str, Any]) -> float:
-    try:
-        return scorer(_held(predictions), np.empty((len(targets), 1)), targets, **given)
-    except TypeError as error:
-        if not given:
-            raise
-        raise InputError(
-            f"'scoring' must be a score that heeds row weights where rows have some. Got {name!r}, which knows none: "
-            "choose another, or leave out the weights."
-        ) from error
 
 
 def _held(predictions: np.ndarray) -> Any:

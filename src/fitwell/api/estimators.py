@@ -302,6 +302,8 @@ class MLPClassifierCV(ProbabilityClassifier, _SearchedMLP):
         """
         table, codes = self._read(X, reset=True), self._encoded(y)
         read = _read_classes(self.classes_)
+        if self.scoring is not None and read is not None and (np.diff(read) < 0).any():
+            read = None  # of two classes a score has the second for the positive one: that of `classes_`
         # what a table's reader does not tell apart goes by its place
         self._places = np.arange(len(self.classes_)) if read is None else read
         by_class = self.class_weight if read is not None else _by_place(self.class_weight, self.classes_)

@@ -123,8 +123,8 @@ def _check_scoring(problem: Problem, options: Options) -> None:
             "'scoring' must be left out with a Keras model on arrays, which is chosen by its own loss; with a table, "
             "tune(table, target, model=model), it may be given."
         )
-    target = problem.source.target
-    scoring_named(options.scoring).check(target.task, len(target.classes))
+    target, weighted = problem.source.target, problem.source.weight is not None
+    scoring_named(options.scoring).check(target.task, len(target.classes), weighted=weighted)
 
 
 def _check_folds(options: Options, row_sets: RowSets) -> None:
