@@ -139,3 +139,21 @@ def test_groups_are_drawn_whole() -> None:
     counts = np.array([[2, 0, 1, 0] * SETS])
     rows = np.tile(counts.reshape(SETS, 4), 10)
     np.testing.assert_allclose(grouped.scores(1, counts).mean(), by_hand(found, 1, rows))
+
+
+def test_a_slow_score_looks_at_the_best_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of scikit-learn's own scorers, and at the strength that all rows choose."""
+    monkeypatch.setattr(replayed_scores, "SLOW_STRENGTHS", 1)
+    monkeypatch.setattr(replayed_scores, "SLOW_DRAWS", 3)
+    found = held_out("matthews_corrcoef")
+    looked_at: list[list[int]] = []
+
+    def rule(losses: np.ndarray, folds: int) -> int:
+        del folds
+        looked_at.append(np.flatnonzero(np.isfinite(losses[0])).tolist())
+        return int(losses.mean(axis=0).argmin())
+
+    order = np.argsort(-found.of_strengths.mean(axis=0), kind="stable")[: STRENGTHS - 1].tolist()
+    for chosen in order:
+        found.corrected(chosen, rule, test_to_train=0.5, level=0.9)
+    assert looked_at == [sorted({order[0], chosen}) for chosen in order for _ in range(3)]

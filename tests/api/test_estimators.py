@@ -21,6 +21,7 @@ from sklearn.ensemble import StackingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.inspection import partial_dependence, permutation_importance
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -380,3 +381,22 @@ def test_groups_are_routed() -> None:
         clf = MLPClassifierCV(**SMALL).set_fit_request(groups=True)
         scores = cross_val_score(clf, x, y, cv=GroupKFold(2), params={"groups": groups})
     assert len(scores) == 2
+
+
+def test_a_score_to_choose_by() -> None:
+    """Its scores are scikit-learn's, of the second of `classes_`, also where a table has another order of classes."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(90, 3))
+    codes = (X[:, 0] + rng.normal(size=90) > 0.8).astype(int)
+    y = np.array(["10", "9"])[codes]  # a table has 9 before 10
+    held = [np.arange(90) % 3 == k for k in range(3)]
+    folds = [(np.flatnonzero(~one), np.flatnonzero(one)) for one in held]
+    few: dict[str, Any] = {"hidden_layer_sizes": 4, "strengths": 3, "max_iter": 4, "cv": folds, "random_state": 0}
+    clf = MLPClassifierCV(**few, scoring="average_precision").fit(X, y)
+    predicted = clf.result_.answer.held_out_predictions["unregularized"][:, 1]
+    expected = [average_precision_score(codes[one], predicted[one]) for one in held]
+    np.testing.assert_allclose(clf.scores_path_[:, 0], expected, rtol=1e-6)
+    assert clf.score_interval_ == (clf.result_.score.interval.low, clf.result_.score.interval.high)
+    assert clf.predict_proba(X)[:, 1] == pytest.approx(clf.result_.predictor.predict_numbers(X)[:, 1])
+    with pytest.raises(InputError, match="'scoring' must be the name"):
+        MLPClassifierCV(**few, scoring=len).fit(X, y)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,8 +14,11 @@ from fitwell.analysis.intervals import Interval
 from fitwell.analysis.scoring import Scoring
 from fitwell.errors import InputError
 
-DRAWS, FEWEST_DRAWS, SLOW_DRAWS = 1000, 100, 50
-"""Draws of a bootstrap: usually, of many rows, and by a scorer of scikit-learn's, of which each takes a millisecond."""
+DRAWS, FEWEST_DRAWS = 1000, 100
+"""Draws of a bootstrap: usually, and of many rows."""
+
+SLOW_DRAWS, SLOW_STRENGTHS = 30, 8
+"""Draws by a scorer of scikit-learn's, of which each takes some milliseconds, and the strengths that are looked at."""
 
 _WORK = 1e8  # rows times strengths times draws that take some seconds
 _BYTES = 16_000_000  # of the weights of some draws, in the cache
@@ -101,19 +104,20 @@ class HeldOutScores(Replay):
         Parameters
         ----------
         chosen
-            The strength that all rows choose.
+            The strength that all rows choose. A slow scorer looks at it and at the best few others only.
         rule
             What chooses; None takes the best mean.
         """
-        choose, scores, worse, shrink = self.choosing(rule), [], [], []
-        reference = int(np.searchsorted(self.strength, chosen))
-        for counts in self._draws(seed):
+        few = self if self.scoring.quick else self._best(SLOW_STRENGTHS, chosen)
+        choose, scores, worse, shrink = few.choosing(rule), [], [], []
+        reference = int(np.searchsorted(few.strength, chosen))
+        for counts in few._draws(seed):
             left = (counts == 0).astype(float)
             best = choose(counts)
-            beside = _mean_of_known(self.scores(reference, left))
+            beside = _mean_of_known(few.scores(reference, left))
             for j in np.unique(best):
                 mine = best == j
-                scores.append(_mean_of_known(self.scores(int(j), left[mine])))
+                scores.append(_mean_of_known(few.scores(int(j), left[mine])))
                 worse.append(beside[mine] - scores[-1])
             share = np.concatenate([left[best == j].mean(axis=1) for j in np.unique(best)])
             shrink.append(np.sqrt(share / (1 - share)))
@@ -124,6 +128,13 @@ class HeldOutScores(Replay):
         low, high = (estimate + wider * (end - found.estimate) for end in (found.low, found.high))
         interval = Interval(estimate, float(low), float(min(high, self.scoring.best)), level)
         return Score(self.scoring.name, "bbc", naive, interval)
+
+    def _best(self, count: int, chosen: int) -> HeldOutScores:
+        """Leave only the strengths of the best mean scores, and the one that is chosen."""
+        order = np.argsort(-self.of_strengths.mean(axis=0)[self.strength], kind="stable")
+        kept = np.union1d(order[:count], np.searchsorted(self.strength, [chosen]))
+        predictions = tuple(predicted[kept] for predicted in self.predictions)
+        return replace(self, strength=self.strength[kept], predictions=predictions)
 
     def _draws(self, seed: int) -> Iterator[np.ndarray]:
         """Draw units with replacement, int [some, U]; draws that leave none out are not there."""

@@ -71,8 +71,8 @@ class Scoring:
             )
         if weighted and not self.weighs:
             raise InputError(
-                f"'scoring' must be a score that heeds row weights, which these rows have. Got {self.name!r}, which heeds "
-                "none: choose another, or leave out the weights."
+                f"'scoring' must be a score that heeds row weights, which these rows have. Got {self.name!r}, which "
+                "heeds none: choose another, or leave out the weights."
             )
 
 
