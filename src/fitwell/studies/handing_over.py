@@ -82,6 +82,6 @@ def fitted(searched: Searched, trained: Trained, place: int, strength: int, row_
         row_set=row_set,
         regularization=candidates.regularization(strength),
         as_given=strength == candidates.given,
-        shift=float(trained.dataset.shift[row_set]),
-        scale=float(trained.dataset.scale[row_set]),
+        shift=trained.dataset.shift[row_set],
+        scale=trained.dataset.scale[row_set],
     )
