@@ -16,7 +16,8 @@ class Baseline:
     Attributes
     ----------
     name
-        `"class shares"`, `"mean of the target"`, `"means of the targets"`, `"shares of the labels"` or `"linear model"`.
+        `"class shares"`, `"mean of the target"` or `"linear model"`; of several targets `"means of the targets"` or
+        `"shares of the labels"`.
     regularization
         Of the linear model: the strength of its lowest held-out loss; empty for the others.
     loss_name
@@ -63,7 +64,9 @@ def losses_of_rows(
     [0.0, 4.0]
     """
     if task == "regression":
-        return (targets - predictions) ** 2 if targets.ndim == 1 else (((targets - predictions) / scale) ** 2).mean(axis=1)
+        return (
+            (targets - predictions) ** 2 if targets.ndim == 1 else (((targets - predictions) / scale) ** 2).mean(axis=1)
+        )
     if task == "multilabel":
         right = np.where(targets > 0, predictions, 1 - predictions)
         return -np.log(np.maximum(right, np.finfo(float).tiny)).mean(axis=1)

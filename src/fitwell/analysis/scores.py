@@ -66,9 +66,7 @@ def scores_of_each(
     return [score_of("classification", targets[:, j], both[:, j], weights) for j in range(targets.shape[1])]
 
 
-def _several(
-    task: str, targets: np.ndarray, predictions: np.ndarray, weights: np.ndarray | None
-) -> dict[str, float]:
+def _several(task: str, targets: np.ndarray, predictions: np.ndarray, weights: np.ndarray | None) -> dict[str, float]:
     each = scores_of_each(task, targets, predictions, weights)
     mean = {name: float(np.mean([one[name] for one in each])) for name in each[0] if all(name in one for one in each)}
     if task == "regression":

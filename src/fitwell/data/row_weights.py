@@ -89,8 +89,8 @@ def weights_of_rows(
         return _unless_alike(RowWeights(weights, None, words))
     if target.task == "multilabel":
         raise InputError(
-            f"'class_weight' goes with the classes of one target, and there are {len(target.outputs)} with labels: leave "
-            "it out, or give a 'sample_weight'."
+            f"'class_weight' goes with the classes of one target, and there are {len(target.outputs)} with labels: "
+            "leave it out, or give a 'sample_weight'."
         )
     if target.task != "classification":
         raise InputError(

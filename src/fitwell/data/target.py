@@ -81,10 +81,8 @@ class Target:
     def each(self) -> tuple[Target, ...]:
         """Every target by itself."""
         task = "classification" if self.task == "multilabel" else "regression"
-        return tuple(
-            Target(task, one.name, one.classes, self.values[:, place], one.label_type)
-            for place, one in enumerate(self.outputs)
-        ) or (self,)
+        alone = [replace(self, task=task, outputs=(), **vars(one)) for one in self.outputs]
+        return tuple(replace(one, values=self.values[:, place]) for place, one in enumerate(alone)) or (self,)
 
 
 def read_targets(
@@ -120,8 +118,6 @@ def read_targets(
     values = np.stack([one.values for one in parts], axis=1)
     several = "regression" if kinds == {"regression"} else "multilabel"
     return Target(several, ", ".join(names), (), values, parts[0].label_type, outputs), kept
-
-
 
 
 def read_target(

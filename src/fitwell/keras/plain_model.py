@@ -138,10 +138,11 @@ class PlainModel:
 def plain_model(towers: Sequence[Tower], *, classification: bool, labels: bool = False) -> PlainModel:
     """Join towers into one model.
 
-    It has one input ``encoding_i`` [rows, d] for each encoding, in order, and one output: probabilities [rows, k], of
-    classes or each of a label, or values [rows, k], the mean over the towers. Chosen dropout and penalties are ordinary layers and regularizers.
-    (Dropped weights have no counterpart in Keras; prediction does not need one.) Values are computed in float32, about
-    7 digits: units in which they are no larger than they differ are chosen outside.
+    It has one input ``encoding_i`` [rows, d] for each encoding, in order, and one output: probabilities [rows, k] (of
+    classes, or of each of some labels) or values [rows, k], the mean over the towers. Chosen dropout and penalties are
+    ordinary layers and regularizers. (Dropped weights have no counterpart in Keras; prediction does not need one.)
+    Values are computed in float32, about 7 digits: units in which they are no larger than they differ are chosen
+    outside.
     """
     end = "sigmoid" if labels else "softmax" if classification else "linear"
     layers: list[tuple[_Place, Json]] = []

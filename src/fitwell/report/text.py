@@ -351,7 +351,9 @@ def _weights(summary: dict[str, Any]) -> str:
 
 def _task(summary: dict[str, Any]) -> str:
     if "targets" in summary:
-        what = "labels, any of which a row may have" if summary["task"] == "multilabel" else "numbers, predicted together"
+        what = (
+            "labels, any of which a row may have" if summary["task"] == "multilabel" else "numbers, predicted together"
+        )
         return f"{len(summary['targets'])} {what}"
     if summary["task"] == "regression":
         return f"regression, mean {summary['target_mean']:.4g}, standard deviation {summary['target_sd']:.4g}"

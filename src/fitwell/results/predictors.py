@@ -132,9 +132,9 @@ class TablePredictor:
 
         Returns
         -------
-        Probabilities [n, k] in the order of `classes`, or values [n]; of several targets [n, k] values, or probabilities
-        of the second class of each. Categories that training did not have count as
-        "(other)", and a `FitwellWarning` says how many by column.
+        Probabilities [n, k] in the order of `classes`, or values [n]; of several targets values [n, k], or
+        probabilities [n, k] of the second class of each. Categories that training did not have count as "(other)", and
+        a `FitwellWarning` says how many by column.
         """
         frame, notation = read_new(table, self.missing)
         raw = extract(frame, self.columns, decimal=notation.decimal or POINT)
@@ -244,7 +244,9 @@ class TablePredictor:
         found: dict[str, np.ndarray] = {}
         for place, one in enumerate(self.outputs):
             values = numbers[:, place]
-            found[one.name] = labels_of((values > 0.5).astype(int), one.classes, one.label_type) if one.classes else values
+            found[one.name] = (
+                labels_of((values > 0.5).astype(int), one.classes, one.label_type) if one.classes else values
+            )
         probabilities = {f"probability of {name}": numbers[:, i] for i, name in enumerate(self._labels)}
         return pl.DataFrame({**found, **probabilities})
 
