@@ -339,6 +339,7 @@ class MLPClassifierCV(ProbabilityClassifier, _SearchedMLP):
 
         Of labels they are the log odds of each, [n, k]. All numbers are finite.
         """
+        check_is_fitted(self)
         if not self._has_labels:
             return super().decision_function(X)
         least = np.finfo(np.float32).tiny
@@ -396,8 +397,7 @@ class MLPRegressorCV(RegressorMixin, _SearchedMLP):
 
 def _are_labels(y: Any) -> bool:
     """Whether a target is [n, k] of labels; what has other classes in several columns is refused."""
-    shape = getattr(y, "shape", None) or np.shape(y if isinstance(y, list | tuple) else ())
-    if len(shape) != 2 or shape[1] < 2:
+    if _columns_of(y) < 2:
         return False
     kind = type_of_target(y, input_name="y")
     if kind == "multiclass-multioutput":
@@ -410,9 +410,18 @@ def _are_labels(y: Any) -> bool:
 
 def _values(y: Any) -> np.ndarray:
     """Return a target [n] or [n, k] of finite numbers."""
-    if len(getattr(y, "shape", None) or np.shape(y)) == 2 and np.shape(y)[1] > 1:
-        return check_array(y, dtype="numeric", input_name="y")
-    return checked_target(y, dtype="numeric")
+    if _columns_of(y) < 2:
+        return checked_target(y, dtype="numeric")
+    return check_array(y, dtype="numeric", input_name="y")
+
+
+def _columns_of(y: Any) -> int:
+    """How many columns a target has; 1 also of what is no target, which is refused elsewhere."""
+    try:
+        shape = y.shape if issparse(y) else np.asarray(y).shape
+    except ValueError:  # lists of unequal length
+        return 1
+    return shape[1] if len(shape) == 2 else 1
 
 
 def _checked_weights(sample_weight: Any) -> np.ndarray | None:

@@ -90,8 +90,8 @@ def tune(
         `keras.Model` (or `fitwell.opened` of one), which is not touched.
     target
         Name of a column, or an array [n]; or several that are predicted together, names or an array [n, k]: all
-        numbers, or labels that a row has or has not, of two classes each. After a model: x, an array [n, ...], a tuple, list or dict of such, a data
-        frame, or an iterable of batches ``(x, y)`` (read once into memory).
+        numbers, or labels that a row has or has not, of two classes each. After a model: x, an array [n, ...], a tuple,
+        list or dict of such, a data frame, or an iterable of batches ``(x, y)`` (read once into memory).
     y
         After a model: the targets, likewise; left out with batches.
     model

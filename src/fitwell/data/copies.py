@@ -46,6 +46,8 @@ def mark_copies(columns: Sequence[Column], raw: RawFeatures, target: Target) -> 
 def _marked(column: Column, reason: str) -> Column:
     if COPY in (reason, column.reason):
         return Column(column.name, "set aside", COPY)
+    if reason in column.reason:  # of another target, too
+        return column
     remark = f"{column.reason}; {reason}" if column.reason else reason
     return replace(column, reason=remark) if reason else column
 
