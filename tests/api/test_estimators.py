@@ -392,6 +392,7 @@ def test_several_values_are_tunes() -> None:
     assert cross_val_score(clone(found), x, several, cv=2).shape == (2,)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("sparse", [False, True])
 def test_labels_are_tunes(sparse: bool) -> None:
     """An indicator matrix, dense or sparse, as `MLPClassifier` takes and gives it."""
@@ -402,7 +403,7 @@ def test_labels_are_tunes(sparse: bool) -> None:
     np.testing.assert_array_equal(probabilities, result.predictor.predict_numbers(x))
     np.testing.assert_array_equal(found.predict(x), probabilities > 0.5)
     np.testing.assert_allclose(expit(found.decision_function(x)), probabilities, rtol=1e-5)
-    theirs = MLPClassifier((8,), solver="lbfgs", alpha=1.0, max_iter=500, random_state=0).fit(x, y)
+    theirs = MLPClassifier((8,), max_iter=5, random_state=0).fit(x, y)
     assert found.classes_.tolist() == theirs.classes_.tolist() == [0, 1, 2]
     assert found.predict(x).shape == theirs.predict(x).shape
     assert found.score(x, y) == accuracy_score(y, found.predict(x))
