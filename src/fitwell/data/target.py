@@ -115,7 +115,7 @@ def read_targets(
                 "it by itself, or choose the task 'regression' if they are numbers."
             )
     outputs = tuple(TargetOutput(one.name, one.classes, one.label_type) for one in parts)
-    values = np.stack([one.values for one in parts], axis=1)
+    values: Any = np.stack([one.values for one in parts], axis=1)
     several = "regression" if kinds == {"regression"} else "multilabel"
     return Target(several, ", ".join(names), (), values, parts[0].label_type, outputs), kept
 
