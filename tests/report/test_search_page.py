@@ -150,6 +150,7 @@ def test_several_targets_have_scores_each(labels: bool, tmp_path: Path) -> None:
     saved = found.save(tmp_path / "run")
     whole = (saved / "report.html").read_text()
     assert "Each target" in whole
+    assert (f"0 {(values[:, 1] <= 0).sum()}, 1 " if labels else f"mean {values[:, 1].mean():.4g}, standard") in whole
     assert EVIL not in whole
     assert ("all labels right" if labels else "relative squared error") in whole
     assert "The rows that are predicted worst" not in whole

@@ -241,6 +241,9 @@ def _read_rows(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "inputs once encoded", str(data["inputs"])
     if data.get("rows_without_target"):
         yield "rows without a target", f"{data['rows_without_target']:,}, set aside"
+    for name, about in list(data.get("targets", {}).items())[:SET_ASIDE]:
+        numbers = f"mean {about['mean']:.4g}, standard deviation {about['sd']:.4g}" if "mean" in about else ""
+        yield name, numbers or ", ".join(f"{label} {count:,}" for label, count in about["classes"].items())
     if "classes" in data:
         yield "classes", ", ".join(f"{name} {count:,}" for name, count in data["classes"].items())
 
