@@ -202,7 +202,8 @@ def read_table(
     frame, notation = read_training(table, missing_marks(missing))
     columns_before = frame.columns
     frame, names = _with_target(frame, target)
-    if given := [name for name in names if name not in columns_before]:  # beside the table, and read by the same rule
+    # beside the table, and read by the same rule
+    if given := [name for name in names if name in frame.columns and name not in columns_before]:
         frame = frame.with_columns(without_marks(frame.select(given), notation.missing))
     read, kept = read_targets(frame, names, task, notation.decimal)
     if not isinstance(sample_weight, str) and sample_weight is not None:
