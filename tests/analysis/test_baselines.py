@@ -37,3 +37,14 @@ def test_as_good_within_one_standard_error_of_the_paired_difference() -> None:
     # of a single row set nothing but a lower loss is known
     assert as_good(baseline(0.4), np.array([0.5]))
     assert not as_good(baseline(0.6), np.array([0.5]))
+
+
+def test_losses_of_several_targets() -> None:
+    """Means over targets: of values in the given units, of labels of each one's log loss, which is finite."""
+    targets, values = np.array([[1.0, 10.0], [3.0, 10.0]]), np.array([[0.0, 0.0], [3.0, 10.0]])
+    assert losses_of_rows("regression", targets, values).tolist() == [50.5, 0]
+    assert losses_of_rows("regression", targets, values, np.array([2.0, 5.0])).tolist() == [(0.25 + 4) / 2, 0]
+    labels, probabilities = np.array([[1, 0], [1, 0]]), np.array([[0.5, 0.75], [0.0, 0.0]])
+    losses = losses_of_rows("multilabel", labels, probabilities)
+    assert losses[0] == pytest.approx((np.log(2) + np.log(4)) / 2)
+    assert np.isfinite(losses).all()

@@ -10,7 +10,7 @@ from sklearn import metrics
 
 from fitwell.analysis.class_scores import calibration_error
 from fitwell.analysis.ranking import at_best_threshold
-from fitwell.analysis.scores import score_of
+from fitwell.analysis.scores import score_of, scores_of_each
 
 
 def chances(seed: int, rows: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -164,3 +164,29 @@ def test_a_constant_target_has_no_r2() -> None:
 def test_a_network_without_predictions_has_no_scores(task: str) -> None:
     """A network that diverged in every fold is scored by nothing, and without a warning."""
     assert score_of(task, np.array([0, 1, 1]), np.full((3, 2) if task == "classification" else 3, np.nan)) == {}
+
+
+@pytest.mark.parametrize("weights", [None, np.arange(1, 41.0)], ids=["alike", "weighted"])
+def test_several_values_equal_scikit_learn(weights: np.ndarray | None) -> None:
+    """The mean of R2 over targets, and what is left of it; each by itself is what it is alone."""
+    random = np.random.default_rng(0)
+    targets = random.normal(size=(40, 3)) * [1, 10, 100]
+    values = targets + random.normal(size=(40, 3)) * [1, 2, 3]
+    expected = metrics.r2_score(targets, values, sample_weight=weights)
+    found = score_of("regression", targets, values, weights)
+    assert found == pytest.approx({"relative squared error": 1 - expected, "R2": expected}, rel=1e-12)
+    each = scores_of_each("regression", targets, values, weights)
+    assert each[2] == score_of("regression", targets[:, 2], values[:, 2], weights)
+
+
+def test_labels_equal_scikit_learn() -> None:
+    """Macro averages, and the share of rows without a mistake."""
+    random = np.random.default_rng(0)
+    targets, values = random.integers(0, 2, (60, 3)), random.uniform(size=(60, 3))
+    found = score_of("multilabel", targets, values)
+    assert found["all labels right"] == metrics.accuracy_score(targets, values > 0.5)
+    assert found["label accuracy"] == pytest.approx(1 - metrics.hamming_loss(targets, values > 0.5))
+    assert found["AUC"] == pytest.approx(metrics.roc_auc_score(targets, values, average="macro"))
+    assert found["average precision"] == pytest.approx(metrics.average_precision_score(targets, values))
+    losses = [metrics.log_loss(one, other) for one, other in zip(targets.T, values.T, strict=True)]
+    assert found["label log loss"] == pytest.approx(np.mean(losses))

@@ -710,3 +710,16 @@ def test_the_target_in_other_words_is_warned_of(run: Run, table: pl.DataFrame) -
     read = json.loads(answer.out)["data"]
     assert read["set_aside"] == {"copy": "it is the target once more"}
     assert read["remarks"] == {"well": "it determines the target one to one"}
+
+
+@pytest.mark.usefixtures("table")
+def test_several_targets(run: Run, tmp_path: Path) -> None:
+    """An option for each: they are predicted together, and none is an input."""
+    answer = run("tune", "table.csv", "--target", "ill", "--target", "smoker", *QUICK_ARGUMENTS, "--out", "run")
+    assert answer.status == 0, answer.err
+    assert "Target    ill, smoker: 2 labels, any of which a row may have" in answer.out
+    answer = run("predict", "run", "table.csv", "--out", "predictions.csv")
+    assert answer.status == 0, answer.err
+    assert "Ignored" not in answer.err
+    columns = ["ill", "smoker", "probability of ill", "probability of smoker"]
+    assert pl.read_csv(tmp_path / "predictions.csv").columns == columns

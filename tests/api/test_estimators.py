@@ -16,13 +16,14 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, make_multilabel_classification
 from sklearn.ensemble import StackingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.inspection import partial_dependence, permutation_importance
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import accuracy_score, average_precision_score, r2_score
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score, cross_validate
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -314,15 +315,6 @@ def test_one_class_is_refused() -> None:
         MLPClassifierCV(**SMALL).fit(np.eye(4), ["a"] * 4)
 
 
-def test_several_outputs_are_refused() -> None:
-    """Labels or values, in one sentence."""
-    x, y = load_iris(return_X_y=True)
-    with pytest.raises(ValueError, match=r"y should be a 1d array, got an array of shape \(150, 3\)"):
-        MLPClassifierCV(**SMALL).fit(x, np.eye(3, dtype=int)[y])
-    with pytest.raises(ValueError, match=r"y should be a 1d array, got an array of shape \(150, 2\)"):
-        MLPRegressorCV(**SMALL).fit(x[:, :2], x[:, 2:])
-
-
 def in_a_pipeline(x: Any, y: Any, clf: Any) -> float:
     """Scaled before."""
     return cross_val_score(make_pipeline(StandardScaler(), clf), x, y, cv=2).mean()
@@ -400,3 +392,46 @@ def test_a_score_to_choose_by() -> None:
     assert clf.predict_proba(X)[:, 1] == pytest.approx(clf.result_.predictor.predict_numbers(X)[:, 1])
     with pytest.raises(InputError, match="'scoring' must be the name"):
         MLPClassifierCV(**few, scoring=len).fit(X, y)
+
+
+# ---- several targets -------------------------------------------------------------------------------------------------
+
+QUICK: dict[str, Any] = {"hidden_layer_sizes": (8,), "strengths": 2, "max_iter": 20, "random_state": 0, "cv": 3}
+
+
+def test_several_values_are_tunes() -> None:
+    """Predictions [n, k] in each one's unit, and scikit-learn's R2 of them; in a cross-validation, too."""
+    x, y = load_diabetes(return_X_y=True)
+    several = np.stack([1000 * y, -y], axis=1)
+    found = MLPRegressorCV(**QUICK).fit(x, several)
+    result = tune(x, several, task="regression", hidden=(8,), strengths=2, epochs=20, seed=0, cv=3)
+    np.testing.assert_array_equal(found.predict(x), result.predictor.predict_numbers(x))
+    assert found.predict(x).shape == several.shape
+    assert found.score(x, several) == pytest.approx(r2_score(several, found.predict(x)))
+    assert cross_val_score(clone(found), x, several, cv=2).shape == (2,)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("sparse", [False, True])
+def test_labels_are_tunes(sparse: bool) -> None:
+    """An indicator matrix, dense or sparse, as `MLPClassifier` takes and gives it."""
+    x, y = make_multilabel_classification(120, n_classes=3, random_state=0)
+    found = MLPClassifierCV(**QUICK).fit(x, csr_array(y) if sparse else y)
+    result = tune(x, y, task="classification", hidden=(8,), strengths=2, epochs=20, seed=0, cv=3)
+    probabilities = found.predict_proba(x)
+    np.testing.assert_array_equal(probabilities, result.predictor.predict_numbers(x))
+    np.testing.assert_array_equal(found.predict(x), probabilities > 0.5)
+    np.testing.assert_allclose(expit(found.decision_function(x)), probabilities, rtol=1e-5)
+    theirs = MLPClassifier((8,), max_iter=5, random_state=0).fit(x, y)
+    assert found.classes_.tolist() == theirs.classes_.tolist() == [0, 1, 2]
+    assert found.predict(x).shape == theirs.predict(x).shape
+    assert found.score(x, y) == accuracy_score(y, found.predict(x))
+
+
+def test_targets_that_are_refused() -> None:
+    """Several classes in several columns, and weights of classes of labels."""
+    x, y = make_multilabel_classification(60, n_classes=3, random_state=0)
+    with pytest.raises(InputError, match="multiclass-multioutput"):
+        MLPClassifierCV(**QUICK).fit(x, y + np.arange(60)[:, None] % 2)
+    with pytest.raises(InputError, match="'class_weight' goes with the classes of one target"):
+        MLPClassifierCV(class_weight="balanced", **QUICK).fit(x, y)

@@ -10,7 +10,7 @@ import pytest
 
 from fitwell.data.columns import describe_columns, extract
 from fitwell.data.copies import COPY, ONE_TO_ONE, mark_copies
-from fitwell.data.target import read_target
+from fitwell.data.target import read_target, read_targets
 
 RANDOM = np.random.default_rng(0)
 CLASSES = RANDOM.integers(0, 3, 60)
@@ -128,3 +128,16 @@ def test_the_rows_beyond_the_first_glance_count() -> None:
 def test_a_remark_is_kept() -> None:
     """What was worth knowing of a column before still is."""
     assert reason([f"{-number:.2f}" for number in NUMBERS], NUMBERS) == f"numbers written as text; {ONE_TO_ONE}"
+
+
+def test_a_copy_of_any_of_several_targets() -> None:
+    """It is set aside whichever it copies, and what determines one says so; what tells neither is kept."""
+    random = np.random.default_rng(0)
+    a, b = random.normal(size=(2, 50))
+    frame = pl.DataFrame({"a": a, "b": b, "once more": b, "in other units": 2 * a + 1, "x": random.normal(size=50)})
+    target, _ = read_targets(frame, ["a", "b"])
+    columns = describe_columns(frame, without={"a", "b"})
+    found = {one.name: one for one in mark_copies(columns, extract(frame, columns), target)}
+    assert found["once more"].kind == "set aside"
+    assert found["in other units"].reason == ONE_TO_ONE
+    assert found["x"].reason == ""

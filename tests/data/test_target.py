@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fitwell.data.target import Target, labels_of, read_target, standardise
+from fitwell.data.target import Target, labels_of, read_target, read_targets, standardise
 from fitwell.errors import InputError
 
 
@@ -190,3 +190,62 @@ def textbook_moments(values: np.ndarray, rows: np.ndarray, counts: np.ndarray) -
     mine, by = values[rows], counts[rows] / counts[rows].sum()
     mean = (by * mine).sum()
     return float(mean), float(np.sqrt((by * (mine - mean) ** 2).sum()))
+
+
+# ---- several targets -------------------------------------------------------------------------------------------------
+
+SEVERAL = pl.DataFrame(
+    {
+        "value": [1.5, 2.5, None, 4.0, 5.0],
+        "other": [10.0, 20.0, 30.0, 40.0, 50.5],
+        "label": ["no", "yes", "no", "yes", "no"],
+        "flag": [True, False, True, None, True],
+        "kind": ["a", "b", "c", "a", "b"],
+        "same": ["x", "x", "x", "y", "x"],
+    }
+)
+
+
+def test_several_numbers() -> None:
+    """Rows that have all of them, in the order of the names; each by itself is what it is alone."""
+    target, rows = read_targets(SEVERAL, ["other", "value"])
+    assert rows.tolist() == [0, 1, 3, 4]
+    assert (target.task, target.names, target.classes) == ("regression", ("other", "value"), ())
+    np.testing.assert_array_equal(target.values, SEVERAL[rows.tolist()].select("other", "value").to_numpy())
+    assert [(one.task, one.name, one.values.tolist(), one.outputs) for one in target.each] == [
+        ("regression", "other", [10.0, 20.0, 40.0, 50.5], ()),
+        ("regression", "value", [1.5, 2.5, 4.0, 5.0], ()),
+    ]
+
+
+def test_several_labels() -> None:
+    """Each has its two classes and their type; the second one is 1."""
+    target, rows = read_targets(SEVERAL, ["label", "flag"])
+    assert rows.tolist() == [0, 1, 2, 4]
+    assert target.task == "multilabel"
+    assert target.values.tolist() == [[0, 1], [1, 0], [0, 1], [0, 1]]
+    found = [(one.name, one.classes, one.label_type) for one in target.outputs]
+    assert found == [("label", ("no", "yes"), "str"), ("flag", ("false", "true"), "bool")]
+    assert [one.task for one in target.each] == ["classification", "classification"]
+
+
+def test_one_of_several_is_one() -> None:
+    """A list of one name is that target, and it is the only one that it has."""
+    target, _ = read_targets(SEVERAL, ["label"])
+    assert (target.task, target.outputs, target.each) == ("classification", (), (target,))
+
+
+@pytest.mark.parametrize(
+    ("names", "task", "sentence"),
+    [
+        (["value", "label"], None, "'value' is read as numbers and 'label' as classes"),
+        (["label", "kind"], None, "'kind' has 3: predict it by itself"),
+        (["label", "nothing"], None, "no column named 'nothing'"),
+        (["value", "label"], "regression", "'label' holds them in 0 of 5 values"),
+        (["same", "flag"], None, "'same' has the same value, '0', in every row"),  # of those that have the other, too
+    ],
+)
+def test_what_are_no_targets_together(names: list[str], task: str | None, sentence: str) -> None:
+    """A sentence says which, and what to do."""
+    with pytest.raises(InputError, match=sentence):
+        read_targets(SEVERAL, names, task)

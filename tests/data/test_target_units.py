@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -39,3 +41,17 @@ def test_a_network_of_one_fold_in_the_units_of_the_model() -> None:
     shift, scale = units.within(1e9 + 3, 5.0)
     np.testing.assert_allclose(units.of((shift + scale * raw).astype(np.float32)), 1e9 + 3 + 5 * raw, rtol=1e-15)
     assert VALUES.within(3.0, 5.0) == (3.0, 5.0)
+
+
+def test_several_values_have_units_each() -> None:
+    """As each has alone; where all are held by float32 the model gives values. They survive JSON bit for bit."""
+    near, far = np.array([1.0, 2.0, 4.0]), 1.7e9 + np.array([0.1, 0.2, 0.4])
+    assert units_of(np.stack([near, near], axis=1)) is VALUES
+    found, alone = units_of(np.stack([near, far], axis=1)), units_of(far)
+    assert not found.are_values
+    outputs = np.array([[0.5, 1.0], [2.0, -1.0]], np.float32)
+    np.testing.assert_array_equal(found.of(outputs), np.stack([outputs[:, 0], alone.of(outputs[:, 1])], axis=1))
+    again = TargetUnits.from_json(json.loads(json.dumps(found.to_json())))
+    np.testing.assert_array_equal(again.of(outputs), found.of(outputs))
+    assert TargetUnits.from_json(alone.to_json()) == alone
+    assert TargetUnits.from_json({}) == VALUES

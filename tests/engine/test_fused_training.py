@@ -14,7 +14,7 @@ from threadpoolctl import ThreadpoolController
 from fitwell.engine import fused_training
 from fitwell.engine.dense_training import DenseTraining, Scratch, drawn_weights
 from fitwell.engine.fused_training import FLOAT, SGEMM, FusedTraining, can_fuse, library, make_training, matrix_product
-from fitwell.engine.losses import CLASSIFICATION, REGRESSION
+from fitwell.engine.losses import CLASSIFICATION, LABELS, REGRESSION, SEVERAL_VALUES, Loss
 from fitwell.engine.network import DenseNetwork
 from fitwell.engine.plain_losses import PLAIN_LOSSES
 
@@ -123,6 +123,30 @@ def test_rows_that_do_not_count_alike(outputs: int, batch: int) -> None:
     for training in (in_c(network, ON), in_numpy(network, ON, FLOAT)):
         pairs = zip(trained(training, **sizes, counts=np.ones(161)), trained(training, **sizes), strict=True)
         assert all(np.array_equal(one, other) for one, other in pairs)
+
+
+@needs_compiler
+@pytest.mark.parametrize("loss", [SEVERAL_VALUES, LABELS], ids=lambda loss: loss.name)
+@pytest.mark.parametrize(("hidden", "batch"), [((), BATCH), ((17, 6), BATCH), ((130, 120), 150)], ids=str)
+def test_several_targets(loss: Loss, hidden: tuple[int, ...], batch: int) -> None:
+    """Of a row, in one part or several, with counts: NumPy's numbers; targets in another order are seen."""
+    network, rows, rng = DenseNetwork(7, hidden, 3, output_scale=1.0), 161, np.random.default_rng(2)
+    values = rng.normal(size=(rows, 3))
+    targets = values if loss is SEVERAL_VALUES else (values > 0) * 1.0
+    counts, order = rng.gamma(1.0, size=rows), rng.permutation(rows)
+
+    def epoch(training: DenseTraining, targets: np.ndarray) -> list[np.ndarray]:
+        weights = np.repeat(drawn_weights(network, (1, 2), training.dtype)[None], 5, axis=0)
+        state = [weights, np.zeros_like(weights), np.zeros_like(weights)]
+        inputs, *rest = (array.astype(training.dtype) for array in (table(3, rows=rows)[0], targets, counts))
+        training.epoch(*state, 0, np.ones(3), inputs, rest[0], order, batch, (5, 6), Scratch(), rest[1])
+        return state
+
+    in_c = make_training(network, PLAIN_LOSSES[loss], ON, RATES, FLOAT)
+    assert isinstance(in_c, FusedTraining)
+    reference = DenseTraining(network, PLAIN_LOSSES[loss], ON, RATES, np.dtype(np.float64))
+    assert agree(epoch(in_c, targets), epoch(reference, targets), within=1e-4)
+    assert not agree(epoch(in_c, np.roll(targets, 1, axis=1)), epoch(reference, targets), within=1e-4)
 
 
 @needs_compiler

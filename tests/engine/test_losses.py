@@ -8,7 +8,17 @@ import pytest
 from scipy.special import softmax
 from sklearn import metrics
 
-from fitwell.engine.losses import CLASSIFICATION, REGRESSION, absolute_error, correct, log_loss, squared_error, weighed
+from fitwell.engine.losses import (
+    CLASSIFICATION,
+    LABELS,
+    REGRESSION,
+    SEVERAL_VALUES,
+    absolute_error,
+    correct,
+    log_loss,
+    squared_error,
+    weighed,
+)
 
 
 def logits_and_classes(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -40,6 +50,31 @@ def test_regression_equals_scikit_learn(seed: int) -> None:
     assert values.shape == (40,)
     assert np.mean(squared_error(outputs, targets)) == pytest.approx(metrics.mean_squared_error(targets, values))
     assert np.mean(absolute_error(outputs, targets)) == pytest.approx(metrics.mean_absolute_error(targets, values))
+
+
+@pytest.mark.usefixtures("float64")
+def test_several_values_equal_scikit_learn(seed: int) -> None:
+    """Means over outputs, too."""
+    rng = np.random.default_rng(seed)
+    outputs, targets = rng.normal(size=(40, 3)), rng.normal(size=(40, 3))
+    assert SEVERAL_VALUES.predict(outputs).shape == (40, 3)
+    squares = metrics.mean_squared_error(targets, outputs)
+    assert np.mean(SEVERAL_VALUES.per_row(outputs, targets)) == pytest.approx(squares)
+    assert np.mean(SEVERAL_VALUES.metric(outputs, targets)) == pytest.approx(
+        metrics.mean_absolute_error(targets, outputs)
+    )
+
+
+@pytest.mark.usefixtures("float64")
+def test_labels_equal_scikit_learn(seed: int) -> None:
+    """The mean over labels of the log loss of each by itself, and one less the Hamming loss."""
+    rng = np.random.default_rng(seed)
+    outputs, targets = 3 * rng.normal(size=(40, 3)), rng.integers(0, 2, (40, 3))
+    probabilities = np.asarray(LABELS.predict(outputs))
+    expected = np.mean([metrics.log_loss(targets[:, j], probabilities[:, j]) for j in range(3)])
+    assert np.mean(LABELS.per_row(outputs, targets)) == pytest.approx(expected, rel=1e-12)
+    right = metrics.hamming_loss(targets, probabilities > 0.5)
+    assert np.mean(LABELS.metric(outputs, targets)) == pytest.approx(1 - right, rel=1e-12)
 
 
 def test_log_loss_of_large_logits() -> None:

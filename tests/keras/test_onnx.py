@@ -35,12 +35,17 @@ def towers() -> Any:
     return keras.Model(inputs, L.Average()([L.Dense(3, "softmax")(values) for values in inputs]))
 
 
+def labels() -> Any:
+    """Several labels, each with a probability of its own."""
+    return keras.Sequential([keras.Input((4,)), L.Dense(8, "relu"), L.Dense(3, "sigmoid")])
+
+
 def recurrent() -> Any:
     """An embedding and an LSTM."""
     return keras.Sequential([keras.Input((6,)), L.Embedding(11, 3), L.LSTM(4), L.Dense(2)])
 
 
-@pytest.mark.parametrize("make", [dense, towers, recurrent])
+@pytest.mark.parametrize("make", [dense, towers, labels, recurrent])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_onnxruntime_predicts_what_keras_does(make: Callable[[], Any], tmp_path: Path) -> None:
     """For any number of rows, through inputs of the same names."""

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -195,3 +196,28 @@ def test_without_keras_and_jax(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[[0.33333334 0.33333334 0.33333334]]"
+
+
+def test_several_values_have_units_of_their_own() -> None:
+    """Shift and scale of each output: added and multiplied outside the same; those of one for all are others."""
+    plain, shift, scale = tower(0, (5,), 3), np.array([1.0, -2.0, 0.0]), np.array([3.0, 0.1, 1.0])
+    made = plain_model([replace(plain, shift=shift, scale=scale)], classification=False)
+    inputs = inputs_of(made)
+    raw = plain_model([plain], classification=False).predict(inputs)
+    np.testing.assert_allclose(made.predict(inputs), shift + scale * raw, rtol=1e-5, atol=1e-6)
+    assert not np.allclose(made.predict(inputs), shift[0] + scale[0] * raw)
+
+
+def test_labels_end_in_sigmoids(tmp_path: Path) -> None:
+    """Of NumPy, of Keras and of the file read again: every probability by itself, and the mean over towers."""
+    towers = [tower(0, (5,), 3, l2=0.01), tower(0, (5,), 3)]
+    made = plain_model(towers, classification=False, labels=True)
+    inputs = inputs_of(made)
+    raws = [plain_model([one], classification=False).predict(inputs) for one in towers]
+    expected = np.mean([1 / (1 + np.exp(-raw)) for raw in raws], axis=0)
+    made.save(tmp_path / "model.keras")
+    again = read_plain_model(tmp_path / "model.keras")
+    assert again is not None
+    for found in (made.predict(inputs), again.predict(inputs), made.model.predict(inputs[0], verbose=0)):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert not np.allclose(made.predict(inputs).sum(axis=1), 1)

@@ -181,3 +181,12 @@ def test_a_model_that_is_not_built() -> None:
     model.compile("sgd", "mse")
     with pytest.raises(InputError, match=r"the shapes of 'mine' must be known: build it from keras\.Input"):
         fitwell.tune(TABLE.select("size", "good"), "good", model=model, **OPTIONS)
+
+
+def test_several_targets_are_the_dense_networks() -> None:
+    """A model on a table predicts one; the sentence says what takes several."""
+    table = pl.DataFrame({"x": np.arange(30.0), "a": np.sin(np.arange(30)), "b": np.cos(np.arange(30))})
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(2)])
+    model.compile("adam", "mse")
+    with pytest.raises(InputError, match=r"A Keras model on a table predicts one target\. Got 2: leave out 'model'"):
+        fitwell.tune(table, ["a", "b"], model=model, strengths=2, epochs=2)

@@ -241,9 +241,9 @@ def test_groups_and_time_are_names(argument: str) -> None:
         ({"target": np.zeros(7)}, "one value for each of the 60 rows. Got 7 values"),
         ({"target": 3}, "Got int"),
         ({"target": np.array(3)}, "Got ndarray"),
-        ({"target": np.zeros((60, 2))}, r"must be one column. Got ndarray of shape \(60, 2\)"),
+        ({"target": np.zeros((60, 2))}, "'target_1' has the same value, '0', in every row"),
         ({"target": np.zeros((60, 1, 1))}, r"must be one column. Got ndarray of shape \(60, 1, 1\)"),
-        ({"target": mixed(60)}, r"must be one column. Got DataFrame of shape \(60, 6\)"),
+        ({"target": mixed(60)}, "The target 'visit_' must hold classes or numbers. It holds dates"),
         ({"target": "ill", "groups": "town"}, "no column 'town' for 'groups'. The columns are 'age'"),
         ({"target": "ill", "groups": "City"}, "no column 'City' for 'groups'. Did you mean 'city'"),
         ({"target": "ill", "time": "ill"}, "cannot be both"),
@@ -376,3 +376,55 @@ def test_a_day_that_is_none_is_missing_and_said() -> None:
         read = read_table(frame, "y", cv=2)
     assert read.columns[0].kind == "date"
     assert np.flatnonzero(np.isnan(read.raw.numbers[:, 0])).tolist() == [7]
+
+
+PAIR = pl.DataFrame(
+    {"x": np.arange(40.0), "y": np.arange(40) % 7, "a": np.sin(np.arange(40)), "b": np.cos(np.arange(40))}
+)
+BESIDE = {
+    "array": (PAIR.select("a", "b").to_numpy(), ("target_1", "target_2")),
+    "polars": (PAIR.select("a", "b"), ("a", "b")),
+    "pandas": (pd.DataFrame({name: PAIR[name].to_list() for name in ("a", "b")}), ("a", "b")),
+    "arrow": (PAIR.select("a", "b").to_arrow(), ("a", "b")),
+}
+
+
+@pytest.mark.parametrize(("beside", "names"), BESIDE.values(), ids=BESIDE)
+def test_several_targets_beside_the_table(beside: Any, names: tuple[str, ...]) -> None:
+    """They are what the named columns are; where a column of the table is called so, too, it stays an input."""
+    named = read_table(PAIR, ["a", "b"], cv=3)
+    for inputs in (PAIR.select("x", "y"), PAIR.select("x", pl.col("y").alias(names[1]))):
+        found = read_table(inputs, beside, cv=3)
+        np.testing.assert_array_equal(found.dataset().targets, named.dataset().targets)
+        np.testing.assert_array_equal(found.dataset().inputs, named.dataset().inputs)
+        assert found.target.names == (names[0], names[1] + "_" * (names[1] in inputs.columns))
+
+
+def test_a_list_of_labels_is_no_list_of_columns() -> None:
+    """A label for each row, of which one is a column's name, stays a target."""
+    labels = ["a", "other"] * 20
+    assert read_table(PAIR, labels, cv=3).target.classes == ("a", "other")
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "sentence"),
+    [
+        (["a", "c"], {}, "no column named 'c' to predict"),
+        (["a", "a"], {}, "A column can be predicted once"),
+        (["a", "b"], {"drop": "b"}, "The column 'b' is the target 'b' and cannot be left out"),
+        (["a", "b"], {"groups": "b"}, "'b' cannot be both the target and the 'groups'"),
+        (["a", "b"], {"class_weight": "balanced"}, "'class_weight' needs classes"),
+        (np.ones((39, 2)), {}, "one value for each of the 40 rows"),
+    ],
+)
+def test_wrong_targets(target: Any, options: dict[str, Any], sentence: str) -> None:
+    """A sentence for each."""
+    with pytest.raises(InputError, match=sentence):
+        read_table(PAIR, target, cv=3, **options)
+
+
+def test_labels_have_no_weights_of_classes() -> None:
+    """Which class would it be of."""
+    labels = np.random.default_rng(0).integers(0, 2, (40, 2))
+    with pytest.raises(InputError, match="there are 2 with labels: leave it out, or give a 'sample_weight'"):
+        read_table(PAIR, labels, cv=3, class_weight="balanced")

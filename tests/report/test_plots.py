@@ -272,8 +272,8 @@ def test_what_a_search_has_nothing_for_is_a_sentence(two, numbers, three) -> Non
         (three, "calibration", "it takes two classes, and the target has 3"),
         (three, "strength_map", "it takes two strengths that were searched"),
         (two, "residuals", "the target has classes"),
-        (arrays, "predicted", "only of tables is every row's held-out prediction kept"),
-        (arrays, "precision_recall", "only of tables is every row's held-out prediction kept"),
+        (arrays, "predicted", "only of tables with one target is every row's held-out prediction kept"),
+        (arrays, "precision_recall", "only of tables with one target is every row's held-out prediction kept"),
         (arrays, "importance", "only of tables is it known"),
     ]
     for plots, picture, why in cases:

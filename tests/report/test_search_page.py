@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -11,9 +12,12 @@ import pytest
 from browser import needs_browser, visit
 from example_tables import QUICK, mixed
 from revised import revised
+from rich.console import Console
 
 from fitwell.api.tune import tune
+from fitwell.errors import InputError
 from fitwell.report import page
+from fitwell.report import text as report
 from fitwell.report.search_page import search_page
 from fitwell.results.result import Result
 from fitwell.results.storage import read_run
@@ -134,3 +138,35 @@ def test_many_classes_and_arrays(result: Result, tmp_path: Path) -> None:
     labels = np.repeat(np.arange(22), 6)
     many = tune(rng.normal(size=(132, 3)), labels, task="classification", **QUICK).save(tmp_path / "many")
     assert "chart-confusion" not in (many / "report.html").read_text()
+
+
+@pytest.mark.parametrize("labels", [False, True], ids=["values", "labels"])
+def test_several_targets_have_scores_each(labels: bool, tmp_path: Path) -> None:
+    """In a table; pictures of one target are left out, and what the run keeps makes the same page."""
+    random = np.random.default_rng(0)
+    values = random.normal(size=(60, 2)) * [1, 1000]
+    targets = pl.DataFrame((values > 0).astype(int) if labels else values, schema=[f"one {EVIL}", "other"])
+    found = tune(random.normal(size=(60, 3)), targets, strengths=2, epochs=3, hidden=(4,), cv=3)
+    saved = found.save(tmp_path / "run")
+    whole = (saved / "report.html").read_text()
+    assert "Each target" in whole
+    assert (f"0 {(values[:, 1] <= 0).sum()}, 1 " if labels else f"mean {values[:, 1].mean():.4g}, standard") in whole
+    assert EVIL not in whole
+    assert ("all labels right" if labels else "relative squared error") in whole
+    assert "The rows that are predicted worst" not in whole
+    assert found.by_target is not None
+    assert page.text(f"{found.by_target[found.by_target.columns[1]][1]:.4g}") in whole
+    assert search_page(read_run(saved)) == whole
+    with pytest.raises(InputError, match="only of tables with one target"):
+        found.plot.predicted()
+    assert "Each target" in printed(found)
+    assert f"2 {'labels' if labels else 'numbers'}" in printed(found)
+
+
+def printed(found: Result) -> str:
+    """What the command prints of a result."""
+    console = Console(width=200, file=io.StringIO())
+    for part in (*report.read(found.record.summary), *report.found(found.search, found.answer, found.score)):
+        console.print(part)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()

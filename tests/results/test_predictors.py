@@ -14,7 +14,7 @@ from example_tables import QUICK, mixed
 
 from fitwell.api.tune import tune
 from fitwell.errors import FileError, FitwellWarning, InputError
-from fitwell.results.predictors import ENCODING_FILE, MODEL_FILE
+from fitwell.results.predictors import ENCODING_FILE, MODEL_FILE, TablePredictor
 from fitwell.results.storage import load
 
 
@@ -152,3 +152,37 @@ def test_unseen_categories_are_counted(result) -> None:
     assert kept.drop("city").equals(predicted)
     assert kept["city"].equals(new["city"])
     result.predict(mixed())  # a warning would be an error here
+
+
+# ---- several targets -------------------------------------------------------------------------------------------------
+
+TABLE = pl.DataFrame({"x": np.arange(60.0), "z": np.sin(np.arange(60))}).with_columns(
+    a=pl.col("x") + 20 * pl.col("z"),
+    b=1.7e9 - pl.col("x") + 30 * pl.col("z"),
+    yes=pl.Series(np.where(np.arange(60) % 3 > 0, "yes", "no")),
+    flag=pl.Series(np.arange(60) > 30),
+)
+NAMES = {
+    "values": (["a", "b"], ["a", "b"]),
+    "labels": (["yes", "flag"], ["yes", "flag", "probability of yes", "probability of flag"]),
+}
+
+
+@pytest.mark.parametrize(("targets", "columns"), NAMES.values(), ids=NAMES)
+def test_several_targets_are_columns(targets: list[str], columns: list[str], tmp_path: Path) -> None:
+    """A column each, labels in their type and with probabilities; a saved run says the same, bit for bit."""
+    drop = [name for other, _ in NAMES.values() for name in other if name not in targets]
+    found = tune(TABLE, targets, drop=drop, strengths=2, epochs=3, hidden=(4,), cv=3)
+    predicted = found.predict(TABLE)
+    assert predicted.columns == columns
+    assert predicted.schema["flag" if "flag" in targets else "a"] == TABLE.schema["flag" if "flag" in targets else "a"]
+    again = load(found.save(tmp_path / "run"))
+    assert again.predict(TABLE).equals(predicted)
+    assert isinstance(again, TablePredictor)
+    assert again.ignored_columns(TABLE.with_columns(new=1)) == ("new",)
+    with pytest.raises(InputError, match=f"'{targets[1]}' cannot be kept, for a prediction is called so"):
+        again.predict(TABLE, keep=targets[1])
+    if "flag" in targets:
+        assert (predicted["flag"] == (predicted["probability of flag"] > 0.5)).all()
+    stored = json.loads((tmp_path / "run" / ENCODING_FILE).read_text())
+    assert (stored["format"], [one["name"] for one in stored["outputs"]]) == (3, targets)

@@ -66,7 +66,7 @@ def test_the_choice_is_that_of_scikit_learns_scores(by_precision: Searched) -> N
     assert result.score.naive == pytest.approx(scores.mean(axis=0).max(), rel=1e-6)
     assert result.table["strength"][0] == expected.minimum
     by_loss = answer(searched(None))
-    assert by_loss.choice.minimum != expected.minimum
+    assert not np.array_equal(by_loss.search.order, result.search.order)
     assert by_loss.search.histories.held_out_loss.tobytes() == result.search.histories.held_out_loss.tobytes()
     document = result.to_json()
     assert document["scoring"] == document["score"]["name"] == "average_precision"
@@ -79,12 +79,18 @@ def test_the_choice_is_that_of_scikit_learns_scores(by_precision: Searched) -> N
 @pytest.mark.parametrize("weighted", [False, True])
 def test_scores_of_values_are_in_the_targets_unit(*, weighted: bool) -> None:
     """Of scikit-learn's own scorer, with row weights or none."""
-    y = 100 + 20 * rows()[0][:, 0]
+    y = 100 + 20 * rows()[0][:, 0] + np.random.default_rng(1).normal(size=150)  # no copy of a column
     weight = np.random.default_rng(0).gamma(2.0, size=150) if weighted else None
     found = searched("neg_median_absolute_error", y, weight)
     scores = held_out_scores(found).of_strengths
     np.testing.assert_allclose(scores, -by_scikit_learn(found, median_absolute_error, y, weight), rtol=1e-5)
     assert scores.max() < -0.1
+
+
+def test_several_targets_have_no_score() -> None:
+    """A sentence says how many there are."""
+    with pytest.raises(InputError, match="'scoring' is of one target, and there are 2"):
+        fitwell.tune(rows()[0], np.stack([rows()[1]] * 2, axis=1), scoring="accuracy", **SETTINGS)
 
 
 @pytest.mark.parametrize(

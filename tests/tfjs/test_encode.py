@@ -20,7 +20,8 @@ from fitwell.data.columns import Column, describe_columns, extract
 from fitwell.data.encoding import Encoding, fit_encoding, make_layout
 from fitwell.data.notation import MISSING_MARKS, missing_marks, without_marks
 from fitwell.data.table_files import as_frame
-from fitwell.data.target import labels_of
+from fitwell.data.target import TargetOutput, labels_of
+from fitwell.data.target_units import VALUES, TargetUnits
 from fitwell.data.values import DATE_FORMATS, ISO, TIME_FORMATS
 from fitwell.errors import InputError
 from fitwell.keras.heads import as_probabilities
@@ -425,7 +426,7 @@ def test_a_record_must_have_every_column(node: Node, folder: Path) -> None:
         (3, "the record: expected an object with a value for each column, got 3"),
     ]:
         assert sentence in node(code, folder=folder, schema=document, records="[]", what=what)
-    assert "format 1, got 7" in node(code, folder=folder, schema={**document, "format": 7}, records="[]", what={})
+    assert "format 1 or 2, got 7" in node(code, folder=folder, schema={**document, "format": 7}, records="[]", what={})
 
 
 # ---- outputs ---------------------------------------------------------------------------------------------------------
@@ -479,3 +480,37 @@ def test_a_regression_is_decoded(node: Node, folder: Path) -> None:
         code, folder=folder, schema=other, records="[]", outputs=[1, 2, 3]
     )
     assert "got NaN, NaN" in node(code, folder=folder, schema=other, records="[]", outputs=["x", "x"])
+
+
+@pytest.mark.parametrize(
+    "units", [VALUES, TargetUnits(np.array([1e9, 0.0]), np.array([3.0, 1.0]))], ids=["plain", "far"]
+)
+def test_several_values_are_decoded(node: Node, folder: Path, units: TargetUnits) -> None:
+    """By target, each in its unit; outputs that do not fill a record are refused."""
+    columns, encodings, _, _ = example()
+    outputs = (TargetOutput("a", (), "float"), TargetOutput("b, c", (), "float"))
+    about: dict[str, Any] = {"target": "a, b, c", "task": "regression", "head": "probabilities", "label_type": "float"}
+    document = schema(columns, encodings, classes=(), units=units, outputs=outputs, **about)
+    code = REVIVE + "try { return decode(given.schema, given.outputs); } catch (error) { return error.message; }"
+    raw = np.array([[1.5, -2], [0.25, 3]], np.float32)
+    found = node(code, folder=folder, schema=document, records="[]", outputs=raw.ravel().tolist())
+    assert [list(row["prediction"].values()) for row in found] == units.of(raw).tolist()
+    assert list(found[0]["prediction"]) == ["a", "b, c"]
+    assert "outputs of 2 for each record, got 3" in node(
+        code, folder=folder, schema=document, records="[]", outputs=[1, 2, 3]
+    )
+
+
+def test_labels_are_decoded(node: Node, folder: Path) -> None:
+    """The label of each target in its type, the second where it is more probable than not, and its probability."""
+    columns, encodings, _, _ = example()
+    outputs = (TargetOutput("a", ("no", "yes"), "str"), TargetOutput("b", ("0", "1"), "int"))
+    about: dict[str, Any] = {"target": "a, b", "task": "multilabel", "head": "probabilities", "label_type": "str"}
+    document = schema(columns, encodings, classes=(), outputs=outputs, **about)
+    code = REVIVE + "try { return decode(given.schema, given.outputs); } catch (error) { return error.message; }"
+    found = node(code, folder=folder, schema=document, records="[]", outputs=[0.75, 0.5, 0.25, 1])
+    assert found == [
+        {"prediction": {"a": "yes", "b": 0}, "probabilities": {"a": 0.75, "b": 0.5}},
+        {"prediction": {"a": "no", "b": 1}, "probabilities": {"a": 0.25, "b": 1}},
+    ]
+    assert "got NaN" in node(code, folder=folder, schema=document, records="[]", outputs=["x", 1])

@@ -30,6 +30,8 @@ def tower(encoding: int, *sizes: int, **strengths: Any) -> Tower:
 MODELS = {
     "one": plain_model([tower(0, 3, 5, 4, 2, l2=0.1, dropout=0.3)], classification=True),
     "values": plain_model([tower(0, 3, 5, 1), tower(0, 3, 5, 1, l1=0.01)], classification=False),
+    "several values": plain_model([tower(0, 3, 5, 2)], classification=False),
+    "labels": plain_model([tower(0, 3, 5, 2, l2=0.1), tower(0, 3, 2)], classification=False, labels=True),
     "two encodings": plain_model(
         [tower(1, 4, 5, 2, dropout=0.2), tower(0, 3, 5, 2), tower(1, 4, 5, 5, 2)], classification=True
     ),

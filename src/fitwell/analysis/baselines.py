@@ -16,11 +16,12 @@ class Baseline:
     Attributes
     ----------
     name
-        `"class shares"`, `"mean of the target"` or `"linear model"`.
+        `"class shares"`, `"mean of the target"` or `"linear model"`; of several targets `"means of the targets"` or
+        `"shares of the labels"`.
     regularization
         Of the linear model: the strength of its lowest held-out loss; empty for the others.
     loss_name
-        `"log loss"` or `"squared error"`, the natural loss of a table's task.
+        That of the search: `"log loss"` or `"squared error"`, of several targets a mean over them.
     fold_loss
         float [R], held-out losses; NaN where it diverged.
     scores
@@ -45,13 +46,17 @@ class Baseline:
         return float(self.fold_loss.mean())
 
 
-def losses_of_rows(task: str, targets: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+def losses_of_rows(
+    task: str, targets: np.ndarray, predictions: np.ndarray, scale: float | np.ndarray = 1.0
+) -> np.ndarray:
     """Return the log loss or squared error of every row, float [n]; NaN where there is no prediction.
 
     Parameters
     ----------
     targets, predictions
-        As of `fitwell.analysis.scores.score_of`.
+        As of `fitwell.analysis.scores.score_of`; of several targets means over them.
+    scale
+        Of several values, [k]: errors count in its units.
 
     Examples
     --------
@@ -59,7 +64,12 @@ def losses_of_rows(task: str, targets: np.ndarray, predictions: np.ndarray) -> n
     [0.0, 4.0]
     """
     if task == "regression":
-        return (targets - predictions) ** 2
+        return (
+            (targets - predictions) ** 2 if targets.ndim == 1 else (((targets - predictions) / scale) ** 2).mean(axis=1)
+        )
+    if task == "multilabel":
+        right = np.where(targets > 0, predictions, 1 - predictions)
+        return -np.log(np.maximum(right, np.finfo(float).tiny)).mean(axis=1)
     # a probability that was rounded to 0 must not make the mean of all rows infinite
     return -np.log(np.maximum(predictions[np.arange(len(targets)), targets], np.finfo(float).tiny))
 

@@ -160,7 +160,11 @@ class Answer:
     importance
         Of a table's columns; see `fitwell.studies.importance`. None for Keras models.
     held_out
-        Every row of a table with its held-out predictions; see `fitwell.analysis.held_out`. None for arrays.
+        Every row of a table with its held-out predictions; see `fitwell.analysis.held_out`. None for arrays, and where
+        a row has several targets.
+    by_target
+        Of several targets: one row for each, with its cross-validated scores of what is handed over (with a single
+        refit, of the strength that it takes); see `fitwell.analysis.scores.score_of`.
     """
 
     refit: str
@@ -174,3 +178,4 @@ class Answer:
     baselines: tuple[Baseline, ...] = ()
     importance: pl.DataFrame | None = None
     held_out: pl.DataFrame | None = None
+    by_target: pl.DataFrame | None = None

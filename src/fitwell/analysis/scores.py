@@ -22,11 +22,11 @@ def score_of(
     Parameters
     ----------
     task
-        `"classification"` or `"regression"`.
+        `"classification"`, `"regression"` or `"multilabel"`.
     targets
-        [n], class indices or values.
+        [n], class indices or values; of several targets [n, k].
     predictions
-        [n, k] probabilities, or [n] values.
+        [n, k] probabilities, or [n] values, [n, k] of several targets.
     weights
         [n], what each row counts; None is 1 each.
 
@@ -40,6 +40,10 @@ def score_of(
     it come ``"precision"``, ``"recall"`` and this ``"threshold"``; each row is decided by a threshold that other rows
     chose (see `at_best_threshold`). A class without rows leaves log loss, accuracy, Brier score and calibration error.
     Nothing where no row has a prediction.
+
+    Of several values means over them, ``{"relative squared error", "R2"}``, the first in units of each one's variance.
+    Of labels ``{"label log loss", "label accuracy", "all labels right", "AUC", "average precision", "Brier score"}``,
+    means over labels but for the third, the share of rows without a mistake.
     """
     known = np.isfinite(predictions).reshape(len(predictions), -1).all(axis=1)
     if weights is not None:
@@ -47,7 +51,30 @@ def score_of(
     if not known.any():  # a network that diverged
         return {}
     kept = targets[known], predictions[known], None if weights is None else weights[known]
+    if targets.ndim > 1:
+        return _several(task, *kept)
     return _classification(*kept) if task == "classification" else _regression(*kept)
+
+
+def scores_of_each(
+    task: str, targets: np.ndarray, predictions: np.ndarray, weights: np.ndarray | None = None
+) -> list[dict[str, float]]:
+    """Score each of several targets [n, k] by itself; see `score_of`."""
+    if task == "regression":
+        return [score_of(task, *pair, weights) for pair in zip(targets.T, predictions.T, strict=True)]
+    both = np.stack([1 - predictions, predictions], axis=-1)
+    return [score_of("classification", targets[:, j], both[:, j], weights) for j in range(targets.shape[1])]
+
+
+def _several(task: str, targets: np.ndarray, predictions: np.ndarray, weights: np.ndarray | None) -> dict[str, float]:
+    each = scores_of_each(task, targets, predictions, weights)
+    mean = {name: float(np.mean([one[name] for one in each])) for name in each[0] if all(name in one for one in each)}
+    if task == "regression":
+        return {"relative squared error": 1 - mean["R2"], "R2": mean["R2"]}
+    right = ((predictions > 0.5) == targets).all(axis=1)
+    found = {"label log loss": mean["log loss"], "label accuracy": mean["accuracy"]}
+    found["all labels right"] = float(np.average(right, weights=weights))
+    return found | {name: mean[name] for name in ("AUC", "average precision", "Brier score") if name in mean}
 
 
 def _classification(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None) -> dict[str, float]:

@@ -10,7 +10,9 @@ import typer
 from fitwell.regularization.table import BUILT_IN, DEFAULT_REGULARIZERS
 
 DataFile = Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, Arrow/Feather or JSON-lines file.")]
-TargetColumn = Annotated[str, typer.Option(help="Column to predict.")]
+TargetColumns = Annotated[
+    list[str], typer.Option("--target", help="Column to predict; given several times, columns predicted together.")
+]
 ModelFile = Annotated[
     Path | None,
     typer.Option(help="A .keras file, or TensorFlow.js's model.json, in place of the dense network."),
@@ -44,6 +46,11 @@ ClassWeights = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 SEARCHED = ",".join(DEFAULT_REGULARIZERS)
+
+
+def one_or_several(names: list[str]) -> str | list[str]:
+    """Return the target, or the targets if there are several."""
+    return names[0] if len(names) == 1 else names
 
 
 def hidden_layers(text: str) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ from fitwell.api.command_options import (
     ModelFile,
     RegularizerNames,
     Seed,
-    TargetColumn,
+    TargetColumns,
     TaskName,
     TimeColumn,
     WeightColumn,
@@ -31,6 +31,7 @@ from fitwell.api.command_options import (
     hidden_layers,
     load_model,
     names_in,
+    one_or_several,
     weights_of_classes,
 )
 from fitwell.api.command_running import by_command, listening, print_parts, say_warnings, training
@@ -38,7 +39,7 @@ from fitwell.api.command_running import by_command, listening, print_parts, say_
 
 def diagnose_command(
     data: DataFile,
-    target: TargetColumn,
+    target: TargetColumns,
     out: Annotated[Path | None, typer.Option(help="New directory for the diagnosis and its report.")] = None,
     force: Annotated[bool, typer.Option(help="Replace the directory if it is an earlier diagnosis.")] = False,
     model: ModelFile = None,
@@ -96,11 +97,17 @@ def diagnose_command(
         "class_weight": weights_of_classes(class_weight),
     }
     say_warnings(True)
-    run_diagnose(data, target, out, force, model, as_json, options)
+    run_diagnose(data, one_or_several(target), out, force, model, as_json, options)
 
 
 def run_diagnose(
-    data: Path, target: str, out: Path | None, force: bool, model: Path | None, as_json: bool, options: dict[str, Any]
+    data: Path,
+    target: str | list[str],
+    out: Path | None,
+    force: bool,
+    model: Path | None,
+    as_json: bool,
+    options: dict[str, Any],
 ) -> None:
     """Diagnose, print what was found, and save it if asked."""
     from fitwell.data.table_files import open_table

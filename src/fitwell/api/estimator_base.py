@@ -167,7 +167,9 @@ class ProbabilityClassifier(ClassifierMixin):
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable class of each row, [n]."""
-        probabilities = self.predict_proba(X)
+        return self._most_probable(self.predict_proba(X))
+
+    def _most_probable(self, probabilities: np.ndarray) -> np.ndarray:
         return self.classes_[probabilities.argmax(axis=1)]
 
     def _encoded(self, y: Any) -> np.ndarray:

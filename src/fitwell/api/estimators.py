@@ -7,8 +7,10 @@ from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import polars as pl
+from scipy.sparse import issparse
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fitwell.analysis.honest import Method
@@ -281,6 +283,12 @@ class MLPClassifierCV(ProbabilityClassifier, _SearchedMLP):
         )
         self.class_weight: Mapping[Any, float] | Literal["balanced"] | None = class_weight
 
+    def __sklearn_tags__(self) -> Any:
+        """A row may have several labels."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None) -> Self:
         """Search the regularization, and train what predicts.
 
@@ -289,7 +297,7 @@ class MLPClassifierCV(ProbabilityClassifier, _SearchedMLP):
         X
             [n, d], a frame or an array.
         y
-            [n], at least two classes.
+            [n], at least two classes; or [n, k] of labels, each 0 or 1 ("multilabel-indicator").
         sample_weight
             [n], what each row counts, 0 or more, in training and in all losses; see `fitwell.tune`. None is 1.
         groups
@@ -300,6 +308,8 @@ class MLPClassifierCV(ProbabilityClassifier, _SearchedMLP):
         InputError, ValueError
             What is wrong with the data or an argument, in a sentence.
         """
+        if _are_labels(y):
+            return self._fit_labels(X, y, sample_weight, groups)
         table, codes = self._read(X, reset=True), self._encoded(y)
         read = _read_classes(self.classes_)
         if self.scoring is not None and read is not None and (np.diff(read) < 0).any():
@@ -311,9 +321,45 @@ class MLPClassifierCV(ProbabilityClassifier, _SearchedMLP):
         self._tune(table, codes, codes if read is None else self.classes_[codes], groups, "classification", weighing)
         return self
 
+    def _fit_labels(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> Self:
+        """Fit on labels [n, k], each 0 or 1."""
+        if self.class_weight is not None:
+            raise InputError(
+                "'class_weight' goes with the classes of one target, and y has labels: leave it out, or give a "
+                "'sample_weight'."
+            )
+        table, labels = self._read(X, reset=True), check_array(y, accept_sparse=True, input_name="y")
+        labels = (labels.toarray() if issparse(labels) else labels).astype(int)
+        # as `MLPClassifier` has them: of labels the classes are their places
+        self.classes_ = self._places = np.arange(labels.shape[1])
+        weighing = {"sample_weight": _checked_weights(sample_weight)}
+        self._tune(table, labels, labels, groups, "classification", weighing)
+        return self
+
+    @property
+    def _has_labels(self) -> bool:
+        return self._predictor.task == "multilabel"
+
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Return probabilities [n, k], columns in the order of `classes_`."""
+        """Return probabilities [n, k], columns in the order of `classes_`; of labels those that a row has each."""
         return self._numbers(X)[:, self._places]
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most probable class of each row, [n]; or 0 or 1 for each label, [n, k]."""
+        probabilities = self.predict_proba(X)
+        return (probabilities > 0.5).astype(int) if self._has_labels else self._most_probable(probabilities)
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the log odds of the second class [n]; of more than two classes their log probabilities [n, k].
+
+        Of labels they are the log odds of each, [n, k]. All numbers are finite.
+        """
+        check_is_fitted(self)
+        if not self._has_labels:
+            return super().decision_function(X)
+        least = np.finfo(np.float32).tiny
+        probabilities = self.predict_proba(X).astype(np.float64)
+        return np.log(np.maximum(probabilities, least)) - np.log(np.maximum(1 - probabilities, least))
 
 
 class MLPRegressorCV(RegressorMixin, _SearchedMLP):
@@ -332,7 +378,8 @@ class MLPRegressorCV(RegressorMixin, _SearchedMLP):
     ----------
     n_features_in_, feature_names_in_, regularization_, n_iter_, strengths_, scores_path_, histories_, \
     score_interval_, network_, result_
-        As in `MLPClassifierCV`; losses are squared errors in the target's own unit.
+        As in `MLPClassifierCV`; losses are squared errors in the target's own unit, and of several targets means over
+        them of the squared error in units of each one's variance.
 
     Examples
     --------
@@ -343,15 +390,53 @@ class MLPRegressorCV(RegressorMixin, _SearchedMLP):
     (5,)
     """
 
+    def __sklearn_tags__(self) -> Any:
+        """Values may be several for each row."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None) -> Self:
-        """Search the regularization, and train what predicts; `y` [n] are finite numbers. See `MLPClassifierCV.fit`."""
-        table, values = self._read(X, reset=True), checked_target(y, dtype="numeric")
+        """Search the regularization, and train what predicts; `y` [n] or [n, k] are finite numbers.
+
+        See `MLPClassifierCV.fit` for the others.
+        """
+        table, values = self._read(X, reset=True), _values(y)
         self._tune(table, values, values, groups, "regression", {"sample_weight": _checked_weights(sample_weight)})
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the value of each row, [n]."""
+        """Return the value of each row, [n], or its values, [n, k]."""
         return self._numbers(X)
+
+
+def _are_labels(y: Any) -> bool:
+    """Whether a target is [n, k] of labels; what has other classes in several columns is refused."""
+    if _columns_of(y) < 2:
+        return False
+    kind = type_of_target(y, input_name="y")
+    if kind == "multiclass-multioutput":
+        raise InputError(
+            "Several targets must be labels, each 0 or 1. Got columns with other classes (multiclass-multioutput): fit "
+            "an estimator for each, as sklearn.multioutput.MultiOutputClassifier does."
+        )
+    return kind == "multilabel-indicator"
+
+
+def _values(y: Any) -> np.ndarray:
+    """Return a target [n] or [n, k] of finite numbers."""
+    if _columns_of(y) < 2:
+        return checked_target(y, dtype="numeric")
+    return check_array(y, dtype="numeric", input_name="y")
+
+
+def _columns_of(y: Any) -> int:
+    """How many columns a target has; 1 also of what is no target, which is refused elsewhere."""
+    try:
+        shape = y.shape if issparse(y) else np.asarray(y).shape
+    except ValueError:  # lists of unequal length
+        return 1
+    return shape[1] if len(shape) == 2 else 1
 
 
 def _checked_weights(sample_weight: Any) -> np.ndarray | None:

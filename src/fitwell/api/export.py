@@ -81,9 +81,10 @@ def _beside(predictor: TablePredictor, out: Path) -> Iterator[str]:
     yield f"'{out}' takes encoded numbers: the encoding of the table's columns is in the run only."
     units = predictor.units
     if not units.are_values:
+        shift, scale = units.to_json().values()
         yield (
             f"'{out}' gives '{predictor.target}' in standard deviations from the mean, for float32 cannot hold its "
-            f"values apart: in float64 a value is {units.shift!r} + {units.scale!r} * output."
+            f"values apart: in float64 a value is {shift!r} + {scale!r} * output."
         )
 
 

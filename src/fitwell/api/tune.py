@@ -80,7 +80,8 @@ def tune(
     what `keras.Model.fit` takes; ``tune(table, target, model=model)`` your Keras model on a table's encoded columns.
 
     The objective is ``mean loss + l1 * sum |w| + l2 * sum w**2`` over all penalised kernels; for a dense network the
-    loss is the log loss (classification) or the squared error of the standardised target (regression), and where rows
+    loss is the log loss (classification) or the squared error of the standardised target (regression), of several
+    targets its mean over them, and where rows
     have weights its mean is the weighted mean; for a Keras model it is what that was compiled with.
 
     Parameters
@@ -89,8 +90,9 @@ def tune(
         Path of a CSV, TSV, Parquet, Arrow or JSON-lines file, a data frame of any library, or an array [n, d]; or a
         `keras.Model` (or `fitwell.opened` of one), which is not touched.
     target
-        Name of a column, or an array [n]. After a model: x, an array [n, ...], a tuple, list or dict of such, a data
-        frame, or an iterable of batches ``(x, y)`` (read once into memory).
+        Name of a column, or an array [n]; or several that are predicted together, names or an array [n, k]: all
+        numbers, or labels that a row has or has not, of two classes each. After a model: x, an array [n, ...], a tuple,
+        list or dict of such, a data frame, or an iterable of batches ``(x, y)`` (read once into memory).
     y
         After a model: the targets, likewise; left out with batches.
     model

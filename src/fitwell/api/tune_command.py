@@ -23,7 +23,7 @@ from fitwell.api.command_options import (
     ModelFile,
     RegularizerNames,
     Seed,
-    TargetColumn,
+    TargetColumns,
     TaskName,
     TimeColumn,
     WeightColumn,
@@ -31,6 +31,7 @@ from fitwell.api.command_options import (
     hidden_layers,
     load_model,
     names_in,
+    one_or_several,
     weights_of_classes,
 )
 from fitwell.api.command_running import by_command, listening, print_parts, say_warnings, training
@@ -47,7 +48,7 @@ UNSAVED = "Nothing will be saved: stop, and add --out DIRECTORY, to keep the mod
 
 def tune_command(
     data: DataFile,
-    target: TargetColumn,
+    target: TargetColumns,
     out: Annotated[Path | None, typer.Option(help="New directory for the model and the whole search.")] = None,
     force: Annotated[bool, typer.Option(help="Replace the directory if it is an earlier run.")] = False,
     model: ModelFile = None,
@@ -119,12 +120,14 @@ def tune_command(
         "class_weight": weights_of_classes(class_weight),
     }
     say_warnings(not quiet)
-    run_tune(data, target, out, force, "json" if as_json else "none" if quiet else "text", options, model)
+    run_tune(
+        data, one_or_several(target), out, force, "json" if as_json else "none" if quiet else "text", options, model
+    )
 
 
 def run_tune(
     data: Any,
-    target: str,
+    target: str | list[str],
     out: Path | None,
     force: bool,
     output: str,

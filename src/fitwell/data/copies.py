@@ -34,17 +34,20 @@ UNEXPLAINED = 1e-6  # share of the variance: what is left of a temperature in ot
 def mark_copies(columns: Sequence[Column], raw: RawFeatures, target: Target) -> tuple[Column, ...]:
     """The columns; those that equal the target are set aside, and those that determine it say so in their reason."""
     candidates = _candidates(columns, raw)
-    if not candidates or _chance(target.values) * len(candidates) > ACCIDENT:
-        return tuple(columns)
     marked = list(columns)
-    for place, values in candidates.items():
-        marked[place] = _marked(columns[place], _reason(columns[place], values, target))
+    for one in target.each:
+        if not candidates or _chance(one.values) * len(candidates) > ACCIDENT:
+            continue
+        for place, values in candidates.items():
+            marked[place] = _marked(marked[place], _reason(columns[place], values, one))
     return tuple(marked)
 
 
 def _marked(column: Column, reason: str) -> Column:
-    if reason == COPY:
+    if COPY in (reason, column.reason):
         return Column(column.name, "set aside", COPY)
+    if reason in column.reason:  # of another target, too
+        return column
     remark = f"{column.reason}; {reason}" if column.reason else reason
     return replace(column, reason=remark) if reason else column
 

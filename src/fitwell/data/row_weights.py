@@ -87,6 +87,11 @@ def weights_of_rows(
     words: dict[str, Any] = {} if sample_weight is None else {"sample_weight": name}
     if class_weight is None:
         return _unless_alike(RowWeights(weights, None, words))
+    if target.task == "multilabel":
+        raise InputError(
+            f"'class_weight' goes with the classes of one target, and there are {len(target.outputs)} with labels: "
+            "leave it out, or give a 'sample_weight'."
+        )
     if target.task != "classification":
         raise InputError(
             f"'class_weight' needs classes, and the target {target.name!r} is read as numbers: leave it out, give a "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -32,26 +32,92 @@ LARGEST = 1e37
 TASKS = ("classification", "regression")
 
 
+@dataclass(frozen=True)
+class TargetOutput:
+    """One of several targets of a row.
+
+    Attributes
+    ----------
+    name, classes, label_type
+        As in `Target`; a label has two classes, a number none.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    label_type: LabelType
+
+
 @dataclass(frozen=True, eq=False)
 class Target:
     """What is to be predicted, for the n rows that have it.
 
     Attributes
     ----------
-    task : "classification" or "regression"
+    task : "classification", "regression" or "multilabel"
+        The last where a row has several targets of two classes each.
     name : str
     classes : tuple of str [k]
-        The labels as text, sorted (numbers by value); empty for regression.
-    values : int32 [n] class index, or float64 [n]
+        The labels as text, sorted (numbers by value); empty for numbers, and where there are several targets.
+    values : int32 [n] class index, or float64 [n]; of several targets [n, k]
     label_type : "str", "int", "bool" or "float"
         The type of the labels in the table, see `labels_of`.
+    outputs
+        Several targets, one by one; empty for one.
     """
 
-    task: Task
+    task: Task | Literal["multilabel"]
     name: str
     classes: tuple[str, ...]
     values: NDArray[np.int32] | NDArray[np.float64]
     label_type: LabelType
+    outputs: tuple[TargetOutput, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns that are to be predicted."""
+        return tuple(one.name for one in self.outputs) or (self.name,)
+
+    @property
+    def each(self) -> tuple[Target, ...]:
+        """Every target by itself."""
+        task = "classification" if self.task == "multilabel" else "regression"
+        alone = [replace(self, task=task, outputs=(), **vars(one)) for one in self.outputs]
+        return tuple(replace(one, values=self.values[:, place]) for place, one in enumerate(alone)) or (self,)
+
+
+def read_targets(
+    frame: pl.DataFrame, names: Sequence[str], task: str | None = None, decimal: str = ""
+) -> tuple[Target, NDArray[np.int64]]:
+    """The target columns, and the rows [n] that have all of them; see `read_target`.
+
+    Several must all be numbers, or all have two classes: the labels that a row has or has not.
+    """
+    if len(names) == 1:
+        return read_target(frame, names[0], task, decimal)
+    read = [read_target(frame, name, task, decimal) for name in names]
+    kept = np.flatnonzero(np.bincount(np.concatenate([rows for _, rows in read]), minlength=frame.height) == len(names))
+    parts = [replace(one, values=one.values[np.isin(rows, kept)]) for one, rows in read]
+    for one in parts:
+        _refuse_constant(one.name, one.values)
+    kinds = {one.task for one in parts}
+    if len(kinds) > 1:
+        numbers, classes = (
+            next(one.name for one in parts if one.task == kind) for kind in ("regression", "classification")
+        )
+        raise InputError(
+            f"Several targets must all be numbers, or all have two classes. {numbers!r} is read as numbers and "
+            f"{classes!r} as classes: choose the task 'regression', or predict them one by one."
+        )
+    for one in parts:
+        if len(one.classes) > 2:
+            raise InputError(
+                f"Several targets of classes must have two classes each. {one.name!r} has {len(one.classes)}: predict "
+                "it by itself, or choose the task 'regression' if they are numbers."
+            )
+    outputs = tuple(TargetOutput(one.name, one.classes, one.label_type) for one in parts)
+    values: Any = np.stack([one.values for one in parts], axis=1)
+    several = "regression" if kinds == {"regression"} else "multilabel"
+    return Target(several, ", ".join(names), (), values, parts[0].label_type, outputs), kept
 
 
 def read_target(

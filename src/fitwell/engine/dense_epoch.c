@@ -34,7 +34,8 @@ typedef struct {
   const float *rates, *l1, *l2, *decay;        /* [S], then [S, layers]; l2 is the derivative's */
   const float *unit_factor, *weight_factor;    /* of units [S, layers - 1] and weights [S, layers] that stay, */
   const uint32_t *unit_level, *weight_level;   /* which are those whose noise is below */
-  int64_t wide, strengths, layers, count, classes; /* are BLAS's integers 64 bits; S; -; P; 0: squared error */
+  int64_t wide, strengths, layers, count;      /* are BLAS's integers 64 bits; S; -; P */
+  int64_t classes, targets, labels;            /* 0: no log loss of classes; of a row; are they 0 or 1 each */
 } Networks;
 
 /* c [m, n] = a [m, k] times b [k, n], of which a or b may be stored transposed; added to c, or in its place */
@@ -125,8 +126,21 @@ FAST static void log_loss_slope(int64_t k, int64_t rows, float *outputs, const i
       outputs[c * rows + i] = (outputs[c * rows + i] / total[i] - (classes[i] == c)) * weight;
 }
 
-static void squared_error_slope(int64_t rows, float *outputs, const float *targets, float weight) {
-  for (int64_t i = 0; i < rows; i++) outputs[i] = (outputs[i] - targets[i]) * (2 * weight);
+/* of the mean over k outputs, whose targets are [rows, k] */
+static void squared_error_slope(int64_t k, int64_t rows, float *outputs, const float *targets, float weight) {
+  float factor = 2 * weight / k;
+  for (int64_t c = 0; c < k; c++)
+    for (int64_t i = 0; i < rows; i++) outputs[c * rows + i] = (outputs[c * rows + i] - targets[i * k + c]) * factor;
+}
+
+/* likewise, of targets that are 0 or 1 */
+static void label_loss_slope(int64_t k, int64_t rows, float *outputs, const float *targets, float weight) {
+  float factor = weight / k;
+  for (int64_t c = 0; c < k; c++)
+    for (int64_t i = 0; i < rows; i++) {
+      float x = outputs[c * rows + i], e = exponential(x > 0 ? -x : x);
+      outputs[c * rows + i] = ((x > 0 ? 1 : e) / (1 + e) - targets[i * k + c]) * factor;
+    }
 }
 
 /* slopes [k, rows] by what each row counts */
@@ -260,7 +274,8 @@ static void backpropagate(const Networks *net, const Room *room, int64_t s, cons
   if (net->classes)
     log_loss_slope(net->classes, rows, way, (const int32_t *)room->targets + from, weight, room->sums);
   else
-    squared_error_slope(rows, way, room->targets + from, weight);
+    (net->labels ? label_loss_slope : squared_error_slope)(net->targets, rows, way, room->targets + from * net->targets,
+                                                           weight);
   if (room->counts) weigh(net->sizes[net->layers], rows, way, room->counts + from);
   for (int64_t l = net->layers - 1; l >= 0; l--) {
     int64_t out = net->sizes[l + 1], into = net->sizes[l];
@@ -294,7 +309,7 @@ static void find_slopes(const Networks *net, const Room *room, int64_t s, const 
 
 /* floats that fitwell_train and fitwell_outputs work in, with so many rows */
 int64_t fitwell_room(const Networks *net, int64_t rows) {
-  return rows * (2 * net->sizes[0] + 4 * units_in_all(net) + 4) + (net->weight_level ? 3 : 1) * net->count;
+  return rows * (2 * net->sizes[0] + 4 * units_in_all(net) + 3 + net->targets) + (net->weight_level ? 3 : 1) * net->count;
 }
 
 static Room cut_up(const Networks *net, int64_t rows, int counted, float *room) {
@@ -302,7 +317,7 @@ static Room cut_up(const Networks *net, int64_t rows, int counted, float *room) 
   Room cut = {.batch = rows, .inputs = room, .across = room + inputs, .slopes = room + 2 * inputs};
   cut.values = cut.slopes + net->count;
   cut.way = cut.values + units, cut.below = cut.way + units, cut.targets = cut.below + units;
-  cut.sums = cut.targets + rows;
+  cut.sums = cut.targets + rows * net->targets;
   float *at = cut.sums + 2 * rows;
   if (net->unit_level) cut.units = (uint32_t *)at, at += units;
   if (net->weight_level) cut.seen = at, cut.weights = (uint32_t *)(at + net->count), at += 2 * net->count;
@@ -326,7 +341,7 @@ static void gather(const Networks *net, const Room *room, const float *inputs, c
   for (int64_t i = 0; i < rows; i++) {
     int64_t row = order[(begun + i) % ordered];
     memcpy(room->inputs + i * width, inputs + row * width, width * sizeof(float));
-    memcpy(room->targets + i, targets + row, sizeof(float));
+    memcpy(room->targets + i * net->targets, targets + row * net->targets, net->targets * sizeof(float));
     if (counts) room->counts[i] = counts[row];
   }
   for (int64_t from = 0; from < rows; from += step)
@@ -334,8 +349,8 @@ static void gather(const Networks *net, const Room *room, const float *inputs, c
 }
 
 /* Takes steps with batches of `rows`, along an order that begins anew where it ends. `begun` steps were taken before;
-   weights and moments are [S, P], inputs [n, d], targets [n] (4 bytes each), what rows count [n] (NULL is 1), factors of
-   the learning rates [steps]. */
+   weights and moments are [S, P], inputs [n, d], targets [n] or [n, k] (4 bytes each), what rows count [n] (NULL is 1),
+   factors of the learning rates [steps]. */
 void fitwell_train(const Networks *net, float *weights, float *means, float *squares, int64_t begun, int64_t steps,
                    const float *factors, const float *inputs, const float *targets, const float *counts,
                    const int64_t *order, int64_t ordered, int64_t rows, uint32_t first, uint32_t second, float *room) {

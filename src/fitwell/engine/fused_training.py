@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 from threadpoolctl import ThreadpoolController
 
 from fitwell.engine.dense_training import DenseTraining, Scratch, kept_levels
-from fitwell.engine.losses import CLASSIFICATION
+from fitwell.engine.losses import CLASSIFICATION, LABELS, SEVERAL_VALUES
 from fitwell.engine.network import DenseNetwork
 from fitwell.engine.plain_losses import PLAIN_LOSSES, PlainLoss
 from fitwell.engine.plain_noise import Words
@@ -35,7 +35,7 @@ class _Networks(ctypes.Structure):
     _fields_ = (
         *((name, _ADDRESS) for name in ("sgemm", "sizes", "rates", "l1", "l2", "decay")),
         *((name, _ADDRESS) for name in ("unit_factor", "weight_factor", "unit_level", "weight_level")),
-        *((name, _INTEGER) for name in ("wide", "strengths", "layers", "count", "classes")),
+        *((name, _INTEGER) for name in ("wide", "strengths", "layers", "count", "classes", "targets", "labels")),
     )
 
 
@@ -126,6 +126,8 @@ class FusedTraining(DenseTraining):
             layers=layers,
             count=self.layout.count,
             classes=network.sizes[-1] if loss is PLAIN_LOSSES[CLASSIFICATION] else 0,
+            targets=network.sizes[-1] if loss in (PLAIN_LOSSES[LABELS], PLAIN_LOSSES[SEVERAL_VALUES]) else 1,
+            labels=loss is PLAIN_LOSSES[LABELS],
             **{name: array.ctypes.data for name, array in arrays.items()},
         )
 

@@ -108,7 +108,7 @@ class JaxExecutor:
     def measure(self, variables: Variables) -> Iterator[Measured]:
         """See `Executor`; as many networks at a time as are in a block."""
         # the target's own units: the device measures standardised targets
-        scale = np.asarray(self.job.dataset.scale, float)[:, None, None]
+        scale = np.asarray(self.job.dataset.loss_scale, float)[:, None, None]
         for part, count in self._cut(np.arange(jax.tree.leaves(variables)[0].shape[1])):
             chosen = jax.tree.map(lambda leaf: leaf[:, part], variables)  # noqa: B023
             output, loss = self._measuring(jax.device_put(chosen, self._by_second), self._rows, self._data)
@@ -172,9 +172,9 @@ class JaxExecutor:
         self._key = jax.device_put(noise.make_key(self.settings.seed), everywhere)
         self._rows = jax.device_put(make_rows(self.job.row_sets, self.settings.seed, dataset.weight), everywhere)
         # squares of extreme scales leave float32's range, so the device sees losses in units of a typical scale
-        reference = float(np.median(dataset.scale))
+        reference = float(np.median(dataset.loss_scale))
         self._loss_unit = reference**2
-        unit = np.asarray((dataset.scale / reference) ** 2, dataset.dtype)
+        unit = np.asarray((dataset.loss_scale / reference) ** 2, dataset.dtype)
         data = Data(dataset.inputs, dataset.targets, unit, dataset.weight, dataset.train_weight)
         self._data = jax.device_put(data, everywhere)
         self._options = compiler_options(self.devices[0])

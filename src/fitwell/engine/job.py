@@ -28,13 +28,13 @@ class Dataset:
     inputs
         Array ``[R, n, ...]`` if `own` (each row set has its own encoding), else ``[n, ...]``; or a tree of such arrays.
     targets
-        ``[R, n]`` or ``[n]``: int32 class indices, or values standardised inside the row set; or a tree of arrays
-        ``[n, ...]`` (not if `own`).
+        ``[R, n]`` or ``[n]``: int32 class indices, or values standardised inside the row set (of several outputs
+        ``[R, n, k]``, labels as 0 and 1); or a tree of arrays ``[n, ...]`` (not if `own`).
     own
         Whether row sets have their own inputs and targets.
     shift, scale
-        float [R]: predictions in the target's units are ``shift + scale * output``; 0 and 1 for classes. Losses are
-        reported in units of ``scale**2``.
+        float [R], or [R, k] of several values: predictions in the target's units are ``shift + scale * output``; 0 and
+        1 for classes.
     first
         `Variables` ``[R, ...]`` that training starts from; None draws them by the network's `init`.
     weight
@@ -52,6 +52,15 @@ class Dataset:
     first: Variables | None = None
     weight: np.ndarray | None = None
     train_weight: np.ndarray | None = None
+
+    @property
+    def loss_scale(self) -> np.ndarray:
+        """Float [R]: losses are reported in units of its square.
+
+        Of one value that is the target's own unit. Several have none in common: their losses stay those of standardised
+        values, shares of each target's variance over the training rows.
+        """
+        return self.scale if self.scale.ndim == 1 else np.ones(len(self.scale))
 
     @property
     def bytes(self) -> int:

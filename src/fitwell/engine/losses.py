@@ -28,7 +28,8 @@ class Loss:
     metric_name, metric
         A second number of each row whose mean is recorded every epoch.
     predict
-        Raw outputs ``[..., k]`` to predictions: probabilities ``[..., k]``, or values ``[...]``.
+        Raw outputs ``[..., k]`` to predictions: probabilities ``[..., k]``, or values ``[...]`` (of several targets
+        ``[..., k]``).
     batch
         What a training step minimises over its rows, a scalar; None is the mean of `per_row`.
     """
@@ -84,6 +85,35 @@ def absolute_error(outputs: jax.Array, targets: jax.Array) -> jax.Array:
     return abs(outputs[:, 0] - targets)
 
 
+def mean_squared_error(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    """Mean over outputs of the squared difference; both ``[rows, k]``."""
+    return ((outputs - targets) ** 2).mean(axis=-1)
+
+
+def mean_absolute_error(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    """Mean over outputs of the absolute difference; both ``[rows, k]``."""
+    return abs(outputs - targets).mean(axis=-1)
+
+
+def label_log_loss(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    """Mean over labels of the binary log loss, from logits; targets are 0 or 1, both ``[rows, k]``."""
+    import jax.numpy as jnp
+
+    # minus log(p) where the label is 1 and minus log(1 - p) where it is 0: nothing overflows
+    return (jnp.logaddexp(0, outputs) - outputs * targets).mean(axis=-1)
+
+
+def right_labels(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    """Share of the labels that are right, more probable than not where they are 1."""
+    return ((outputs > 0) == (targets > 0)).astype(outputs.dtype).mean(axis=-1)
+
+
+def sigmoid(outputs: Any) -> np.ndarray:
+    """Probabilities of logits, each by itself, host arrays."""
+    # the smaller one of p and 1 - p keeps its digits, and nothing overflows
+    return np.exp(-np.logaddexp(0, -outputs))
+
+
 def softmax(outputs: Any) -> np.ndarray:
     """Probabilities of logits ``[..., k]``, host arrays."""
     # the largest becomes 0, so that no exponential overflows
@@ -94,3 +124,11 @@ def softmax(outputs: Any) -> np.ndarray:
 # JAX is imported where it is at work: NumPy has its own of these (`plain_losses.py`)
 CLASSIFICATION = Loss("log loss", log_loss, "accuracy", correct, softmax)
 REGRESSION = Loss("squared error", squared_error, "absolute error", absolute_error, lambda outputs: outputs[..., 0])
+SEVERAL_VALUES = Loss(
+    "relative squared error",
+    mean_squared_error,
+    "relative absolute error",
+    mean_absolute_error,
+    lambda outputs: outputs,
+)
+LABELS = Loss("label log loss", label_log_loss, "label accuracy", right_labels, sigmoid)

@@ -237,7 +237,7 @@ class NumpyExecutor:
 
     def _unit(self, r: int) -> float:
         """The loss in the target's own units over that of the targets trained on."""
-        return float(self.job.dataset.scale[r]) ** 2
+        return float(self.job.dataset.loss_scale[r]) ** 2
 
     def _make_plan(self, estimate: bool) -> Plan:
         job, settings, batching = self.job, self.settings, self.batching

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from fitwell.engine.losses import softmax
+from fitwell.engine.losses import sigmoid, softmax
 from fitwell.extras import installed_version
 from fitwell.keras.backend import import_keras
 from fitwell.keras.internals import MODULE_OF_FUNCTIONAL
@@ -99,7 +99,7 @@ class PlainModel:
         return sum(widths) + sum(len(bias) for _, bias in self.weights.values())
 
     def predict(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        """Return probabilities [rows, k] or values [rows, 1] of the rows of each encoding, float [rows, d]."""
+        """Return probabilities [rows, k] or values [rows, k] of the rows of each encoding, float [rows, d]."""
         values = {name: np.asarray(given, np.float32) for name, given in zip(self.inputs, inputs, strict=True)}
         for layer in self.layers:
             kind, name, taken = layer["class_name"], layer["name"], [values[source] for source in sources_of(layer)]
@@ -135,14 +135,16 @@ class PlainModel:
         return content.getvalue()
 
 
-def plain_model(towers: Sequence[Tower], *, classification: bool) -> PlainModel:
+def plain_model(towers: Sequence[Tower], *, classification: bool, labels: bool = False) -> PlainModel:
     """Join towers into one model.
 
-    It has one input ``encoding_i`` [rows, d] for each encoding, in order, and one output: probabilities [rows, k] or
-    values [rows, 1], the mean over the towers. Chosen dropout and penalties are ordinary layers and regularizers.
-    (Dropped weights have no counterpart in Keras; prediction does not need one.) Values are computed in float32, about
-    7 digits: units in which they are no larger than they differ are chosen outside.
+    It has one input ``encoding_i`` [rows, d] for each encoding, in order, and one output: probabilities [rows, k] (of
+    classes, or of each of some labels) or values [rows, k], the mean over the towers. Chosen dropout and penalties are
+    ordinary layers and regularizers. (Dropped weights have no counterpart in Keras; prediction does not need one.)
+    Values are computed in float32, about 7 digits: units in which they are no larger than they differ are chosen
+    outside.
     """
+    end = "sigmoid" if labels else "softmax" if classification else "linear"
     layers: list[tuple[_Place, Json]] = []
     weights: dict[str, Weights] = {}
     deepest: dict[str, tuple[int, int, int]] = {}
@@ -150,7 +152,7 @@ def plain_model(towers: Sequence[Tower], *, classification: bool) -> PlainModel:
     averaged = len(towers) > 1
     for number, tower in enumerate(towers):
         source, width = f"encoding_{tower.encoding}", len(tower.layers[0][0])
-        chain = _chain(tower, f"tower_{number}", source, classification)
+        chain = _chain(tower, f"tower_{number}", source, end)
         depth = len(chain) - 1 + averaged
         first = deepest.get(source, (0, len(layers) + len(deepest), width))
         deepest[source] = (max(first[0], depth + 1), *first[1:])
@@ -215,13 +217,13 @@ def _is_plain(dense: Json) -> bool:
     )
 
 
-def _chain(tower: Tower, name: str, source: str, classification: bool) -> list[tuple[Json, Weights | None]]:
+def _chain(tower: Tower, name: str, source: str, end: str) -> list[tuple[Json, Weights | None]]:
     """The layers of one tower, one behind the other."""
     found: list[tuple[Json, Weights | None]] = []
     last = len(tower.layers) - 1
     for number, (kernel, bias) in enumerate(tower.layers):
         place = f"hidden_{number + 1}" if number < last else "output"  # as `DenseNetwork.layers` names them
-        activation = tower.activation if number < last else "softmax" if classification else "linear"
+        activation = tower.activation if number < last else end
         scale, shift = (tower.scale, tower.shift) if number == last else (1.0, 0.0)
         own = (np.asarray(kernel * scale, np.float32), np.asarray(bias * scale + shift, np.float32))
         made = _dense(f"{name}_dense_{number}", activation, tower.regularization, place, kernel.shape, source)
@@ -353,5 +355,6 @@ ACTIVATE = {
     "tanh": np.tanh,
     "silu": lambda values: values / (1 + np.exp(-values)),
     "softmax": softmax,
+    "sigmoid": sigmoid,
 }
 """Keras's activations by name."""

@@ -26,19 +26,20 @@ class Tower:
     regularization
         What it was trained with.
     shift, scale
-        Its outputs are ``shift + scale * raw`` (regression); 0 and 1 for classes, whose outputs become probabilities.
+        Its outputs are ``shift + scale * raw`` (regression, of several values [k]); 0 and 1 for classes and labels,
+        whose outputs become probabilities.
     """
 
     encoding: int
     layers: Sequence[tuple[np.ndarray, np.ndarray]]
     activation: str
     regularization: Regularization
-    shift: float = 0.0
-    scale: float = 1.0
+    shift: float | np.ndarray = 0.0
+    scale: float | np.ndarray = 1.0
 
 
 def tower(
-    variables: Any, *, encoding: int, activation: str, regularization: Regularization, shift: float, scale: float
+    variables: Any, *, encoding: int, activation: str, regularization: Regularization, shift: Any, scale: Any
 ) -> Tower:
     """Take a `DenseNetwork`'s variables (kernels stored ``[out, in]``) into Keras's layout."""
     layers = [(np.asarray(layer["kernel"]).T, np.asarray(layer["bias"])[:, 0]) for layer in variables.trainable]

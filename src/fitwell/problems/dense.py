@@ -82,6 +82,12 @@ class DenseOnTable:
     def constant_loss(self) -> float:
         """See `Problem`."""
         target, weight = self.table.target, self.table.weight
+        if target.task == "multilabel":
+            shares = np.average(target.values, axis=0, weights=weight)
+            both = np.stack([shares, 1 - shares])
+            return float(-(both * np.log(np.where(both > 0, both, 1))).sum(axis=0).mean())
+        if target.outputs:
+            return 1.0  # each in units of its own variance
         if target.task == "regression":
             mean = np.average(target.values, weights=weight)
             return float(np.average((target.values - mean) ** 2, weights=weight))
@@ -144,7 +150,7 @@ class DenseOnTable:
         """See `Problem`; nothing is imported for the end."""
 
     def predictions(self, raw: np.ndarray) -> np.ndarray:
-        """See `Problem`: probabilities [n, k], or values [n]."""
+        """See `Problem`: probabilities [n, k], or values [n] (of several targets [n, k])."""
         return raw
 
     def score(self, predictions: np.ndarray, mean_loss: float) -> dict[str, float]:
@@ -157,8 +163,8 @@ class DenseOnTable:
         # row sets of the same rows (several networks on all rows) share one encoding, hence one input of the model
         encodings = list({id(e): e for e in (self.table.encodings[one.row_set] for one in networks)}.values())
         places = {id(encoding): place for place, encoding in enumerate(encodings)}
-        classification = self.table.target.task == "classification"
-        units = VALUES if classification else units_of(np.asarray(self.table.target.values, float))
+        task = self.table.target.task
+        units = units_of(np.asarray(self.table.target.values, float)) if task == "regression" else VALUES
 
         def tower_of(one: Fitted) -> Tower:
             shift, scale = units.within(one.shift, one.scale)
@@ -171,7 +177,8 @@ class DenseOnTable:
                 scale=scale,
             )
 
-        model = plain_model([tower_of(one) for one in networks], classification=classification)
+        towers = [tower_of(one) for one in networks]
+        model = plain_model(towers, classification=task == "classification", labels=task == "multilabel")
         return replace(self.table.predictor(tuple(encodings), model), units=units), None
 
     def predict_rows(self, predictor: Any, rows: np.ndarray) -> np.ndarray:

@@ -28,6 +28,11 @@ from fitwell.trees import tree_map
 def open_on_table(table: TableData, opened: Opened) -> ModelOnTable:
     """Open a Keras model on the encoded columns of every row set."""
     compile_arguments(opened.model)  # a model that is not compiled is refused before its shape is looked at
+    if table.target.outputs:
+        raise InputError(
+            f"A Keras model on a table predicts one target. Got {len(table.target.outputs)}: leave out 'model' for the "
+            "dense network, or give arrays, as in fitwell.tune(model, x, y)."
+        )
     classes = len(table.target.classes)
     head = head_of(opened.model, classes)
     _check_width(opened.model, table.layout.width)

@@ -38,15 +38,15 @@ class Fitted:
     as_given
         Whether that is what the network had when it was given.
     shift, scale
-        Its predictions are ``shift + scale * output``; 0 and 1 for classes.
+        Its predictions are ``shift + scale * output``; 0 and 1 for classes, and [k] of several values.
     """
 
     variables: Variables
     row_set: int
     regularization: Regularization
     as_given: bool
-    shift: float
-    scale: float
+    shift: float | np.ndarray
+    scale: float | np.ndarray
 
 
 class Problem(Protocol):

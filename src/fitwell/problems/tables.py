@@ -21,10 +21,10 @@ from fitwell.data.row_keys import moments_of, read_groups
 from fitwell.data.row_sets import RowSets, folds
 from fitwell.data.row_weights import WEIGHT_TYPE, RowWeights, read_sample_weight, weights_of_rows
 from fitwell.data.table_files import as_frame, read_training
-from fitwell.data.target import Target, read_target, standardise
+from fitwell.data.target import Target, read_targets, standardise
 from fitwell.data.training_rows import warn_of_unseen_classes
 from fitwell.engine.job import Dataset
-from fitwell.engine.losses import CLASSIFICATION, REGRESSION, Loss
+from fitwell.engine.losses import CLASSIFICATION, LABELS, REGRESSION, SEVERAL_VALUES, Loss
 from fitwell.errors import FitwellWarning, InputError, InputTypeError, counted
 from fitwell.results.predictors import TablePredictor
 
@@ -78,12 +78,14 @@ class TableData:
     @property
     def loss(self) -> Loss:
         """What is minimised."""
+        if self.target.outputs:
+            return LABELS if self.target.task == "multilabel" else SEVERAL_VALUES
         return CLASSIFICATION if self.target.task == "classification" else REGRESSION
 
     @property
     def outputs(self) -> int:
-        """k: classes, or 1."""
-        return len(self.target.classes) or 1
+        """k: classes, or targets."""
+        return len(self.target.classes) or len(self.target.outputs) or 1
 
     def dataset(self) -> Dataset:
         """Encode the rows for every row set."""
@@ -104,7 +106,7 @@ class TableData:
 
     @property
     def strata(self) -> NDArray[Any] | None:
-        """Class of each row [n], None for regression."""
+        """Class of each row [n], None for numbers, and for labels, of which a row may have any."""
         return self.target.values if self.target.task == "classification" else None
 
     def predictor(
@@ -126,6 +128,7 @@ class TableData:
             head=head,
             metadata=metadata or {},
             missing=self.missing,
+            outputs=self.target.outputs,
         )
 
     def summary(self) -> dict[str, Any]:
@@ -143,7 +146,9 @@ class TableData:
             **(self.weights.words if self.weights else {}),
         }
         values = self.target.values
-        if self.target.task == "classification":
+        if self.target.outputs:
+            summary["targets"] = {one.name: _described(one) for one in self.target.each}
+        elif self.target.task == "classification":
             sizes = np.bincount(values, minlength=self.outputs)
             summary["classes"] = {name: int(size) for name, size in zip(self.target.classes, sizes, strict=True)}
         else:
@@ -173,7 +178,8 @@ def read_table(
     table
         A path, a data frame of any library, or an array [n, d].
     target
-        Name of a column, or an array [n] or [n, 1] or a frame of one column beside the table.
+        Name of a column, or an array [n] or [n, 1] or a frame of one column beside the table; names of several columns,
+        or an array [n, k] or such a frame: numbers all, or two classes each.
     task
         `"classification"` or `"regression"`; None decides by the target.
     cv, repeats
@@ -194,16 +200,19 @@ def read_table(
         What is wrong with the table, in a sentence.
     """
     frame, notation = read_training(table, missing_marks(missing))
-    frame, name = _with_target(frame, target)
-    if not isinstance(target, str):  # given beside the table, it is read by the same rule
-        frame = frame.with_columns(without_marks(frame.select(name), notation.missing)[name])
-    read, kept = read_target(frame, name, task, notation.decimal)
+    columns_before = frame.columns
+    frame, names = _with_target(frame, target)
+    # beside the table, and read by the same rule
+    if given := [name for name in names if name in frame.columns and name not in columns_before]:
+        frame = frame.with_columns(without_marks(frame.select(given), notation.missing))
+    read, kept = read_targets(frame, names, task, notation.decimal)
     if not isinstance(sample_weight, str) and sample_weight is not None:
         frame, sample_weight = _with_array(frame, sample_weight, "'sample_weight'", "sample_weight")
     beside = {"groups": groups, "time": time, "sample_weight": sample_weight}
-    _check_columns(frame, beside, name)
-    dropped = names_to_drop(drop, frame.columns, {"target": name, **beside})
-    features = [column for column in frame.columns if column not in (name, *beside.values())]
+    _check_columns(frame, beside, names)
+    needed = {"target" if len(names) == 1 else f"target {name!r}": name for name in names}
+    dropped = names_to_drop(drop, frame.columns, {**needed, **beside})
+    features = [column for column in frame.columns if column not in (*names, *beside.values())]
     # a row without a target may hold anything: what is wrong with it must not stop the others
     if len(kept) < frame.height:
         _check_rows(frame, kept, [column for column in features if column not in dropped], groups, time, notation)
@@ -214,13 +223,13 @@ def read_table(
         given = None if sample_weight is None else read_sample_weight(rows[sample_weight], notation.decimal, kept)
         weights = weights_of_rows(read, given, class_weight, sample_weight)
     # the columns' kinds are decided once, by all rows; numbers and categories by training rows only
-    without = {name, *beside.values()} - {None}
+    without = {*names, *beside.values()} - {None}
     columns = describe_columns(rows, without=without, dropped=dropped, notation=notation)
     raw = extract(rows, columns, rows=kept)
     marked = mark_copies(columns, raw, read)
     if marked != columns:
         columns, raw = marked, extract(rows, marked, rows=kept)
-        _warn_of_copies(columns, name)
+        _warn_of_copies(columns, read.name)
     if all(column.kind == "set aside" for column in columns):
         raise InputError(f"No column is left to learn from: {_set_aside(columns)}.")
     layout = make_layout(columns, raw)
@@ -253,26 +262,72 @@ def make_dataset(
     if weights is not None:
         train_weight = np.stack([weights.among(train) for train in row_sets.train])
         weighing = {"weight": weights.measured.astype(WEIGHT_TYPE), "train_weight": train_weight.astype(WEIGHT_TYPE)}
-    if target.task == "classification":
-        targets = np.broadcast_to(np.asarray(target.values, np.int32), (count, len(target.values)))
-        return Dataset(inputs, np.ascontiguousarray(targets), True, np.zeros(count), np.ones(count), **weighing)
+    if target.task != "regression":
+        known = np.asarray(target.values, np.int32 if target.task == "classification" else inputs.dtype)
+        targets = np.ascontiguousarray(np.broadcast_to(known, (count, *known.shape)))
+        return Dataset(inputs, targets, True, np.zeros(count), np.ones(count), **weighing)
     values = np.asarray(target.values, float)
-    mine = None if weights is None else weights.values
-    moments = np.array([standardise(values, train, mine) for train in row_sets.train])
-    shift, scale = moments[:, 0], moments[:, 1]
     # by training rows only, like all else that is fitted
-    standardised = (values[None, :] - shift[:, None]) / scale[:, None]
+    moments = np.array([target_moments(target, train, weights) for train in row_sets.train])
+    shift, scale = moments[:, 0], moments[:, 1]
+    standardised = (values[None] - shift[:, None]) / scale[:, None]
     return Dataset(inputs, standardised.astype(inputs.dtype), True, shift, scale, **weighing)
 
 
-def _with_target(frame: pl.DataFrame, target: Any) -> tuple[pl.DataFrame, str]:
+def target_moments(target: Target, train: NDArray[Any], weights: RowWeights | None) -> Any:
+    """Shift and scale of a target of numbers over some training rows; of k targets [k] each."""
+    values, mine = np.asarray(target.values, float), None if weights is None else weights.values
+    if values.ndim == 1:
+        return standardise(values, train, mine)
+    return tuple(zip(*(standardise(column, train, mine) for column in values.T), strict=True))
+
+
+def _described(one: Target) -> dict[str, Any]:
+    """What a target of several is: classes with their rows, or mean and standard deviation."""
+    if one.task == "classification":
+        sizes = np.bincount(one.values, minlength=len(one.classes)).tolist()
+        return {"classes": dict(zip(one.classes, sizes, strict=True))}
+    return {"mean": float(one.values.mean()), "sd": float(one.values.std())}
+
+
+def _with_target(frame: pl.DataFrame, target: Any) -> tuple[pl.DataFrame, list[str]]:
+    """The table with the targets among its columns, and their names."""
     if isinstance(target, str):
-        return frame, target
+        return frame, [target]
+    if names := _names_of_columns(frame, target):
+        return frame, names
     if target is None:
         raise InputError(
             "A target is needed: the name of a column of the table, or an array with a value for each row."
         )
-    return _with_array(frame, target, "The target", ARRAY_TARGET)
+    shape = getattr(target, "shape", None)
+    if not (isinstance(shape, tuple) and len(shape) == 2 and shape[1] > 1 and shape[0] == frame.height):
+        frame, name = _with_array(frame, target, "The target", ARRAY_TARGET)
+        return frame, [name]
+    several = as_frame(target)
+    # a frame's columns have names
+    named = list(several.columns) if hasattr(target, "columns") or hasattr(target, "column_names") else []
+    names = []
+    for place, column in enumerate(several.get_columns(), start=1):
+        wanted = named[place - 1] if named else f"{ARRAY_TARGET}_{place}"
+        frame, name = _with_array(frame, column, "The target", wanted)
+        names.append(name)
+    return frame, names
+
+
+def _names_of_columns(frame: pl.DataFrame, target: Any) -> list[str]:
+    """The names of several targets, if they are names of the table's columns and not the labels of its rows."""
+    if not isinstance(target, list | tuple) or not target or not all(isinstance(name, str) for name in target):
+        return []
+    known = [name for name in target if name in frame.columns]
+    if not known or (len(known) < len(target) and len(target) == frame.height):
+        return []
+    if len(known) < len(target):
+        other = next(name for name in target if name not in known)
+        raise InputError(f"The table has no column named {other!r} to predict. {column_hint(other, frame.columns)}")
+    if len(set(target)) < len(target):
+        raise InputError(f"A column can be predicted once. Got the targets {list(target)}.")
+    return known
 
 
 def _with_array(frame: pl.DataFrame, values: Any, what: str, name: str) -> tuple[pl.DataFrame, str]:
@@ -303,13 +358,13 @@ def _only_column(values: Any, shape: tuple[int, ...], what: str) -> pl.Series:
     return as_frame(values).to_series()
 
 
-def _check_columns(frame: pl.DataFrame, wanted: dict[str, Any], target: str) -> None:
+def _check_columns(frame: pl.DataFrame, wanted: dict[str, Any], targets: Sequence[str]) -> None:
     for argument, column in wanted.items():
         if column is not None and not isinstance(column, str):
             raise InputTypeError(f"'{argument}' must be the name of a column. Got {type(column).__name__}.")
         if column is not None and column not in frame.columns:
             raise InputError(f"There is no column {column!r} for '{argument}'. {column_hint(column, frame.columns)}")
-        if column == target:
+        if column in targets:
             raise InputError(f"The column '{column}' cannot be both the target and the '{argument}'.")
 
 

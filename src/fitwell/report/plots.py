@@ -40,7 +40,7 @@ from fitwell.report.drawing import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-OF_TABLES = "only of tables is every row's held-out prediction kept"
+OF_TABLES = "only of tables with one target is every row's held-out prediction kept"
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -48,7 +48,7 @@ def search_page(run: RunTables) -> str:
 def _sections(run: RunTables, charts: Sequence[str]) -> Iterator[str]:
     yield section("How the network learns", f'<p class="soft mouse">{HOW}</p>', figure("curves", CURVES))
     yield section("Which strength", *_paths(run, charts))
-    yield section("How it fares on rows it has not seen", _scores(run), *_pictures(run))
+    yield section("How it fares on rows it has not seen", _scores(run), *_by_target(run), *_pictures(run))
     if run.document.get("importance"):
         yield section("Which columns matter", figure("importance", IMPORTANCE))
     if run.held_out is not None:
@@ -134,6 +134,15 @@ def _scores(run: RunTables) -> str:
     answer = list(document["scores"]).index("ensemble") if "ensemble" in document["scores"] else -1
     note = "Cross-validated, each network at its best epoch: optimistic, for the same rows chose epochs and strengths."
     return f'<p class="soft">{note}</p>' + table(["", *headings], cells, chosen=[answer], sortable=True)
+
+
+def _by_target(run: RunTables) -> Iterator[str]:
+    """A table of the scores of each of several targets."""
+    found = run.document.get("by_target")
+    if found:
+        headings = [name for name in found[0] if name != "target"]
+        cells = [[Cell(row["target"], wide=True), *(number_cell(row[name]) for name in headings)] for row in found]
+        yield "<h3>Each target</h3>" + table(["", *headings], cells, sortable=True)
 
 
 def _pictures(run: RunTables) -> Iterator[str]:
@@ -246,6 +255,9 @@ def _read_rows(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "inputs once encoded", str(data["inputs"])
     if data.get("rows_without_target"):
         yield "rows without a target", f"{data['rows_without_target']:,}, set aside"
+    for name, about in list(data.get("targets", {}).items())[:SET_ASIDE]:
+        numbers = f"mean {about['mean']:.4g}, standard deviation {about['sd']:.4g}" if "mean" in about else ""
+        yield name, numbers or ", ".join(f"{label} {count:,}" for label, count in about["classes"].items())
     if "classes" in data:
         yield "classes", ", ".join(f"{name} {count:,}" for name, count in data["classes"].items())
 

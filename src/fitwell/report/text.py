@@ -202,9 +202,22 @@ def scores(answer: Answer, score: Score) -> list[RenderableType]:
     of = "one network at the minimum" if answer.refit == "ensemble" else "a network so chosen"
     return [
         Fitting(tables),
+        *([] if answer.by_target is None else [_by_target(answer.by_target)]),
         Text("These scores are optimistic: the same rows chose the epochs and the strengths."),
         Text(f"Honest    {as_read(score)}, of {of}; {METHOD_WORDS[score.method]}"),
     ]
+
+
+def _by_target(found: pl.DataFrame) -> Fitting:
+    """Scores of each of several targets; a narrow console goes without the last of them."""
+    shown = found.head(SHOWN)
+    headings = shown.columns[1:]
+    cells = {"": shown["target"].to_list()} | {
+        heading: ["" if value is None else f"{value:.4g}" for value in shown[heading]] for heading in headings
+    }
+    more = f" (of {found.height}, the first {SHOWN})" if found.height > SHOWN else ""
+    tables = [_table(f"Each target{more}", cells, headings[count:]) for count in range(len(headings), 0, -1)]
+    return Fitting(tables)
 
 
 def diagnosed(found: Findings) -> list[RenderableType]:
@@ -352,6 +365,11 @@ def _weights(summary: dict[str, Any]) -> str:
 
 
 def _task(summary: dict[str, Any]) -> str:
+    if "targets" in summary:
+        what = (
+            "labels, any of which a row may have" if summary["task"] == "multilabel" else "numbers, predicted together"
+        )
+        return f"{len(summary['targets'])} {what}"
     if summary["task"] == "regression":
         return f"regression, mean {summary['target_mean']:.4g}, standard deviation {summary['target_sd']:.4g}"
     total = sum(summary["classes"].values())

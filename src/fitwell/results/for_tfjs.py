@@ -45,7 +45,7 @@ def schema_of(predictor: TablePredictor) -> dict[str, Any]:
     """Return what `encode.js` needs of a table's model."""
     from fitwell.tfjs.schema import schema
 
-    names = ("target", "task", "classes", "label_type", "head")
+    names = ("target", "task", "classes", "label_type", "head", "outputs")
     about = {name: getattr(predictor, name) for name in names}
     return schema(predictor.columns, predictor.encodings, units=predictor.units, missing=predictor.missing, **about)
 

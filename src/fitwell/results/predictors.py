@@ -6,7 +6,7 @@ import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ from fitwell.data.columns import Column, RawFeatures, extra_columns, extract, un
 from fitwell.data.encoding import Encoding
 from fitwell.data.numbers import POINT
 from fitwell.data.table_files import as_it_stands, open_table, read_new
-from fitwell.data.target import LabelType, labels_of
+from fitwell.data.target import LabelType, TargetOutput, labels_of
 from fitwell.data.target_units import VALUES, TargetUnits
 from fitwell.engine.one_core import blas_on_one_core
 from fitwell.errors import FitwellWarning, InputError, counted
@@ -38,8 +38,9 @@ ROWS_FOR_KERAS = 16_384
 THREADS = 4
 """The most that predict parts at once: each holds a part, and beyond that memory is what they wait for."""
 
-FORMAT = 2
-"""Version of `ENCODING_FILE`; raised when an older fitwell would misread it. It reads all up to its own."""
+FORMAT, FORMAT_OF_ONE = 3, 2
+"""Version of `ENCODING_FILE`; raised when an older fitwell would misread it: since 3 there may be several targets. It
+reads all up to its own."""
 
 
 class Predicts(Protocol):
@@ -87,6 +88,8 @@ class TablePredictor:
         Of the model's values.
     missing
         The marks of missing values in training; None in runs that did not keep them.
+    outputs
+        Several targets, one by one; empty for one.
     """
 
     columns: tuple[Column, ...]
@@ -100,6 +103,7 @@ class TablePredictor:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     units: TargetUnits = VALUES
     missing: tuple[str, ...] | None = None
+    outputs: tuple[TargetOutput, ...] = ()
 
     @property
     def knows_decimal(self) -> bool:
@@ -128,8 +132,9 @@ class TablePredictor:
 
         Returns
         -------
-        Probabilities [n, k] in the order of `classes`, or values [n]. Categories that training did not have count as
-        "(other)", and a `FitwellWarning` says how many by column.
+        Probabilities [n, k] in the order of `classes`, or values [n]; of several targets values [n, k], or
+        probabilities [n, k] of the second class of each. Categories that training did not have count as "(other)", and
+        a `FitwellWarning` says how many by column.
         """
         frame, notation = read_new(table, self.missing)
         raw = extract(frame, self.columns, decimal=notation.decimal or POINT)
@@ -142,7 +147,13 @@ class TablePredictor:
         # at least one part, so that a table without rows has predictions of the right shape
         parts = [raw.take(slice(start, start + step)) for start in range(0, max(len(raw.numbers), 1), step)]
         outputs = np.concatenate([*self._predict_parts(parts)])
-        return as_probabilities(outputs, self.head) if self.task == "classification" else self.units.of(outputs[:, 0])
+        return self.from_outputs(outputs)
+
+    def from_outputs(self, outputs: np.ndarray) -> np.ndarray:
+        """Turn outputs of the network into what `predict_numbers` gives."""
+        if self.task == "regression":
+            return self.units.of(outputs if self.outputs else outputs[:, 0])
+        return outputs if self.outputs else as_probabilities(outputs, self.head)
 
     def _predict_parts(self, parts: Sequence[RawFeatures]) -> Iterable[np.ndarray]:
         # Keras spreads a batch over the cores by itself
@@ -173,7 +184,8 @@ class TablePredictor:
         Returns
         -------
         A data frame with one row for each row of the table: the column of the target and, for classes, one column
-        ``probability of <class>`` each. It is of the table's own library, with the index of a pandas frame; polars' of
+        ``probability of <class>`` each; of several targets a column each and, of labels, ``probability of <target>``,
+        that of its second class. It is of the table's own library, with the index of a pandas frame; polars' of
         a file or an array.
 
         Raises
@@ -200,7 +212,8 @@ class TablePredictor:
         return names
 
     def _check_kept(self, columns: Sequence[str], names: list[str]) -> None:
-        own = [self.target, *(f"probability of {name}" for name in self.classes)]
+        named = [*self.classes, *self._labels]
+        own = [*self.targets, *(f"probability of {name}" for name in named)]
         for name in names:
             if name not in columns:
                 shown = ", ".join(columns[:20])
@@ -208,7 +221,18 @@ class TablePredictor:
             if name in own:
                 raise InputError(f"The column '{name}' cannot be kept, for a prediction is called so: rename it.")
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the columns that are predicted."""
+        return tuple(one.name for one in self.outputs) or (self.target,)
+
+    @property
+    def _labels(self) -> tuple[str, ...]:
+        return self.targets if self.task == "multilabel" else ()
+
     def _named(self, numbers: np.ndarray) -> pl.DataFrame:
+        if self.outputs:
+            return self._named_each(numbers)
         if self.task == "regression":
             return pl.DataFrame({self.target: numbers})
         # with the types that the table had: 0 and 1 come back as numbers
@@ -216,27 +240,37 @@ class TablePredictor:
         probabilities = {f"probability of {name}": numbers[:, i] for i, name in enumerate(self.classes)}
         return pl.DataFrame({self.target: labels, **probabilities})
 
+    def _named_each(self, numbers: np.ndarray) -> pl.DataFrame:
+        found: dict[str, np.ndarray] = {}
+        for place, one in enumerate(self.outputs):
+            values = numbers[:, place]
+            found[one.name] = (
+                labels_of((values > 0.5).astype(int), one.classes, one.label_type) if one.classes else values
+            )
+        probabilities = {f"probability of {name}": numbers[:, i] for i, name in enumerate(self._labels)}
+        return pl.DataFrame({**found, **probabilities})
+
     def ignored_columns(self, table: Any) -> tuple[str, ...]:
         """Name the columns of a table that prediction does not use (the target itself is not named)."""
         return self.ignored_names(as_it_stands(open_table(table)).columns)
 
     def ignored_names(self, names: Sequence[str]) -> tuple[str, ...]:
         """The same of a table's names of columns."""
-        return tuple(name for name in extra_columns(names, self.columns) if name != self.target)
+        return tuple(name for name in extra_columns(names, self.columns) if name not in self.targets)
 
     def write(self, directory: Path) -> None:
         """Write `MODEL_FILE` and `ENCODING_FILE` into an existing directory."""
         self.network.save(directory / MODEL_FILE)
         stored = {
-            "format": FORMAT,
+            "format": FORMAT if self.outputs else FORMAT_OF_ONE,
             "target": self.target,
             "task": self.task,
             "classes": list(self.classes),
             "label_type": self.label_type,
             "head": self.head,
-            "shift": self.units.shift,
-            "scale": self.units.scale,
+            **self.units.to_json(),
             "missing": None if self.missing is None else list(self.missing),
+            **({"outputs": [asdict(one) for one in self.outputs]} if self.outputs else {}),
             "columns": [column.to_json() for column in self.columns],
             "encodings": [encoding.to_json() for encoding in self.encodings],
         }

@@ -96,8 +96,13 @@ class Result:
 
     @property
     def held_out(self) -> pl.DataFrame | None:
-        """Every row of a table as networks predict it that did not train on it; None for arrays."""
+        """Every row of a table as networks predict it that did not train on it; None for arrays and several targets."""
         return self.answer.held_out
+
+    @property
+    def by_target(self) -> pl.DataFrame | None:
+        """Of several targets: cross-validated scores of each, see `Answer.by_target`; else None."""
+        return self.answer.by_target
 
     @property
     def layers(self) -> pl.DataFrame | None:
@@ -147,6 +152,7 @@ class Result:
             "scoring": search.scoring,
             "score": {**asdict(self.score), "loss" if search.scoring is None else "value": self.score.value},
             "scores": answer.scores,
+            "by_target": None if answer.by_target is None else answer.by_target.to_dicts(),
             "baselines": [self._baseline(one) for one in answer.baselines],
             "verdict": {
                 "sentences": words.verdict_of(search, answer),

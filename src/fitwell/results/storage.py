@@ -15,6 +15,7 @@ import polars as pl
 from fitwell.analysis.series import RunTables
 from fitwell.data.columns import Column
 from fitwell.data.encoding import Encoding
+from fitwell.data.target import TargetOutput
 from fitwell.data.target_units import TargetUnits
 from fitwell.directories import DIAGNOSIS_FILE, RUN_FILE, fresh_directory, write_aside
 from fitwell.errors import FileError
@@ -158,7 +159,10 @@ def _load_table(directory: Path, *, compiled: bool) -> TablePredictor:
         about = {key: stored[key] for key in ("target", "task", "label_type")}
         # runs from before there were other heads have none
         about["head"] = stored.get("head", "probabilities")
-        about["units"] = TargetUnits(float(stored.get("shift", 0.0)), float(stored.get("scale", 1.0)))
+        about["units"] = TargetUnits.from_json(stored)
+        about["outputs"] = tuple(
+            TargetOutput(one["name"], tuple(one["classes"]), one["label_type"]) for one in stored.get("outputs", ())
+        )
         about["missing"] = None if stored.get("missing") is None else tuple(stored["missing"])
         classes = tuple(stored["classes"])
     except (KeyError, TypeError, ValueError) as error:

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 
 from fitwell.analysis.found import Answer, Search
 from fitwell.analysis.held_out import ANSWER, held_out_rows
+from fitwell.analysis.scores import scores_of_each
 from fitwell.analysis.selection import Choice, choose
 from fitwell.engine.training import Trained
 from fitwell.problems.options import ENSEMBLE_STRENGTHS
@@ -91,12 +93,17 @@ def _of_a_table(searched: Searched, alone: int, predictions: Mapping[str, Any]) 
         answered = problem.predictions(searched.trained.held_out_predictions([alone])[0])
     beside = {"unregularized": predictions["unregularized"], **{one.name: one.predictions for one in simple[1:]}}
     target = table.target
+    if target.outputs:
+        each = scores_of_each(target.task, target.values, answered, table.weight)
+        rows = [{"target": name, **scores} for name, scores in zip(target.names, each, strict=True)]
+        about = {"by_target": pl.from_dicts(rows)}
+    else:
+        rows = target.task, target.values, target.classes, table.row_numbers
+        about = {"held_out": held_out_rows(*rows, {ANSWER: answered, **beside})}
     return {
         "baselines": simple,
         "importance": permutation_importance(searched, alone),
-        "held_out": held_out_rows(
-            target.task, target.values, target.classes, table.row_numbers, {ANSWER: answered, **beside}
-        ),
+        **about,
     }
 
 

@@ -82,6 +82,11 @@ def fitted(searched: Searched, trained: Trained, place: int, strength: int, row_
         row_set=row_set,
         regularization=candidates.regularization(strength),
         as_given=strength == candidates.given,
-        shift=float(trained.dataset.shift[row_set]),
-        scale=float(trained.dataset.scale[row_set]),
+        shift=_number_or_several(trained.dataset.shift[row_set]),
+        scale=_number_or_several(trained.dataset.scale[row_set]),
     )
+
+
+def _number_or_several(values: Any) -> Any:
+    # Python's own, which leaves a network's float32 what it is
+    return values if np.ndim(values) else float(values)

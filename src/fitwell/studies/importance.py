@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,6 +13,7 @@ from fitwell.analysis.baselines import losses_of_rows
 from fitwell.analysis.intervals import corrected_t
 from fitwell.data.encoding import inputs_of_columns
 from fitwell.problems.dense import DenseOnTable
+from fitwell.results.predictors import TablePredictor
 from fitwell.studies.handing_over import fitted
 from fitwell.studies.search import Searched
 
@@ -56,12 +59,12 @@ def permutation_importance(searched: Searched, strength: int) -> pl.DataFrame | 
         encoded = np.asarray(searched.trained.dataset.inputs[r][rows], np.float32)
         targets, weight = table.target.values[rows], None if table.weight is None else table.weight[rows]
 
-        as_it_is = _loss(table.target.task, targets, predictor.network.predict([encoded]), weight)
+        loss = partial(_loss, predictor, searched.trained.dataset.scale[r])
+        as_it_is = loss(targets, encoded, weight)
         for number, columns in enumerate(places.values()):
             dealt = np.concatenate([_dealt(encoded, columns, random) for _ in range(DEALS)])
-            found = predictor.network.predict([dealt])
-            again = np.tile(targets, DEALS), found, None if weight is None else np.tile(weight, DEALS)
-            increases[number, r] = _loss(table.target.task, *again) - as_it_is
+            again = np.concatenate([targets] * DEALS), dealt, None if weight is None else np.tile(weight, DEALS)
+            increases[number, r] = loss(*again) - as_it_is
     found = [corrected_t(increase, row_sets.test_to_train, INTERVAL_LEVEL) for increase in increases]
     frame = pl.DataFrame(
         {
@@ -74,9 +77,11 @@ def permutation_importance(searched: Searched, strength: int) -> pl.DataFrame | 
     return frame.sort("increase", descending=True, maintain_order=True)
 
 
-def _loss(task: str, targets: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None) -> float:
-    shaped = predicted if task == "classification" else predicted[:, 0]
-    return float(np.average(losses_of_rows(task, targets, shaped), weights=weight))
+def _loss(
+    predictor: TablePredictor, scale: Any, targets: np.ndarray, encoded: np.ndarray, weight: np.ndarray | None
+) -> float:
+    predicted = predictor.from_outputs(predictor.network.predict([encoded]))
+    return float(np.average(losses_of_rows(predictor.task, targets, predicted, scale), weights=weight))
 
 
 def _dealt(encoded: np.ndarray, columns: np.ndarray, random: np.random.Generator) -> np.ndarray:

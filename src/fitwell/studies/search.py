@@ -124,6 +124,10 @@ def _check_scoring(problem: Problem, options: Options) -> None:
             "tune(table, target, model=model), it may be given."
         )
     target, weighted = problem.source.target, problem.source.weight is not None
+    if target.outputs:
+        raise InputError(
+            f"'scoring' is of one target, and there are {len(target.outputs)}, whose mean loss chooses: leave it out."
+        )
     scoring_named(options.scoring).check(target.task, len(target.classes), weighted=weighted)
 
 

@@ -14,7 +14,7 @@ from fitwell.engine.engines import executor_of
 from fitwell.errors import TrainingError
 from fitwell.problems.dense import DenseOnTable
 from fitwell.problems.options import Options
-from fitwell.problems.tables import TableData
+from fitwell.problems.tables import TableData, target_moments
 from fitwell.regularization.strengths import from_settings
 from fitwell.studies.search import train_networks
 
@@ -55,23 +55,30 @@ def _constant(table: TableData) -> Baseline:
     fold_loss = np.empty(sets.count)
     for r, (train, held_out) in enumerate(zip(sets.train, sets.held_out, strict=True)):
         known, counted = target.values[train], None if table.weights is None else table.weights.among(train)[train]
-        if target.task == "regression":
-            best = np.array([np.average(known, weights=counted)])
-        else:
+        if target.task == "classification":
             best = np.bincount(known, counted, minlength=table.outputs) / len(known)
+        else:
+            best = np.atleast_1d(np.average(known, axis=0, weights=counted))
         predicted = np.broadcast_to(best, (len(held_out), table.outputs))
         total[held_out] += predicted
         counts[held_out] += 1
-        shaped = predicted[:, 0] if target.task == "regression" else predicted
-        losses = losses_of_rows(target.task, target.values[held_out], shaped)
+        scale = target_moments(target, train, table.weights)[1] if target.task == "regression" else 1.0
+        losses = losses_of_rows(target.task, target.values[held_out], _shaped(table, predicted), scale)
         fold_loss[r] = np.average(losses, weights=None if weight is None else weight[held_out])
     with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN of a row that was never held out
         predictions = total / counts
-    name, predictions = (
-        ("mean of the target", predictions[:, 0]) if target.task == "regression" else ("class shares", predictions)
-    )
+    predictions, name = _shaped(table, predictions), "class shares"
+    if target.task == "regression":
+        name = "means of the targets" if target.outputs else "mean of the target"
+    elif target.outputs:
+        name = "shares of the labels"
     scores = score_of(target.task, target.values, predictions, weight)
     return Baseline(name, "", table.loss.name, fold_loss, scores, predictions, clock.perf_counter() - begun)
+
+
+def _shaped(table: TableData, predictions: np.ndarray) -> np.ndarray:
+    """Predictions [n, k], of one value [n]."""
+    return predictions[:, 0] if table.outputs == 1 else predictions
 
 
 def _linear(table: TableData, options: Options) -> Baseline:

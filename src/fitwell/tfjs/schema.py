@@ -12,13 +12,13 @@ from typing import Any
 from fitwell.data.columns import Column, number_names
 from fitwell.data.encoding import Encoding
 from fitwell.data.notation import MISSING_MARKS
-from fitwell.data.target import LabelType, labels_of
+from fitwell.data.target import LabelType, TargetOutput, labels_of
 from fitwell.data.target_units import VALUES, TargetUnits
 from fitwell.data.values import EPOCH
 from fitwell.errors import FileError, InputError
 
-SCHEMA_FORMAT = 1
-"""Version of `SCHEMA_FILE`; raised when an older `encode.js` could not read it."""
+SCHEMA_FORMAT, FORMAT_OF_SEVERAL = 1, 2
+"""Versions of `SCHEMA_FILE`, of one target and of several, which an older `encode.js` cannot read."""
 
 SCHEMA_FILE = "schema.json"
 SCRIPT, MODULE = "encode.js", "encode.mjs"
@@ -48,12 +48,13 @@ def schema(
     units: TargetUnits = VALUES,
     missing: Sequence[str] | None = MISSING_MARKS,
     inputs: Sequence[str] = (),
+    outputs: Sequence[TargetOutput] = (),
 ) -> dict[str, Any]:
     """Describe how records become the model's inputs, and its outputs predictions, for `encode.js` and a form.
 
     Parameters
     ----------
-    columns, encodings, target, task, classes, label_type, head, units, missing
+    columns, encodings, target, task, classes, label_type, head, units, missing, outputs
         As in `fitwell.results.predictors.TablePredictor`.
     inputs
         The names of the model's inputs, one for each encoding, if they are to be told.
@@ -73,15 +74,15 @@ def schema(
         raise InputError(f"'inputs' must name {len(encodings)} inputs, one for each encoding. Got {len(inputs)}.")
     names = [{"name": name} for name in inputs] or [{} for _ in encodings]
     return {
-        "format": SCHEMA_FORMAT,
+        "format": FORMAT_OF_SEVERAL if outputs else SCHEMA_FORMAT,
         "target": target,
         "task": task,
         "head": "values" if task == "regression" else head,
         "classes": list(classes),
         "labels": _labels(classes, label_type),
+        **({"outputs": [_output(one) for one in outputs]} if outputs else {}),
         **({} if missing is None else {"missing": list(missing)}),
-        "shift": units.shift,
-        "scale": units.scale,
+        **units.to_json(),
         "columns": _columns(used, encodings),
         "inputs": [{**name, **_input(encoding)} for name, encoding in zip(names, encodings, strict=True)],
     }
@@ -127,6 +128,12 @@ def _labels(classes: Sequence[str], label_type: LabelType) -> list[Any]:
     labels = labels_of(range(len(classes)), classes, label_type).tolist() if classes else []
     # as a number JavaScript would round it to another label
     return [str(label) if isinstance(label, int) and abs(label) > EXACT else label for label in labels]
+
+
+def _output(one: TargetOutput) -> dict[str, Any]:
+    """One of several targets."""
+    labels = _labels(one.classes, one.label_type)
+    return {"name": one.name, **({"labels": labels} if labels else {})}
 
 
 def _input(encoding: Encoding) -> dict[str, Any]:

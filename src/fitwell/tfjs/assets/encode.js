@@ -15,7 +15,7 @@
 const fitwell = (() => {
   'use strict';
 
-  const FORMAT = 1;  // of schema.json
+  const FORMATS = [1, 2];  // of schema.json
   const LIMIT = 1e6;  // standard deviations, as in training
   const CLIP = 3;
   const SHOWN = 40;  // characters of a value in a message
@@ -284,8 +284,8 @@ const fitwell = (() => {
   };
 
   function check(schema) {
-    if (schema?.format === FORMAT) return;
-    throw new RecordError(`expected a schema of format ${FORMAT}, got ${schema?.format}: export the model anew`);
+    if (FORMATS.includes(schema?.format)) return;
+    throw new RecordError(`expected a schema of format ${FORMATS.join(' or ')}, got ${schema?.format}: export the model anew`);
   }
 
   function read(record, column, reader, which) {
@@ -373,18 +373,20 @@ const fitwell = (() => {
 
   /**
    * Decode what the model gave for n records, a flat or nested array: [{prediction, probabilities}], the probabilities
-   * by class; of a regression [{prediction}].
+   * by class; of a regression [{prediction}]. Of several targets both are by target: values, or labels and the
+   * probabilities of the second one.
    */
   function decode(schema, values) {
     check(schema);
     const flat = Float32Array.from(Array.from(values).flat(Infinity));
     const head = HEADS[schema.head];
-    const width = head.width(schema.classes.length);
+    const width = schema.outputs?.length ?? head.width(schema.classes.length);
     if (flat.length === 0 || flat.length % width !== 0) {
       throw new RecordError(`expected outputs of ${width} for each record, got ${flat.length} numbers in all`);
     }
     return Array.from({length: flat.length / width}, (_, index) => {
       const row = Array.from(flat.subarray(index * width, (index + 1) * width));
+      if (schema.outputs) return decidedEach(schema, row);
       if (schema.task === 'classification') return decided(schema, head.probabilities(row));
       // numbers here are float64, and hold apart what the model's float32 cannot
       return {prediction: (schema.shift ?? 0) + (schema.scale ?? 1) * row[0]};
@@ -397,6 +399,18 @@ const fitwell = (() => {
     if (best < 0) throw new RecordError(`expected probabilities, got ${probabilities.join(', ')}`);
     const named = Object.fromEntries(schema.classes.map((name, index) => [name, probabilities[index]]));
     return {prediction: schema.labels[best], probabilities: named};
+  }
+
+  /** Several targets of one record: a number or a label each. */
+  function decidedEach({outputs, task, shift, scale}, row) {
+    const byTarget = of => Object.fromEntries(outputs.map((output, index) => [output.name, of(output, index)]));
+    if (task === 'regression') {
+      const [shifts, scales] = [shift, scale].map(one => Array.isArray(one) ? one : row.map(() => one));
+      return {prediction: byTarget((_, index) => shifts[index] + scales[index] * row[index])};
+    }
+    if (row.some(Number.isNaN)) throw new RecordError(`expected probabilities, got ${row.join(', ')}`);
+    const probabilities = byTarget((_, index) => row[index]);
+    return {prediction: byTarget(({labels}, index) => labels[row[index] > 0.5 ? 1 : 0]), probabilities};
   }
 
   return {encode, decode};
