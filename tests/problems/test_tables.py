@@ -83,6 +83,38 @@ def test_weights_are_a_column_that_is_no_input(how: str) -> None:
     assert "worth" in {column.name for column in read_table(given["column"][0], "ill", cv=3).columns}
 
 
+@pytest.mark.parametrize("kind", ["text", "numbers", "dates", "groups"])
+def test_rows_are_called_by_a_column_that_is_no_input(kind: str) -> None:
+    """As text, of the rows that have a target; inputs are bit for bit those without the column. It may be the group."""
+    values = {
+        "text": [f"patient {i}" for i in range(60)],
+        "numbers": [1000 + i for i in range(60)],
+        "dates": pd.date_range("2024-01-01", periods=60).date.tolist(),
+        "groups": [i // 3 for i in range(60)],
+    }[kind]
+    plain = mixed(60).with_columns(pl.Series("ill", [None, *mixed(60)["ill"].to_list()[1:]]))
+    table = plain.with_columns(pl.Series("who", values))
+    options = {"groups": "who"} if kind == "groups" else {}
+    found = read_table(table, "ill", cv=3, key="who", **options)
+    assert found.keys is not None
+    assert found.keys.to_list() == [str(value) for value in values[1:]]
+    assert found.summary()["key"] == "who"
+    without = read_table(table, "ill", cv=3, drop=() if options else "who", **options)
+    np.testing.assert_array_equal(found.dataset().inputs, without.dataset().inputs)
+    assert without.keys is None
+    assert "key" not in without.summary()
+    if not options:  # the break: an input, where it is not said to be a name
+        assert "who" in {column.name for column in read_table(table, "ill", cv=3).columns if column.kind}
+
+
+def test_a_wrong_key_is_refused() -> None:
+    """A column that is not there, with one that is; and the target."""
+    with pytest.raises(InputError, match=r"There is no column 'smoke' for 'key'.*'smoker'"):
+        read_table(mixed(60), "ill", cv=3, key="smoke")
+    with pytest.raises(InputError, match="cannot be both the target and the 'key'"):
+        read_table(mixed(60), "ill", cv=3, key="ill")
+
+
 def test_weights_of_rows_without_a_target() -> None:
     """They are left out with these, whatever they are; of the others a wrong one is named by its row in the table."""
     frame = mixed(60).with_columns(pl.Series("ill", [None, None, *mixed(60)["ill"].to_list()[2:]]))

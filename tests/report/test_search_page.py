@@ -53,6 +53,26 @@ def test_the_page_says_what_was_found(saved: Path) -> None:
     assert ours.count("<script") == 3  # data, charts, ours
 
 
+@pytest.mark.parametrize("target", ["ill", "dose"])
+def test_the_worst_rows_have_their_names(tmp_path: Path, target: str) -> None:
+    """Of the column that was asked for, as text that a page does not take for its own; new rows need not have it."""
+    names = [f"row {i} {EVIL}" for i in range(89)]
+    table = mixed().with_columns(pl.Series("who", [None, *names]))
+    result = tune(table, target, key="who", **QUICK)
+    assert result.held_out is not None
+    assert result.held_out["key"].to_list() == [None, *names]
+    run = result.save(tmp_path / "run")
+    whole = (run / "report.html").read_text()
+    assert EVIL not in whole
+    worst = result.held_out.sort("loss", descending=True, nulls_last=True)["key"][0]
+    assert f">{page.text(worst)}<" in whole
+    assert ">who" in whole
+    assert read_run(run).held_out.equals(result.held_out)
+    np.testing.assert_array_equal(
+        result.predictor.predict_numbers(mixed()), tune(mixed(), target, **QUICK).predictor.predict_numbers(mixed())
+    )
+
+
 def test_the_page_made_anew_is_the_same(saved: Path) -> None:
     """It is made of the run's files alone; of another run it is another."""
     assert search_page(read_run(saved)) == (saved / "report.html").read_text()

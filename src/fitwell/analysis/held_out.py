@@ -19,6 +19,7 @@ def held_out_rows(
     classes: Sequence[str],
     row_numbers: np.ndarray,
     predictions: Mapping[str, np.ndarray],
+    keys: pl.Series | None = None,
 ) -> pl.DataFrame:
     """Put the held-out predictions of all rows side by side.
 
@@ -33,13 +34,18 @@ def held_out_rows(
     predictions
         By predictor (`ANSWER` first), [n, k] probabilities or [n] values; NaN for rows never held out.
 
+    keys
+        What the rows are called, text [n]; None where they have numbers only.
+
     Returns
     -------
-    Columns `row`, `target` (a class by its name), `loss` (of the answer: log loss or squared error), and for each
-    predictor its values ``"answer"`` or, with classes, its probabilities ``"answer: yes"``, ... Rows never held out are
-    null there.
+    Columns `row`, `key` (if rows have any), `target` (a class by its name), `loss` (of the answer: log loss or squared
+    error), and for each predictor its values ``"answer"`` or, with classes, its probabilities ``"answer: yes"``, ...
+    Rows never held out are null there.
     """
     columns: dict[str, pl.Series] = {"row": pl.Series(row_numbers)}
+    if keys is not None:
+        columns["key"] = keys
     columns["target"] = pl.Series(np.asarray(classes)[targets].tolist() if classes else targets)
     columns["loss"] = pl.Series(losses_of_rows(task, targets, predictions[ANSWER]))
     for name, found in predictions.items():

@@ -256,14 +256,15 @@ def predicted_and_true(run: RunTables) -> pl.DataFrame:
 
 def worst_rows(run: RunTables, most: int = 20) -> pl.DataFrame:
     """The rows with the highest held-out loss of the answer: `row`, `target`, `predicted`, `loss`, and for classes
-    the probability that the right one was given.
+    the probability that the right one was given. Rows with a key have it behind their number.
     """  # noqa: D205
     assert run.held_out is not None, "arrays have no table of held-out rows"
     worst = run.held_out.filter(pl.col("loss").is_not_null()).sort("loss", descending=True).head(most)
+    called = ["row", *(["key"] if "key" in worst.columns else [])]
     if not run.classes:
-        return worst.select("row", "target", predicted=pl.col(ANSWER), residual=pl.col("target") - pl.col(ANSWER))
+        return worst.select(*called, "target", predicted=pl.col(ANSWER), residual=pl.col("target") - pl.col(ANSWER))
     taken = probabilities_of(RunTables(run.document, run.strengths, run.histories, worst), ANSWER)
     names = [run.classes[place] for place in taken.argmax(axis=1)] if worst.height else []
     predicted = pl.Series("predicted", names, dtype=pl.String)
     right = (-worst["loss"]).exp().alias("probability of the right class")
-    return worst.select("row", "target", predicted, right, "loss")
+    return worst.select(*called, "target", predicted, right, "loss")

@@ -49,6 +49,7 @@ def tune(
     time: Any = None,
     drop: str | Sequence[str] = (),
     missing: Sequence[str] | None = None,
+    key: str | None = None,
     hidden: int | Sequence[int] = DEFAULT_HIDDEN,
     strengths: Strengths = DEFAULT_COUNT,
     regularizers: Sequence[str | Regularizer] = DEFAULT_REGULARIZERS,
@@ -110,6 +111,9 @@ def tune(
     missing
         The texts of a table that mean missing, in place of the usual ones (`fitwell.data.notation.MISSING_MARKS`:
         NA, None, ?, ...), such as ``["-999", "unknown"]``; the empty text always does. New rows are read alike.
+    key
+        Name of a column of a table that says what its rows are called, such as a patient's number: it is no input, and
+        stands in the report beside the rows that are predicted worst, and in `Result.held_out`.
     hidden
         Units of the hidden layers: wide enough to overfit.
     strengths
@@ -246,6 +250,7 @@ def tune(
         weights=weights,
         drop=drop,
         missing=missing,
+        key=key,
     )
     with watching(told, verbose) as listening:
         return answer(search(problem, options, listening))

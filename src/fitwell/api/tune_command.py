@@ -59,6 +59,9 @@ def tune_command(
     time: TimeColumn = None,
     drop: DroppedColumns = None,
     missing: MissingMarks = None,
+    key: Annotated[
+        str | None, typer.Option(help="Column: what a row is called among those predicted worst; no input then.")
+    ] = None,
     hidden: HiddenUnits = "128,64",
     strengths: Annotated[int, typer.Option(help="Strengths to try; the first is no regularization.")] = 32,
     regularizers: RegularizerNames = SEARCHED,
@@ -98,6 +101,7 @@ def tune_command(
         "time": time,
         "drop": drop or (),
         "missing": missing,
+        "key": key,
         "hidden": hidden_layers(hidden),
         "strengths": strengths,
         "regularizers": names_in(regularizers),

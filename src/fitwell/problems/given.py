@@ -33,6 +33,7 @@ def read_problem(
     weights: str,
     drop: str | Sequence[str] = (),
     missing: Sequence[str] | None = None,
+    key: str | None = None,
 ) -> Problem:
     """Return what is to be searched; see `fitwell.tune` for the arguments."""
     opened = opened_model(table)
@@ -45,13 +46,15 @@ def read_problem(
         if drop is not None and len(drop):
             raise InputError("'drop' leaves out columns of a table: a Keras model takes all of x.")
         refuse_missing(missing)
+        if key is not None:
+            raise InputError("'key' is a column of a table, by which its rows are called: leave it out with arrays.")
         weighing = {"sample_weight": sample_weight, "class_weight": class_weight, "weights": weights}
         return read_model(opened, target, y, options, splits=splits, **weighing)
     opened = _check_table_arguments(model, y, sample_weight, class_weight, weights)
     if opened is None:
         options.candidates(DenseNetwork.layers_of(options.hidden))  # wrong ones are refused before the table is read
-    weighing = {"sample_weight": sample_weight, "class_weight": class_weight}
-    read = read_table(table, target, task=task, drop=drop, missing=missing, seed=options.seed, **weighing, **splits)
+    reading = {"task": task, "drop": drop, "missing": missing, "key": key, "seed": options.seed}
+    read = read_table(table, target, **reading, sample_weight=sample_weight, class_weight=class_weight, **splits)
     if opened is None:
         return DenseOnTable(read, options.hidden)
     from fitwell.problems.models import check_model_options

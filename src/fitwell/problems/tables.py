@@ -56,6 +56,8 @@ class TableData:
         int [n], places in the table as it was read; None where that is all of it.
     weights
         What rows count; None where all count alike.
+    keys
+        What the n rows are called, as text; None where nobody asked.
     """
 
     columns: tuple[Column, ...]
@@ -69,6 +71,7 @@ class TableData:
     missing: tuple[str, ...] | None = None
     rows: NDArray[np.int64] | None = None
     weights: RowWeights | None = None
+    keys: pl.Series | None = None
 
     @property
     def row_numbers(self) -> NDArray[np.int64]:
@@ -144,10 +147,11 @@ class TableData:
             "target": self.target.name,
             "task": self.target.task,
             **(self.weights.words if self.weights else {}),
+            **({} if self.keys is None else {"key": self.keys.name}),
         }
         values = self.target.values
         if self.target.outputs:
-            summary["targets"] = {one.name: _described(one) for one in self.target.each}
+            summary["by_target"] = {one.name: _described(one) for one in self.target.each}
         elif self.target.task == "classification":
             sizes = np.bincount(values, minlength=self.outputs)
             summary["classes"] = {name: int(size) for name, size in zip(self.target.classes, sizes, strict=True)}
@@ -170,6 +174,7 @@ def read_table(
     missing: Sequence[str] | None = None,
     sample_weight: Any = None,
     class_weight: Any = None,
+    key: str | None = None,
 ) -> TableData:
     """Read a table and set up its row sets.
 
@@ -193,6 +198,8 @@ def read_table(
     sample_weight, class_weight
         What rows count: the name of a column, which is no feature then, or an array [n]; and a dict from class to
         weight, or `"balanced"`.
+    key
+        Name of the column that says what rows are called, which is no feature then.
 
     Raises
     ------
@@ -208,7 +215,7 @@ def read_table(
     read, kept = read_targets(frame, names, task, notation.decimal)
     if not isinstance(sample_weight, str) and sample_weight is not None:
         frame, sample_weight = _with_array(frame, sample_weight, "'sample_weight'", "sample_weight")
-    beside = {"groups": groups, "time": time, "sample_weight": sample_weight}
+    beside = {"groups": groups, "time": time, "sample_weight": sample_weight, "key": key}
     _check_columns(frame, beside, names)
     needed = {"target" if len(names) == 1 else f"target {name!r}": name for name in names}
     dropped = names_to_drop(drop, frame.columns, {**needed, **beside})
@@ -242,7 +249,8 @@ def read_table(
     without_target = frame.height - len(kept)
     marks = notation.missing
     where = frame.height, without_target
-    return TableData(columns, read, *where, layout, raw, row_sets, encodings, marks, kept, weights)
+    keys = None if key is None else pl.Series(key, [None if one is None else str(one) for one in rows[key]], pl.String)
+    return TableData(columns, read, *where, layout, raw, row_sets, encodings, marks, kept, weights, keys)
 
 
 def make_dataset(

@@ -170,13 +170,14 @@ def _worst(run: RunTables) -> str:
     worst = worst_rows(run)
     cells = [[_worst_cell(name, value) for name, value in row.items()] for row in worst.to_dicts()]
     note = f"By their {run.document['loss']}, predicted by networks that did not train on them; rows count from 1."
-    return f'<p class="soft">{note}</p>' + table(worst.columns, cells, sortable=True)
+    headings = [run.document["data"]["key"] if name == "key" else name for name in worst.columns]
+    return f'<p class="soft">{note}</p>' + table(headings, cells, sortable=True)
 
 
 def _worst_cell(name: str, value: Any) -> Cell:
     if isinstance(value, int | float):
         return number_cell(value, ",d" if name == "row" else ".4g")
-    return Cell(str(value), wide=True)
+    return Cell("" if value is None else str(value), wide=True)
 
 
 def _strengths(run: RunTables) -> str:
@@ -255,7 +256,7 @@ def _read_rows(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "inputs once encoded", str(data["inputs"])
     if data.get("rows_without_target"):
         yield "rows without a target", f"{data['rows_without_target']:,}, set aside"
-    for name, about in list(data.get("targets", {}).items())[:SET_ASIDE]:
+    for name, about in list(data.get("by_target", {}).items())[:SET_ASIDE]:
         numbers = f"mean {about['mean']:.4g}, standard deviation {about['sd']:.4g}" if "mean" in about else ""
         yield name, numbers or ", ".join(f"{label} {count:,}" for label, count in about["classes"].items())
     if "classes" in data:

@@ -365,11 +365,11 @@ def _weights(summary: dict[str, Any]) -> str:
 
 
 def _task(summary: dict[str, Any]) -> str:
-    if "targets" in summary:
+    if "by_target" in summary:
         what = (
             "labels, any of which a row may have" if summary["task"] == "multilabel" else "numbers, predicted together"
         )
-        return f"{len(summary['targets'])} {what}"
+        return f"{len(summary['by_target'])} {what}"
     if summary["task"] == "regression":
         return f"regression, mean {summary['target_mean']:.4g}, standard deviation {summary['target_sd']:.4g}"
     total = sum(summary["classes"].values())
