@@ -99,7 +99,7 @@ def scoring_named(name: Any) -> Scoring:
         known = ", ".join(repr(one) for one in near or list(SCORINGS))
         raise InputError(f"'scoring' must be the name of one of scikit-learn's scorers, such as {known}. Got {name!r}.")
     task = "regression" if _kind(get_scorer(name)) == "_regression" else "classification"
-    weighs = "sample_weight" in signature(get_scorer(name)._score_func).parameters and name not in WITHOUT_WEIGHTS
+    weighs = "sample_weight" in signature(_function_of(get_scorer(name))).parameters and name not in WITHOUT_WEIGHTS
     scores = partial(_by_scikit_learn, name)
     return Scoring(name, task, name in OF_TWO, np.inf, scores, quick=False, weighs=weighs)
 
@@ -116,7 +116,16 @@ WITHOUT_WEIGHTS = ("roc_auc_ovo", "roc_auc_ovo_weighted")
 
 
 def _kind(scorer: Any) -> str:
-    return scorer._score_func.__module__.rpartition(".")[2]  # nothing public says of which task it is
+    return _function_of(scorer).__module__.rpartition(".")[2]  # nothing else says of which task it is
+
+
+def _function_of(scorer: Any) -> Any:
+    """Return the public function of scikit-learn's that a scorer calls, by the name that it shows."""
+    from sklearn import metrics
+
+    # a few have none: they are of classes, and know no weights
+    name = repr(scorer).removeprefix("make_scorer(").split(",")[0].rstrip(")")
+    return getattr(metrics, name, lambda targets, predictions: None)
 
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
