@@ -157,3 +157,15 @@ def test_a_slow_score_looks_at_the_best_few(monkeypatch: pytest.MonkeyPatch) -> 
     for chosen in order:
         found.corrected(chosen, rule, test_to_train=0.5, level=0.9)
     assert looked_at == [sorted({order[0], chosen}) for chosen in order for _ in range(3)]
+
+
+@pytest.mark.parametrize("name", ["f1", "f1_macro", "balanced_accuracy", "accuracy", "roc_auc", "matthews_corrcoef"])
+def test_a_row_set_that_no_draw_takes_is_left_out(name: str) -> None:
+    """Of no rows there is no score, which some scorers would call 0; the other row sets are scored as ever."""
+    found = held_out(name)
+    counts = np.ones((2, SETS * ROWS), int)
+    counts[1, :ROWS] = 0
+    both, one = found.scores(0, counts)
+    assert np.isfinite(both).all()
+    assert np.isnan(one[0])
+    np.testing.assert_array_equal(one[1:], both[1:])

@@ -62,13 +62,12 @@ class HeldOutScores(Replay):
 
     def _scores(self, j: int, counts: np.ndarray) -> np.ndarray:
         by_set = zip(self.places, self.unit_of_row, self.targets, self.weights, self.predictions, strict=True)
-        return np.stack(
-            [
-                self.scoring.scores(targets, predicted[j], counts[:, place][:, units] * weights)
-                for place, units, targets, weights, predicted in by_set
-            ],
-            axis=1,
-        )
+        found = np.full((len(counts), len(self.units)), np.nan)
+        for r, (place, units, targets, weights, predicted) in enumerate(by_set):
+            taken = counts[:, place][:, units] * weights
+            there = taken.any(axis=1)  # of no rows a score may be 0, which is no score
+            found[there, r] = self.scoring.scores(targets, predicted[j], taken[there])
+        return found
 
     @cached_property
     def of_strengths(self) -> np.ndarray:

@@ -33,7 +33,7 @@ class Scoring:
     name
         scikit-learn's.
     task
-        `"classification"` or `"regression"`; None if it may be either.
+        `"classification"` or `"regression"`.
     two_classes
         Whether it asks for two classes; the second one is the positive one.
     best
@@ -47,7 +47,7 @@ class Scoring:
     """
 
     name: str
-    task: str | None
+    task: str
     two_classes: bool
     best: float
     scores: Scorer
@@ -56,7 +56,7 @@ class Scoring:
 
     def check(self, task: str, classes: int, *, weighted: bool = False) -> None:
         """Raise an InputError if it is none for this target."""
-        if self.task is not None and task != self.task:
+        if task != self.task:
             raise InputError(
                 f"'scoring' must be a score of {task}, for the target is {_target(task, classes)}, such as "
                 f"{', '.join(repr(one.name) for one in SCORINGS.values() if one.task == task)}. Got {self.name!r}, "
