@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 
 from fitwell.analysis.held_out import ANSWER, held_out_rows
@@ -25,3 +26,13 @@ def test_numbers_have_one_column_for_each_predictor() -> None:
     frame = held_out_rows("regression", np.array([1.0, 4.0]), (), np.array([1, 2]), predicted)
     assert frame.columns == ["row", "target", "loss", "answer", "unregularized"]
     assert frame["loss"].to_list() == [0.0, 4.0]
+
+
+def test_weights_stand_in_a_column_of_their_own() -> None:
+    """Behind what a row is called; the loss is of the row itself, whatever it counts."""
+    keys, weights = pl.Series(["a", "b"]), np.array([0.5, 1.5])
+    values = "regression", np.array([1.0, 4.0]), (), np.array([1, 2]), {ANSWER: np.array([1.0, 2.0])}
+    frame = held_out_rows(*values, keys, weights)
+    assert frame.columns == ["row", "key", "weight", "target", "loss", "answer"]
+    assert frame["weight"].to_list() == [0.5, 1.5]
+    assert frame.drop("weight").equals(held_out_rows(*values, keys))

@@ -14,11 +14,15 @@ from fitwell.analysis.series import (
     BOTH,
     RunTables,
     best_points,
+    by_predictor,
+    confusion,
     curve_bands,
     loss_window,
     path_points,
+    predicted_and_true,
     strength_range,
     strength_ticks,
+    worst_rows,
 )
 from fitwell.results.result import Result
 
@@ -103,3 +107,60 @@ def test_a_strength_that_has_a_name_gets_no_second(result: Result) -> None:
     alone = RunTables({**run.document, "chosen": 0}, run.strengths, run.histories)
     assert list(alone.compared) == ["unregularized"]
     assert list(run.compared) == ["unregularized", "chosen"]
+
+
+def counted(run: RunTables, weights: np.ndarray) -> RunTables:
+    """The same search, its rows counting this much."""
+    assert run.held_out is not None
+    return replace(run, held_out=run.held_out.with_columns(weight=pl.Series(weights.astype(float))))
+
+
+def said_again(run: RunTables, times: np.ndarray) -> RunTables:
+    """The same search, with every row in its table so many times."""
+    assert run.held_out is not None
+    return replace(run, held_out=run.held_out[np.repeat(np.arange(run.held_out.height), times).tolist()])
+
+
+def as_pictures(run: RunTables) -> dict[str, np.ndarray]:
+    """What is drawn of classes, without the rows that the bins of a calibration curve hold: those are no weights."""
+    frames = {name: by_predictor(run, name) for name in ("roc", "precision_recall", "calibration")}
+    frames["confusion"] = confusion(run)
+    kept = {name: frame.drop("count") if name == "calibration" else frame for name, frame in frames.items()}
+    return {name: frame.select(pl.selectors.numeric()).fill_null(-1).to_numpy() for name, frame in kept.items()}
+
+
+def test_a_weight_of_two_is_a_row_that_stands_there_twice(result: Result) -> None:
+    """In every picture of classes; only the intervals of a calibration are those of fewer rows."""
+    run = result.plot.run
+    times = np.random.default_rng(0).integers(0, 4, len(run.held_out))  # type: ignore[arg-type]
+    weighted, repeated = as_pictures(counted(run, times)), as_pictures(said_again(run, times))
+    for name, drawn in repeated.items():
+        shown = slice(2) if name == "calibration" else slice(None)
+        np.testing.assert_allclose(weighted[name][:, shown], drawn[:, shown], rtol=1e-12, atol=1e-12)
+    alike = as_pictures(run)
+    assert not any(np.array_equal(alike[name], drawn) for name, drawn in weighted.items())
+
+
+def test_rows_that_count_nothing_are_not_shown(result: Result, repeated: Result) -> None:
+    """Neither as dots, nor among those predicted worst, where what rows count stands behind what they are called."""
+    for run in (result.plot.run, repeated.plot.run):
+        worst = worst_rows(run)
+        weights = np.ones(run.held_out.height)  # type: ignore[union-attr]
+        weights[worst["row"].to_numpy() - 1] = 0
+        left = worst_rows(counted(run, weights))
+        assert left.columns[:2] == ["row", "weight"]
+        assert "weight" not in worst.columns
+        assert not set(left["row"]) & set(worst["row"])
+    assert set(predicted_and_true(run)["row"]) - set(predicted_and_true(counted(run, weights))["row"]) == set(worst["row"])
+
+
+def test_a_search_with_weights_draws_them() -> None:
+    """What the scores of the answer heed, its pictures do: the area under the curve is the score's."""
+    found = fitwell.tune(mixed(), "ill", class_weight={"yes": 3}, sample_weight="dose", **QUICK)
+    assert found.held_out is not None
+    assert found.held_out["weight"].n_unique() > 2
+    curve = by_predictor(found.plot.run, "roc").filter(network="answer")
+    area = np.trapezoid(curve["true_positive_rate"], curve["false_positive_rate"])
+    assert area == pytest.approx(found.answer.scores["ensemble"]["AUC"], abs=1e-9)
+    plain = by_predictor(replace(found.plot.run, held_out=found.held_out.drop("weight")), "roc").filter(network="answer")
+    assert np.trapezoid(plain["true_positive_rate"], plain["false_positive_rate"]) != pytest.approx(area, abs=1e-4)

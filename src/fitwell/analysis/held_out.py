@@ -9,6 +9,9 @@ import polars as pl
 
 from fitwell.analysis.baselines import losses_of_rows
 
+WEIGHT = "weight"
+"""The column of what rows count, where they do not count alike."""
+
 ANSWER = "answer"
 """The name of what is handed over, among the predictors of `held_out_rows`."""
 
@@ -20,6 +23,7 @@ def held_out_rows(
     row_numbers: np.ndarray,
     predictions: Mapping[str, np.ndarray],
     keys: pl.Series | None = None,
+    weights: np.ndarray | None = None,
 ) -> pl.DataFrame:
     """Put the held-out predictions of all rows side by side.
 
@@ -33,19 +37,22 @@ def held_out_rows(
         int [n], data rows as people count them, from 1.
     predictions
         By predictor (`ANSWER` first), [n, k] probabilities or [n] values; NaN for rows never held out.
-
     keys
         What the rows are called, text [n]; None where they have numbers only.
+    weights
+        What rows count where losses are measured, [n]; None where they count alike.
 
     Returns
     -------
-    Columns `row`, `key` (if rows have any), `target` (a class by its name), `loss` (of the answer: log loss or squared
-    error), and for each predictor its values ``"answer"`` or, with classes, its probabilities ``"answer: yes"``, ...
+    Columns `row`, `key` (if rows have any), `weight` (if they do not count alike), `target` (a class by its name),
+    `loss` (of the answer: log loss or squared error, of that one row whatever it counts), and for each predictor its values ``"answer"`` or, with classes, its probabilities ``"answer: yes"``, ...
     Rows never held out are null there.
     """
     columns: dict[str, pl.Series] = {"row": pl.Series(row_numbers)}
     if keys is not None:
         columns["key"] = keys
+    if weights is not None:
+        columns[WEIGHT] = pl.Series(weights)
     columns["target"] = pl.Series(np.asarray(classes)[targets].tolist() if classes else targets)
     columns["loss"] = pl.Series(losses_of_rows(task, targets, predictions[ANSWER]))
     for name, found in predictions.items():

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from fitwell.analysis.class_pictures import calibration_of, confusion_of, precision_recall_of, roc_curve_of
-from fitwell.analysis.held_out import ANSWER
+from fitwell.analysis.held_out import ANSWER, WEIGHT
 from fitwell.analysis.readings import reading_of
 
 UNREGULARIZED, GIVEN, CHOSEN = "unregularized", "as given", "chosen"
@@ -219,6 +219,12 @@ def class_numbers(run: RunTables) -> np.ndarray:
     return run.held_out["target"].replace_strict(places, return_dtype=pl.Int64).to_numpy()
 
 
+def weights_of(run: RunTables) -> np.ndarray | None:
+    """What every row counts, float [n]; None where all count alike."""
+    assert run.held_out is not None, "arrays have no table of held-out rows"
+    return run.held_out[WEIGHT].to_numpy() if WEIGHT in run.held_out.columns else None
+
+
 def by_predictor(run: RunTables, picture: str) -> pl.DataFrame:
     """ROC, precision-recall or calibration curves of two classes, one below the other, with a column `network`.
 
@@ -229,9 +235,9 @@ def by_predictor(run: RunTables, picture: str) -> pl.DataFrame:
         the second.
     """
     of = {"roc": roc_curve_of, "precision_recall": precision_recall_of, "calibration": calibration_of}[picture]
-    positive = class_numbers(run) == 1
+    positive, weights = class_numbers(run) == 1, weights_of(run)
     parts = [
-        of(positive, probabilities_of(run, name)[:, 1]).select(pl.lit(name).alias("network"), pl.all())
+        of(positive, probabilities_of(run, name)[:, 1], weights=weights).select(pl.lit(name).alias("network"), pl.all())
         for name in _predictors(run)
     ]
     return pl.concat(parts)
@@ -239,15 +245,15 @@ def by_predictor(run: RunTables, picture: str) -> pl.DataFrame:
 
 def confusion(run: RunTables) -> pl.DataFrame:
     """Which classes held-out rows are taken for by the answer; see `confusion_of`."""
-    probabilities = probabilities_of(run, ANSWER)
+    probabilities, weights = probabilities_of(run, ANSWER), weights_of(run)
     known = np.isfinite(probabilities).all(axis=1)
-    return confusion_of(class_numbers(run)[known], probabilities[known].argmax(axis=1), run.classes)
+    counted = None if weights is None else weights[known]
+    return confusion_of(class_numbers(run)[known], probabilities[known].argmax(axis=1), run.classes, counted)
 
 
 def predicted_and_true(run: RunTables) -> pl.DataFrame:
-    """Rows of a regression, `MOST_DOTS` at most and evenly by target: `row`, `true`, `predicted`, `residual`."""
-    assert run.held_out is not None, "arrays have no table of held-out rows"
-    known = run.held_out.filter(pl.col(ANSWER).is_not_null()).sort("target")
+    """Rows of a regression that count, `MOST_DOTS` at most and evenly by target: `row`, `true`, `predicted`, `residual`."""
+    known = _counting(run).filter(pl.col(ANSWER).is_not_null()).sort("target")
     if known.height > MOST_DOTS:
         known = known[np.linspace(0, known.height - 1, MOST_DOTS).astype(int).tolist()]
     true, predicted = pl.col("target"), pl.col(ANSWER)
@@ -255,12 +261,15 @@ def predicted_and_true(run: RunTables) -> pl.DataFrame:
 
 
 def worst_rows(run: RunTables, most: int = 20) -> pl.DataFrame:
-    """The rows with the highest held-out loss of the answer: `row`, `target`, `predicted`, `loss`, and for classes
-    the probability that the right one was given. Rows with a key have it behind their number.
-    """  # noqa: D205
-    assert run.held_out is not None, "arrays have no table of held-out rows"
-    worst = run.held_out.filter(pl.col("loss").is_not_null()).sort("loss", descending=True).head(most)
-    called = ["row", *(["key"] if "key" in worst.columns else [])]
+    """The rows that count and have the highest held-out loss of the answer.
+
+    Returns
+    -------
+    `row`, `target`, `predicted`, `loss`, and for classes the probability that the right one was given. Rows with a key
+    have it behind their number, rows with a weight that.
+    """
+    worst = _counting(run).filter(pl.col("loss").is_not_null()).sort("loss", descending=True).head(most)
+    called = ["row", *(name for name in ("key", WEIGHT) if name in worst.columns)]
     if not run.classes:
         return worst.select(*called, "target", predicted=pl.col(ANSWER), residual=pl.col("target") - pl.col(ANSWER))
     taken = probabilities_of(RunTables(run.document, run.strengths, run.histories, worst), ANSWER)
@@ -268,3 +277,9 @@ def worst_rows(run: RunTables, most: int = 20) -> pl.DataFrame:
     predicted = pl.Series("predicted", names, dtype=pl.String)
     right = (-worst["loss"]).exp().alias("probability of the right class")
     return worst.select(*called, "target", predicted, right, "loss")
+
+
+def _counting(run: RunTables) -> pl.DataFrame:
+    """The held-out rows without those of weight 0: what they lose is no matter."""
+    assert run.held_out is not None, "arrays have no table of held-out rows"
+    return run.held_out.filter(pl.col(WEIGHT) > 0) if WEIGHT in run.held_out.columns else run.held_out

@@ -265,7 +265,7 @@ def confusion_map(run: RunTables) -> ChartSpec:
     cell["encoding"] = {"x": x, "y": y, "fillOpacity": opacity | {"legend": None}, "tooltip": tips}
     ink = {"condition": {"test": "datum.share > 0.6", "value": "var(--page)"}, "value": "var(--ink)"}
     text = {"mark": {"type": "text", "fontSize": 12}, "encoding": {"x": x, "y": y, "color": ink}}
-    text["encoding"]["text"] = {"field": "count", "type": "quantitative", "format": ",.4~g"}
+    text["encoding"]["text"] = {"field": "count", "type": "quantitative", "format": ",.1~f"}
     # classes have no scale to move along
     return chart_of_layers(counts, [cell, text], height=max(180, 30 * len(run.classes)), zoom=[])
 

@@ -223,17 +223,19 @@ class RunPlots:
         ax.legend(frameon=False)
 
     def confusion(self, ax: Axes | None = None) -> Axes:
-        """Draw which classes held-out rows are taken for: their number, coloured by the share of their class."""
+        """Draw which classes held-out rows are taken for: their number (their weight, if they have one), coloured by the share of their class."""
         self._check("confusion")
         counts, classes = confusion(self.run).with_columns(pl.col("share").fill_null(0)), self.run.classes
         side = len(classes), len(classes)
         share, count = counts["share"].to_numpy().reshape(side), counts["count"].to_numpy().reshape(side)
+        # sums of weights, where rows do not count alike
+        decimals = 1 if count.dtype.kind == "f" else 0
         axes = axes_for(ax, 5.0, 5.0)
         axes.imshow(share, cmap=shades("page", "second"), vmin=0, vmax=1)
         # more would be too small to read
         for (row, column), number in np.ndenumerate(count if len(classes) <= MOST_CLASSES else count[:0]):
             ink = colour("page" if share[row, column] > 0.6 else "ink")
-            axes.text(column, row, f"{number:,}", ha="center", va="center", color=ink)
+            axes.text(column, row, f"{number:,.{decimals}f}", ha="center", va="center", color=ink)
         turned: dict[str, Any] = (
             {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if max(map(len, classes)) > 4 else {}
         )

@@ -99,7 +99,7 @@ def _of_a_table(searched: Searched, alone: int, predictions: Mapping[str, Any]) 
         about = {"by_target": pl.from_dicts(rows)}
     else:
         rows = target.task, target.values, target.classes, table.row_numbers
-        about = {"held_out": held_out_rows(*rows, {ANSWER: answered, **beside}, table.keys)}
+        about = {"held_out": held_out_rows(*rows, {ANSWER: answered, **beside}, table.keys, table.weight)}
     return {
         "baselines": simple,
         "importance": permutation_importance(searched, alone),
