@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -34,6 +35,34 @@ def is_real(value: Any) -> TypeGuard[float]:
         return bool(np.isfinite(float(value)))
     except (TypeError, ValueError, OverflowError):
         return False
+
+
+_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600}
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h)")
+
+
+def seconds_in(name: str, value: Any) -> float:
+    """Return the seconds of an argument that is a duration: a number, or a text such as "90s", "5m", "1h 30m".
+
+    Raises
+    ------
+    InputError
+        It is none, or not above 0.
+
+    Examples
+    --------
+    >>> [seconds_in("time_budget", value) for value in (90, "90s", "1.5m", "1h 30m")]
+    [90.0, 90.0, 90.0, 5400.0]
+    """
+    if is_real(value) and value > 0:
+        return float(value)
+    text = value.strip().lower() if isinstance(value, str) else ""
+    parts = _DURATION.findall(text)
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if _DURATION.sub("", text).strip() or seconds <= 0:
+        raise InputError(f"'{name}' must be a time above 0, such as '90s', '5m' or '1h 30m'. Got {value!r}.")
+    return seconds
 
 
 def whole_number(name: str, value: Any, least: int = 1) -> int:

@@ -29,6 +29,10 @@ class TrainingError(FitwellError, RuntimeError):
     """Nothing could be trained: every network diverged, or the memory budget is too small for one block."""
 
 
+class UnfinishedError(TrainingError):
+    """A training that is of use only when it is over, and for which there was no time."""
+
+
 def counted(number: int, noun: str) -> str:
     """Say a number of things: the one place that knows when a noun is plural.
 

@@ -151,7 +151,9 @@ def test_rows_that_count_nothing_are_not_shown(result: Result, repeated: Result)
         assert left.columns[:2] == ["row", "weight"]
         assert "weight" not in worst.columns
         assert not set(left["row"]) & set(worst["row"])
-    assert set(predicted_and_true(run)["row"]) - set(predicted_and_true(counted(run, weights))["row"]) == set(worst["row"])
+    assert set(predicted_and_true(run)["row"]) - set(predicted_and_true(counted(run, weights))["row"]) == set(
+        worst["row"]
+    )
 
 
 def test_a_search_with_weights_draws_them() -> None:
@@ -162,5 +164,7 @@ def test_a_search_with_weights_draws_them() -> None:
     curve = by_predictor(found.plot.run, "roc").filter(network="answer")
     area = np.trapezoid(curve["true_positive_rate"], curve["false_positive_rate"])
     assert area == pytest.approx(found.answer.scores["ensemble"]["AUC"], abs=1e-9)
-    plain = by_predictor(replace(found.plot.run, held_out=found.held_out.drop("weight")), "roc").filter(network="answer")
+    plain = by_predictor(replace(found.plot.run, held_out=found.held_out.drop("weight")), "roc").filter(
+        network="answer"
+    )
     assert np.trapezoid(plain["true_positive_rate"], plain["false_positive_rate"]) != pytest.approx(area, abs=1e-4)

@@ -9,6 +9,8 @@ import numpy as np
 from fitwell.analysis.intervals import Interval, Test
 from fitwell.analysis.learning_curve import PowerLaw
 from fitwell.analysis.verdict import Evidence, Help, Reduction, Verdict
+from fitwell.engine.ending import Ended
+from fitwell.engine.plan import Plan
 from fitwell.regularization.strengths import Regularization
 
 
@@ -135,6 +137,8 @@ class Findings:
         How many repeats of the folds there were at each look; the last decided.
     loss_name, level, worth
         What was measured, the level of all intervals, and the share of the loss that is worth acting on.
+    ended, plan
+        That the search was ended before its epochs were over, and how it was cut; None where nothing is known of it.
     """
 
     verdict: Verdict
@@ -150,3 +154,10 @@ class Findings:
     level: float
     worth: float
     looks: tuple[int, ...] = (1,)
+    ended: Ended | None = None
+    plan: Plan | None = None
+
+    @property
+    def hurried(self) -> bool:
+        """Whether a further training may be missing because there was no time for it."""
+        return self.ended is not None or (self.plan is not None and self.plan.budget > 0)

@@ -11,6 +11,7 @@ import polars as pl
 from fitwell.analysis.baselines import Baseline
 from fitwell.analysis.search_verdict import SearchVerdict
 from fitwell.analysis.selection import Choice, paired_standard_error, standard_error
+from fitwell.engine.ending import Ended
 from fitwell.engine.histories import Histories
 from fitwell.engine.plan import Plan
 from fitwell.regularization.strengths import Candidates
@@ -31,6 +32,8 @@ class Search:
     scoring, held_out_scores
         What was chosen by, if not by the loss, and its values float [R, G]: higher is better, minus infinity for
         strengths that diverged.
+    ended
+        That the search was ended before its epochs were over: what was in training then might have improved further.
     """
 
     plan: Plan
@@ -42,6 +45,7 @@ class Search:
     metric_name: str
     scoring: str | None = None
     held_out_scores: np.ndarray | None = None
+    ended: Ended | None = None
 
     @property
     def order(self) -> np.ndarray:

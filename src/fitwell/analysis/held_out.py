@@ -45,8 +45,8 @@ def held_out_rows(
     Returns
     -------
     Columns `row`, `key` (if rows have any), `weight` (if they do not count alike), `target` (a class by its name),
-    `loss` (of the answer: log loss or squared error, of that one row whatever it counts), and for each predictor its values ``"answer"`` or, with classes, its probabilities ``"answer: yes"``, ...
-    Rows never held out are null there.
+    `loss` (of the answer: log loss or squared error, of that one row whatever it counts), and for each predictor its
+    values ``"answer"`` or, with classes, its probabilities ``"answer: yes"``, ... Rows never held out are null there.
     """
     columns: dict[str, pl.Series] = {"row": pl.Series(row_numbers)}
     if keys is not None:

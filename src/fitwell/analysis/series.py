@@ -252,7 +252,7 @@ def confusion(run: RunTables) -> pl.DataFrame:
 
 
 def predicted_and_true(run: RunTables) -> pl.DataFrame:
-    """Rows of a regression that count, `MOST_DOTS` at most and evenly by target: `row`, `true`, `predicted`, `residual`."""
+    """Dots of a regression: `row`, `true`, `predicted`, `residual`; at most `MOST_DOTS`, evenly by target."""
     known = _counting(run).filter(pl.col(ANSWER).is_not_null()).sort("target")
     if known.height > MOST_DOTS:
         known = known[np.linspace(0, known.height - 1, MOST_DOTS).astype(int).tolist()]

@@ -156,4 +156,4 @@ def demo(
     from fitwell.data.examples import breast_cancer
 
     typer.echo("fitwell tune wdbc.csv --target diagnosis")
-    run_tune(breast_cancer(), "diagnosis", out, False, "text", {"seed": seed})
+    run_tune(breast_cancer(), "diagnosis", out, False, "text", {"seed": seed, "time_budget": None})

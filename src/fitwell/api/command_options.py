@@ -31,6 +31,10 @@ HiddenUnits = Annotated[str, typer.Option(help="Units of the hidden layers.")]
 RegularizerNames = Annotated[str, typer.Option(help=f"Any of {', '.join(BUILT_IN)}.")]
 BatchRows = Annotated[int | None, typer.Option(help="Rows of a batch; decided by the rows if not given.")]
 MemoryGiB = Annotated[float | None, typer.Option(help="GiB that training may use; half of what is free if not given.")]
+TimeBudget = Annotated[
+    str | None,
+    typer.Option("--budget", help="How long all of it may take, such as 90s, 5m or 1h; the best so far is the answer."),
+]
 EngineName = Annotated[str, typer.Option(help="What multiplies: auto, numpy or jax.")]
 Seed = Annotated[int, typer.Option(help="Makes a run repeatable to the bit on one machine.")]
 WeightColumn = Annotated[

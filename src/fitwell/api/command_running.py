@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +17,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
-from fitwell.errors import FitwellWarning
+from fitwell.errors import FitwellWarning, InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from fitwell.engine.ending import Ended
     from fitwell.engine.plan import Listener
     from fitwell.results.diagnosis import Diagnosis
     from fitwell.results.result import Result
@@ -30,10 +32,19 @@ _Found = TypeVar("_Found", "Result", "Diagnosis")
 # the signal's number is added, as shells report it: 130 after Ctrl-C, 143 for a process that was told to end
 INTERRUPT_EXIT = 128
 INTERRUPTED = "fitwell: interrupted; nothing was written."
+ENDING = "fitwell: ending with the best so far; press Ctrl-C again to stop at once."
+
+BEGUN = time.perf_counter() - time.process_time()
+"""When this process began, nearly: until here it has done nothing but import."""
+
+LEAST_LEFT = 0.5
+"""Seconds of a budget that must be left when a table is about to be read."""
 
 # which signals came, and do networks train: the handler decides by both
 signals: list[int] = []
 training = threading.Event()
+# is there something to be ended, and was that asked for
+searching, enough = threading.Event(), threading.Event()
 
 
 def catch_signals() -> None:
@@ -45,12 +56,19 @@ def catch_signals() -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Stop at once while networks train, when nothing is being written; else let the writers clean up.
+    """End the search with the best so far; at the second time, or where there is none, stop.
 
+    While networks train nothing is being written, and the process stops at once; else the writers clean up.
     An exception is no way out of training: raised inside one of JAX's callbacks it is lost, and raised while XLA's
     threads compile it can crash the interpreter on its way out.
     """
     del frame
+    if number == signal.SIGINT and searching.is_set() and not enough.is_set():
+        enough.set()
+        # behind a progress bar, whose line is not at its end
+        sys.stderr.write(f"\n{ENDING}\n" if sys.stderr.isatty() else f"{ENDING}\n")
+        sys.stderr.flush()
+        return
     signals.append(number)
     if not training.is_set():
         raise KeyboardInterrupt
@@ -61,6 +79,38 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     sys.stderr.write(f"{INTERRUPTED}\n")
     sys.stderr.flush()
     os._exit(INTERRUPT_EXIT + number)
+
+
+@contextmanager
+def told_to_end(listener: Listener) -> Iterator[Listener]:
+    """Yield a listener that wants the end once Ctrl-C was pressed, while networks train."""
+    from fitwell.engine.listening import told_both
+    from fitwell.engine.plan import Listener
+
+    training.set()
+    try:
+        # before the plan is known nothing is there that could be kept
+        yield told_both(Listener(on_plan=lambda _: searching.set(), wants_end=enough.is_set), listener)
+    finally:
+        for event in (training, searching, enough):
+            event.clear()
+
+
+def left_of_budget(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options whose time budget is that of a whole process, less what has gone of it."""
+    budget = options["time_budget"]
+    if budget is None:
+        return options
+    gone = time.perf_counter() - BEGUN
+    if budget - gone < LEAST_LEFT:
+        raise InputError(f"'--budget' must be more than what starting takes, which was {gone:.1f} s. Got {budget:g} s.")
+    return {**options, "time_budget": budget - gone}
+
+
+def exit_if_interrupted(ended: Ended | None) -> None:
+    """Exit as an interrupted process does, if a person cut the search short."""
+    if ended is not None and ended.reason == "interrupted":
+        raise typer.Exit(INTERRUPT_EXIT + signal.SIGINT)
 
 
 def say_warnings(wanted: bool) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from time import perf_counter
 from typing import Any, Literal
 
-from fitwell.arguments import is_whole, whole_number
+from fitwell.arguments import is_whole, seconds_in, whole_number
 from fitwell.data.target import Task
 from fitwell.engine.engines import Engine
 from fitwell.engine.listening import checked_listener
@@ -30,6 +32,7 @@ from fitwell.regularization.table import DEFAULT_REGULARIZERS
 from fitwell.report.watching import watching
 from fitwell.results.diagnosis import Diagnosis
 from fitwell.studies.evidence import Questions, judge_problem
+from fitwell.studies.time_limits import ending_of
 
 
 def diagnose(
@@ -64,6 +67,7 @@ def diagnose(
     seed: int = 0,
     memory: int | None = None,
     engine: Engine = "auto",
+    time_budget: float | str | None = None,
     sample_weight: Any = None,
     class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
     weights: Start = "fresh",
@@ -92,7 +96,7 @@ def diagnose(
     Parameters
     ----------
     table, target, y, model, task, groups, time, drop, missing, hidden, regularizers, depth, batch_size, patience, \
-    pruning, schedule, seed, memory, engine, sample_weight, class_weight, weights, verbose, listener
+    pruning, schedule, seed, memory, engine, time_budget, sample_weight, class_weight, weights, verbose, listener
         As in `tune`.
     cv, repeats
         Folds, at least 3, and how often they are drawn anew.
@@ -139,6 +143,7 @@ def diagnose(
     """
     check_backend()
     told, verbose = checked_listener(listener), whole_number("verbose", verbose, least=0)
+    begun, budget = perf_counter(), None if time_budget is None else seconds_in("time_budget", time_budget)
     questions = Questions(level, worth, larger, learning_curve, null, memorisation)
     # in a search the rate would be a candidate's own, and the network as given has one only
     if learning_rate is None and is_whole(strengths) and model is None and opened_model(table) is None:
@@ -179,4 +184,5 @@ def diagnose(
         missing=missing,
     )
     with watching(told, verbose) as listening:
-        return judge_problem(problem, options, questions, listening)
+        timed = replace(options, ending=ending_of(problem, options, listening, budget, begun))
+        return judge_problem(problem, timed, questions, listening)

@@ -25,6 +25,7 @@ from fitwell.api.command_options import (
     Seed,
     TargetColumns,
     TaskName,
+    TimeBudget,
     TimeColumn,
     WeightColumn,
     bytes_of,
@@ -34,7 +35,16 @@ from fitwell.api.command_options import (
     one_or_several,
     weights_of_classes,
 )
-from fitwell.api.command_running import by_command, listening, print_parts, say_warnings, training
+from fitwell.api.command_running import (
+    by_command,
+    exit_if_interrupted,
+    left_of_budget,
+    listening,
+    print_parts,
+    say_warnings,
+    told_to_end,
+)
+from fitwell.arguments import seconds_in
 
 
 def diagnose_command(
@@ -66,6 +76,7 @@ def diagnose_command(
     ] = False,
     memory: MemoryGiB = None,
     engine: EngineName = "auto",
+    budget: TimeBudget = None,
     seed: Seed = 0,
     sample_weight: WeightColumn = None,
     class_weight: ClassWeights = None,
@@ -92,6 +103,7 @@ def diagnose_command(
         "memorisation": memorisation,
         "memory": bytes_of(memory),
         "engine": engine,
+        "time_budget": None if budget is None else seconds_in("--budget", budget),
         "seed": seed,
         "sample_weight": sample_weight,
         "class_weight": weights_of_classes(class_weight),
@@ -122,12 +134,8 @@ def run_diagnose(
 
     if model is not None:
         options = {**options, "model": load_model(model)}
-    with listening("json" if as_json else "text") as (console, listener):
-        training.set()
-        try:
-            found = by_command(diagnose(frame, target, listener=listener, **options))
-        finally:
-            training.clear()
+    with listening("json" if as_json else "text") as (console, listener), told_to_end(listener) as told:
+        found = by_command(diagnose(frame, target, listener=told, **left_of_budget(options)))
     if as_json:
         typer.echo(json.dumps(found.to_json(), ensure_ascii=False, allow_nan=False))
     else:
@@ -138,3 +146,4 @@ def run_diagnose(
         found.save(out, force=force)
         if not as_json:
             typer.echo(f"Open      {out}/report.html")
+    exit_if_interrupted(found.findings.ended)

@@ -46,6 +46,7 @@ class SearchedEstimator(BaseEstimator):
     honest: Method
     pruning: Pruning
     memory: int | None
+    time_budget: float | str | None
     random_state: Any
     verbose: int
     n_jobs: int | None
@@ -61,6 +62,7 @@ class SearchedEstimator(BaseEstimator):
             "depth": self.depth,
             "pruning": self.pruning,
             "memory": self.memory,
+            "time_budget": self.time_budget,
         }
 
     def _choosing(self) -> dict[str, Any]:

@@ -62,6 +62,7 @@ class _SearchedMLP(SearchedEstimator):
         pruning: Pruning = "early",
         engine: Engine = "auto",
         memory: int | None = None,
+        time_budget: float | str | None = None,
         random_state: Any = None,
         verbose: int = 0,
         n_jobs: int | None = None,
@@ -85,6 +86,7 @@ class _SearchedMLP(SearchedEstimator):
         self.pruning: Pruning = pruning
         self.engine: Engine = engine
         self.memory = memory
+        self.time_budget = time_budget
         self.random_state = random_state
         self.verbose = verbose
         self.n_jobs = n_jobs
@@ -185,7 +187,7 @@ class MLPClassifierCV(ProbabilityClassifier, _SearchedMLP):
         The most epochs; a search usually ends long before.
     n_iter_no_change
         Epochs without improvement after which a strength stops.
-    pruning, engine, memory
+    pruning, engine, memory, time_budget
         See `fitwell.tune`.
     random_state
         Of folds, strengths, first weights, row orders and noise. A number makes all repeatable to the bit on a machine.
@@ -251,6 +253,7 @@ class MLPClassifierCV(ProbabilityClassifier, _SearchedMLP):
         pruning: Pruning = "early",
         engine: Engine = "auto",
         memory: int | None = None,
+        time_budget: float | str | None = None,
         random_state: Any = None,
         verbose: int = 0,
         n_jobs: int | None = None,
@@ -277,6 +280,7 @@ class MLPClassifierCV(ProbabilityClassifier, _SearchedMLP):
             pruning=pruning,
             engine=engine,
             memory=memory,
+            time_budget=time_budget,
             random_state=random_state,
             verbose=verbose,
             n_jobs=n_jobs,
@@ -371,7 +375,7 @@ class MLPRegressorCV(RegressorMixin, _SearchedMLP):
     ----------
     hidden_layer_sizes, strengths, regularizers, depth, cv, repeats, rule, refit, refit_seeds, honest, scoring, \
     learning_rate_init, learning_rate, batch_size, max_iter, n_iter_no_change, pruning, engine, memory, \
-    random_state, verbose, n_jobs
+    time_budget, random_state, verbose, n_jobs
         As in `MLPClassifierCV`.
 
     Attributes

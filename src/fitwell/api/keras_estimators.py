@@ -147,7 +147,7 @@ class KerasClassifierCV(ProbabilityClassifier, _SearchedKeras):
         Weights of classes in training: a dict from label to weight, or `"balanced"`.
     weights
         Where training starts: `"fresh"` first weights, or those that the model was `"given"`.
-    pruning, memory
+    pruning, memory, time_budget
         See `fitwell.tune`.
     random_state
         Of folds, strengths, first weights, row orders and noise. A number makes all repeatable to the bit on a machine.
@@ -195,6 +195,7 @@ class KerasClassifierCV(ProbabilityClassifier, _SearchedKeras):
         weights: Start = "fresh",
         pruning: Pruning = "early",
         memory: int | None = None,
+        time_budget: float | str | None = None,
         random_state: Any = None,
         verbose: int = 0,
         n_jobs: int | None = None,
@@ -214,6 +215,7 @@ class KerasClassifierCV(ProbabilityClassifier, _SearchedKeras):
         self.weights: Start = weights
         self.pruning: Pruning = pruning
         self.memory = memory
+        self.time_budget = time_budget
         self.random_state = random_state
         self.verbose = verbose
         self.n_jobs = n_jobs
@@ -283,7 +285,7 @@ class KerasRegressorCV(RegressorMixin, _SearchedKeras):
         not touched, and clones share it. Or a function that makes one: it is given the shape of a row, such as
         ``(4,)``, and the number of targets, whenever the estimator is fitted.
     strengths, regularizers, depth, cv, repeats, rule, honest, epochs, batch_size, patience, weights, pruning, memory, \
-    random_state, verbose, n_jobs
+    time_budget, random_state, verbose, n_jobs
         As in `KerasClassifierCV`; folds are not stratified.
 
     Attributes
@@ -321,6 +323,7 @@ class KerasRegressorCV(RegressorMixin, _SearchedKeras):
         weights: Start = "fresh",
         pruning: Pruning = "early",
         memory: int | None = None,
+        time_budget: float | str | None = None,
         random_state: Any = None,
         verbose: int = 0,
         n_jobs: int | None = None,
@@ -339,6 +342,7 @@ class KerasRegressorCV(RegressorMixin, _SearchedKeras):
         self.weights: Start = weights
         self.pruning: Pruning = pruning
         self.memory = memory
+        self.time_budget = time_budget
         self.random_state = random_state
         self.verbose = verbose
         self.n_jobs = n_jobs

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from time import perf_counter
 from typing import Any
 
-from fitwell.arguments import whole_number
+from fitwell.arguments import seconds_in, whole_number
 from fitwell.engine.listening import checked_listener
 from fitwell.engine.losses import Loss
 from fitwell.engine.optimizers import Optimizer, adam
@@ -17,6 +19,7 @@ from fitwell.report.watching import watching
 from fitwell.results.result import Result
 from fitwell.studies.answering import answer
 from fitwell.studies.search import search
+from fitwell.studies.time_limits import ending_of
 
 
 def train(
@@ -30,6 +33,7 @@ def train(
     groups: Any = None,
     time: Any = None,
     optimizer: Optimizer | None = None,
+    time_budget: float | str | None = None,
     verbose: int = 0,
     listener: Listener | None = None,
     **options: Any,
@@ -50,8 +54,8 @@ def train(
         Folds; groups and moments are arrays [n]. See `fitwell.tune`.
     optimizer
         Of `fitwell.engine.optimizers`; None is Adam.
-    verbose, listener
-        What is shown, and who is told, while the search goes on; see `fitwell.tune`.
+    time_budget, verbose, listener
+        How long all of it may take, what is shown and who is told while the search goes on; see `fitwell.tune`.
     **options
         `strengths`, `regularizers`, `depth`, `learning_rate`, `epochs`, `batch_size`, `patience`, `pruning`,
         `schedule`, `rule`, `seed`, `memory`: see `fitwell.tune`.
@@ -82,11 +86,13 @@ def train(
     (150, 3)
     """
     told, verbose = checked_listener(listener), whole_number("verbose", verbose, least=0)
+    begun, budget = perf_counter(), None if time_budget is None else seconds_in("time_budget", time_budget)
     read = _options(options)
     splits = {"cv": cv, "repeats": repeats, "groups": groups, "time": time}
     problem = read_functions(network, x, y, loss=loss, optimizer=optimizer or adam(), splits=splits, seed=read.seed)
     with watching(told, verbose) as listening:
-        return answer(search(problem, read, listening))
+        timed = replace(read, ending=ending_of(problem, read, listening, budget, begun))
+        return answer(search(problem, timed, listening))
 
 
 def _options(given: Mapping[str, Any]) -> Options:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from time import perf_counter
 from typing import Any, Literal
 
 from fitwell.analysis.honest import Method
 from fitwell.analysis.selection import RuleName
-from fitwell.arguments import whole_number
+from fitwell.arguments import seconds_in, whole_number
 from fitwell.data.target import Task
 from fitwell.engine.engines import Engine
 from fitwell.engine.listening import checked_listener
@@ -34,6 +36,7 @@ from fitwell.report.watching import watching
 from fitwell.results.result import Result
 from fitwell.studies.answering import answer
 from fitwell.studies.search import search
+from fitwell.studies.time_limits import ending_of
 
 
 def tune(
@@ -69,6 +72,7 @@ def tune(
     memory: int | None = None,
     devices: int | None = None,
     engine: Engine = "auto",
+    time_budget: float | str | None = None,
     sample_weight: Any = None,
     class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
     weights: Start = "fresh",
@@ -167,6 +171,11 @@ def tune(
         all cores and on accelerators. `"auto"` takes NumPy where it can and there is no accelerator; without the
         C part, only where it is done before JAX has compiled, or nearly, by the size of the search and the number of
         cores. The numbers agree to rounding.
+    time_budget
+        How long all of it may take: seconds, or a text such as ``"90s"``, ``"5m"``, ``"1h 30m"``. Strengths for which
+        there is no time are left out from the start, rungs come earlier, and when time is up the best so far is the
+        answer, with its score. Where there is time for everything, nothing is changed. ``result.search.ended`` and the
+        report say what was cut short.
     sample_weight
         What each row counts, 0 or more, in training and where losses are measured: of a table the name of a column,
         which is no input then, or an array [n] beside it; with a Keras model an array [n]. Of a table only the ratios
@@ -209,6 +218,12 @@ def tune(
     # before Keras is imported by what follows, and could only be refused afterwards
     check_backend()
     told, verbose = checked_listener(listener), whole_number("verbose", verbose, least=0)
+    begun, budget = perf_counter(), None if time_budget is None else seconds_in("time_budget", time_budget)
+    if budget is not None and honest != "bbc":
+        raise InputError(
+            f"'honest' must be 'bbc' with a time budget: {honest!r} trains several times as many networks, all of them "
+            "to the end."
+        )
     # asked here, because the defaults of `refit` depend on it
     of_a_model = model is not None or opened_model(table) is not None
     if of_a_model and (refit == "ensemble" or refit_seeds != 1):
@@ -253,4 +268,5 @@ def tune(
         key=key,
     )
     with watching(told, verbose) as listening:
-        return answer(search(problem, options, listening))
+        timed = replace(options, ending=ending_of(problem, options, listening, budget, begun))
+        return answer(search(problem, timed, listening))

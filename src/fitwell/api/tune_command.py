@@ -25,6 +25,7 @@ from fitwell.api.command_options import (
     Seed,
     TargetColumns,
     TaskName,
+    TimeBudget,
     TimeColumn,
     WeightColumn,
     bytes_of,
@@ -34,7 +35,16 @@ from fitwell.api.command_options import (
     one_or_several,
     weights_of_classes,
 )
-from fitwell.api.command_running import by_command, listening, print_parts, say_warnings, training
+from fitwell.api.command_running import (
+    by_command,
+    exit_if_interrupted,
+    left_of_budget,
+    listening,
+    print_parts,
+    say_warnings,
+    told_to_end,
+)
+from fitwell.arguments import seconds_in
 from fitwell.directories import RUN_FILE
 
 if TYPE_CHECKING:
@@ -86,6 +96,7 @@ def tune_command(
     schedule: Annotated[str, typer.Option(help="Of the learning rate: constant or cosine.")] = "constant",
     memory: MemoryGiB = None,
     engine: EngineName = "auto",
+    budget: TimeBudget = None,
     seed: Seed = 0,
     sample_weight: WeightColumn = None,
     class_weight: ClassWeights = None,
@@ -119,6 +130,7 @@ def tune_command(
         "schedule": schedule,
         "memory": bytes_of(memory),
         "engine": engine,
+        "time_budget": None if budget is None else seconds_in("--budget", budget),
         "seed": seed,
         "sample_weight": sample_weight,
         "class_weight": weights_of_classes(class_weight),
@@ -154,12 +166,8 @@ def run_tune(
         options = {**options, "model": load_model(model)}
 
     # said before training, for after an hour of it it would be too late
-    with listening(output, UNSAVED if out is None else "") as (console, listener):
-        training.set()
-        try:
-            result = by_command(tune(frame, target, listener=listener, **options))
-        finally:
-            training.clear()
+    with listening(output, UNSAVED if out is None else "") as (console, listener), told_to_end(listener) as told:
+        result = by_command(tune(frame, target, listener=told, **left_of_budget(options)))
     if output == "text":
         from fitwell.report import text
 
@@ -167,6 +175,7 @@ def run_tune(
     # after the report: if the disk is full, one has at least read the answer
     stored = None if out is None else result.store(out, force=force)
     _finish(console, result, stored, output)
+    exit_if_interrupted(result.search.ended)
 
 
 def _finish(console: Console, result: Result, stored: StoredRun | None, output: str) -> None:

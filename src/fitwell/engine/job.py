@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fitwell.data.row_sets import RowSets
+from fitwell.engine.ending import NEVER, Ending
 from fitwell.engine.network import Variables
 from fitwell.engine.plan import BLOCK_NETWORKS, default_batch_size
 from fitwell.engine.stopping import Stopping, pace_of
@@ -115,6 +116,8 @@ class Settings:
     units
         int [n], the unit of each row (`fitwell.data.units`): the losses of all held-out rows are kept by unit at every
         epoch, in `Histories.records`. None keeps none.
+    ending
+        When to end before all epochs are over.
     """
 
     epochs: int = 150
@@ -133,6 +136,7 @@ class Settings:
     equal_steps: bool = False
     units: np.ndarray | None = None
     executor: Callable[..., Any] | None = None
+    ending: Ending = NEVER
 
     def __post_init__(self) -> None:
         for name in ("epochs", "call_epochs"):

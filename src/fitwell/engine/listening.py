@@ -12,6 +12,9 @@ from fitwell.errors import InputTypeError
 HEARD_BY = ("on_read", "on_plan", "on_progress")
 """All that a listener is told by."""
 
+ASKED_BY = "wants_end"
+"""What a listener is asked by."""
+
 
 def checked_listener(listener: Any) -> Listener:
     """Return the argument `listener`; None is one that does nothing.
@@ -34,12 +37,13 @@ def checked_listener(listener: Any) -> Listener:
         if name.startswith("on_") and name not in HEARD_BY:
             raise InputTypeError(f"'listener' has a method '{name}', which is never called: it hears {_named()}.")
     for name in HEARD_BY:
-        _check_method(name, getattr(listener, name))
+        _check_method(name, getattr(listener, name), "one argument", [None])
+    _check_method(ASKED_BY, getattr(listener, ASKED_BY), "no arguments", [])
     return listener
 
 
 def told_both(first: Listener, second: Listener) -> Listener:
-    """Return a listener that tells the first, then the second."""
+    """Return a listener that tells the first, then the second; either may want the end."""
 
     def both(name: str) -> Callable[[Any], None]:
         functions = [getattr(listener, name) for listener in (first, second)]
@@ -50,20 +54,21 @@ def told_both(first: Listener, second: Listener) -> Listener:
 
         return tell
 
-    return Listener(**{name: both(name) for name in HEARD_BY})
+    return Listener(
+        **{name: both(name) for name in HEARD_BY}, wants_end=lambda: first.wants_end() or second.wants_end()
+    )
 
 
-def _check_method(name: str, method: Any) -> None:
+def _check_method(name: str, method: Any, takes: str, arguments: list[Any]) -> None:
     if not callable(method):
-        raise InputTypeError(f"'{name}' of 'listener' must be a function of one argument. Got {method!r}.")
+        raise InputTypeError(f"'{name}' of 'listener' must be a function of {takes}. Got {method!r}.")
     try:
-        inspect.signature(method).bind(None)
+        inspect.signature(method).bind(*arguments)
     except ValueError:  # what is written in C may not say what it takes
         return
     except TypeError as error:
         raise InputTypeError(
-            f"'{name}' of 'listener' must be a function of one argument. Got one that takes "
-            f"{inspect.signature(method)}."
+            f"'{name}' of 'listener' must be a function of {takes}. Got one that takes {inspect.signature(method)}."
         ) from error
 
 

@@ -78,6 +78,12 @@ class Plan:
         Estimated bytes in use at the peak, data included.
     seconds
         Estimated time of training with compilation, 0 if the machine's speed was not measured.
+    epoch_seconds
+        Estimated time of one epoch of one strength, in all row sets; 0 likewise.
+    asked
+        Strengths that were asked for; there are fewer where a budget has no time for all of them.
+    budget
+        Seconds of the deadline from the start of training on; 0 if there is none.
     """
 
     row_sets: int
@@ -90,6 +96,9 @@ class Plan:
     wave_strengths: int
     memory: int
     seconds: float
+    epoch_seconds: float = 0.0
+    asked: int = 0
+    budget: float = 0.0
 
     @property
     def networks(self) -> int:
@@ -171,7 +180,8 @@ def make_plan(
             "or use a smaller network, smaller batches or fewer folds."
         )
     wave = min(fitting, math.ceil(strengths / block) * block)
-    flops = row_sets * strengths * epochs * steps * work.step_flops * share
+    flops = row_sets * steps * work.step_flops
+    epoch_seconds = flops / (flops_per_second * efficiency) if flops_per_second else 0.0
     return Plan(
         row_sets=row_sets,
         strengths=strengths,
@@ -182,7 +192,9 @@ def make_plan(
         block_strengths=block,
         wave_strengths=wave,
         memory=kept + step + row_sets * wave * work.state_bytes,
-        seconds=compile_seconds + flops / (flops_per_second * efficiency) if flops_per_second else 0.0,
+        seconds=compile_seconds + strengths * epochs * share * epoch_seconds if epoch_seconds else 0.0,
+        epoch_seconds=epoch_seconds,
+        asked=strengths,
     )
 
 
@@ -229,7 +241,7 @@ class Listener:
 
     Parameters
     ----------
-    on_read, on_plan, on_progress
+    on_read, on_plan, on_progress, wants_end
         Functions that take the place of the methods; None leaves these.
 
     Examples
@@ -258,8 +270,9 @@ class Listener:
         on_read: Callable[[dict[str, Any]], object] | None = None,
         on_plan: Callable[[Plan], object] | None = None,
         on_progress: Callable[[Progress], object] | None = None,
+        wants_end: Callable[[], bool] | None = None,
     ) -> None:
-        given = {"on_read": on_read, "on_plan": on_plan, "on_progress": on_progress}
+        given = {"on_read": on_read, "on_plan": on_plan, "on_progress": on_progress, "wants_end": wants_end}
         # an object's own attribute comes before its class's method
         vars(self).update({name: function for name, function in given.items() if function is not None})
 
@@ -274,6 +287,10 @@ class Listener:
     def on_progress(self, progress: Progress, /) -> object:
         """Hear where the search stands, every few epochs."""
         del progress
+
+    def wants_end(self) -> bool:
+        """Say whether the search shall end now, with the best so far as its answer; asked every few epochs."""
+        return False
 
 
 QUIET = Listener()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,6 +49,10 @@ class Records:
             sums=tuple(np.full((strengths, epochs, len(one.names)), np.nan) for one in layouts),
             _layouts=layouts,
         )
+
+    def first(self, strengths: int) -> Records:
+        """Return those of the first strengths."""
+        return replace(self, sums=tuple(sums[:strengths] for sums in self.sums))
 
     def keep(self, strengths: np.ndarray, epochs: slice, losses: np.ndarray) -> None:
         """Sum and keep the losses of every held-out row, float [R, strengths, epochs, h_max]."""

@@ -64,15 +64,31 @@ PATIENT_EPOCHS, LONGEST_EPOCHS = 102, 125
 
 def share_of_work(rules: Stopping | None, strengths: int, epochs: int) -> float:
     """Return the share of all strengths' epochs that will be trained, as it typically is: 0.36 of 150 by default."""
-    if rules is None:
-        return 1.0
-    last = min(epochs, LONGEST_EPOCHS if rules.rungs else PATIENT_EPOCHS)
-    running, begun, trained = strengths, 0, 0
-    for epoch in (*(epoch for epoch in rules.rungs if epoch < last), last):
-        trained += running * (epoch - begun)
+    return 1.0 if rules is None else work_ahead(rules, strengths, 0, epochs) / (strengths * epochs)
+
+
+def work_ahead(rules: Stopping, running: int, epoch: int, epochs: int, pace: float = 1.0) -> int:
+    """Return the epochs that strengths will train together from some epoch on, as it typically is.
+
+    Parameters
+    ----------
+    rules
+        Its rungs are those still to come.
+    running
+        Strengths in training.
+    epoch, epochs
+        Done, and the most there can be.
+    pace
+        The part of the rungs' and of all epochs after which they come, to be done sooner.
+    """
+    last = min(epochs, math.ceil(pace * (LONGEST_EPOCHS if rules.rungs else PATIENT_EPOCHS)))
+    trained = 0
+    rungs = [math.ceil(pace * rung) for rung in rules.rungs]
+    for rung in (*(rung for rung in rungs if rung < last), last):
+        trained += running * max(rung - epoch, 0)
         # the unregularized network stays, too
-        running, begun = min(running, max(rules.finalists, math.ceil(rules.kept * running)) + 1), epoch
-    return trained / (strengths * epochs)
+        running, epoch = min(running, max(rules.finalists, math.ceil(rules.kept * running)) + 1), max(rung, epoch)
+    return trained
 
 
 def still_running(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from fitwell.data.row_sets import RowSets
+from fitwell.engine.ending import SHARE_OF_A_CALL, Ended, Pacing, affordable_strengths
 from fitwell.engine.engines import with_jax
 from fitwell.engine.executor import Block, Epochs, Executor, Job
 from fitwell.engine.histories import Histories
@@ -19,8 +21,8 @@ from fitwell.engine.losses import Loss
 from fitwell.engine.network import PureNetwork, Variables
 from fitwell.engine.plan import Listener, Plan, Progress
 from fitwell.engine.records import Records
-from fitwell.engine.stopping import still_running
-from fitwell.errors import TrainingError
+from fitwell.engine.stopping import Stopping, still_running
+from fitwell.errors import TrainingError, UnfinishedError
 from fitwell.regularization.strengths import Candidates
 from fitwell.trees import tree_leaves, tree_map
 
@@ -32,20 +34,24 @@ class Training:
     ----------
     best
         Variables of all strengths at their best epochs, a tree of host arrays [R, G, ...]; complete at the end.
+    ended
+        That it was ended before its epochs were over.
     """
 
     best: Variables
+    ended: Ended | None = None
 
     def __init__(
         self,
         job: Job,
         executor: Executor[Any],
+        plan: Plan,
         settings: Settings,
         listener: Listener | None,
         beside: Callable[[], None] | None,
     ) -> None:
         self.executor, self.settings, self.listener, self.beside = executor, settings, listener, beside
-        self.plan = plan = executor.plan
+        self.plan = plan
         # what all are compared with is never cut away: the unregularized network, and the one as given
         self.protected = {0, job.candidates.given}
         most_held_out = int(job.row_sets.n_held_out.max())
@@ -63,33 +69,70 @@ class Training:
         self.epochs = np.zeros(plan.strengths, int)
         self.running = np.zeros(plan.strengths, bool)
         self.cut = np.zeros(plan.strengths, bool)
+        self.ending = settings.ending
+        # of one strength's epoch in all row sets: estimated, then measured
+        self.epoch_seconds = plan.epoch_seconds
+        self.begun = time.perf_counter()
 
     def train_wave(self, wave: range) -> None:
-        """Train the strengths of a wave until all have left or the epochs are over."""
+        """Train the strengths of a wave until all have left, the epochs are over, or the search is ended."""
         self.running[wave.start : wave.stop] = True
         blocks = self.executor.start(np.array(wave))
-        epoch = 0
+        pacing, epoch = Pacing(self.settings.stopping, self.plan.epochs), 0
         while blocks and epoch < self.plan.epochs:
-            count = min(self.settings.call_epochs, self.plan.epochs - epoch)
+            running, count, begin = int(self.running.sum()), self._epochs_of_call(epoch), time.perf_counter()
             blocks, done = self.executor.advance(blocks, epoch, count)
             for block, epochs in zip(blocks, done, strict=True):
                 self._record(block.numbers, epochs, slice(epoch, epoch + count))
             epoch += count
-            blocks = self._let_go(blocks, wave, epoch - count, epoch)
+            self.epoch_seconds = (time.perf_counter() - begin) / (running * count)
+            pacing.fit(running, epoch, self._affordable(wave))
+            self._perhaps_end(wave, epoch)
+            blocks = self._let_go(blocks, wave, pacing.rules(epoch), epoch)
             self._report(wave, epoch)
 
+    @property
+    def trained(self) -> int:
+        """Strengths that were trained: the first so many."""
+        return self.ended.trained if self.ended else self.plan.strengths
+
     def histories(self, row_loss: np.ndarray) -> Histories:
-        """Join what was recorded."""
+        """Join what was recorded of the strengths that were trained."""
+        here = slice(self.trained)
         return Histories(
-            *self.curves,
-            records=self.records,
-            best_epoch=self.best_epoch,
-            best_loss=self.best_loss,
-            epochs=self.epochs,
-            diverged=self.diverged(),
+            *self.curves[:, :, here],
+            records=self.records and self.records.first(self.trained),
+            best_epoch=self.best_epoch[here],
+            best_loss=self.best_loss[here],
+            epochs=self.epochs[here],
+            diverged=self.diverged()[:, here],
             row_loss=row_loss,
-            cut=self.cut,
+            cut=self.cut[here],
         )
+
+    def _epochs_of_call(self, epoch: int) -> int:
+        """As many as always, or fewer where time is short."""
+        most = min(self.settings.call_epochs, self.plan.epochs - epoch)
+        seconds = self.epoch_seconds * self.running.sum()
+        left = self.ending.left(self.executor.compile_seconds)
+        if math.isinf(left) or seconds * most <= SHARE_OF_A_CALL * left:
+            return most
+        return max(1, min(most, int(SHARE_OF_A_CALL * left / seconds)))
+
+    def _affordable(self, wave: range) -> float:
+        """Epochs of one strength for which this wave has time; other waves are to have theirs."""
+        left = self.ending.left(self.executor.compile_seconds)
+        return left / self.epoch_seconds * len(wave) / (self.plan.strengths - wave.start)
+
+    def _perhaps_end(self, wave: range, epoch: int) -> None:
+        """End the search if there is a reason, and no time for one more epoch of those in training."""
+        running = int(self.running.sum())
+        reason = self.ending.reason(self.epoch_seconds * running, self.executor.compile_seconds)
+        if reason is None or self.ended:
+            return
+        if self.ending.complete:
+            raise UnfinishedError("The time was over before all epochs were.")
+        self.ended = Ended(reason, epoch, running, wave.stop, self.plan.asked)
 
     def diverged(self) -> np.ndarray:
         """Mark the networks whose loss was not finite, bool [R, G]."""
@@ -125,33 +168,32 @@ class Training:
             assert epochs.row_loss is not None, "an executor gives losses of rows where they are asked for"
             self.records.keep(strengths, when, epochs.row_loss[:, places])
 
-    def _let_go(self, blocks: Sequence[Block], wave: range, before: int, after: int) -> Sequence[Block]:
+    def _let_go(self, blocks: Sequence[Block], wave: range, rules: Stopping | None, after: int) -> Sequence[Block]:
         diverged = self.diverged()
         # one diverged fold is enough: the mean over the others would be of other rows
         self.best_loss[diverged.any(axis=0)] = np.inf
         # where nobody is to leave, its other folds train on: nested cross-validation asks each about itself alone
         everyone = self.running & ~diverged.all(axis=0)
-        staying = everyone if self.settings.stopping is None else self._staying(wave, before, after)
+        staying = everyone if rules is None else self._staying(wave, rules, after)
         self.cut |= self.running & ~staying & self._improving(after)
-        # at the end all leave, so that their variables are read
-        staying &= after < self.plan.epochs
+        # at the end all leave, so that their variables are read; that is no cut, whoever ended it
+        staying &= after < self.plan.epochs and self.ended is None
         self._keep_best(blocks, np.flatnonzero(self.running & ~staying))
         left = self.running & ~staying
         self.running = staying
         return self.executor.repack(blocks, np.flatnonzero(staying)) if left.any() else blocks
 
-    def _staying(self, wave: range, before: int, after: int) -> np.ndarray:
-        assert self.settings.stopping is not None
+    def _staying(self, wave: range, rules: Stopping, after: int) -> np.ndarray:
         here = slice(wave.start, wave.stop)
         running, best_loss, best_epoch = self.running[here], self.best_loss[here], self.best_epoch[here]
         staying = np.zeros_like(self.running)
         protected = tuple(g - wave.start for g in self.protected if g in wave)
         staying[here] = still_running(
-            self.settings.stopping,
+            rules,
             running,
             best_loss,
             best_epoch,
-            before,
+            after - 1,
             after,
             earlier=self._best_until(here, after // 2),
             protected=protected,
@@ -200,9 +242,14 @@ class Training:
                 running=running * self.plan.row_sets,
                 networks=self.plan.networks,
                 best_loss=float(self.best_loss.min()),
-                done=waves_done / self.plan.strengths,
+                done=max(waves_done / self.plan.strengths, self._time_gone()),
             )
         )
+
+    def _time_gone(self) -> float:
+        """Share of the time in which may be trained."""
+        now, left = time.perf_counter(), self.ending.left(self.executor.compile_seconds)
+        return 0.0 if math.isinf(left) else min((now - self.begun) / max(now - self.begun + left, 1e-9), 1.0)
 
 
 @dataclass(frozen=True)
@@ -223,6 +270,10 @@ class Trained:
         Programs compiled for training: one, whatever the number of blocks and waves.
     dataset
         What was trained on.
+    candidates
+        The strengths: all that were asked for, or the first of them, see `Ended` and `Plan.asked`.
+    ended
+        That the search was ended before its epochs were over.
     """
 
     histories: Histories
@@ -231,6 +282,8 @@ class Trained:
     seconds: dict[str, float]
     compilations: int
     dataset: Dataset
+    candidates: Candidates
+    ended: Ended | None
     _executor: Executor[Any]
     _job: Job
 
@@ -305,38 +358,68 @@ def train_all(
     ------
     TrainingError
         Every network diverged, or the memory budget is too small.
+    UnfinishedError
+        It was to be trained completely (`Ending.complete`), and was ended.
     """
     settings = paced(settings or Settings(), row_sets)
     job = Job(network, dataset, row_sets, candidates, loss)
-    # it plans before it compiles: memory that does not suffice is said at once
-    executor: Executor[Any] = (settings.executor or with_jax)(job, settings, listener is not None)
+    executor, job, plan = _planned(job, settings, listener is not None)
     if listener:
-        listener.on_plan(executor.plan)
+        listener.on_plan(plan)
     begin = time.perf_counter()
-    training = Training(job, executor, settings, listener, beside)
-    for wave in executor.plan.waves:
+    training = Training(job, executor, plan, settings, listener, beside)
+    for wave in plan.waves:
         training.train_wave(wave)
+        if training.ended:
+            break
     # after all waves: one of them may hold the only strengths that train
     training.check_some_trained()
     # the first wave compiles on its way
     train_seconds = time.perf_counter() - begin - executor.compile_seconds
-    row_loss = _row_losses(executor, training.best, row_sets)
+    best = tree_map(lambda leaf: leaf[:, : training.trained], training.best)
+    row_loss = _row_losses(executor, best, row_sets)
     measure_seconds = time.perf_counter() - begin - executor.compile_seconds - train_seconds
     return Trained(
         histories=training.histories(row_loss),
-        plan=executor.plan,
-        best=training.best,
+        plan=replace(plan, strengths=training.trained),
+        best=best,
         seconds={"compile": executor.compile_seconds, "train": train_seconds, "measure": measure_seconds},
         compilations=executor.compilations,
         dataset=dataset,
+        candidates=job.candidates.first(training.trained),
+        ended=training.ended,
         _executor=executor,
         _job=job,
     )
 
 
+FEWEST_STRENGTHS = 4
+"""Of a search without rungs that has little time."""
+
+
+def _planned(job: Job, settings: Settings, estimate: bool) -> tuple[Executor[Any], Job, Plan]:
+    """Make the executor, with fewer strengths where there is no time for all."""
+    make, ending, asked = settings.executor or with_jax, settings.ending, job.candidates.count
+    hurry = not math.isinf(ending.deadline)
+    # it plans before it compiles: memory that does not suffice is said at once
+    executor: Executor[Any] = make(job, settings, estimate or hurry)
+    if not hurry:
+        return executor, job, executor.plan
+    budget = ending.left()
+    if ending.complete and executor.plan.seconds > budget:
+        raise UnfinishedError("There is no time for all epochs.")
+    if ending.droppable and job.candidates.given == 0:
+        fewest = FEWEST_STRENGTHS if settings.stopping is None else settings.stopping.finalists
+        fitting = affordable_strengths(executor.plan, settings.stopping, budget, fewest)
+        if fitting < asked:
+            job = replace(job, candidates=job.candidates.first(fitting))
+            executor = make(job, settings, True)
+    return executor, job, replace(executor.plan, asked=asked, budget=budget)
+
+
 def _row_losses(executor: Executor[Any], best: Variables, row_sets: RowSets) -> np.ndarray:
     """Average the held-out loss of every row over the row sets that hold it out: [G, n]."""
-    total = np.zeros((executor.plan.strengths, row_sets.n_rows))
+    total = np.zeros((tree_leaves(best)[0].shape[1], row_sets.n_rows))
     counts = np.zeros(row_sets.n_rows)
     for held_out in row_sets.held_out:
         counts[held_out] += 1

@@ -11,6 +11,7 @@ import numpy as np
 from fitwell.analysis.honest import METHODS
 from fitwell.analysis.selection import RULES
 from fitwell.arguments import is_real, is_whole, whole_number
+from fitwell.engine.ending import NEVER, Ending
 from fitwell.engine.engines import ENGINES
 from fitwell.engine.job import Settings
 from fitwell.engine.stopping import Stopping
@@ -54,6 +55,8 @@ class Options:
     to_the_end
         Whether the network as given trains for all epochs, whatever becomes of it, as a diagnosis wants; the losses of
         single rows, which only a score on new rows needs, are then not kept.
+    ending
+        When to end before all epochs are over.
     """
 
     hidden: tuple[int, ...] = DEFAULT_HIDDEN
@@ -76,6 +79,7 @@ class Options:
     devices: int | None = None
     engine: str = "auto"
     to_the_end: bool = False
+    ending: Ending = NEVER
 
     def __post_init__(self) -> None:
         _check_options(self)
@@ -117,6 +121,7 @@ class Options:
             seed=self.seed,
             memory=self.memory,
             devices=self.devices,
+            ending=self.ending,
         )
 
 

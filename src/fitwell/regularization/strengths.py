@@ -211,6 +211,12 @@ class Candidates:
         strengths = {k: v[chosen] for k, v in self.strengths.items()}
         return replace(self, strengths=strengths, learning_rate=self.learning_rate[chosen], own=own, given=0)
 
+    def first(self, count: int) -> Candidates:
+        """Return the first `count` candidates, the network as given among them."""
+        if self.given >= count:
+            raise ValueError(f"The network as given is candidate {self.given}, and not among the first {count}.")
+        return replace(self.take(range(count)), given=self.given)
+
     def _value(self, name: str, values: np.ndarray) -> float | dict[str, float]:
         if values.ndim == 0 or (values == values[0]).all():
             return float(values.flat[0])

@@ -223,7 +223,7 @@ class RunPlots:
         ax.legend(frameon=False)
 
     def confusion(self, ax: Axes | None = None) -> Axes:
-        """Draw which classes held-out rows are taken for: their number (their weight, if they have one), coloured by the share of their class."""
+        """Draw what held-out rows are taken for: their number or weight, coloured by the share of their class."""
         self._check("confusion")
         counts, classes = confusion(self.run).with_columns(pl.col("share").fill_null(0)), self.run.classes
         side = len(classes), len(classes)

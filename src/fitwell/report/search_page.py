@@ -67,7 +67,8 @@ def _head(run: RunTables) -> str:
     lines = document["verdict"]["sentences"] or [UNDECIDED]
     if document["choice"]["leave_alone"]:
         lines = [*lines, LEAVE_IT_ALONE]
-    lines = [*lines, *chosen_by(document.get("scoring"))]
+    # runs from before a search could be ended have none
+    lines = [*document.get("cut_short", []), *lines, *chosen_by(document.get("scoring"))]
     chosen = document["choice"]["one_standard_error"]
     rows = f"{document['data']['rows']:,} rows, " if "rows" in document["data"] else ""
     said = "".join(f"<p>{text(line)}</p>" for line in lines)

@@ -19,7 +19,7 @@ from fitwell.analysis.honest import Score
 from fitwell.analysis.readings import Reading, as_read, reading_of
 from fitwell.engine.plan import Plan
 from fitwell.errors import counted
-from fitwell.report.words import LEAVE_IT_ALONE, chosen_by, verdict, verdict_of
+from fitwell.report.words import LEAVE_IT_ALONE, chosen_by, cut_short, verdict, verdict_of
 
 LOSS_COLUMNS = {
     "held out": "held_out_loss",
@@ -77,18 +77,22 @@ def _read_arrays(summary: dict[str, Any]) -> list[RenderableType]:
 def planned(plan: Plan) -> list[RenderableType]:
     """Say what will be trained, and about how long it takes."""
     blocks, devices = counted(plan.blocks, "block"), counted(plan.devices, "device")
+    left_out = f" (of {plan.asked}: time is short)" if plan.strengths < plan.asked else ""
     lines = [
-        f"Training  {plan.row_sets} row sets x {plan.strengths} strengths = {plan.networks:,} networks at once, "
-        f"at most {plan.epochs} epochs",
+        f"Training  {plan.row_sets} row sets x {plan.strengths} strengths{left_out} = {plan.networks:,} networks "
+        f"at once, at most {plan.epochs} epochs",
         f"          {blocks} on {devices}, batches of {plan.batch_size} rows, {_bytes(plan.memory)}, about "
         f"{_seconds(plan.seconds)}",
     ]
+    if plan.budget and plan.seconds > plan.budget:
+        lines.append(f"          time for {_seconds(plan.budget)} of it: the worst strengths leave earlier")
     return [Text(line) for line in lines]
 
 
 def found(search: Search, answer: Answer, score: Score) -> list[RenderableType]:
     """Say what the search found: the unregularized network, the best strengths, the choice, the scores."""
-    parts: list[RenderableType] = [Text(""), *_unregularized(search), Text(""), strengths(search), Text("")]
+    short = [Text(line, style="bold") for line in cut_short(search.plan, search.ended)]
+    parts: list[RenderableType] = [Text(""), *short, *_unregularized(search), Text(""), strengths(search), Text("")]
     parts += _choice(search)
     if answer.layers is not None:
         parts += [Text(""), layers(answer.layers, search.candidates.regularization(answer.chosen).beside)]

@@ -14,6 +14,9 @@ from fitwell.analysis.honest import Score
 from fitwell.analysis.intervals import Interval, Test, figures
 from fitwell.analysis.readings import as_read, reading_of
 from fitwell.analysis.verdict import Help, Reduction, Verdict
+from fitwell.engine.ending import Ended
+from fitwell.engine.plan import Plan
+from fitwell.errors import counted
 
 MOST_TIMES = 100
 """How many times as many rows are told as a number: nobody plans for more."""
@@ -56,10 +59,23 @@ def compared(search: Search, answer: Answer) -> Iterator[dict[str, Any]]:
         }
 
 
+def cut_short(plan: Plan, ended: Ended | None) -> list[str]:
+    """Say what a budget or a person cut short, a sentence each; nothing if nothing was."""
+    lines = []
+    if ended is not None:
+        why = "Ended by hand" if ended.reason == "interrupted" else "Time was up"
+        running = f"{counted(ended.running, 'strength')} of {plan.strengths} {'was' if ended.running == 1 else 'were'}"
+        lines.append(f"{why} after epoch {ended.epoch}: {running} still in training, and might have improved further.")
+    if plan.strengths < plan.asked:
+        lines.append(f"Of {plan.asked} strengths there was time for {plan.strengths}.")
+    return lines
+
+
 def conclusions(search: Search, answer: Answer, score: Score) -> list[str]:
     """Say what follows from the comparison, a sentence each: whether to change anything, the score, the verdict."""
     alone = [LEAVE_IT_ALONE] if search.choice.leave_alone else []
-    return [*alone, *chosen_by(search.scoring), f"{as_read(score)}.", *verdict_of(search, answer)]
+    short = cut_short(search.plan, search.ended)
+    return [*short, *alone, *chosen_by(search.scoring), f"{as_read(score)}.", *verdict_of(search, answer)]
 
 
 def chosen_by(scoring: str | None) -> list[str]:
@@ -133,6 +149,7 @@ def reasons(found: Findings) -> list[str]:
 
 def _sentences(found: Findings) -> Iterator[str]:
     evidence, name = found.evidence, found.loss_name
+    yield from cut_short(found.plan, found.ended) if found.plan else ()
     yield (
         f"On its training rows the {name} is {figures(found.as_given.train_loss)}, on held-out rows "
         f"{figures(found.as_given.held_out_loss)} (gap {_interval(found.as_given.gap, first=True)})."
@@ -155,8 +172,12 @@ def _sentences(found: Findings) -> Iterator[str]:
         yield _memorisation(found, found.memorisation)
     for name, training in (("null", found.noise), ("memorisation", found.memorisation)):
         if training is None and name in found.asked:
-            why = "on a shuffled target networks diverged, or memory did not suffice"
+            why = f"on a shuffled target networks diverged, or memory{_or_time(found)} did not suffice"
             yield f"What '{name}' asks is not known: {why}."
+
+
+def _or_time(found: Findings) -> str:
+    return " or time" if found.hurried else ""
 
 
 def _cures(found: Findings) -> Iterator[str]:
@@ -199,7 +220,8 @@ def _rows(found: Findings) -> Iterator[str]:
     curve = found.learning_curve
     if curve is None:
         if "learning curve" in found.asked:
-            why = "there are too few rows for a learning curve, or training on fewer of them diverged"
+            time = ", or there was no time" if found.hurried else ""
+            why = f"there are too few rows for a learning curve, or training on fewer of them diverged{time}"
             yield f"How much more rows would help is not known: {why}."
         return
     cured = "With that cure, twice" if found.verdict.word == "overfits" else "Twice"

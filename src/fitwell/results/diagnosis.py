@@ -118,6 +118,7 @@ class Diagnosis:
             "level": found.level,
             "worth": found.worth,
             "networks": self.plan.networks,
+            "ended": None if found.ended is None else asdict(found.ended),
             "command": self.record.command,
             "seed": self.record.seed,
             "seconds": self.record.seconds["total"],

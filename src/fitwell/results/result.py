@@ -135,6 +135,8 @@ class Result:
             "data": self.record.summary,
             "plan": {**asdict(search.plan), "networks": search.plan.networks, "blocks": search.plan.blocks},
             "folds": search.folds,
+            "ended": None if search.ended is None else asdict(search.ended),
+            "cut_short": words.cut_short(search.plan, search.ended),
             "unregularized": search.unregularized(),
             "strengths": [self._by_layer(row) for row in search.table.to_dicts()],
             "choice": {

@@ -65,6 +65,7 @@ def answer(searched: Searched) -> Result:
         metric_name=problem.loss.metric_name,
         scoring=options.scoring,
         held_out_scores=scores,
+        ended=trained.ended,
     )
     answered = Answer(
         refit=options.refit,

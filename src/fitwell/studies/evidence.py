@@ -179,6 +179,8 @@ def _findings(searched: Searched, looks: Sequence[Look], questions: Questions) -
         level=questions.level,
         worth=questions.worth,
         looks=tuple(look.problem.row_sets.count // look.problem.row_sets.independent for look in looks),
+        ended=searched.trained.ended,
+        plan=searched.trained.plan,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from fitwell.data.resampling import inner_number, nested_folds
 from fitwell.engine.histories import Histories
 from fitwell.engine.job import Settings
 from fitwell.engine.records import Records
-from fitwell.errors import TrainingError
+from fitwell.errors import TrainingError, UnfinishedError
 from fitwell.problems.problem import Problem
 from fitwell.regularization.strengths import Candidates
 from fitwell.studies.search import Searched, recording, train_networks
@@ -51,11 +52,12 @@ def honest_score(searched: Searched, choice: Choice, scores: HeldOutScores | Non
         return scores.corrected(choice.chosen(rule), by, test_to_train=ratio, level=LEVEL)
     # shown beside the corrected loss, so that one sees what choosing made of it
     naive = float(histories.at_best("held_out_loss").mean(axis=0)[choice.chosen(rule)])
-    if options.honest == "bbc":
-        score = _corrected(rule, problem, histories, candidates, keep_given=stay)
-    else:
-        score = _nested(options.honest, rule, problem, candidates, problem.settings(options), keep_given=stay)
-    return replace(score, naive=naive)
+    if options.honest != "bbc":
+        # a search that was ended has no time to be repeated inside its folds
+        with suppress(UnfinishedError):
+            score = _nested(options.honest, rule, problem, candidates, searched.settings, keep_given=stay)
+            return replace(score, naive=naive)
+    return replace(_corrected(rule, problem, histories, candidates, keep_given=stay), naive=naive)
 
 
 def _corrected(rule: str, problem: Problem, histories: Histories, candidates: Candidates, *, keep_given: bool) -> Score:

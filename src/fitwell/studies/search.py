@@ -25,6 +25,9 @@ from fitwell.regularization.strengths import Candidates
 MOST_RECORDED = 2**24
 """Losses that a search keeps (units x strengths x epochs x repeats), to choose epochs anew in every draw."""
 
+MOST_UNITS = 5000
+"""Units that are drawn, a thousand times: with more a score takes longer and is no surer."""
+
 
 @dataclass(frozen=True, eq=False)
 class Searched:
@@ -81,7 +84,9 @@ def search(
         settings = recording(settings, problem.row_sets, candidates.count)
     beside = None if options.to_the_end else problem.warm_up  # a diagnosis finishes nothing
     trained = train_networks(problem, candidates, settings, listener=listener, beside=beside)
-    return Searched(problem, options, candidates, settings, trained, begun)
+    # what is asked of it later is asked whole or not at all
+    after = replace(settings, ending=settings.ending.strict)
+    return Searched(problem, options, trained.candidates, after, trained, begun)
 
 
 def train_networks(
@@ -141,5 +146,5 @@ def _check_folds(options: Options, row_sets: RowSets) -> None:
 
 def recording(settings: Settings, row_sets: RowSets, strengths: int) -> Settings:
     """Keep the losses of all units of rows at all epochs, as a score will ask for them."""
-    most = MOST_RECORDED // (strengths * settings.epochs)
+    most = min(MOST_RECORDED // (strengths * settings.epochs), MOST_UNITS)
     return replace(settings, units=units_of_rows(row_sets, most, settings.seed))

@@ -1,0 +1,135 @@
+"""When a search ends before its epochs are over: its time is up, or somebody wants the best so far."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from fitwell.engine.plan import Plan
+from fitwell.engine.stopping import Stopping, work_ahead
+
+Reason = Literal["interrupted", "out of time"]
+
+PACES = tuple(2 ** (-step / 4) for step in range(25))
+"""By which rungs come earlier where time is short: 1 to a 64th."""
+
+SHARE_OF_A_CALL = 0.05
+"""Of the time that is left: no call shall take more, so that a search ends nearly when its time does."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """That, and when, a search was ended.
+
+    Attributes
+    ----------
+    reason
+        `"interrupted"` by a person, or `"out of time"`.
+    epoch
+        Epochs of the strengths that were in training then.
+    running
+        How many these were: they might have improved further.
+    trained, asked
+        Strengths that were trained, of those that were to be: with little memory some wait for others.
+    """
+
+    reason: Reason
+    epoch: int
+    running: int
+    trained: int
+    asked: int
+
+
+@dataclass(frozen=True, eq=False)
+class Ending:
+    """When to end what is not over yet.
+
+    Attributes
+    ----------
+    deadline
+        `time.perf_counter` at which everything must be done; infinite if there is no hurry.
+    reserve
+        Seconds of it that are needed after training.
+    compilations
+        How many compilations, as long as the first one, are to come after training.
+    wanted
+        Asked between two calls: does somebody want the end?
+    droppable
+        Whether strengths for which there is no time may be left out from the start.
+    complete
+        Whether a training is of use only when it is over: then its end is an `UnfinishedError`.
+    """
+
+    deadline: float = math.inf
+    reserve: float = 0.0
+    compilations: float = 0.0
+    wanted: Callable[[], bool] = lambda: False
+    droppable: bool = False
+    complete: bool = False
+
+    @property
+    def strict(self) -> Ending:
+        """The same for a training that nobody can use before its end; it may take what was kept for it."""
+        return replace(self, complete=True, droppable=False, reserve=0.0)
+
+    def left(self, compile_seconds: float = 0.0) -> float:
+        """Seconds in which may be trained."""
+        return self.deadline - self.reserve - self.compilations * compile_seconds - time.perf_counter()
+
+    def reason(self, next_seconds: float, compile_seconds: float = 0.0) -> Reason | None:
+        """Why not to go on with a call that takes so long; None if there is no reason."""
+        if self.wanted():
+            return "interrupted"
+        return "out of time" if next_seconds > self.left(compile_seconds) else None
+
+
+NEVER = Ending()
+"""The end is where all epochs are over."""
+
+
+class Pacing:
+    """The rungs of some strengths in training: each after its own epochs, or earlier where time is short.
+
+    Nothing is changed while there is time for all: then the numbers are those of a search without a deadline.
+    """
+
+    def __init__(self, rules: Stopping | None, epochs: int) -> None:
+        self._rules, self._epochs, self._decided, self.pace = rules, epochs, 0, 1.0
+
+    def fit(self, running: int, epoch: int, affordable: float) -> None:
+        """Choose the pace by the strengths in training, and the epochs of one strength for which there is time."""
+        if self._rules is None:
+            return
+        ahead = (pace for pace in PACES if self._ahead(self._rules, pace, running, epoch) <= affordable)
+        self.pace = next(ahead, PACES[-1])
+
+    def rules(self, epoch: int) -> Stopping | None:
+        """Who leaves after this epoch: of several rungs that come together, what all of them would leave."""
+        if self._rules is None:
+            return None
+        come = sum(math.ceil(rung * self.pace) <= epoch for rung in self._rules.rungs)
+        due, self._decided = max(come - self._decided, 0), max(come, self._decided)
+        return replace(self._rules, rungs=(epoch,) if due else (), kept=self._rules.kept ** max(due, 1))
+
+    def _ahead(self, rules: Stopping, pace: float, running: int, epoch: int) -> float:
+        return work_ahead(replace(rules, rungs=rules.rungs[self._decided :]), running, epoch, self._epochs, pace)
+
+
+def affordable_strengths(plan: Plan, rules: Stopping | None, seconds: float, fewest: int) -> int:
+    """Return with how many strengths to begin, so that what is left of a search fits.
+
+    Where only a part of the work fits, strengths and epochs both become fewer by about its root: strengths by the pace
+    at which rungs come.
+    """
+    if not plan.epoch_seconds or math.isinf(seconds):
+        return plan.strengths
+    affordable = seconds / plan.epoch_seconds
+    for pace in PACES:
+        strengths = min(plan.strengths, max(fewest, math.ceil(plan.strengths * pace)))
+        work = strengths * plan.epochs * pace if rules is None else work_ahead(rules, strengths, 0, plan.epochs, pace)
+        if work <= affordable:
+            return strengths
+    return min(plan.strengths, fewest)
