@@ -11,7 +11,7 @@ from example_tables import QUICK, mixed
 
 from fitwell.api.diagnose import diagnose
 from fitwell.api.tune import tune
-from fitwell.arguments import is_whole, whole_number
+from fitwell.arguments import is_whole, seconds_in, whole_number
 from fitwell.data.row_sets import folds
 from fitwell.errors import FitwellError, InputError
 from fitwell.problems.options import WHOLE, Options, hidden_units, make_options
@@ -41,6 +41,24 @@ def test_what_is_no_whole_number(value: Any) -> None:
         whole_number("epochs", value)
 
 
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [(90, 90), (np.float32(0.5), 0.5), ("90s", 90), (" 2 M ", 120), ("1h30min", 5400), ("1h 1m 1s", 3661)],
+)
+def test_durations(value: Any, seconds: float) -> None:
+    """Numbers are seconds, and texts may say hours, minutes and seconds."""
+    assert seconds_in("time_budget", value) == seconds
+
+
+@pytest.mark.parametrize("value", [0, -1, "", "90", "0s", "5 days", "1h and 2m", "-5s", np.inf, True, None, [90]])
+def test_what_is_no_duration(value: Any) -> None:
+    """A text without a unit might mean anything, and no time is no budget."""
+    with pytest.raises(
+        InputError, match=r"'time_budget' must be a time above 0, such as '90s', '5m' or '1h 30m'\. Got"
+    ):
+        seconds_in("time_budget", value)
+
+
 def test_the_least_number() -> None:
     """One less than the least is refused, the least is not."""
     assert whole_number("seed", np.int32(0), least=0) == 0
@@ -51,7 +69,7 @@ def test_the_least_number() -> None:
 def comparable(result: Result) -> dict[str, Any]:
     """What was found, without the time it took."""
     document = json.loads(json.dumps(result.to_json()))  # NumPy's numbers cannot be written
-    del document["seconds"], document["plan"]["seconds"]
+    del document["seconds"], document["plan"]["seconds"], document["plan"]["epoch_seconds"]
     for one in document["baselines"]:
         del one["seconds"]
     return document

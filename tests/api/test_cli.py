@@ -16,8 +16,9 @@ import pytest
 from example_tables import QUICK, QUICK_ARGUMENTS, mixed
 
 import fitwell
+from fitwell.api import command_running
 from fitwell.api.cli import INPUT_EXIT, main
-from fitwell.api.command_running import INTERRUPT_EXIT
+from fitwell.api.command_running import ENDING, INTERRUPT_EXIT
 from fitwell.engine.program_directory import open_directory
 from fitwell.problems.tables import read_table
 
@@ -485,9 +486,9 @@ def test_cache_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "moment"), [(signal.SIGINT, 0.5), (signal.SIGINT, 5.0), (signal.SIGTERM, 0.5)])
-def test_an_interrupt_leaves_nothing(tmp_path: Path, number: int, moment: float) -> None:
-    """Ctrl-C during training, or being told to end: one sentence, exit status 130 or 143, nothing written."""
+@pytest.mark.parametrize(("number", "times"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 1)])
+def test_interrupts(tmp_path: Path, number: int, times: int) -> None:
+    """Ctrl-C once keeps the best so far, twice, or being told to end, nothing: the exit status is 130 or 143."""
     mixed(2000).write_csv(tmp_path / "table.csv")
     command = [
         *FITWELL,
@@ -507,12 +508,41 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, number: int, moment: float)
         assert process.stdout is not None
         while "Training" not in process.stdout.readline():
             pass
-        time.sleep(moment)
-        process.send_signal(number)
-        _, err = process.communicate(timeout=60)
+        time.sleep(1)
+        for _ in range(times):
+            process.send_signal(number)
+            time.sleep(0.3)  # signals that come while C computes are one
+        out, err = process.communicate(timeout=60)
     assert process.returncode == INTERRUPT_EXIT + number
-    assert err == "fitwell: interrupted; nothing was written.\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+    ending = f"{ENDING}\n" if number == signal.SIGINT else ""
+    if times == 1 and ending:
+        assert err == ending
+        document = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
+        assert document["ended"]["reason"] == "interrupted"
+        assert document["cut_short"][0] in " ".join(out.split())
+        assert "Ended by hand after epoch" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+        assert fitwell.load(tmp_path / "run").predict(mixed(5)).height == 5
+    else:
+        assert err == f"{ending}fitwell: interrupted; nothing was written.\n"
+        assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+
+
+@pytest.mark.usefixtures("table")
+def test_a_budget(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is of the whole process, and what it left out is said; what cannot be a budget, or be kept, is a sentence."""
+    monkeypatch.setattr(command_running, "BEGUN", time.perf_counter() - 60)
+    tuned = run("tune", "table.csv", "--target", "ill", "--budget", "1h", *QUICK_ARGUMENTS, "--json")
+    assert tuned.status == 0
+    document = json.loads(tuned.out)
+    assert (document["ended"], document["cut_short"]) == (None, [])
+    assert 3300 < document["plan"]["budget"] < 3540 * 0.97
+    for command in ("tune", "diagnose"):
+        wrong = run(command, "table.csv", "--target", "ill", "--budget", "soon")
+        assert wrong.status == INPUT_EXIT
+        assert wrong.err == "fitwell: '--budget' must be a time above 0, such as '90s', '5m' or '1h 30m'. Got 'soon'.\n"
+        short = run(command, "table.csv", "--target", "ill", "--budget", "0.1s")
+        assert short.status == INPUT_EXIT
+        assert "'--budget' must be more than what starting takes, which was" in short.err
 
 
 @pytest.mark.slow

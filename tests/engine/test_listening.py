@@ -110,6 +110,15 @@ def test_two_are_told_as_one() -> None:
     assert heard == [("a", {"rows": 3}), ("b", {"rows": 3}), ("a", 4), ("b", 4)]
 
 
+def test_either_of_two_may_want_the_end() -> None:
+    """And neither has to; what takes an argument is refused."""
+    no, yes = Listener(), Listener(wants_end=lambda: True)
+    assert [told_both(*pair).wants_end() for pair in ((no, no), (no, yes), (yes, no))] == [False, True, True]
+    assert checked_listener(yes) is yes
+    with pytest.raises(InputTypeError, match="'wants_end' of 'listener' must be a function of no arguments"):
+        checked_listener(Listener(wants_end=lambda progress: True))  # type: ignore[arg-type]
+
+
 def test_an_error_of_a_listener_ends_the_search() -> None:
     """What a listener raises comes out, whichever executor trains."""
 

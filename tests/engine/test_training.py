@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -14,11 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fitwell.data.row_sets import RowSets
+from fitwell.engine.ending import Ended, Ending
+from fitwell.engine.executor import Job
+from fitwell.engine.jax_executor import JaxExecutor
 from fitwell.engine.job import Settings, make_rows
 from fitwell.engine.plan import Listener, Plan, Progress, default_batch_size
 from fitwell.engine.stopping import Stopping
 from fitwell.engine.training import Trained, train_all
-from fitwell.errors import TrainingError
+from fitwell.errors import TrainingError, UnfinishedError
 from fitwell.regularization.strengths import Candidates
 
 THREE = Candidates({"l2": np.array([0, 0.01, 0.1])}, np.array([0.01, 0.02, 0.03]))
@@ -380,6 +384,87 @@ def test_a_fold_that_diverged_stops_no_other_where_nobody_leaves(problem: Callab
         assert np.isinf(histories.best_loss).tolist() == [False, False, True]
     assert (on.epochs[2], left.epochs[2]) == (4, 2)
     assert np.isfinite(on.records.sums[0][2]).all()
+
+
+# Searches that are ended
+
+
+def ended_after(case: Any, calls: int, **others: Any) -> Trained:
+    """Train, and want the end after so many calls of two epochs."""
+    asked = iter(range(1, 100))
+    ending = Ending(wanted=lambda: next(asked) >= calls)
+    how = replace(RECORDING, epochs=12, call_epochs=2, stopping=Stopping(), **others, ending=ending)
+    return train_all(*case[:3], CANDIDATES, loss=case.loss, settings=how)
+
+
+def test_an_ended_search_is_the_beginning_of_a_whole_one(problem: Callable[..., Any], seed: int) -> None:
+    """Bit for bit: its curves, its best epochs, and the variables that a search of so many epochs has."""
+    case = problem(seed)
+    ended = ended_after(case, 3)
+    rates = replace(RECORDING, call_epochs=2, stopping=Stopping())
+    short, whole = (
+        train_all(*case[:3], CANDIDATES, loss=case.loss, settings=replace(rates, epochs=epochs)) for epochs in (6, 12)
+    )
+    assert ended.ended == Ended("interrupted", 6, 3, 3, 3)
+    assert short.ended is whole.ended is None
+    for name in ("train_loss", "held_out_loss"):
+        found, all_of_it = getattr(ended.histories, name), getattr(whole.histories, name)
+        np.testing.assert_array_equal(found[:, :, :6], all_of_it[:, :, :6])
+        assert np.isnan(found[:, :, 6:]).all()
+    for name in ("best_epoch", "best_loss", "epochs", "cut", "row_loss"):
+        np.testing.assert_array_equal(getattr(ended.histories, name), getattr(short.histories, name))
+    assert not ended.histories.cut.any()  # all were ended: nobody left while others went on
+    assert jax.tree.all(jax.tree.map(np.array_equal, ended.best, short.best))
+    assert not jax.tree.all(jax.tree.map(np.array_equal, ended.best, ended_after(case, 1).best))
+
+
+def test_time_for_everything_changes_nothing(problem: Callable[..., Any], seed: int) -> None:
+    """A deadline that is far away: not one bit of curves and variables differs."""
+    case = problem(seed)
+    how = replace(RECORDING, epochs=12, call_epochs=2, stopping=Stopping(patience=4, rungs=(4,), kept=0.5, finalists=1))
+    far = replace(how, ending=Ending(deadline=time.perf_counter() + 1e6, droppable=True))
+    without, within = (train_all(*case[:3], CANDIDATES, loss=case.loss, settings=s) for s in (how, far))
+    assert within.ended is None
+    assert within.plan.budget > 1e5
+    for name in ("train_loss", "held_out_loss", "best_loss", "epochs", "cut"):
+        np.testing.assert_array_equal(getattr(without.histories, name), getattr(within.histories, name))
+    assert jax.tree.all(jax.tree.map(np.array_equal, without.best, within.best))
+
+
+def test_time_that_is_up_ends_after_one_call(problem: Callable[..., Any], seed: int) -> None:
+    """Of one epoch; a training that is of use only when it is over is not begun at all, or not gone on with."""
+    case, over = problem(seed), Ending(deadline=time.perf_counter())
+    how = replace(RECORDING, epochs=12, call_epochs=2, stopping=Stopping(), ending=over)
+    found = train_all(*case[:3], CANDIDATES, loss=case.loss, settings=how)
+    assert found.ended == Ended("out of time", 1, 3, 3, 3)
+    assert found.histories.epochs.tolist() == [1, 1, 1]
+    with pytest.raises(UnfinishedError, match="no time for all epochs"):
+        train_all(*case[:3], CANDIDATES, loss=case.loss, settings=replace(how, ending=over.strict))
+    wanted = Ending(wanted=lambda: True, complete=True)
+    with pytest.raises(UnfinishedError, match="over before all epochs"):
+        train_all(*case[:3], CANDIDATES, loss=case.loss, settings=replace(how, ending=wanted))
+
+
+def test_strengths_that_were_never_reached_are_left_out(problem: Callable[..., Any], seed: int) -> None:
+    """In waves, for want of memory, the later ones may not begin: what is found is of the first alone."""
+    case = problem(seed)
+    how = replace(RECORDING, epochs=4, call_epochs=2, devices=1, block_strengths=1)
+    whole = train_all(*case[:3], CANDIDATES, loss=case.loss, settings=how)
+    small = whole.plan.memory
+    while len(_waves(case, how, small)) < 3:
+        small = int(small * 0.98)
+    ended = train_all(
+        *case[:3], CANDIDATES, loss=case.loss, settings=replace(how, memory=small, ending=Ending(wanted=lambda: True))
+    )
+    assert ended.ended == Ended("interrupted", 2, 1, 1, 3)
+    assert ended.candidates.count == ended.plan.strengths == len(ended.histories.best_loss) == 1
+    assert ended.plan.asked == 3
+    np.testing.assert_array_equal(ended.histories.held_out_loss[:, 0, :2], whole.histories.held_out_loss[:, 0, :2])
+    assert len(ended.histories.records.sums[0]) == len(ended.histories.row_loss) == 1
+
+
+def _waves(case: Any, how: Settings, memory: int) -> list[range]:
+    return JaxExecutor(Job(*case[:3], CANDIDATES, case.loss), replace(how, memory=memory)).plan.waves
 
 
 # Row sets of very different size

@@ -80,6 +80,8 @@ class Plan:
         Estimated time of training with compilation, 0 if the machine's speed was not measured.
     epoch_seconds
         Estimated time of one epoch of one strength, in all row sets; 0 likewise.
+    compile_seconds
+        Of `seconds`, what compilation takes.
     asked
         Strengths that were asked for; there are fewer where a budget has no time for all of them.
     budget
@@ -97,6 +99,7 @@ class Plan:
     memory: int
     seconds: float
     epoch_seconds: float = 0.0
+    compile_seconds: float = 0.0
     asked: int = 0
     budget: float = 0.0
 
@@ -194,6 +197,7 @@ def make_plan(
         memory=kept + step + row_sets * wave * work.state_bytes,
         seconds=compile_seconds + strengths * epochs * share * epoch_seconds if epoch_seconds else 0.0,
         epoch_seconds=epoch_seconds,
+        compile_seconds=compile_seconds,
         asked=strengths,
     )
 

@@ -405,8 +405,9 @@ def _planned(job: Job, settings: Settings, estimate: bool) -> tuple[Executor[Any
     executor: Executor[Any] = make(job, settings, estimate or hurry)
     if not hurry:
         return executor, job, executor.plan
-    budget = ending.left()
-    if ending.complete and executor.plan.seconds > budget:
+    compiling = executor.plan.compile_seconds
+    budget = ending.left(compiling) - compiling
+    if ending.complete and executor.plan.seconds - compiling > budget:
         raise UnfinishedError("There is no time for all epochs.")
     if ending.droppable and job.candidates.given == 0:
         fewest = FEWEST_STRENGTHS if settings.stopping is None else settings.stopping.finalists
@@ -414,7 +415,7 @@ def _planned(job: Job, settings: Settings, estimate: bool) -> tuple[Executor[Any
         if fitting < asked:
             job = replace(job, candidates=job.candidates.first(fitting))
             executor = make(job, settings, True)
-    return executor, job, replace(executor.plan, asked=asked, budget=budget)
+    return executor, job, replace(executor.plan, asked=asked, budget=max(budget, 0.0) + compiling)
 
 
 def _row_losses(executor: Executor[Any], best: Variables, row_sets: RowSets) -> np.ndarray:

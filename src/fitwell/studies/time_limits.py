@@ -14,6 +14,9 @@ from fitwell.problems.problem import Problem
 ANSWER_SECONDS, ROW_SECONDS = 1.2, 4e-5
 """What scores, simple models, importance and files take after a search, and what each row adds (2 cores)."""
 
+REFIT_COMPILATIONS = 0.6
+"""Of the time that compiling a search took, what a refit with its training takes."""
+
 BUDGET_SHARE = 0.04
 """Of a budget, kept besides: an estimate is off by more the longer a search is."""
 
@@ -44,8 +47,8 @@ def ending_of(
     ending = Ending(
         deadline=begun + budget,
         reserve=ANSWER_SECONDS + ROW_SECONDS * problem.row_sets.n_rows + share * budget,
-        # a single network is compiled and trained once more, on all rows
-        compilations=1.0 if options.refit == "single" else 0.0,
+        # a single network is compiled and trained once more, on all rows; its program is smaller than a search's
+        compilations=REFIT_COMPILATIONS if options.refit == "single" else 0.0,
         wanted=listener.wants_end,
         droppable=is_whole(options.strengths),
     )
