@@ -37,7 +37,7 @@ from fitwell.data.row_sets import RowSets
 from fitwell.engine.histories import Histories
 from fitwell.engine.job import Settings
 from fitwell.engine.losses import Loss
-from fitwell.engine.training import Trained
+from fitwell.engine.trained import Trained
 from fitwell.problems.options import Options
 from fitwell.regularization.strengths import Candidates
 from fitwell.studies import evidence

@@ -206,9 +206,9 @@ def train_once(executor: Any, job: Any, settings: Any) -> dict[str, Any]:
     timed: Any = Timed(executor)
     compiled = executor.compile_seconds
     begin = time.perf_counter()
-    training = Training(job, timed, settings, None, None)
+    training = Training(job, timed, executor.plan, settings, None, None)
     for wave in executor.plan.waves:
-        training.train_wave(wave)
+        training.train_wave(training.begin_wave(wave))
     training.check_some_trained()
     compile_seconds = executor.compile_seconds - compiled
     seconds = time.perf_counter() - begin - compile_seconds

@@ -22,7 +22,8 @@ from fitwell.engine.histories import Histories
 from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import Loss
 from fitwell.engine.network import DenseNetwork, PureNetwork
-from fitwell.engine.training import Trained, train_all
+from fitwell.engine.trained import Trained
+from fitwell.engine.training import train_all
 from fitwell.keras.backend import import_keras
 from fitwell.keras.keras_network import open_network
 from fitwell.regularization.grids import sobol

@@ -22,10 +22,11 @@ from fitwell.engine.job import Dataset, Settings, make_rows
 from fitwell.engine.network import DenseNetwork, Variables
 from fitwell.engine.numpy_executor import NumpyExecutor
 from fitwell.engine.optimizers import adam, make_schedule
-from fitwell.engine.plan import Listener, Work
+from fitwell.engine.plan import Listener, Progress, Work
 from fitwell.engine.program import Data, Program, State, Trace, lift
 from fitwell.engine.stopping import Stopping
-from fitwell.engine.training import Progress, Trained, train_all
+from fitwell.engine.trained import Trained
+from fitwell.engine.training import train_all
 from fitwell.errors import TrainingError
 from fitwell.regularization.regularizer import Axes
 from fitwell.regularization.strengths import Candidates

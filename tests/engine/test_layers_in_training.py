@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from fitwell.engine.job import Settings
-from fitwell.engine.training import Trained, train_all
+from fitwell.engine.trained import Trained
+from fitwell.engine.training import train_all
 from fitwell.regularization.strengths import Candidates, Regularization, from_settings
 from fitwell.regularization.table import BUILT_IN
 

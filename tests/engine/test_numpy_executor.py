@@ -23,7 +23,8 @@ from fitwell.engine.numpy_executor import (
     why_not,
 )
 from fitwell.engine.optimizers import adam, make_schedule, sgd
-from fitwell.engine.training import Trained, train_all
+from fitwell.engine.trained import Trained
+from fitwell.engine.training import train_all
 from fitwell.errors import InputError, TrainingError
 from fitwell.regularization.strengths import Candidates
 from fitwell.regularization.table import L2

@@ -21,7 +21,8 @@ from fitwell.engine.jax_executor import JaxExecutor
 from fitwell.engine.job import Settings, make_rows
 from fitwell.engine.plan import Listener, Plan, Progress, default_batch_size
 from fitwell.engine.stopping import Stopping
-from fitwell.engine.training import Trained, train_all
+from fitwell.engine.trained import Trained
+from fitwell.engine.training import train_all
 from fitwell.errors import TrainingError, UnfinishedError
 from fitwell.regularization.strengths import Candidates
 

@@ -24,7 +24,8 @@ from fitwell.engine.job import Dataset, Rows, Settings, make_rows
 from fitwell.engine.network import Variables
 from fitwell.engine.optimizers import make_schedule
 from fitwell.engine.program import Data, Program, lift
-from fitwell.engine.training import Trained, train_all
+from fitwell.engine.trained import Trained
+from fitwell.engine.training import train_all
 from fitwell.keras.closing import close
 from fitwell.keras.compiled import Targets
 from fitwell.keras.keras_network import KerasNetwork, keras_inputs

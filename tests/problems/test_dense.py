@@ -16,7 +16,8 @@ from fitwell.engine.jax_executor import JaxExecutor
 from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.network import Variables
 from fitwell.engine.numpy_executor import NumpyExecutor
-from fitwell.engine.training import Trained, train_all
+from fitwell.engine.trained import Trained
+from fitwell.engine.training import train_all
 from fitwell.problems.dense import DenseOnTable
 from fitwell.problems.tables import read_table
 from fitwell.regularization.strengths import Candidates

@@ -13,8 +13,8 @@ import typer
 from fitwell._version import __version__
 from fitwell.api.command_running import (
     INTERRUPT_EXIT,
-    INTERRUPTED,
     catch_signals,
+    last_words,
     say_warnings,
     show_warning,
     signals,
@@ -51,7 +51,7 @@ def main() -> None:
         # a SystemExit that is not ours keeps its status
         if not signals:
             raise
-        typer.echo(INTERRUPTED, err=True)
+        typer.echo(last_words(), err=True)
         sys.exit(INTERRUPT_EXIT + signals[0])
     except BrokenPipeError:  # the reader of our output has gone, as in `fitwell ... | head`
         # else Python complains once more when it flushes on its way out

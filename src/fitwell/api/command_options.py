@@ -9,10 +9,10 @@ import typer
 
 from fitwell.regularization.table import BUILT_IN, DEFAULT_REGULARIZERS
 
-DataFile = Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, Arrow/Feather or JSON-lines file.")]
-TargetColumns = Annotated[
-    list[str], typer.Option("--target", help="Column to predict; given several times, columns predicted together.")
-]
+DATA_HELP = "CSV, TSV, Parquet, Arrow/Feather or JSON-lines file."
+TARGET_HELP = "Column to predict; given several times, columns predicted together."
+DataFile = Annotated[Path, typer.Argument(help=DATA_HELP)]
+TargetColumns = Annotated[list[str], typer.Option("--target", help=TARGET_HELP)]
 ModelFile = Annotated[
     Path | None,
     typer.Option(help="A .keras file, or TensorFlow.js's model.json, in place of the dense network."),

@@ -20,8 +20,11 @@ import typer
 from fitwell.errors import FitwellWarning, InputError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
+    from fitwell.engine.checkpoints import Checkpoints
     from fitwell.engine.ending import Ended
     from fitwell.engine.plan import Listener
     from fitwell.results.diagnosis import Diagnosis
@@ -45,6 +48,8 @@ signals: list[int] = []
 training = threading.Event()
 # is there something to be ended, and was that asked for
 searching, enough = threading.Event(), threading.Event()
+# where the search is written down that is in training, and how it is called
+written: list[tuple[Checkpoints, Path]] = []
 
 
 def catch_signals() -> None:
@@ -76,9 +81,17 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     show_cursor = "\x1b[?25h" if sys.stdout.isatty() else ""
     sys.stdout.write(show_cursor)
     sys.stdout.flush()
-    sys.stderr.write(f"{INTERRUPTED}\n")
+    sys.stderr.write(f"{last_words()}\n")
     sys.stderr.flush()
     os._exit(INTERRUPT_EXIT + number)
+
+
+def last_words() -> str:
+    """Say what an interrupted command leaves behind."""
+    for checkpoints, out in written:
+        if checkpoints.has_written:
+            return f"fitwell: interrupted; to go on: fitwell tune --resume {shlex.quote(str(out))}"
+    return INTERRUPTED
 
 
 @contextmanager
@@ -127,9 +140,14 @@ def show_warning(
     typer.echo(text, err=True)
 
 
-def by_command(found: _Found) -> _Found:
-    """The same with the command that asked for it, which the report shows."""
-    return replace(found, record=replace(found.record, command=shlex.join(["fitwell", *sys.argv[1:]])))
+def shell_command() -> str:
+    """This command as a shell takes it."""
+    return shlex.join(["fitwell", *sys.argv[1:]])
+
+
+def by_command(found: _Found, shell: str | None = None) -> _Found:
+    """The same with the command that asked for it, this one if no other, which the report shows."""
+    return replace(found, record=replace(found.record, command=shell or shell_command()))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from fitwell.analysis.honest import Method
 from fitwell.analysis.selection import RuleName
 from fitwell.arguments import seconds_in, whole_number
 from fitwell.data.target import Task
+from fitwell.engine.checkpoints import Checkpoints
 from fitwell.engine.engines import Engine
 from fitwell.engine.listening import checked_listener
 from fitwell.engine.plan import Listener
@@ -73,6 +75,7 @@ def tune(
     devices: int | None = None,
     engine: Engine = "auto",
     time_budget: float | str | None = None,
+    checkpoint: str | Path | Checkpoints | None = None,
     sample_weight: Any = None,
     class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
     weights: Start = "fresh",
@@ -176,6 +179,10 @@ def tune(
         there is no time are left out from the start, rungs come earlier, and when time is up the best so far is the
         answer, with its score. Where there is time for everything, nothing is changed. ``result.search.ended`` and the
         report say what was cut short.
+    checkpoint
+        A directory into which a search of more than ten seconds is written while it goes on. If the process dies, the
+        same call with it goes on from there, and gives the numbers of an unbroken search bit for bit; what has changed
+        since is refused. Delete it once you have saved what came of it.
     sample_weight
         What each row counts, 0 or more, in training and where losses are measured: of a table the name of a column,
         which is no input then, or an array [n] beside it; with a Keras model an array [n]. Of a table only the ratios
@@ -224,6 +231,7 @@ def tune(
             f"'honest' must be 'bbc' with a time budget: {honest!r} trains several times as many networks, all of them "
             "to the end."
         )
+    written = checkpoint if checkpoint is None or isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint)
     # asked here, because the defaults of `refit` depend on it
     of_a_model = model is not None or opened_model(table) is not None
     if of_a_model and (refit == "ensemble" or refit_seeds != 1):
@@ -268,5 +276,5 @@ def tune(
         key=key,
     )
     with watching(told, verbose) as listening:
-        timed = replace(options, ending=ending_of(problem, options, listening, budget, begun))
-        return answer(search(problem, timed, listening))
+        ending = ending_of(problem, options, listening, budget, begun)
+        return answer(search(problem, replace(options, ending=ending, checkpoints=written), listening))

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fitwell.api.command_options import (
+    DATA_HELP,
     SEARCHED,
+    TARGET_HELP,
     AsJson,
     BatchRows,
     ClassWeights,
-    DataFile,
     DroppedColumns,
     EngineName,
     GroupColumn,
@@ -23,7 +24,6 @@ from fitwell.api.command_options import (
     ModelFile,
     RegularizerNames,
     Seed,
-    TargetColumns,
     TaskName,
     TimeBudget,
     TimeColumn,
@@ -42,10 +42,12 @@ from fitwell.api.command_running import (
     listening,
     print_parts,
     say_warnings,
+    shell_command,
     told_to_end,
 )
 from fitwell.arguments import seconds_in
 from fitwell.directories import RUN_FILE
+from fitwell.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,10 +59,14 @@ UNSAVED = "Nothing will be saved: stop, and add --out DIRECTORY, to keep the mod
 
 
 def tune_command(
-    data: DataFile,
-    target: TargetColumns,
+    context: typer.Context,
+    data: Annotated[Path | None, typer.Argument(help=DATA_HELP)] = None,
+    target: Annotated[list[str] | None, typer.Option("--target", help=TARGET_HELP)] = None,
     out: Annotated[Path | None, typer.Option(help="New directory for the model and the whole search.")] = None,
     force: Annotated[bool, typer.Option(help="Replace the directory if it is an earlier run.")] = False,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with the search that was interrupted before it wrote this directory.")
+    ] = None,
     model: ModelFile = None,
     task: TaskName = None,
     cv: Annotated[int, typer.Option(help="Folds.")] = 5,
@@ -104,6 +110,16 @@ def tune_command(
     quiet: Annotated[bool, typer.Option(help="Print nothing but errors, and with --json the document.")] = False,
 ) -> None:
     """Find the regularization for a table: train every fold times every strength at once."""
+    output = "json" if as_json else "none" if quiet else "text"
+    say_warnings(not quiet)
+    if resume is not None:
+        from fitwell.api.resuming import begun_command
+
+        _check_alone(context)
+        run_tune(**begun_command(resume), output=output)
+        return
+    if data is None or not target:
+        raise InputError("A table and its '--target' are needed, or '--resume' with the directory of a search.")
     options = {
         "task": task,
         "cv": cv,
@@ -135,10 +151,18 @@ def tune_command(
         "sample_weight": sample_weight,
         "class_weight": weights_of_classes(class_weight),
     }
-    say_warnings(not quiet)
-    run_tune(
-        data, one_or_several(target), out, force, "json" if as_json else "none" if quiet else "text", options, model
-    )
+    run_tune(data, one_or_several(target), out, force, output, options, model)
+
+
+def _check_alone(context: typer.Context) -> None:
+    """Refuse what was said when the search began: it would be another search."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    # by the name: typer may have an enumeration of its own
+    given = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+    others = sorted(given - {"resume", "as_json", "quiet"})
+    if others:
+        names = ", ".join("DATA" if name == "data" else f"--{name.replace('_', '-')}" for name in others)
+        raise InputError(f"'--resume' goes on with what the search began with: leave out {names}.")
 
 
 def run_tune(
@@ -149,16 +173,30 @@ def run_tune(
     output: str,
     options: dict[str, Any],
     model: Path | None = None,
+    shell: str | None = None,
 ) -> None:
-    """Search, print what was found, and save it if asked; `output` is text, json or none."""
+    """Search, print what was found, and save it if asked.
+
+    Parameters
+    ----------
+    output
+        `"text"`, `"json"` or `"none"`.
+    shell
+        The command that began the search, if this one goes on with it.
+    """
     from fitwell.data.table_files import open_table
     from fitwell.directories import check_directory
     from fitwell.keras.backend import check_backend
 
     check_backend()
+    checkpoints = None
     if out is not None:
         # before the search: an hour of training must not end in "exists already"
         check_directory(out, force=force, mark=RUN_FILE)
+        from fitwell.api.resuming import checkpoints_of
+
+        command = {"data": data, "target": target, "out": out, "force": force, "options": options, "model": model}
+        checkpoints = checkpoints_of({**command, "shell": shell or shell_command()}, resumed=shell is not None)
     frame = open_table(data)  # before the seconds of importing JAX: a wrong path is answered at once
     from fitwell.api.tune import tune
 
@@ -167,13 +205,16 @@ def run_tune(
 
     # said before training, for after an hour of it it would be too late
     with listening(output, UNSAVED if out is None else "") as (console, listener), told_to_end(listener) as told:
-        result = by_command(tune(frame, target, listener=told, **left_of_budget(options)))
+        result = tune(frame, target, listener=told, checkpoint=checkpoints, **left_of_budget(options))
+        result = by_command(result, shell)
     if output == "text":
         from fitwell.report import text
 
         print_parts(console, text.found(result.search, result.answer, result.score))
     # after the report: if the disk is full, one has at least read the answer
     stored = None if out is None else result.store(out, force=force)
+    if checkpoints is not None:
+        checkpoints.clear()
     _finish(console, result, stored, output)
     exit_if_interrupted(result.search.ended)
 

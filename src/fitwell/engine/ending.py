@@ -94,10 +94,11 @@ class Pacing:
     """The rungs of some strengths in training: each after its own epochs, or earlier where time is short.
 
     Nothing is changed while there is time for all: then the numbers are those of a search without a deadline.
+    `decided` is how many rungs have been passed.
     """
 
-    def __init__(self, rules: Stopping | None, epochs: int) -> None:
-        self._rules, self._epochs, self._decided, self.pace = rules, epochs, 0, 1.0
+    def __init__(self, rules: Stopping | None, epochs: int, decided: int = 0) -> None:
+        self._rules, self._epochs, self.decided, self.pace = rules, epochs, decided, 1.0
 
     def fit(self, running: int, epoch: int, affordable: float) -> None:
         """Choose the pace by the strengths in training, and the epochs of one strength for which there is time."""
@@ -111,11 +112,11 @@ class Pacing:
         if self._rules is None:
             return None
         come = sum(math.ceil(rung * self.pace) <= epoch for rung in self._rules.rungs)
-        due, self._decided = max(come - self._decided, 0), max(come, self._decided)
+        due, self.decided = max(come - self.decided, 0), max(come, self.decided)
         return replace(self._rules, rungs=(epoch,) if due else (), kept=self._rules.kept ** max(due, 1))
 
     def _ahead(self, rules: Stopping, pace: float, running: int, epoch: int) -> float:
-        return work_ahead(replace(rules, rungs=rules.rungs[self._decided :]), running, epoch, self._epochs, pace)
+        return work_ahead(replace(rules, rungs=rules.rungs[self.decided :]), running, epoch, self._epochs, pace)
 
 
 def affordable_strengths(plan: Plan, rules: Stopping | None, seconds: float, fewest: int) -> int:

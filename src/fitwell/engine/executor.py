@@ -1,4 +1,4 @@
-"""What stands between a search and whatever multiplies: five verbs. The search decides, an executor computes.
+"""What stands between a search and whatever multiplies: seven verbs. The search decides, an executor computes.
 
 An executor alone knows of devices, host copies, padding and the units that losses have while they are computed; what
 it gives back are host arrays in the target's own units. A new one is one class: pass it as `Settings.executor`.
@@ -52,6 +52,25 @@ class Job:
         one = recorded_bytes(self.row_sets, settings.units, self.candidates.count, settings.epochs)
         # a score copies what may be chosen, and adds it up over repeats
         return 3 * one
+
+
+@dataclass(frozen=True, eq=False)
+class SavedBlock:
+    """A block as host arrays.
+
+    Attributes
+    ----------
+    strengths
+        int, numbers of its strengths; there may be repeats behind them that fill it up.
+    count
+        How many are no repeats.
+    arrays
+        What it holds, in an order that its executor knows.
+    """
+
+    strengths: np.ndarray
+    count: int
+    arrays: list[np.ndarray]
 
 
 class Block(Protocol):
@@ -144,4 +163,17 @@ class Executor(Protocol[B]):
 
     def read(self, blocks: Sequence[B], strengths: np.ndarray) -> Variables:
         """Return the variables of some strengths at their best epochs, a tree of host arrays [R, S, ...]."""
+        ...
+
+    def saved(self, blocks: Sequence[B]) -> list[SavedBlock]:
+        """Bring blocks to the host as they are, to go on from there some other time."""
+        ...
+
+    def restored(self, blocks: Sequence[SavedBlock]) -> Sequence[B]:
+        """Make blocks of what `saved` gave: trained on, they have the same numbers bit for bit."""
+        ...
+
+    @property
+    def structure(self) -> Variables:
+        """A tree of the kind that `read` gives, with anything for leaves; known once there have been blocks."""
         ...

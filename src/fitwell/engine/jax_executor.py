@@ -18,7 +18,7 @@ from jax.sharding import PartitionSpec as Split
 from fitwell.engine import noise
 from fitwell.engine.compiled_programs import LoweredProgram, directory_of_programs, lower_program
 from fitwell.engine.devices import available_devices, compiler_options, measure_speed, training_memory
-from fitwell.engine.executor import Epochs, Job, Measured
+from fitwell.engine.executor import Epochs, Job, Measured, SavedBlock
 from fitwell.engine.job import Rows, Settings, make_batching, make_rows
 from fitwell.engine.network import Variables
 from fitwell.engine.optimizers import adam, make_schedule
@@ -72,11 +72,7 @@ class JaxExecutor:
 
     def start(self, strengths: np.ndarray) -> list[JaxBlock]:
         """See `Executor`; the first call compiles."""
-        # waves after the first find it compiled: all blocks have one shape
-        if self._advance is None:
-            begin = time.perf_counter()
-            self._compile()
-            self.compile_seconds = time.perf_counter() - begin
+        self._be_compiled()
         return self._started(strengths)
 
     def advance(self, blocks: Sequence[JaxBlock], first: int, count: int) -> tuple[list[JaxBlock], Iterable[Epochs]]:
@@ -133,6 +129,29 @@ class JaxExecutor:
                     into[:, there] = leaf[:, here]
         return found
 
+    def saved(self, blocks: Sequence[JaxBlock]) -> list[SavedBlock]:
+        """See `Executor`."""
+        return [
+            SavedBlock(block.strengths, block.count, [np.asarray(leaf) for leaf in jax.tree.leaves(block.state)])
+            for block in blocks
+        ]
+
+    def restored(self, blocks: Sequence[SavedBlock]) -> list[JaxBlock]:
+        """See `Executor`."""
+        self._be_compiled()
+        structure = jax.tree.structure(self._state)
+        return [
+            self._block(
+                one.strengths, one.count, jax.device_put(jax.tree.unflatten(structure, one.arrays), self._by_second)
+            )
+            for one in blocks
+        ]
+
+    @property
+    def structure(self) -> Variables:
+        """See `Executor`."""
+        return self._state.best
+
     def _started(self, strengths: np.ndarray) -> list[JaxBlock]:
         # each block its own state, made where it trains: advancing uses it up
         return [
@@ -162,6 +181,13 @@ class JaxExecutor:
         best_epoch = np.asarray(block.state.best_epoch)[0, real]
         return Epochs(curves, row_loss, best_loss, best_epoch)
 
+    def _be_compiled(self) -> None:
+        # waves after the first find it compiled: all blocks have one shape
+        if self._advance is None:
+            begin = time.perf_counter()
+            self._compile()
+            self.compile_seconds = time.perf_counter() - begin
+
     def _put_data(self) -> None:
         """Copy rows and data to every device."""
         dataset, plan = self.job.dataset, self.plan
@@ -187,7 +213,7 @@ class JaxExecutor:
         with ThreadPoolExecutor() as threads:
             # the longest first: XLA needs no Python, so the others are traced meanwhile
             start = self._lower_start()
-            state = jax.tree.map(self._placed, start.lowered.out_info)
+            self._state = state = jax.tree.map(self._placed, start.lowered.out_info)
             advance = threads.submit(self._lower_advance(state).compiled, directory)
             starting = threads.submit(start.compiled, directory)
             # a refit holds nothing out, so there is nothing to measure

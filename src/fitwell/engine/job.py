@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fitwell.data.row_sets import RowSets
+from fitwell.engine.checkpoints import Checkpoints
 from fitwell.engine.ending import NEVER, Ending
 from fitwell.engine.network import Variables
 from fitwell.engine.plan import BLOCK_NETWORKS, default_batch_size
@@ -118,6 +119,8 @@ class Settings:
         epoch, in `Histories.records`. None keeps none.
     ending
         When to end before all epochs are over.
+    checkpoints
+        Where the search is written down while it goes on, and goes on from; None is nowhere.
     """
 
     epochs: int = 150
@@ -137,6 +140,7 @@ class Settings:
     units: np.ndarray | None = None
     executor: Callable[..., Any] | None = None
     ending: Ending = NEVER
+    checkpoints: Checkpoints | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "call_epochs"):

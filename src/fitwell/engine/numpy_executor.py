@@ -20,7 +20,7 @@ from fitwell.engine.dense_training import (
     WeightLayout,
     drawn_weights,
 )
-from fitwell.engine.executor import Epochs, Job, Measured
+from fitwell.engine.executor import Epochs, Job, Measured, SavedBlock
 from fitwell.engine.fused_training import can_fuse, make_training
 from fitwell.engine.job import Settings, make_batching, make_rows
 from fitwell.engine.memory import host_memory
@@ -65,6 +65,10 @@ class NumpyBlock:
     steps: np.ndarray
     best_loss: np.ndarray
     best_epoch: np.ndarray
+
+
+STATE = ("weights", "means", "squares", "best", "steps", "best_loss", "best_epoch")
+"""What is kept of a block, in this order."""
 
 
 class NumpyExecutor:
@@ -150,6 +154,29 @@ class NumpyExecutor:
         found = [places[int(g)] for g in strengths]
         best = np.stack([block.best[:, place] for block, place in found], axis=1)
         return Variables([{"kernel": kernel, "bias": bias} for kernel, bias in self.layout.layers(best)], ())
+
+    def saved(self, blocks: Sequence[NumpyBlock]) -> list[SavedBlock]:
+        """See `Executor`."""
+        return [
+            SavedBlock(block.numbers, len(block.numbers), [getattr(block, name) for name in STATE]) for block in blocks
+        ]
+
+    def restored(self, blocks: Sequence[SavedBlock]) -> list[NumpyBlock]:
+        """See `Executor`."""
+        return [
+            # changed in place, so they are copies
+            NumpyBlock(
+                one.strengths,
+                self._training(one.strengths),
+                **{name: array.copy() for name, array in zip(STATE, one.arrays, strict=True)},
+            )
+            for one in blocks
+        ]
+
+    @property
+    def structure(self) -> Variables:
+        """See `Executor`."""
+        return Variables([{"kernel": 0, "bias": 0} for _ in self.layout.shapes], ())
 
     def _epoch(self, block: NumpyBlock, r: int, epoch: int, scratch: Scratch, done: Epochs, place: int) -> None:
         """Train one epoch of a block's networks on one row set, and measure them."""

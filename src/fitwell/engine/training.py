@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from fitwell.data.row_sets import RowSets
+from fitwell.engine.checkpoints import Checkpoints, Snapshot
 from fitwell.engine.ending import SHARE_OF_A_CALL, Ended, Pacing, affordable_strengths
 from fitwell.engine.engines import with_jax
 from fitwell.engine.executor import Block, Epochs, Executor, Job
@@ -21,7 +23,9 @@ from fitwell.engine.losses import Loss
 from fitwell.engine.network import PureNetwork, Variables
 from fitwell.engine.plan import Listener, Plan, Progress
 from fitwell.engine.records import Records
+from fitwell.engine.snapshots import Wave, check_identity, identity_of, restore, snapshot_of
 from fitwell.engine.stopping import Stopping, still_running
+from fitwell.engine.trained import Trained
 from fitwell.errors import TrainingError, UnfinishedError
 from fitwell.regularization.strengths import Candidates
 from fitwell.trees import tree_leaves, tree_map
@@ -74,11 +78,18 @@ class Training:
         self.epoch_seconds = plan.epoch_seconds
         self.begun = time.perf_counter()
 
-    def train_wave(self, wave: range) -> None:
-        """Train the strengths of a wave until all have left, the epochs are over, or the search is ended."""
-        self.running[wave.start : wave.stop] = True
-        blocks = self.executor.start(np.array(wave))
-        pacing, epoch = Pacing(self.settings.stopping, self.plan.epochs), 0
+    def begin_wave(self, strengths: range) -> Wave:
+        """Put the strengths of a wave at their first weights."""
+        self.running[strengths.start : strengths.stop] = True
+        pacing = Pacing(self.settings.stopping, self.plan.epochs)
+        return Wave(strengths, 0, pacing, self.executor.start(np.array(strengths)))
+
+    def train_wave(self, begun: Wave, write: Callable[[Wave], None] | None = None) -> None:
+        """Train the strengths of a wave until all have left, the epochs are over, or the search is ended.
+
+        `write` is called between two calls.
+        """
+        wave, epoch, pacing, blocks = begun.strengths, begun.epoch, begun.pacing, begun.blocks
         while blocks and epoch < self.plan.epochs:
             running, count, begin = int(self.running.sum()), self._epochs_of_call(epoch), time.perf_counter()
             blocks, done = self.executor.advance(blocks, epoch, count)
@@ -90,6 +101,8 @@ class Training:
             self._perhaps_end(wave, epoch)
             blocks = self._let_go(blocks, wave, pacing.rules(epoch), epoch)
             self._report(wave, epoch)
+            if write:
+                write(Wave(wave, epoch, pacing, blocks))
 
     @property
     def trained(self) -> int:
@@ -252,84 +265,6 @@ class Training:
         return 0.0 if math.isinf(left) else min((now - self.begun) / max(now - self.begun + left, 1e-9), 1.0)
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A finished search.
-
-    Attributes
-    ----------
-    histories
-        See `Histories`.
-    plan
-        How it was cut.
-    best
-        Variables of all strengths at their best epochs, a tree of host arrays [R, G, ...].
-    seconds
-        Time of `"compile"`, `"train"` and `"measure"`.
-    compilations
-        Programs compiled for training: one, whatever the number of blocks and waves.
-    dataset
-        What was trained on.
-    candidates
-        The strengths: all that were asked for, or the first of them, see `Ended` and `Plan.asked`.
-    ended
-        That the search was ended before its epochs were over.
-    """
-
-    histories: Histories
-    plan: Plan
-    best: Variables
-    seconds: dict[str, float]
-    compilations: int
-    dataset: Dataset
-    candidates: Candidates
-    ended: Ended | None
-    _executor: Executor[Any]
-    _job: Job
-
-    def variables(self, strength: int) -> Variables:
-        """Return one strength's networks at its best epoch, a tree [R, ...]."""
-        return tree_map(lambda leaf: leaf[:, strength], self.best)
-
-    def held_out_predictions(self, strengths: list[int]) -> Any:
-        """Predict every row by the networks that did not train on it.
-
-        Returns
-        -------
-        float [len(strengths), n, k] of probabilities, or [len(strengths), n] of values, or a tree of such as the loss
-        predicts; NaN for rows never held out, the mean for rows held out several times.
-        """
-        return tree_map(lambda *leaves: self._mean_by_row(leaves), *self.predictions_by_row_set(strengths))
-
-    def predictions_by_row_set(self, strengths: list[int]) -> list[Any]:
-        """Predict the held-out rows of each row set by its networks: arrays [len(strengths), h_r, ...], or trees."""
-        measured = list(self._executor.measure(tree_map(lambda leaf: leaf[:, strengths], self.best)))
-        outputs = tree_map(lambda *parts: np.concatenate(parts, axis=1), *(part.outputs for part in measured))
-        return [self._predicted(outputs, r, len(rows)) for r, rows in enumerate(self._job.row_sets.held_out)]
-
-    def held_out_of(self, strength: int, row_set: int, count: int) -> Any:
-        """Predict the first `count` held-out rows of one row set by its network: [count, k], [count] or a tree."""
-        variables = tree_map(lambda leaf: leaf[:, [strength]], self.best)
-        (measured,) = self._executor.measure(variables)
-        return tree_map(lambda leaf: leaf[0], self._predicted(measured.outputs, row_set, count))
-
-    def _predicted(self, outputs: Any, r: int, count: int) -> Any:
-        """Predictions [strengths, count, ...] of one row set's held-out rows."""
-        shift, scale = self.dataset.shift[r], self.dataset.scale[r]
-        return self._job.loss.predict(tree_map(lambda leaf: shift + scale * leaf[r][:, :count], outputs))
-
-    def _mean_by_row(self, parts: tuple[Any, ...]) -> np.ndarray:
-        """Join [strengths, h_r, ...] of all row sets to [strengths, n, ...]."""
-        first = np.asarray(parts[0])
-        sums = np.zeros((len(first), self.dataset.rows, *first.shape[2:]))
-        counts = np.zeros(self.dataset.rows)
-        for rows, part in zip(self._job.row_sets.held_out, parts, strict=True):
-            sums[:, rows] += np.asarray(part, float)
-            counts[rows] += 1
-        with np.errstate(invalid="ignore"):
-            return sums / counts.reshape(1, -1, *(1,) * (sums.ndim - 2))
-
-
 def train_all(
     network: PureNetwork,
     dataset: Dataset,
@@ -363,15 +298,14 @@ def train_all(
     """
     settings = paced(settings or Settings(), row_sets)
     job = Job(network, dataset, row_sets, candidates, loss)
-    executor, job, plan = _planned(job, settings, listener is not None)
+    found = None if settings.checkpoints is None else settings.checkpoints.latest()
+    begun = None if found is None else int(found.about["strengths"])
+    executor, job, plan = _planned(job, settings, listener is not None, begun)
     if listener:
         listener.on_plan(plan)
     begin = time.perf_counter()
     training = Training(job, executor, plan, settings, listener, beside)
-    for wave in plan.waves:
-        training.train_wave(wave)
-        if training.ended:
-            break
+    _train_waves(training, job, found)
     # after all waves: one of them may hold the only strengths that train
     training.check_some_trained()
     # the first wave compiles on its way
@@ -397,8 +331,37 @@ FEWEST_STRENGTHS = 4
 """Of a search without rungs that has little time."""
 
 
-def _planned(job: Job, settings: Settings, estimate: bool) -> tuple[Executor[Any], Job, Plan]:
-    """Make the executor, with fewer strengths where there is no time for all."""
+def _train_waves(training: Training, job: Job, found: Snapshot | None) -> None:
+    """Train one wave after another, from where a search stood on, and write down where it stands."""
+    checkpoints, write, begun = training.settings.checkpoints, None, None
+    if checkpoints is not None:
+        identity = identity_of(job, training.settings, training.plan, training.executor)
+        write = partial(_write_down, training, checkpoints, identity)
+        if found is not None:
+            check_identity(found.about["identity"], identity, checkpoints.directory)
+            begun = restore(training, found)
+    for strengths in training.plan.waves:
+        if begun is not None and strengths.stop < begun.strengths.stop:
+            continue  # it was over when the search was written down
+        training.train_wave(begun or training.begin_wave(strengths), write)
+        begun = None
+        if training.ended:
+            break
+
+
+def _write_down(training: Training, checkpoints: Checkpoints, identity: Mapping[str, str], wave: Wave) -> None:
+    # what was ended by hand goes on from before; and the end of a long search is written, for what follows may die, too
+    over = not wave.blocks and checkpoints.has_written
+    if training.ended is None and (over or checkpoints.is_due):
+        checkpoints.write(snapshot_of(training, wave, identity))
+
+
+def _planned(job: Job, settings: Settings, estimate: bool, strengths: int | None) -> tuple[Executor[Any], Job, Plan]:
+    """Make the executor, with fewer strengths where there is no time for all, or where so many were begun."""
+    if strengths is not None:
+        asked, job = job.candidates.count, replace(job, candidates=job.candidates.first(strengths))
+        executor = (settings.executor or with_jax)(job, settings, estimate)
+        return executor, job, replace(executor.plan, asked=asked)
     make, ending, asked = settings.executor or with_jax, settings.ending, job.candidates.count
     hurry = not math.isinf(ending.deadline)
     # it plans before it compiles: memory that does not suffice is said at once

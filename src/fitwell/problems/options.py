@@ -11,6 +11,7 @@ import numpy as np
 from fitwell.analysis.honest import METHODS
 from fitwell.analysis.selection import RULES
 from fitwell.arguments import is_real, is_whole, whole_number
+from fitwell.engine.checkpoints import Checkpoints
 from fitwell.engine.ending import NEVER, Ending
 from fitwell.engine.engines import ENGINES
 from fitwell.engine.job import Settings
@@ -57,6 +58,8 @@ class Options:
         single rows, which only a score on new rows needs, are then not kept.
     ending
         When to end before all epochs are over.
+    checkpoints
+        Where the search itself is written down, of all that is trained.
     """
 
     hidden: tuple[int, ...] = DEFAULT_HIDDEN
@@ -80,6 +83,7 @@ class Options:
     engine: str = "auto"
     to_the_end: bool = False
     ending: Ending = NEVER
+    checkpoints: Checkpoints | None = None
 
     def __post_init__(self) -> None:
         _check_options(self)

@@ -12,7 +12,7 @@ from fitwell.analysis.found import Answer, Search
 from fitwell.analysis.held_out import ANSWER, held_out_rows
 from fitwell.analysis.scores import scores_of_each
 from fitwell.analysis.selection import Choice, choose
-from fitwell.engine.training import Trained
+from fitwell.engine.trained import Trained
 from fitwell.problems.options import ENSEMBLE_STRENGTHS
 from fitwell.regularization.strengths import Candidates
 from fitwell.results.record import Record

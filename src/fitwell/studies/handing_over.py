@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fitwell.engine.training import Trained
+from fitwell.engine.trained import Trained
 from fitwell.errors import TrainingError
 from fitwell.problems.problem import Fitted
 from fitwell.studies.refit import refit

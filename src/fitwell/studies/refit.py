@@ -8,7 +8,7 @@ import numpy as np
 
 from fitwell.data.row_sets import on_all_rows
 from fitwell.engine.ending import NEVER
-from fitwell.engine.training import Trained
+from fitwell.engine.trained import Trained
 from fitwell.errors import TrainingError
 from fitwell.problems.problem import Problem
 from fitwell.studies.search import Searched, train_networks

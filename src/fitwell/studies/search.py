@@ -15,7 +15,8 @@ from fitwell.data.row_sets import RowSets
 from fitwell.data.units import units_of_rows
 from fitwell.engine.job import Settings
 from fitwell.engine.plan import QUIET, Listener
-from fitwell.engine.training import Trained, train_all
+from fitwell.engine.trained import Trained
+from fitwell.engine.training import train_all
 from fitwell.errors import InputError
 from fitwell.problems.options import Options
 from fitwell.problems.problem import Problem
@@ -83,7 +84,8 @@ def search(
     if not options.to_the_end:  # a diagnosis scores nothing
         settings = recording(settings, problem.row_sets, candidates.count)
     beside = None if options.to_the_end else problem.warm_up  # a diagnosis finishes nothing
-    trained = train_networks(problem, candidates, settings, listener=listener, beside=beside)
+    written = replace(settings, checkpoints=options.checkpoints)
+    trained = train_networks(problem, candidates, written, listener=listener, beside=beside)
     # what is asked of it later is asked whole or not at all
     after = replace(settings, ending=settings.ending.strict)
     return Searched(problem, options, trained.candidates, after, trained, begun)
