@@ -509,10 +509,14 @@ def test_interrupts(tmp_path: Path, number: int, times: int) -> None:
         while "Training" not in process.stdout.readline():
             pass
         time.sleep(1)
-        for _ in range(times):
+        process.send_signal(number)
+        heard = ""
+        if times == 2:
+            assert process.stderr is not None
+            heard = process.stderr.readline()  # signals that come while C computes are one
             process.send_signal(number)
-            time.sleep(0.3)  # signals that come while C computes are one
         out, err = process.communicate(timeout=60)
+        err = heard + err
     assert process.returncode == INTERRUPT_EXIT + number
     ending = f"{ENDING}\n" if number == signal.SIGINT else ""
     if times == 1 and ending:
@@ -525,6 +529,85 @@ def test_interrupts(tmp_path: Path, number: int, times: int) -> None:
     else:
         assert err == f"{ending}fitwell: interrupted; nothing was written.\n"
         assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+
+
+WRITES_OFTEN = [
+    sys.executable,
+    "-c",
+    "from fitwell.engine import checkpoints; checkpoints.SOONEST = 0.3; from fitwell.api.cli import main; main()",
+]
+"""The command, which writes a search down not after ten seconds but at once."""
+
+SEARCH = ["--target", "ill", "--strengths", "8", "--hidden", "32", "--patience", "1000", "--epochs", "60", "--cv", "3"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.0, 1.0])
+def test_a_killed_search_goes_on(tmp_path: Path, seconds: float) -> None:
+    """After `kill -9` at two moments its run has the numbers of an unbroken one, bit for bit; others are refused."""
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*WRITES_OFTEN, *arguments], cwd=tmp_path, capture_output=True, text=True)
+
+    mixed(3000).write_csv(tmp_path / "table.csv")
+    begin = ["tune", "table.csv", *SEARCH, "--out", "run"]
+    unfinished = tmp_path / "run.unfinished"
+    with subprocess.Popen([*WRITES_OFTEN, *begin], cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
+        while not list(unfinished.glob("search-*")):
+            time.sleep(0.01)
+        time.sleep(seconds)
+        process.kill()
+    assert not (tmp_path / "run").exists()
+    again = call(*begin)
+    assert again.returncode == INPUT_EXIT
+    assert "holds a search that was interrupted: go on with 'fitwell tune --resume run'" in again.stderr
+    other = call("tune", "--resume", "run", "--seed", "1", "--epochs", "3")
+    assert other.stderr == "fitwell: '--resume' goes on with what the search began with: leave out --epochs, --seed.\n"
+    (tmp_path / "table.csv").rename(tmp_path / "kept.csv")
+    mixed(3000, seed=1).write_csv(tmp_path / "table.csv")
+    changed = call("tune", "--resume", "run")
+    assert changed.returncode == INPUT_EXIT
+    assert "cannot go on: rows" in changed.stderr
+    (tmp_path / "kept.csv").replace(tmp_path / "table.csv")
+    resumed = call("tune", "--resume", "run")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "goes on from epoch" in resumed.stdout
+    assert not unfinished.exists()
+    assert call(*begin[:-1], "whole").returncode == 0
+    for name in ("histories.parquet", "held_out.parquet", "strengths.parquet", "encoding.json"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    run, whole = (json.loads((tmp_path / name / "run.json").read_text(encoding="utf-8")) for name in ("run", "whole"))
+    for name in ("strengths", "scores", "score", "importance", "choice"):
+        assert run[name] == whole[name], name
+    assert run["command"].endswith("--out run")
+    assert call("tune", "--resume", "run").stderr.startswith("fitwell: There is no interrupted search 'run.unfinished'")
+
+
+@pytest.mark.slow
+def test_an_interrupted_search_that_goes_on_says_so(tmp_path: Path) -> None:
+    """Being told to end leaves what was written down, and says how to go on; with --force one begins anew."""
+    mixed(3000).write_csv(tmp_path / "table.csv")
+    begin = [*WRITES_OFTEN, "tune", "table.csv", *SEARCH, "--out", "run"]
+    unfinished, pipe = tmp_path / "run.unfinished", subprocess.PIPE
+    with subprocess.Popen(begin, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True) as process:
+        while not list(unfinished.glob("search-*")):
+            time.sleep(0.01)
+        time.sleep(0.5)  # until it knows so itself
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == INTERRUPT_EXIT + signal.SIGTERM
+    assert err == "fitwell: interrupted; to go on: fitwell tune --resume run\n"
+    done = subprocess.run([*begin, "--force", "--epochs", "2"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not unfinished.exists()
+
+
+def test_what_a_search_needs(run: Run) -> None:
+    """A table and a target, or the directory of a search."""
+    for arguments in ([], ["table.csv"], ["--target", "ill"]):
+        refused = run("tune", *arguments)
+        assert refused.status == INPUT_EXIT
+        assert refused.err.startswith("fitwell: A table and its '--target' are needed, or '--resume'")
 
 
 @pytest.mark.usefixtures("table")

@@ -141,7 +141,7 @@ def show_warning(
 
 
 def shell_command() -> str:
-    """This command as a shell takes it."""
+    """Return the command that runs, as a shell takes it."""
     return shlex.join(["fitwell", *sys.argv[1:]])
 
 

@@ -62,7 +62,9 @@ class Checkpoints:
     note
         Plain types that are kept with every file, such as the command that began the search.
     soonest
-        Seconds between two files, at least.
+        Seconds between two files, at least; None is `SOONEST`.
+    share
+        Of the time, that writing may take.
 
     Attributes
     ----------
@@ -70,14 +72,17 @@ class Checkpoints:
         Whether there is a file of this search.
     """
 
-    def __init__(self, directory: str | Path, note: Any = None, soonest: float = SOONEST) -> None:
-        self.directory, self.note, self.soonest = Path(directory), note, soonest
+    def __init__(
+        self, directory: str | Path, note: Any = None, soonest: float | None = None, share: float = SHARE
+    ) -> None:
+        self.directory, self.note, self.share = Path(directory), note, share
+        self.soonest = SOONEST if soonest is None else soonest
         self._last, self._cost, self._warned, self.has_written = time.perf_counter(), 0.0, False, False
 
     @property
     def is_due(self) -> bool:
         """Whether enough was trained since the last file for another."""
-        return time.perf_counter() - self._last >= max(self.soonest, self._cost / SHARE)
+        return time.perf_counter() - self._last >= max(self.soonest, self._cost / self.share)
 
     def latest(self) -> Snapshot | None:
         """Read the newest file that is whole; None if there is none."""

@@ -84,6 +84,8 @@ class Plan:
         Of `seconds`, what compilation takes.
     asked
         Strengths that were asked for; there are fewer where a budget has no time for all of them.
+    begun
+        Epochs that were done before, of the strengths in training: the search goes on from there.
     budget
         Seconds of the deadline from the start of training on; 0 if there is none.
     """
@@ -101,6 +103,7 @@ class Plan:
     epoch_seconds: float = 0.0
     compile_seconds: float = 0.0
     asked: int = 0
+    begun: int = 0
     budget: float = 0.0
 
     @property

@@ -83,7 +83,7 @@ def identity_of(job: Job, settings: Settings, plan: Plan, executor: object) -> d
     dataset, candidates = job.dataset, job.candidates
     how = asdict(plan)
     # what was measured, or depends on what has been found to fit
-    for name in ("memory", "seconds", "epoch_seconds", "compile_seconds", "budget", "strengths", "asked"):
+    for name in ("memory", "seconds", "epoch_seconds", "compile_seconds", "budget", "strengths", "asked", "begun"):
         del how[name]
     trained_by = {"executor": type(executor).__name__, "stopping": repr(settings.stopping), "seed": settings.seed}
     about_network = (type(job.network).__name__, getattr(job.network, "sizes", None))

@@ -299,8 +299,7 @@ def train_all(
     settings = paced(settings or Settings(), row_sets)
     job = Job(network, dataset, row_sets, candidates, loss)
     found = None if settings.checkpoints is None else settings.checkpoints.latest()
-    begun = None if found is None else int(found.about["strengths"])
-    executor, job, plan = _planned(job, settings, listener is not None, begun)
+    executor, job, plan = _planned(job, settings, listener is not None, found)
     if listener:
         listener.on_plan(plan)
     begin = time.perf_counter()
@@ -356,12 +355,12 @@ def _write_down(training: Training, checkpoints: Checkpoints, identity: Mapping[
         checkpoints.write(snapshot_of(training, wave, identity))
 
 
-def _planned(job: Job, settings: Settings, estimate: bool, strengths: int | None) -> tuple[Executor[Any], Job, Plan]:
+def _planned(job: Job, settings: Settings, estimate: bool, found: Snapshot | None) -> tuple[Executor[Any], Job, Plan]:
     """Make the executor, with fewer strengths where there is no time for all, or where so many were begun."""
-    if strengths is not None:
-        asked, job = job.candidates.count, replace(job, candidates=job.candidates.first(strengths))
+    if found is not None:
+        asked, job = job.candidates.count, replace(job, candidates=job.candidates.first(found.about["strengths"]))
         executor = (settings.executor or with_jax)(job, settings, estimate)
-        return executor, job, replace(executor.plan, asked=asked)
+        return executor, job, replace(executor.plan, asked=asked, begun=found.about["epoch"])
     make, ending, asked = settings.executor or with_jax, settings.ending, job.candidates.count
     hurry = not math.isinf(ending.deadline)
     # it plans before it compiles: memory that does not suffice is said at once

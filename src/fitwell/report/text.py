@@ -84,6 +84,8 @@ def planned(plan: Plan) -> list[RenderableType]:
         f"          {blocks} on {devices}, batches of {plan.batch_size} rows, {_bytes(plan.memory)}, about "
         f"{_seconds(plan.seconds)}",
     ]
+    if plan.begun:
+        lines.append(f"          goes on from epoch {plan.begun}")
     if plan.budget and plan.seconds > plan.budget:
         lines.append(f"          time for {_seconds(plan.budget)} of it: the worst strengths leave earlier")
     return [Text(line) for line in lines]
