@@ -10,7 +10,7 @@ from fitwell.api.tune_command import tune_command
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "docs/regularizers.md", "docs/keras.md", "docs/jax.md", "docs/diagnosis.md", "docs/tfjs.md"]
-PAGES += ["docs/watching.md", "docs/scikit-learn.md", "docs/report.md"]
+PAGES += ["docs/watching.md", "docs/scikit-learn.md", "docs/report.md", "docs/long-searches.md"]
 
 
 def python_blocks(page: str) -> list[str]:
@@ -53,5 +53,5 @@ def test_every_option_of_the_command_is_documented() -> None:
     """The page on the command line names every option of `fitwell tune`."""
     options = {name.replace("_", "-") for name in inspect.signature(tune_command).parameters}
     page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
-    missing = [name for name in options - {"data", "target", "as-json"} if f"--{name}" not in page]
+    missing = [name for name in options - {"context", "data", "target", "as-json"} if f"--{name}" not in page]
     assert not missing

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from example_tables import mixed
 
-from fitwell.engine.checkpoints import KEPT, Checkpoints, Snapshot, read_note
+from fitwell.engine.checkpoints import FILES_KEPT, Checkpoints, Snapshot, read_note
 from fitwell.engine.ending import Ending
 from fitwell.engine.engines import executor_of
 from fitwell.engine.job import Settings
@@ -111,7 +111,7 @@ def test_what_was_broken_off_goes_on(
     """Before, at and after rungs: the epochs that are left are trained, and no others."""
     with pytest.raises(Broken):
         trains(tmp_path, dying(epoch))
-    assert len(list(tmp_path.iterdir())) <= KEPT
+    assert len(list(tmp_path.iterdir())) <= FILES_KEPT
     epochs, listener = heard()
     assert_same(trains(tmp_path, listener), whole)
     # what dies while it tells of an epoch has not written that one down yet

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fitwell.engine.ending import NEVER, PACES, Ending, Pacing, affordable_strengths
+from fitwell.engine.ending import AT_THE_END, PACES, Ending, Pacing, affordable_strengths
 from fitwell.engine.plan import Plan
 from fitwell.engine.stopping import Stopping, work_ahead
 
@@ -92,7 +92,7 @@ def test_with_less_time_there_are_fewer_strengths(seconds: float) -> None:
 
 def test_a_reason_to_end() -> None:
     """A person's wish, or that the next call would be too late; what comes after training counts."""
-    assert NEVER.reason(1e9) is None
+    assert AT_THE_END.reason(1e9) is None
     assert Ending(wanted=lambda: True).reason(0.0) == "interrupted"
     soon = Ending(deadline=time.perf_counter() + 100, reserve=40)
     assert soon.reason(50) is None

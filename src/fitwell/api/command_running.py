@@ -49,7 +49,7 @@ training = threading.Event()
 # is there something to be ended, and was that asked for
 searching, enough = threading.Event(), threading.Event()
 # where the search is written down that is in training, and how it is called
-written: list[tuple[Checkpoints, Path]] = []
+in_writing: list[tuple[Checkpoints, Path]] = []
 
 
 def catch_signals() -> None:
@@ -88,7 +88,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def last_words() -> str:
     """Say what an interrupted command leaves behind."""
-    for checkpoints, out in written:
+    for checkpoints, out in in_writing:
         if checkpoints.has_written:
             return f"fitwell: interrupted; to go on: fitwell tune --resume {shlex.quote(str(out))}"
     return INTERRUPTED

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fitwell._version import __version__
-from fitwell.api.command_running import written
+from fitwell.api.command_running import in_writing
 from fitwell.engine.checkpoints import Checkpoints, read_note
 from fitwell.errors import FileError, InputError
 from fitwell.results.record import library_versions
@@ -17,7 +17,7 @@ UNFINISHED = ".unfinished"
 
 
 def checkpoints_of(command: Mapping[str, Any], *, resumed: bool) -> Checkpoints | None:
-    """Return where a command's search is written down; None for a table that is no file.
+    """Return where a command's search is in_writing down; None for a table that is no file.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def checkpoints_of(command: Mapping[str, Any], *, resumed: bool) -> Checkpoints 
                 f"{out}', or use --force to begin anew."
             )
         checkpoints.clear()
-    written[:] = [(checkpoints, out)]
+    in_writing[:] = [(checkpoints, out)]
     return checkpoints
 
 

@@ -29,7 +29,7 @@ SOONEST = 10.0
 
 DIGEST_BYTES = 16
 
-KEPT = 2
+FILES_KEPT = 2
 """Files: if the last one is damaged, the one before is taken."""
 
 # the digest of what is in it, so that damage is noticed before anything is read
@@ -113,7 +113,7 @@ class Checkpoints:
             self._warned = True
         else:
             self.has_written = True
-            for path in self._files()[:-KEPT]:
+            for path in self._files()[:-FILES_KEPT]:
                 path.unlink(missing_ok=True)
         self._last = time.perf_counter()
         self._cost = self._last - begin

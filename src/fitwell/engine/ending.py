@@ -86,7 +86,7 @@ class Ending:
         return "out of time" if next_seconds > self.left(compile_seconds) else None
 
 
-NEVER = Ending()
+AT_THE_END = Ending()
 """The end is where all epochs are over."""
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from fitwell.data.row_sets import RowSets
 from fitwell.engine.checkpoints import Checkpoints
-from fitwell.engine.ending import NEVER, Ending
+from fitwell.engine.ending import AT_THE_END, Ending
 from fitwell.engine.network import Variables
 from fitwell.engine.plan import BLOCK_NETWORKS, default_batch_size
 from fitwell.engine.stopping import Stopping, pace_of
@@ -139,7 +139,7 @@ class Settings:
     equal_steps: bool = False
     units: np.ndarray | None = None
     executor: Callable[..., Any] | None = None
-    ending: Ending = NEVER
+    ending: Ending = AT_THE_END
     checkpoints: Checkpoints | None = None
 
     def __post_init__(self) -> None:

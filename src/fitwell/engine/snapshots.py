@@ -6,23 +6,32 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from fitwell.engine.checkpoints import DIGEST_BYTES, Snapshot
 from fitwell.engine.ending import Pacing
-from fitwell.engine.executor import Block, Job, SavedBlock
+from fitwell.engine.executor import Block, Executor, Job, SavedBlock
 from fitwell.engine.job import Settings
+from fitwell.engine.network import Variables
 from fitwell.engine.plan import Plan
+from fitwell.engine.records import Records
 from fitwell.errors import InputError
 from fitwell.trees import tree_leaves, tree_map
 
-if TYPE_CHECKING:
-    from fitwell.engine.training import Training
-
 RECORDED = ("curves", "best_loss", "best_epoch", "epochs", "running", "cut")
 """Arrays of a `Training`, over all its strengths."""
+
+
+class Recording(Protocol):
+    """What a search records of itself: a `Training`, which has the arrays `RECORDED`, too."""
+
+    executor: Executor[Any]
+    plan: Plan
+    settings: Settings
+    records: Records | None
+    best: Variables
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +44,7 @@ class Wave:
     blocks: Sequence[Block]
 
 
-def snapshot_of(training: Training, wave: Wave, identity: Mapping[str, str]) -> Snapshot:
+def snapshot_of(training: Recording, wave: Wave, identity: Mapping[str, str]) -> Snapshot:
     """Return what a search is made of now."""
     arrays = {name: getattr(training, name) for name in RECORDED}
     if hasattr(training, "best"):
@@ -57,7 +66,7 @@ def snapshot_of(training: Training, wave: Wave, identity: Mapping[str, str]) -> 
     return Snapshot(about, arrays)
 
 
-def restore(training: Training, snapshot: Snapshot) -> Wave:
+def restore(training: Recording, snapshot: Snapshot) -> Wave:
     """Put a search where it stood, and return the wave that was in training."""
     about, arrays = snapshot.about, snapshot.arrays
     for name in RECORDED:

@@ -12,7 +12,7 @@ from fitwell.analysis.honest import METHODS
 from fitwell.analysis.selection import RULES
 from fitwell.arguments import is_real, is_whole, whole_number
 from fitwell.engine.checkpoints import Checkpoints
-from fitwell.engine.ending import NEVER, Ending
+from fitwell.engine.ending import AT_THE_END, Ending
 from fitwell.engine.engines import ENGINES
 from fitwell.engine.job import Settings
 from fitwell.engine.stopping import Stopping
@@ -82,7 +82,7 @@ class Options:
     devices: int | None = None
     engine: str = "auto"
     to_the_end: bool = False
-    ending: Ending = NEVER
+    ending: Ending = AT_THE_END
     checkpoints: Checkpoints | None = None
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from fitwell.data.row_sets import on_all_rows
-from fitwell.engine.ending import NEVER
+from fitwell.engine.ending import AT_THE_END
 from fitwell.engine.trained import Trained
 from fitwell.errors import TrainingError
 from fitwell.problems.problem import Problem
@@ -38,7 +38,7 @@ def refit(searched: Searched, strength: int, count: int) -> tuple[Problem, Train
         schedule_epochs=settings.epochs,  # the rate falls as it did in the search, which had more epochs
         batch_size=plan.batch_size,  # more rows would otherwise take larger batches, and fewer steps in an epoch
         stopping=None,
-        ending=NEVER,  # the answer itself: what is in its place is nothing
+        ending=AT_THE_END,  # the answer itself: what is in its place is nothing
     )
     # fresh first weights: those of the search's row sets are numbered from 0 on
     again = train_networks(whole, searched.candidates.take([strength]), settings, first=plan.row_sets)

@@ -10,7 +10,7 @@ import numpy as np
 
 from fitwell.analysis.baselines import Baseline, losses_of_rows
 from fitwell.analysis.scores import score_of
-from fitwell.engine.ending import NEVER
+from fitwell.engine.ending import AT_THE_END
 from fitwell.engine.engines import executor_of
 from fitwell.errors import TrainingError
 from fitwell.problems.dense import DenseOnTable
@@ -87,7 +87,7 @@ def _linear(table: TableData, options: Options) -> Baseline:
     problem = DenseOnTable(table, hidden=())
     candidates = from_settings([{"l2": strength} for strength in LINEAR_L2], LINEAR_RATE, problem.network.layers)
     # of any use only when it is over, and over soon
-    settings = replace(problem.settings(options), ending=NEVER)
+    settings = replace(problem.settings(options), ending=AT_THE_END)
     if settings.stopping is not None:
         stopping = replace(settings.stopping, patience=LINEAR_PATIENCE, finalists=LINEAR_FINALISTS)
         settings = replace(settings, stopping=stopping)
