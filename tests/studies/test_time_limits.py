@@ -117,6 +117,18 @@ def test_a_diagnosis_that_is_ended_says_what_it_does_not_know() -> None:
     assert json.loads(json.dumps(found.to_json()))["ended"]["epoch"] == 15
 
 
+@pytest.mark.slow
+def test_a_diagnosis_within_a_budget() -> None:
+    """It tries fewer strengths, and leaves out what there is no time for."""
+    begun = time.perf_counter()
+    found = diagnose(mixed(4000), "ill", time_budget=6, epochs=1000, null=True)
+    assert time.perf_counter() - begun < 12  # twice the budget: the machine may be busy
+    assert found.plan.strengths < found.plan.asked
+    assert found.findings.ended is not None
+    assert f"Of {found.plan.asked} strengths there was time for {found.plan.strengths}." in str(found)
+    assert "What 'null' asks is not known" in str(found)
+
+
 def test_an_estimator_has_a_budget() -> None:
     """It is `tune`'s, and its name is in the sentence that refuses it."""
     x, y = mixed(60).select("dose", "age").fill_null(0).to_numpy(), mixed(60)["ill"].to_numpy()

@@ -17,7 +17,7 @@ UNFINISHED = ".unfinished"
 
 
 def checkpoints_of(command: Mapping[str, Any], *, resumed: bool) -> Checkpoints | None:
-    """Return where a command's search is in_writing down; None for a table that is no file.
+    """Return where a command's search is written down; None for a table that is no file.
 
     Raises
     ------

@@ -95,6 +95,7 @@ def judge_problem(problem: Problem, options: Options, questions: Questions, list
             "above 0."
         )
     searched = search(problem, options, listener, candidates)
+    candidates = searched.candidates  # there may have been no time for all
     found = Compared(candidates, searched.trained.histories, tests)
     if not np.isfinite(found.histories.best_loss[candidates.given]):
         raise TrainingError("The network as given diverged (its loss was not finite): lower the learning rate.")
