@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 from example_tables import QUICK, mixed
 from sklearn import metrics
 
+import keras
 from fitwell.api.tune import Listener, tune
 from fitwell.engine.engines import Engine
+from fitwell.engine.plan import Progress
 from fitwell.errors import InputError, InputTypeError, TrainingError
 from fitwell.problems.options import Options
 from fitwell.problems.tables import read_table
@@ -292,3 +295,40 @@ def test_everything_diverged() -> None:
     """When no network survives, the error says so once."""
     with pytest.raises(TrainingError, match="All 12 networks diverged"):
         tune(mixed(), "dose", **QUICK, learning_rate=1e30)
+
+
+@pytest.mark.slow
+def test_a_keras_model_goes_on_and_another_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its architecture: another activation is another search, though its weights have the same shapes."""
+    monkeypatch.setattr("fitwell.engine.checkpoints.SOONEST", 0.0)
+    monkeypatch.setattr("fitwell.engine.checkpoints.SHARE", np.inf)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 4)).astype("float32"), rng.integers(0, 2, 60)
+
+    def model(activation: str) -> Any:
+        keras.utils.set_random_seed(0)
+        layers = [
+            keras.Input((4,)),
+            keras.layers.Dense(6, activation, name="a"),
+            keras.layers.BatchNormalization(name="b"),
+        ]
+        made = keras.Sequential([*layers, keras.layers.Dense(2, "softmax", name="c")], name="m")
+        made.compile(keras.optimizers.SGD(0.05, momentum=0.9), "sparse_categorical_crossentropy")
+        return made
+
+    def die(progress: Progress) -> None:
+        if progress.epoch == 8:
+            raise KeyboardInterrupt
+
+    asked: dict[str, Any] = {"strengths": 3, "epochs": 8, "cv": 2, "seed": 1}
+    whole = tune(model("relu"), x, y, **asked)
+    with pytest.raises(KeyboardInterrupt):
+        tune(model("relu"), x, y, **asked, checkpoint=tmp_path, listener=Listener(on_progress=die))
+    with pytest.raises(InputError, match="cannot go on: options have changed"):
+        tune(model("tanh"), x, y, **asked, checkpoint=tmp_path)
+    epochs: list[int] = []
+    listener = Listener(on_progress=lambda progress: epochs.append(progress.epoch))
+    found = tune(model("relu"), x, y, **asked, checkpoint=tmp_path, listener=listener)
+    assert epochs == [8]
+    np.testing.assert_array_equal(found.search.histories.held_out_loss, whole.search.histories.held_out_loss)
+    np.testing.assert_array_equal(found.predict(x), whole.predict(x))

@@ -47,7 +47,7 @@ from fitwell.api.command_running import (
 )
 from fitwell.arguments import seconds_in
 from fitwell.directories import RUN_FILE
-from fitwell.errors import InputError
+from fitwell.errors import InputError, TrainingError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -205,7 +205,12 @@ def run_tune(
 
     # said before training, for after an hour of it it would be too late
     with listening(output, UNSAVED if out is None else "") as (console, listener), told_to_end(listener) as told:
-        result = tune(frame, target, listener=told, checkpoint=checkpoints, **left_of_budget(options))
+        try:
+            result = tune(frame, target, listener=told, checkpoint=checkpoints, **left_of_budget(options))
+        except TrainingError:  # it would fail again
+            if checkpoints is not None:
+                checkpoints.clear()
+            raise
         result = by_command(result, shell)
     if output == "text":
         from fitwell.report import text

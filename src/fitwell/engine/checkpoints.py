@@ -64,7 +64,7 @@ class Checkpoints:
     soonest
         Seconds between two files, at least; None is `SOONEST`.
     share
-        Of the time, that writing may take.
+        Of the time, that writing may take; None is `SHARE`.
 
     Attributes
     ----------
@@ -73,9 +73,10 @@ class Checkpoints:
     """
 
     def __init__(
-        self, directory: str | Path, note: Any = None, soonest: float | None = None, share: float = SHARE
+        self, directory: str | Path, note: Any = None, soonest: float | None = None, share: float | None = None
     ) -> None:
-        self.directory, self.note, self.share = Path(directory), note, share
+        self.directory, self.note = Path(directory), note
+        self.share = SHARE if share is None else share
         self.soonest = SOONEST if soonest is None else soonest
         self._last, self._cost, self._warned, self.has_written = time.perf_counter(), 0.0, False, False
 
@@ -120,6 +121,7 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Delete what was written, and the directory if it is empty then."""
+        self.has_written = False
         for path in [*self._files(), *self.directory.glob(".search-*")]:
             path.unlink(missing_ok=True)
         if self.directory.is_dir() and not any(self.directory.iterdir()):

@@ -94,13 +94,14 @@ def identity_of(job: Job, settings: Settings, plan: Plan, executor: object) -> d
     # what was measured, or depends on what has been found to fit
     for name in ("memory", "seconds", "epoch_seconds", "compile_seconds", "budget", "strengths", "asked", "begun"):
         del how[name]
+    optimizer = None if settings.optimizer is None else settings.optimizer.name
     trained_by = {"executor": type(executor).__name__, "stopping": repr(settings.stopping), "seed": settings.seed}
-    about_network = (type(job.network).__name__, getattr(job.network, "sizes", None))
+    about_network = (type(job.network).__name__, getattr(job.network, "described", getattr(job.network, "sizes", None)))
     return {
         "rows": _digest(_arrays_of(dataset)),
         "folds": _digest([*job.row_sets.train, *job.row_sets.held_out]),
         "strengths": _digest([*candidates.strengths.values(), candidates.learning_rate], sorted(candidates.strengths)),
-        "options": _digest([], how, trained_by, job.loss.name, str(settings.schedule), about_network),
+        "options": _digest([], how, trained_by, job.loss.name, str(settings.schedule), optimizer, about_network),
     }
 
 

@@ -98,7 +98,6 @@ class Training:
             epoch += count
             self.epoch_seconds = (time.perf_counter() - begin) / (running * count)
             pacing.fit(running, epoch, self._affordable(wave))
-            self._perhaps_end(wave, epoch)
             blocks = self._let_go(blocks, wave, pacing.rules(epoch), epoch)
             self._report(wave, epoch)
             if write:
@@ -137,15 +136,25 @@ class Training:
         left = self.ending.left(self.executor.compile_seconds)
         return left / self.epoch_seconds * len(wave) / (self.plan.strengths - wave.start)
 
-    def _perhaps_end(self, wave: range, epoch: int) -> None:
-        """End the search if there is a reason, and no time for one more epoch of those in training."""
-        running = int(self.running.sum())
-        reason = self.ending.reason(self.epoch_seconds * running, self.executor.compile_seconds)
-        if reason is None or self.ended:
-            return
+    def is_over(self, trained: int, epoch: int, going_on: int) -> bool:
+        """End the search if there is a reason, such as no time for one more epoch of those that would go on.
+
+        Parameters
+        ----------
+        trained
+            Strengths of this wave and of those before.
+        epoch, going_on
+            Epochs done of the strengths that would train on, and their number.
+        """
+        if not going_on:
+            return False
+        reason = self.ending.reason(self.epoch_seconds * going_on, self.executor.compile_seconds)
+        if reason is None:
+            return False
         if self.ending.complete:
             raise UnfinishedError("The time was over before all epochs were.")
-        self.ended = Ended(reason, epoch, running, wave.stop, self.plan.asked)
+        self.ended = Ended(reason, epoch, going_on if epoch else 0, trained, self.plan.asked)
+        return True
 
     def diverged(self) -> np.ndarray:
         """Mark the networks whose loss was not finite, bool [R, G]."""
@@ -190,7 +199,8 @@ class Training:
         staying = everyone if rules is None else self._staying(wave, rules, after)
         self.cut |= self.running & ~staying & self._improving(after)
         # at the end all leave, so that their variables are read; that is no cut, whoever ended it
-        staying &= after < self.plan.epochs and self.ended is None
+        staying &= after < self.plan.epochs
+        staying &= not self.is_over(wave.stop, after, int(staying.sum()))
         self._keep_best(blocks, np.flatnonzero(self.running & ~staying))
         left = self.running & ~staying
         self.running = staying
@@ -342,6 +352,9 @@ def _train_waves(training: Training, job: Job, found: Snapshot | None) -> None:
     for strengths in training.plan.waves:
         if begun is not None and strengths.stop < begun.strengths.stop:
             continue  # it was over when the search was written down
+        # the first wave is begun in any case: without one strength there is no answer
+        if strengths.start and begun is None and training.is_over(strengths.start, 0, len(strengths)):
+            break
         training.train_wave(begun or training.begin_wave(strengths), write)
         begun = None
         if training.ended:
@@ -357,27 +370,25 @@ def _write_down(training: Training, checkpoints: Checkpoints, identity: Mapping[
 
 def _planned(job: Job, settings: Settings, estimate: bool, found: Snapshot | None) -> tuple[Executor[Any], Job, Plan]:
     """Make the executor, with fewer strengths where there is no time for all, or where so many were begun."""
-    if found is not None:
-        asked, job = job.candidates.count, replace(job, candidates=job.candidates.first(found.about["strengths"]))
-        executor = (settings.executor or with_jax)(job, settings, estimate)
-        return executor, job, replace(executor.plan, asked=asked, begun=found.about["epoch"])
     make, ending, asked = settings.executor or with_jax, settings.ending, job.candidates.count
-    hurry = not math.isinf(ending.deadline)
+    hurry, begun = not math.isinf(ending.deadline), 0
+    if found is not None:
+        job, begun = replace(job, candidates=job.candidates.first(found.about["strengths"])), int(found.about["epoch"])
     # it plans before it compiles: memory that does not suffice is said at once
     executor: Executor[Any] = make(job, settings, estimate or hurry)
     if not hurry:
-        return executor, job, executor.plan
+        return executor, job, replace(executor.plan, asked=asked, begun=begun)
     compiling = executor.plan.compile_seconds
     budget = ending.left(compiling) - compiling
     if ending.complete and executor.plan.seconds - compiling > budget:
         raise UnfinishedError("There is no time for all epochs.")
-    if ending.droppable and job.candidates.given == 0:
+    if ending.droppable and job.candidates.given == 0 and found is None:
         fewest = FEWEST_STRENGTHS if settings.stopping is None else settings.stopping.finalists
         fitting = affordable_strengths(executor.plan, settings.stopping, budget, fewest)
         if fitting < asked:
             job = replace(job, candidates=job.candidates.first(fitting))
             executor = make(job, settings, True)
-    return executor, job, replace(executor.plan, asked=asked, budget=max(budget, 0.0) + compiling)
+    return executor, job, replace(executor.plan, asked=asked, begun=begun, budget=max(budget, 0.0) + compiling)
 
 
 def _row_losses(executor: Executor[Any], best: Variables, row_sets: RowSets) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -79,6 +80,17 @@ class KerasNetwork:
     _decayed: tuple[Axes | Literal[False], ...]
     _changing: tuple[int, ...]
     _constant: tuple[np.ndarray, ...]
+
+    @property
+    def described(self) -> str:
+        """Its architecture as Keras writes it down, whatever its layers are called; empty if Keras cannot."""
+        try:
+            text = self.original.to_json()
+        except (NotImplementedError, TypeError, ValueError):
+            return ""
+        # Keras numbers the layers of a process: the same model made twice has other names
+        names = {name: f'"{place}"' for place, name in enumerate(dict.fromkeys(re.findall(r'"name": ("[^"]*")', text)))}
+        return re.sub(r'"[^"]*"', lambda found: names.get(found[0], found[0]), text)
 
     def init(self, key: noise.Key, dtype: Any) -> Variables:
         """Return the model's weights as they are: fresh ones come from `first_weights`."""

@@ -62,7 +62,7 @@ def compared(search: Search, answer: Answer) -> Iterator[dict[str, Any]]:
 def cut_short(plan: Plan, ended: Ended | None) -> list[str]:
     """Say what a budget or a person cut short, a sentence each; nothing if nothing was."""
     lines = []
-    if ended is not None:
+    if ended is not None and ended.running:
         why = "Ended by hand" if ended.reason == "interrupted" else "Time was up"
         running = f"{counted(ended.running, 'strength')} of {plan.strengths} {'was' if ended.running == 1 else 'were'}"
         lines.append(f"{why} after epoch {ended.epoch}: {running} still in training, and might have improved further.")
