@@ -7,7 +7,7 @@ from typing import Any
 
 from fitwell.analysis.intervals import figures
 from fitwell.analysis.readings import Reading, reading_of
-from fitwell.analysis.series import RunTables, path_points, spark_lines, worst_rows
+from fitwell.analysis.series import RunTables, path_points, spark_lines, weights_of, worst_rows
 from fitwell.report.charts import MOST_CLASSES, charts_of
 from fitwell.report.page import Cell, figure, number_cell, page, section, table, text
 from fitwell.report.words import LEAVE_IT_ALONE, chosen_by
@@ -163,7 +163,8 @@ def _pictures(run: RunTables) -> Iterator[str]:
         }
         captions = captions if len(run.classes) == 2 else {}
         if len(run.classes) <= MOST_CLASSES:
-            captions["confusion"] = "Which classes held-out rows are taken for"
+            by_weight = "" if weights_of(run) is None else ", by their weight"
+            captions["confusion"] = f"Which classes held-out rows are taken for{by_weight}"
     yield f'<div class="side">{"".join(figure(name, caption) for name, caption in captions.items())}</div>'
 
 
