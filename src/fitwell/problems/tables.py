@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from fitwell.data.column_names import column_hint, names_to_drop
 from fitwell.data.columns import Column, RawFeatures, describe_columns, extract
 from fitwell.data.copies import ONE_TO_ONE, mark_copies
-from fitwell.data.encoding import Encoding, Layout, fit_encoding, make_layout, stack
+from fitwell.data.encoded_later import EncodedLater
+from fitwell.data.encoding import Encoding, Layout, fit_encoding, make_layout
 from fitwell.data.notation import Notation, missing_marks, without_marks
 from fitwell.data.row_keys import moments_of, read_groups
 from fitwell.data.row_sets import RowSets, folds
@@ -27,6 +28,10 @@ from fitwell.engine.job import Dataset
 from fitwell.engine.losses import CLASSIFICATION, LABELS, REGRESSION, SEVERAL_VALUES, Loss
 from fitwell.errors import FitwellWarning, InputError, InputTypeError, counted
 from fitwell.results.predictors import TablePredictor
+
+ENCODED_AT_ONCE = 2**28
+"""Bytes (256 MiB) up to which every row set has its encoded copy. Of more, the copies are most of what a search keeps, and
+one takes a few percent of an epoch to make (`benchmarks/RESULTS.md`)."""
 
 ARRAY_TARGET = "target"
 """Name of the target when it is given as an array beside the table."""
@@ -90,9 +95,20 @@ class TableData:
         """k: classes, or targets."""
         return len(self.target.classes) or len(self.target.outputs) or 1
 
+    @property
+    def inputs(self) -> EncodedLater:
+        """The rows as every row set encodes them."""
+        return EncodedLater(self.encodings, self.raw)
+
+    @property
+    def encodes_later(self) -> bool:
+        """Whether the inputs of all row sets are too much to be kept at once."""
+        return self.row_sets.count > 1 and self.inputs.stacked_bytes > ENCODED_AT_ONCE
+
     def dataset(self) -> Dataset:
-        """Encode the rows for every row set."""
-        return make_dataset(self.target, self.raw, self.row_sets, self.encodings, self.weights)
+        """Encode the rows for every row set, at once or when it is its turn."""
+        inputs = self.inputs if self.encodes_later else self.inputs.stacked()
+        return make_dataset(self.target, inputs, self.row_sets, self.weights)
 
     def on(self, row_sets: RowSets) -> TableData:
         """Return the table in other row sets, each encoded by numbers of its own training rows."""
@@ -240,31 +256,25 @@ def read_table(
     if all(column.kind == "set aside" for column in columns):
         raise InputError(f"No column is left to learn from: {_set_aside(columns)}.")
     layout = make_layout(columns, raw)
+    where = frame.height, frame.height - len(kept)
+    keys = None if key is None else pl.Series(key, [None if one is None else str(one) for one in rows[key]], pl.String)
+    # what follows needs the features only: the table itself, which is as large, may go
+    del table, frame, rows
     row_sets = folds(read.values, read.task, cv=cv, repeats=repeats, seed=seed, classes=read.classes, **special)
     if read.task == "classification":
         warn_of_unseen_classes(row_sets, read.values, read.classes)
     if weights is not None:
         weights.check(row_sets)
     encodings = tuple(fit_encoding(layout, raw, train) for train in row_sets.train)
-    without_target = frame.height - len(kept)
     marks = notation.missing
-    where = frame.height, without_target
-    keys = None if key is None else pl.Series(key, [None if one is None else str(one) for one in rows[key]], pl.String)
     return TableData(columns, read, *where, layout, raw, row_sets, encodings, marks, kept, weights, keys)
 
 
-def make_dataset(
-    target: Target,
-    raw: RawFeatures,
-    row_sets: RowSets,
-    encodings: tuple[Encoding, ...],
-    weights: RowWeights | None = None,
-) -> Dataset:
-    """Encode inputs [R, n, d] and targets [R, n], each row set with the numbers fitted on its own training rows.
+def make_dataset(target: Target, inputs: Any, row_sets: RowSets, weights: RowWeights | None = None) -> Dataset:
+    """Join inputs [R, n, d] to targets [R, n], each row set's standardised by its own training rows.
 
     So are weights in training; inputs are encoded without weights, for a row that counts more is no other row.
     """
-    inputs = stack(encodings, raw)
     count = row_sets.count
     weighing: dict[str, Any] = {}
     if weights is not None:
