@@ -102,16 +102,17 @@ class EncodedCopies:
     inputs
         What is encoded.
     most
-        Copies there are at any time.
+        Copies that there are at any time.
     """
 
     def __init__(self, inputs: EncodedLater, most: int) -> None:
-        self._inputs, self._most = inputs, most
+        self.most, self._inputs = most, inputs
         # what was asked for last stands last
         self._copies: dict[int, _Copy] = {}
         self._returned = threading.Condition()
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
         """Copies that are in memory now."""
         return len(self._copies)
 
@@ -145,11 +146,11 @@ class EncodedCopies:
             return copy
 
     def _has_room(self) -> bool:
-        return len(self._copies) < self._most or not all(copy.borrowers for copy in self._copies.values())
+        return len(self._copies) < self.most or not all(copy.borrowers for copy in self._copies.values())
 
     def _room(self) -> NDArray[np.float32]:
         """Return an array to encode into: a new one, or that of a copy which is given up for it."""
-        if len(self._copies) < self._most:
+        if len(self._copies) < self.most:
             return np.empty(self._inputs.shape[1:], self._inputs.dtype)
         longest_ago = next(place for place, copy in self._copies.items() if not copy.borrowers)
         return self._copies.pop(longest_ago).array
@@ -163,6 +164,7 @@ class _Copy:
         self._inputs, self._r = inputs, r
         self._parts = deque(parts_of_rows(*array.shape))
         self._left, self._lock, self._done = len(self._parts), threading.Lock(), threading.Event()
+        self._error: BaseException | None = None
 
     @property
     def whole(self) -> bool:
@@ -175,18 +177,18 @@ class _Copy:
         Raises
         ------
         RuntimeError
-            Another thread could not encode its part; it has raised why.
+            Another thread could not encode its part; the cause is why.
         """
         try:
             while self._parts:
                 self._encode_next()
-        except BaseException:
+        except BaseException as error:
+            self._error = error
             self._done.set()  # nobody must wait for what will not come
             raise
-        if self._left:
-            self._done.wait()
-        if self._left:
-            raise RuntimeError("Encoding the table was stopped in another thread.")
+        self._done.wait()
+        if not self.whole:
+            raise RuntimeError("Encoding the table was stopped in another thread.") from self._error
 
     def _encode_next(self) -> None:
         try:

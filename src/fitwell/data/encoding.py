@@ -28,7 +28,7 @@ CLIP = 3.0  # standard deviations: the bound that the smooth clipping approaches
 LIMIT = 1e6  # standard deviations beyond which float32 cannot tell the clipped values apart
 ROUNDING = 8 * np.finfo(np.float64).eps  # a spread below this share of the values is their rounding
 
-AT_ONCE = 2**16
+ENCODED_INPUTS = 2**16
 """Inputs that are encoded at once: what is computed in float64 on the way stays in the cache, and is never a table."""
 
 FITTED_AT_ONCE = 2**22
@@ -247,8 +247,8 @@ def fit_encoding(layout: Layout, raw: RawFeatures, rows: ArrayLike) -> Encoding:
 
 
 def parts_of_rows(n: int, width: int) -> Iterator[slice]:
-    """Cut n rows into parts of about `AT_ONCE` inputs."""
-    step = max(1, AT_ONCE // max(width, 1))
+    """Cut n rows into parts of about `ENCODED_INPUTS` inputs."""
+    step = max(1, ENCODED_INPUTS // max(width, 1))
     return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
@@ -267,7 +267,8 @@ def _fit_numbers(numbers: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
     """Of some columns [m, c]: fill, center, scale, whether it varies, whether any or all are missing; each [c]."""
     fill = _medians(numbers)
     missing = np.isnan(numbers)
-    return fill, *moments(np.where(missing, fill, numbers)), missing.any(axis=0), missing.all(axis=0)
+    counts = missing.sum(axis=0)
+    return fill, *moments(np.where(missing, fill, numbers)), counts > 0, counts == len(numbers)
 
 
 def _medians(numbers: NDArray[np.float64]) -> NDArray[np.float64]:

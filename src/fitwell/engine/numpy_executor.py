@@ -94,7 +94,7 @@ class NumpyExecutor:
         inputs = job.dataset.inputs
         self._later = inputs if isinstance(inputs, EncodedLater) else None
         self.plan, copies = self._make_plan(estimate)
-        self._copies = EncodedCopies(inputs, copies) if self._later else None
+        self.copies = None if self._later is None else EncodedCopies(self._later, copies)
         self.schedule = plain_schedule(settings, self.batching.steps)
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="fitwell")
         self._scratch: SimpleQueue[Scratch] = SimpleQueue()
@@ -130,8 +130,8 @@ class NumpyExecutor:
 
     def measure(self, variables: Variables) -> Iterator[Measured]:
         """See `Executor`; as many networks at a time as are in a block."""
-        if self._copies:
-            self._copies.forget()  # held-out rows are encoded as they are measured
+        if self.copies is not None:
+            self.copies.forget()  # held-out rows are encoded as they are measured
         total = variables.trainable[0]["kernel"].shape[1]
         k, longest = self.layout.sizes[-1], self.rows.held_out.shape[1]
         for places in self._cut(np.arange(total)):
@@ -241,8 +241,8 @@ class NumpyExecutor:
     def _inputs(self, r: int) -> Iterator[np.ndarray]:
         """Lend the inputs of all rows, as a row set sees them."""
         dataset = self.job.dataset
-        if self._copies:
-            with self._copies.lent(r) as inputs:
+        if self.copies is not None:
+            with self.copies.lent(r) as inputs:
                 yield inputs
         else:
             yield dataset.inputs[r] if dataset.own else dataset.inputs
@@ -250,7 +250,7 @@ class NumpyExecutor:
     def _inputs_of(self, r: int, rows: np.ndarray) -> np.ndarray:
         """Inputs of some rows, as a row set sees them."""
         dataset = self.job.dataset
-        if self._later:
+        if self._later is not None:
             return self._later.rows(r, rows)
         return dataset.inputs[r][rows] if dataset.own else dataset.inputs[rows]
 

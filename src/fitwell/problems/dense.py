@@ -107,14 +107,14 @@ class DenseOnTable:
         self._check_memory(options)
 
     def _check_memory(self, options: Options) -> None:
-        inputs, raw = self.table.inputs, self.table.raw
-        size = f"{inputs.shape[1]:,} rows x {inputs.shape[2]:,} inputs"
-        needed, what = inputs.stacked_bytes, f"The encoded table ({inputs.shape[0]} row sets x {size})"
+        table, sets = self.table, self.row_sets.count
+        size = f"{self.row_sets.n_rows:,} rows x {table.layout.width:,} inputs"
+        needed, what = sets * table.copy_bytes, f"The encoded table ({sets} row sets x {size})"
         # JAX has all row sets' inputs at once; what `auto` takes is not known yet, and refuses what is too much itself
-        if self.table.encodes_later and options.engine != "jax":
-            needed, what = inputs.copy_bytes, f"An encoded copy of the table ({size})"
+        if table.encodes_later and options.engine != "jax":
+            needed, what = table.copy_bytes, f"An encoded copy of the table ({size})"
             if options.memory is not None:  # what is free does not count the features, which are there already
-                needed, what = needed + raw.nbytes, f"The table with an encoded copy ({size})"
+                needed, what = needed + table.raw.nbytes, f"The table with an encoded copy ({size})"
         check_fits(
             needed,
             host_memory() if options.memory is None else options.memory,

@@ -16,7 +16,7 @@ from fitwell.data.column_names import column_hint, names_to_drop
 from fitwell.data.columns import Column, RawFeatures, describe_columns, extract
 from fitwell.data.copies import ONE_TO_ONE, mark_copies
 from fitwell.data.encoded_later import EncodedLater
-from fitwell.data.encoding import Encoding, Layout, fit_encoding, make_layout
+from fitwell.data.encoding import Encoding, Layout, fit_encoding, make_layout, stack
 from fitwell.data.notation import Notation, missing_marks, without_marks
 from fitwell.data.row_keys import moments_of, read_groups
 from fitwell.data.row_sets import RowSets, folds
@@ -26,12 +26,13 @@ from fitwell.data.target import Target, read_targets, standardise
 from fitwell.data.training_rows import warn_of_unseen_classes
 from fitwell.engine.job import Dataset
 from fitwell.engine.losses import CLASSIFICATION, LABELS, REGRESSION, SEVERAL_VALUES, Loss
+from fitwell.engine.memory import give_back_freed
 from fitwell.errors import FitwellWarning, InputError, InputTypeError, counted
 from fitwell.results.predictors import TablePredictor
 
-ENCODED_AT_ONCE = 2**28
-"""Bytes (256 MiB) up to which every row set has its encoded copy. Of more, the copies are most of what a search keeps, and
-one takes a few percent of an epoch to make (`benchmarks/RESULTS.md`)."""
+MOST_COPIED = 2**28
+"""Bytes (256 MiB) up to which every row set has its encoded copy. Of more they would be most of what a search keeps, and
+to make one takes a few percent of the time that it is trained on."""
 
 ARRAY_TARGET = "target"
 """Name of the target when it is given as an array beside the table."""
@@ -96,18 +97,18 @@ class TableData:
         return len(self.target.classes) or len(self.target.outputs) or 1
 
     @property
-    def inputs(self) -> EncodedLater:
-        """The rows as every row set encodes them."""
-        return EncodedLater(self.encodings, self.raw)
+    def copy_bytes(self) -> int:
+        """Of the rows as one row set encodes them, float32."""
+        return 4 * self.row_sets.n_rows * self.layout.width
 
     @property
     def encodes_later(self) -> bool:
-        """Whether the inputs of all row sets are too much to be kept at once."""
-        return self.row_sets.count > 1 and self.inputs.stacked_bytes > ENCODED_AT_ONCE
+        """Whether copies for all row sets are too much to be kept."""
+        return self.row_sets.count > 1 and self.row_sets.count * self.copy_bytes > MOST_COPIED
 
     def dataset(self) -> Dataset:
-        """Encode the rows for every row set, at once or when it is its turn."""
-        inputs = self.inputs if self.encodes_later else self.inputs.stacked()
+        """Encode the rows for every row set, at once or when it is its turn; the numbers are the same."""
+        inputs = (EncodedLater if self.encodes_later else stack)(self.encodings, self.raw)
         return make_dataset(self.target, inputs, self.row_sets, self.weights)
 
     def on(self, row_sets: RowSets) -> TableData:
@@ -266,6 +267,8 @@ def read_table(
     if weights is not None:
         weights.check(row_sets)
     encodings = tuple(fit_encoding(layout, raw, train) for train in row_sets.train)
+    if raw.nbytes > MOST_COPIED / 4:  # of a small table nobody would notice
+        give_back_freed()
     marks = notation.missing
     return TableData(columns, read, *where, layout, raw, row_sets, encodings, marks, kept, weights, keys)
 
