@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +26,7 @@ from fitwell.problems.tables import TableData, read_table
 from fitwell.regularization.strengths import Candidates
 from fitwell.results.predictors import TablePredictor
 from fitwell.results.result import Result
+from fitwell.studies.search import recording
 from fitwell.trees import tree_leaves
 
 ROWS = 150
@@ -164,6 +166,33 @@ def test_what_is_large() -> None:
 
 
 # ---- memory ----------------------------------------------------------------------------------------------------------
+
+
+def peak_of(table: TableData, most_copied: int, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
+    """Bytes that a search has in use at the most beyond the features, and those that were planned."""
+    monkeypatch.setattr(tables, "MOST_COPIED", most_copied)
+    problem = DenseOnTable(table, (4,))
+    settings = Settings(epochs=2, batch_size=256, devices=2, executor=NumpyExecutor)
+    settings = recording(settings, problem.row_sets, ON.count)
+    tracemalloc.start()
+    try:
+        trained = train_all(
+            problem.network, problem.dataset(0), problem.row_sets, ON, loss=problem.loss, settings=settings
+        )
+        return tracemalloc.get_traced_memory()[1], trained.plan.memory - (0 if most_copied else table.raw.nbytes)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.slow
+def test_the_plan_is_what_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To a fifth, and never more; copies for all row sets take more than what is planned for a few."""
+    monkeypatch.setattr("fitwell.data.encoding.ENCODED_INPUTS", 2**13)
+    random = np.random.default_rng(0)
+    x = random.normal(size=(30_000, 40))
+    table = read_table(x, (x[:, 0] + random.normal(size=len(x)) > 0).astype(int), cv=8)
+    (taken, planned), (all_taken, _) = (peak_of(table, most, monkeypatch) for most in (0, 2**40))
+    assert 0.8 * planned < taken <= planned < 0.8 * all_taken
 
 
 def made_with(table: TableData, memory: int | None, devices: int = 2) -> NumpyExecutor:

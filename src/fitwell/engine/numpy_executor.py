@@ -304,7 +304,7 @@ class NumpyExecutor:
             batch_size=batching.batch_size,
             devices=1,  # blocks are not cut further: threads take whole ones, one row set at a time
             work=self._work(),
-            data_bytes=data_bytes,
+            data_bytes=data_bytes + sum(part.nbytes for part in self.rows),
             recorded_bytes=job.recorded_bytes(settings),
             budget=budget,
             block_strengths=settings.block_strengths,
@@ -328,6 +328,7 @@ class NumpyExecutor:
             # gradient, perturbed kernels and their factors; only as many row sets are at work as there are threads
             step_bytes=int((units + 4 * weights) * self.threads / self.job.row_sets.count),
             step_flops=step_operations(self.network, rows),
+            host_traces=2,  # what is kept of a block, and the units' order of a row set's part
             trace_bytes=min(self.settings.call_epochs, self.settings.epochs) * recorded * np.dtype(float).itemsize,
         )
 

@@ -31,8 +31,8 @@ from fitwell.errors import FitwellWarning, InputError, InputTypeError, counted
 from fitwell.results.predictors import TablePredictor
 
 MOST_COPIED = 2**28
-"""Bytes (256 MiB) up to which every row set has its encoded copy. Of more they would be most of what a search keeps, and
-to make one takes a few percent of the time that it is trained on."""
+"""Bytes (256 MiB) up to which every row set has its encoded copy. Of more they would be most of what a search keeps,
+and making one takes a few percent of the time it is trained on."""
 
 ARRAY_TARGET = "target"
 """Name of the target when it is given as an array beside the table."""
