@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
 
+from fitwell.data import encoding as encoding_module
 from fitwell.data.columns import RawFeatures, describe_columns, extract
 from fitwell.data.encoding import Encoding, Layout, fit_encoding, make_layout, moments, stack
 from fitwell.errors import InputError
@@ -242,3 +243,31 @@ def test_no_training_rows_are_refused() -> None:
     """An encoding of no rows does not exist."""
     with pytest.raises(InputError, match="at least one training row"):
         fit_encoding(LAYOUT, example(), np.array([], int))
+
+
+@pytest.mark.parametrize("columns", [2, 3, 7, 8])
+def test_parts_change_no_bit(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """Columns are fitted and rows encoded some at a time; a column all alone would be summed in another order."""
+    random = np.random.default_rng(columns)
+    numbers = random.lognormal(size=(1000, columns))
+    numbers[random.random(numbers.shape) < 0.05] = np.nan
+    raw = RawFeatures(numbers, np.empty((1000, 0), np.int32))
+    layout = Layout((*map(str, range(columns)), "0 is missing"), columns, (0,), (), ())
+    whole = fit_encoding(layout, raw, np.arange(0, 1000, 3))
+    inputs = whole.transform(raw)
+    monkeypatch.setattr(encoding_module, "FITTED_AT_ONCE", 1)
+    monkeypatch.setattr(encoding_module, "ENCODED_INPUTS", 50)
+    parts = fit_encoding(layout, raw, np.arange(0, 1000, 3))
+    assert as_text(parts) == as_text(whole)
+    assert parts.transform(raw).tobytes() == inputs.tobytes()
+    filled = np.where(np.isnan(numbers), 1.0, numbers)
+    scales = moments(filled)[1]
+    assert any(moments(filled[:, [j]])[1][0] != scales[j] for j in range(columns))
+
+
+def test_there_may_be_no_numbers() -> None:
+    """A table of categories alone."""
+    layout = Layout(("c = x", "c = y", "c = (other)"), 0, (), (2,), (False,))
+    raw = RawFeatures(np.empty((6, 0)), np.array([[0, 0, 0, 1, 1, 1]], np.int32).T)
+    encoding = fit_encoding(layout, raw, np.arange(6))
+    np.testing.assert_array_equal(encoding.transform(raw), [[1, 0, 0]] * 3 + [[0, 1, 0]] * 3)

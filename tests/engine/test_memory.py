@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from fitwell.engine import memory
@@ -25,6 +27,16 @@ def test_it_is_of_the_tightest_limit(
     monkeypatch.setattr(memory, "_available_memory", lambda: available)
     monkeypatch.setattr(memory, "_group_memory", lambda: group)
     assert memory.host_memory() == budget
+
+
+def test_what_was_freed_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the C library's own function; where there is none, nothing happens."""
+    asked: list[int] = []
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: SimpleNamespace(malloc_trim=asked.append))
+    memory.give_back_freed()
+    assert asked == [0]
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: SimpleNamespace())
+    memory.give_back_freed()
 
 
 def test_what_does_not_fit_is_said() -> None:

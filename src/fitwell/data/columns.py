@@ -286,6 +286,11 @@ class RawFeatures:
         """Rows."""
         return len(self.numbers)
 
+    @property
+    def nbytes(self) -> int:
+        """Of both arrays."""
+        return self.numbers.nbytes + self.codes.nbytes
+
     def take(self, rows: Any) -> RawFeatures:
         """Return the rows with these numbers (or of a slice), in that order."""
         return RawFeatures(self.numbers[rows], self.codes[rows])
@@ -309,15 +314,14 @@ def extract(
     # once for all: a frame that is asked for a name looks through all of them
     given = {values.name: values for values in frame.iter_columns()}
     _require(given, used)
-    numbers = [
-        _numbers(given[column.name], column, rows, decimal, unread) for column in used if column.kind != "categorical"
-    ]
+    numeric = [column for column in used if column.kind != "categorical"]
+    numbers = np.empty((len(frame), sum(len(number_names(column)) for column in numeric)))
+    place = 0
+    for column in numeric:  # each written where it stays: a list of all would be the table once more
+        found = _numbers(given[column.name], column, rows, decimal, unread)
+        numbers[:, place : (place := place + found.shape[1])] = found
     codes = [_codes(given[column.name], column) for column in used if column.kind == "categorical"]
-    return RawFeatures(
-        # the empty block is there because concatenate refuses to join nothing
-        numbers=np.concatenate([np.empty((len(frame), 0)), *numbers], axis=1),
-        codes=np.stack(codes, axis=1) if codes else np.empty((len(frame), 0), np.int32),
-    )
+    return RawFeatures(numbers, np.stack(codes, axis=1) if codes else np.empty((len(frame), 0), np.int32))
 
 
 def unseen_levels(raw: RawFeatures, columns: Sequence[Column]) -> dict[str, int]:

@@ -6,10 +6,11 @@ Every row set has the same inputs in the same places, so that all of them are on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,12 @@ MIN_SHARE = 5e-4  # ... or this share of the training rows, if that is more (fro
 CLIP = 3.0  # standard deviations: the bound that the smooth clipping approaches
 LIMIT = 1e6  # standard deviations beyond which float32 cannot tell the clipped values apart
 ROUNDING = 8 * np.finfo(np.float64).eps  # a spread below this share of the values is their rounding
+
+ENCODED_INPUTS = 2**16
+"""Inputs that are encoded at once: what is computed in float64 on the way stays in the cache, and is never a table."""
+
+FITTED_AT_ONCE = 2**22
+"""Numbers (of some columns, of all training rows) that are fitted at once: 32 MiB, and several copies of them."""
 
 
 @dataclass(frozen=True)
@@ -184,19 +191,27 @@ class Encoding:
 
     def transform(self, raw: RawFeatures, dtype: DTypeLike = np.float32) -> NDArray[Any]:
         """The inputs [n, d] of every row."""
-        layout = self.layout
-        first_one_hot = layout.n_numbers + len(layout.indicators)
-        inputs = np.zeros((len(raw), layout.width), dtype)
-        inputs[:, : layout.n_numbers] = self._clipped(raw.numbers)
-        inputs[:, layout.n_numbers : first_one_hot] = np.isnan(raw.numbers[:, list(layout.indicators)])
-        np.put_along_axis(inputs, self.slots[raw.codes + layout.code_starts], 1, axis=1)
-        inputs[:, ~self.live] = 0
+        inputs = np.empty((len(raw), self.layout.width), dtype)
+        for rows in parts_of_rows(*inputs.shape):
+            self.write(raw.take(rows), inputs[rows])
         return inputs
 
+    def write(self, raw: RawFeatures, inputs: NDArray[Any]) -> None:
+        """Write the inputs of every row into an array [n, d]."""
+        layout = self.layout
+        first_one_hot = layout.n_numbers + len(layout.indicators)
+        inputs[:, : layout.n_numbers] = self._clipped(raw.numbers)
+        inputs[:, layout.n_numbers : first_one_hot] = np.isnan(raw.numbers[:, list(layout.indicators)])
+        inputs[:, first_one_hot:] = 0
+        np.put_along_axis(inputs, self.slots[raw.codes + layout.code_starts], 1, axis=1)
+        inputs[:, ~self.live] = 0
+
     def _clipped(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+        z = np.where(np.isnan(numbers), self.fill, numbers)
         with np.errstate(over="ignore"):  # the difference of 1e308 and -1e308 is infinite, then limited
-            z = (np.where(np.isnan(numbers), self.fill, numbers) - self.center) / self.scale
-        z = np.clip(z, -LIMIT, LIMIT)
+            z -= self.center
+            z /= self.scale
+        np.clip(z, -LIMIT, LIMIT, out=z)
         return z / np.sqrt(1 + (z / CLIP) ** 2)
 
     def to_json(self) -> dict[str, Any]:
@@ -222,15 +237,38 @@ def fit_encoding(layout: Layout, raw: RawFeatures, rows: ArrayLike) -> Encoding:
     rows = np.asarray(rows)
     if rows.size == 0:
         raise InputError("An encoding needs at least one training row. Got none.")
-    numbers, codes = raw.numbers[rows], raw.codes[rows]
-    fill = _medians(numbers)
-    missing = np.isnan(numbers)
-    center, scale, varies = moments(np.where(missing, fill, numbers))
-    slots, one_hot_live = _fit_slots(layout, codes)
-    indicators = missing[:, list(layout.indicators)]
-    indicator_live = indicators.any(axis=0) & ~indicators.all(axis=0)
+    # some columns at a time, for sorting and moments make several copies of them
+    fitted = [_fit_numbers(raw.numbers[:, some][rows]) for some in _parts_of_columns(rows.size, layout.n_numbers)]
+    fill, center, scale, varies, any_missing, all_missing = map(np.concatenate, zip(*fitted, strict=True))
+    slots, one_hot_live = _fit_slots(layout, raw.codes, rows)
+    indicator_live = (any_missing & ~all_missing)[list(layout.indicators)]
     live = np.concatenate([varies, indicator_live, one_hot_live])
     return Encoding(layout, fill, center, scale, slots, live)
+
+
+def parts_of_rows(n: int, width: int) -> Iterator[slice]:
+    """Cut n rows into parts of about `ENCODED_INPUTS` inputs."""
+    step = max(1, ENCODED_INPUTS // max(width, 1))
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))
+
+
+def _parts_of_columns(rows: int, columns: int) -> list[slice]:
+    """Cut columns into parts of about `FITTED_AT_ONCE` numbers of these rows.
+
+    A single column is only cut from another one: NumPy sums rows of one number pairwise, and the mean would be rounded
+    otherwise than among others.
+    """
+    count = max(1, min(math.ceil(rows * columns / FITTED_AT_ONCE), columns // 2))
+    ends = [columns * part // count for part in range(count + 1)]
+    return [slice(start, end) for start, end in pairwise(ends)]
+
+
+def _fit_numbers(numbers: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
+    """Of some columns [m, c]: fill, center, scale, whether it varies, whether any or all are missing; each [c]."""
+    fill = _medians(numbers)
+    missing = np.isnan(numbers)
+    counts = missing.sum(axis=0)
+    return fill, *moments(np.where(missing, fill, numbers)), counts > 0, counts == len(numbers)
 
 
 def _medians(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -251,7 +289,8 @@ def moments(
     Rows may have weights [m] above 0. Computed on values divided by a power of two, which is exact, so that squares of
     1e300 do not overflow.
     """
-    mean_of = partial(np.average, axis=0, weights=weight)
+    # without weights not `np.average`, which divides by the number of columns: there may be none
+    mean_of = partial(np.mean, axis=0) if weight is None else partial(np.average, axis=0, weights=weight)
     largest = np.abs(values).max(axis=0, initial=0.0)
     exponent = np.frexp(largest)[1]
     scaled = np.ldexp(values, -exponent)
@@ -263,20 +302,22 @@ def moments(
     return np.where(constant, values[0], np.ldexp(mean, exponent)), np.where(varies, scale, 1.0), varies
 
 
-def _fit_slots(layout: Layout, codes: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """The input that each code sets, for all columns, and which of these inputs vary among the rows."""
+def _fit_slots(
+    layout: Layout, codes: NDArray[np.int32], rows: NDArray[Any]
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """The input that each code sets, for all columns, and which of these inputs vary among some rows."""
     slots, live = [], []
-    least = max(MIN_COUNT, MIN_SHARE * len(codes))
+    least = max(MIN_COUNT, MIN_SHARE * len(rows))
     columns = zip(layout.level_counts, layout.has_missing, layout.one_hot_starts, strict=True)
     for column, (levels, has_missing, start) in enumerate(columns):
-        counts = np.bincount(codes[:, column], minlength=levels + 2)
+        counts = np.bincount(codes[rows, column], minlength=levels + 2)
         other = levels + has_missing
         own = np.arange(levels + 2)
         has_own = (counts >= least) & (own < other)
         place = np.where(has_own, own, other)
         used = np.bincount(place, weights=counts, minlength=other + 1)
         slots.append(start + place)
-        live.append((used > 0) & (used < len(codes)))
+        live.append((used > 0) & (used < len(rows)))
     none = np.empty(0, np.int64)
     return np.concatenate([none, *slots]).astype(np.int32), np.concatenate([none, *live]).astype(np.bool_)
 
@@ -285,5 +326,6 @@ def stack(encodings: Sequence[Encoding], raw: RawFeatures) -> NDArray[np.float32
     """The inputs of all rows under each row set's encoding, float32 [R, n, d]."""
     inputs = np.empty((len(encodings), len(raw), encodings[0].layout.width), np.float32)
     for place, encoding in zip(inputs, encodings, strict=True):
-        place[:] = encoding.transform(raw)
+        for rows in parts_of_rows(*place.shape):
+            encoding.write(raw.take(rows), place[rows])
     return inputs

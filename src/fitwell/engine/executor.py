@@ -50,8 +50,11 @@ class Job:
         if settings.units is None:
             return 0
         one = recorded_bytes(self.row_sets, settings.units, self.candidates.count, settings.epochs)
+        rows = self.row_sets.n_rows
+        # the rows' units, their order by unit in every row set, and at the end each row's loss by every strength
+        numbers = rows + int(self.row_sets.n_held_out.sum()) + self.candidates.count * rows
         # a score copies what may be chosen, and adds it up over repeats
-        return 3 * one
+        return 3 * one + numbers * np.dtype(float).itemsize
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as Split
 
+from fitwell.data.encoded_later import at_once
 from fitwell.engine import noise
 from fitwell.engine.compiled_programs import LoweredProgram, directory_of_programs, lower_program
 from fitwell.engine.devices import available_devices, compiler_options, measure_speed, training_memory
@@ -201,7 +202,7 @@ class JaxExecutor:
         reference = float(np.median(dataset.loss_scale))
         self._loss_unit = reference**2
         unit = np.asarray((dataset.loss_scale / reference) ** 2, dataset.dtype)
-        data = Data(dataset.inputs, dataset.targets, unit, dataset.weight, dataset.train_weight)
+        data = Data(at_once(dataset.inputs), dataset.targets, unit, dataset.weight, dataset.train_weight)
         self._data = jax.device_put(data, everywhere)
         self._options = compiler_options(self.devices[0])
 
@@ -324,7 +325,7 @@ def _plan(job: Job, settings: Settings, program: Program, devices: int, estimate
         batch_size=program.batch_size,
         devices=devices,
         work=_work(job, program),
-        data_bytes=job.dataset.bytes * (1 + devices),  # the host's, and a copy on each device
+        data_bytes=job.dataset.bytes_at_once * (1 + devices),  # the host's, and a copy on each device
         recorded_bytes=job.recorded_bytes(settings),
         budget=training_memory(settings.memory),
         block_strengths=settings.block_strengths,

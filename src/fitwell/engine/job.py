@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fitwell.data.encoded_later import EncodedLater
 from fitwell.data.row_sets import RowSets
 from fitwell.engine.checkpoints import Checkpoints
 from fitwell.engine.ending import AT_THE_END, Ending
@@ -28,7 +29,8 @@ class Dataset:
     Attributes
     ----------
     inputs
-        Array ``[R, n, ...]`` if `own` (each row set has its own encoding), else ``[n, ...]``; or a tree of such arrays.
+        Array ``[R, n, ...]`` if `own` (each row set has its own encoding), else ``[n, ...]``; or a tree of such arrays;
+        or, of a large table, `EncodedLater`.
     targets
         ``[R, n]`` or ``[n]``: int32 class indices, or values standardised inside the row set (of several outputs
         ``[R, n, k]``, labels as 0 and 1); or a tree of arrays ``[n, ...]`` (not if `own`).
@@ -66,9 +68,15 @@ class Dataset:
 
     @property
     def bytes(self) -> int:
-        """Of all arrays."""
+        """Of all that is kept; of inputs that are encoded later, of what they are made of."""
         weights = [part for part in (self.weight, self.train_weight) if part is not None]
         return sum(leaf.nbytes for leaf in [*tree_leaves((self.inputs, self.targets)), *weights])
+
+    @property
+    def bytes_at_once(self) -> int:
+        """Of all arrays, with the inputs of all row sets encoded."""
+        inputs = self.inputs
+        return self.bytes + (inputs.stacked_bytes - inputs.nbytes if isinstance(inputs, EncodedLater) else 0)
 
     @property
     def rows(self) -> int:

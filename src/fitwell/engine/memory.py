@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 from pathlib import Path
 
 from fitwell.errors import TrainingError
@@ -31,6 +32,12 @@ def check_fits(needed: int, budget: int, *, what: str, remedy: str) -> None:
             f"{what} needs about {needed / 2**20:,.0f} MiB, and the memory budget is {budget / 2**20:,.0f} MiB: "
             f"{remedy}."
         )
+
+
+def give_back_freed() -> None:
+    """Give the system back what was freed: glibc keeps it wherever something small lies above, be it a whole table."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _available_memory() -> int | None:

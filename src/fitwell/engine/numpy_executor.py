@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from fitwell.data.encoded_later import EncodedCopies, EncodedLater
 from fitwell.engine import plain_noise
 from fitwell.engine.dense_training import (
     ACTIVATIONS_AND_SLOPES,
@@ -30,7 +32,7 @@ from fitwell.engine.one_core import blas_on_one_core
 from fitwell.engine.plain_losses import PLAIN_LOSSES
 from fitwell.engine.plan import TYPICAL_EFFICIENCY, Plan, Work, make_plan
 from fitwell.engine.stopping import share_of_work
-from fitwell.errors import InputError
+from fitwell.errors import InputError, TrainingError
 from fitwell.regularization.table import BUILT_IN
 from fitwell.startup import cpu_devices
 
@@ -93,7 +95,10 @@ class NumpyExecutor:
         self.batching = make_batching(job.row_sets, settings)
         useful = useful_threads(self.network, self.batching, job.dataset.dtype)
         self.threads = min(settings.devices, cpu_devices()) if settings.devices else useful
-        self.plan = self._make_plan(estimate)
+        inputs = job.dataset.inputs
+        self._later = inputs if isinstance(inputs, EncodedLater) else None
+        self.plan, copies = self._make_plan(estimate)
+        self.copies = None if self._later is None else EncodedCopies(self._later, copies)
         self.schedule = plain_schedule(settings, self.batching.steps)
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="fitwell")
         self._scratch: SimpleQueue[Scratch] = SimpleQueue()
@@ -110,8 +115,10 @@ class NumpyExecutor:
     ) -> tuple[Sequence[NumpyBlock], Iterable[Epochs]]:
         """See `Executor`; row sets times blocks are spread over the threads, which meet after every epoch."""
         done = [self._nothing_yet(block, count) for block in blocks]
-        tasks = [(b, r) for b in range(len(blocks)) for r in range(self.plan.row_sets)]
         for place, epoch in enumerate(range(first, first + count)):
+            # all blocks of a row set while its inputs are encoded; there and back, for those of the last ones still are
+            order = range(self.plan.row_sets)[:: -1 if epoch % 2 else 1]
+            tasks = [(b, r) for r in order for b in range(len(blocks))]
             self._each(lambda scratch, b, r: self._epoch(blocks[b], r, epoch, scratch, done[b], place), tasks)  # noqa: B023
             for block, epochs in zip(blocks, done, strict=True):
                 self._keep_best(block, epochs.curves[1, :, :, place], epoch + 1)
@@ -127,6 +134,8 @@ class NumpyExecutor:
 
     def measure(self, variables: Variables) -> Iterator[Measured]:
         """See `Executor`; as many networks at a time as are in a block."""
+        if self.copies is not None:
+            self.copies.forget()  # held-out rows are encoded as they are measured
         total = variables.trainable[0]["kernel"].shape[1]
         k, longest = self.layout.sizes[-1], self.rows.held_out.shape[1]
         for places in self._cut(np.arange(total)):
@@ -139,8 +148,8 @@ class NumpyExecutor:
                 weights = self.layout.joined(layers)
                 held_out = self.rows.held_out[r, : self.rows.n_held_out[r]]
                 at = 0
-                for inputs, targets in self._parts(r, held_out):
-                    raw = training.outputs(weights, inputs, scratch)  # noqa: B023
+                for part, targets in self._parts(r, held_out):
+                    raw = training.outputs(weights, self._inputs_of(r, part), scratch)  # noqa: B023
                     here = slice(at, at := at + len(targets))
                     outputs[r, :, here] = raw.swapaxes(1, 2)  # noqa: B023
                     losses[r, :, here] = self.loss.by_row(raw, targets)[0] * self._unit(r)  # noqa: B023
@@ -189,22 +198,27 @@ class NumpyExecutor:
         order = mine[np.argsort(plain_noise.levels(plain_noise.folded(key, 0), len(mine)), kind="stable")]
         steps = -(-len(mine) // batch_size) if self.batching.unequal else self.plan.steps
         factors = [self.schedule(epoch * self.plan.steps + number) for number in range(steps)]
-        data, weight = self._data(r), self.job.dataset.train_weight
+        weight = self.job.dataset.train_weight
         state, taken = (block.weights[r], block.means[r], block.squares[r]), int(block.steps[r])
         mine = None if weight is None else weight[r]
-        block.training.epoch(*state, taken, np.array(factors), *data, order, batch_size, key, scratch, mine)
-        block.steps[r] += steps
-        self._measure(block, r, scratch, done, place)
+        with self._inputs(r) as inputs:
+            data = inputs, self._targets(r)
+            block.training.epoch(*state, taken, np.array(factors), *data, order, batch_size, key, scratch, mine)
+            block.steps[r] += steps
+            self._measure(block, r, inputs, scratch, done, place)
 
-    def _measure(self, block: NumpyBlock, r: int, scratch: Scratch, done: Epochs, place: int) -> None:
+    def _measure(
+        self, block: NumpyBlock, r: int, inputs: np.ndarray, scratch: Scratch, done: Epochs, place: int
+    ) -> None:
         """Mean loss and metric on the measured training rows and on the held-out rows, without noise."""
         groups = (self.rows.measured[r, : self.rows.n_measured[r]], self.rows.held_out[r, : self.rows.n_held_out[r]])
         for group, rows in enumerate(groups):
             if not len(rows):
                 continue
             found = []
-            for inputs, targets in self._parts(r, rows):
-                found.append(self.loss.by_row(block.training.outputs(block.weights[r], inputs, scratch), targets))
+            for part, targets in self._parts(r, rows):
+                outputs = block.training.outputs(block.weights[r], inputs[part], scratch)
+                found.append(self.loss.by_row(outputs, targets))
             loss, metric = (np.concatenate(parts, axis=1).astype(float) for parts in zip(*found, strict=True))
             loss *= self._unit(r)
             done.curves[group, r, :, place] = self._mean(loss, rows)
@@ -250,23 +264,62 @@ class NumpyExecutor:
             # a list: so that what was raised in a thread is raised here
             list(map(one, tasks) if self.threads == 1 else self._pool.map(one, tasks))
 
-    def _data(self, r: int) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs and targets of all rows, as a row set sees them."""
+    @contextmanager
+    def _inputs(self, r: int) -> Iterator[np.ndarray]:
+        """Lend the inputs of all rows, as a row set sees them."""
         dataset = self.job.dataset
-        return (dataset.inputs[r], dataset.targets[r]) if dataset.own else (dataset.inputs, dataset.targets)
+        if self.copies is not None:
+            with self.copies.lent(r) as inputs:
+                yield inputs
+        else:
+            yield dataset.inputs[r] if dataset.own else dataset.inputs
+
+    def _inputs_of(self, r: int, rows: np.ndarray) -> np.ndarray:
+        """Inputs of some rows, as a row set sees them."""
+        dataset = self.job.dataset
+        if self._later is not None:
+            return self._later.rows(r, rows)
+        return dataset.inputs[r][rows] if dataset.own else dataset.inputs[rows]
+
+    def _targets(self, r: int) -> np.ndarray:
+        """Targets of all rows, as a row set sees them."""
+        dataset = self.job.dataset
+        return dataset.targets[r] if dataset.own else dataset.targets
 
     def _parts(self, r: int, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Inputs and targets of some rows at a time: the outputs of all at once may be beyond memory."""
-        inputs, targets = self._data(r)
+        """Some rows at a time, and their targets: the outputs of all at once may be beyond memory."""
+        targets = self._targets(r)
         for at in range(0, len(rows), EVALUATED_ROWS):
             part = rows[at : at + EVALUATED_ROWS]
-            yield inputs[part], targets[part]
+            yield part, targets[part]
 
     def _unit(self, r: int) -> float:
         """The loss in the target's own units over that of the targets trained on."""
         return float(self.job.dataset.loss_scale[r]) ** 2
 
-    def _make_plan(self, estimate: bool) -> Plan:
+    def _make_plan(self, estimate: bool) -> tuple[Plan, int]:
+        """Plan, and say of how many row sets the inputs are encoded at a time, if they are encoded later."""
+        speed = measure_products(self.threads) if estimate else 0.0
+        budget = host_memory() if self.settings.memory is None else self.settings.memory
+        if (later := self._later) is None:
+            return self._plan_of(self.job.dataset.bytes, budget, speed), 0
+        # what is free does not count the features, which are there already
+        budget += later.nbytes if self.settings.memory is None else 0
+
+        def plan_of(copies: int) -> Plan:
+            return self._plan_of(self.job.dataset.bytes + copies * later.copy_bytes, budget, speed)
+
+        # with one copy threads may wait for it, but strengths would rather not train in waves for the sake of others
+        copies, plan = 1, plan_of(1)
+        # one for each thread, and one of the epoch before
+        for more in range(2, min(self.threads + 1, later.different) + 1):
+            with suppress(TrainingError):
+                larger = plan_of(more)
+                if larger.wave_strengths == plan.wave_strengths:
+                    copies, plan = more, larger
+        return plan, copies
+
+    def _plan_of(self, data_bytes: int, budget: int, speed: float) -> Plan:
         job, settings, batching = self.job, self.settings, self.batching
         row_sets, strengths = job.row_sets.count, job.candidates.count
         size = block_size(row_sets, strengths, self.threads)
@@ -278,12 +331,12 @@ class NumpyExecutor:
             batch_size=batching.batch_size,
             devices=1,  # blocks are not cut further: threads take whole ones, one row set at a time
             work=self._work(),
-            data_bytes=job.dataset.bytes,
+            data_bytes=data_bytes + sum(part.nbytes for part in self.rows),
             recorded_bytes=job.recorded_bytes(settings),
-            budget=host_memory() if settings.memory is None else settings.memory,
+            budget=budget,
             block_strengths=settings.block_strengths,
             block_networks=size * row_sets,
-            flops_per_second=measure_products(self.threads) if estimate else 0.0,
+            flops_per_second=speed,
             share=share_of_work(settings.stopping, strengths, settings.epochs),
             efficiency=FUSED_EFFICIENCY if can_fuse(self.network, job.dataset.dtype) else TYPICAL_EFFICIENCY,
             compile_seconds=0.0,
@@ -302,6 +355,7 @@ class NumpyExecutor:
             # gradient, perturbed kernels and their factors; only as many row sets are at work as there are threads
             step_bytes=int((units + 4 * weights) * self.threads / self.job.row_sets.count),
             step_flops=step_operations(self.network, rows),
+            host_traces=2,  # what is kept of a block, and the units' order of a row set's part
             trace_bytes=min(self.settings.call_epochs, self.settings.epochs) * recorded * np.dtype(float).itemsize,
         )
 

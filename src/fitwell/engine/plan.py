@@ -36,12 +36,16 @@ class Work:
         Floating point operations of one training step.
     trace_bytes
         Of the losses of held-out rows that one call records; 0 where they are not kept.
+    host_traces
+        How often as much is needed on the host while a block's losses are read: by default they come as they are, then
+        as float64, of which the units' order makes another.
     """
 
     variable_bytes: int
     step_bytes: int
     step_flops: float
     trace_bytes: int = 0
+    host_traces: int = 5
 
     STATE_COPIES = 4  # variables, two moments of Adam, the best epoch's snapshot
 
@@ -50,12 +54,10 @@ class Work:
         """Of a network in training between two calls."""
         return self.STATE_COPIES * self.variable_bytes + self.trace_bytes
 
-    HOST_TRACES = 5  # losses come to the host as they are, then as float64, of which the units' order makes another
-
     @property
     def call_bytes(self) -> int:
         """Of a network of the block that is at work: what a step needs, then what is read of its rows."""
-        return max(self.step_bytes, self.HOST_TRACES * self.trace_bytes)
+        return max(self.step_bytes, self.host_traces * self.trace_bytes)
 
 
 @dataclass(frozen=True)

@@ -104,11 +104,21 @@ class DenseOnTable:
                 f"The ensemble would hold {towers} networks ({ENSEMBLE_STRENGTHS} strengths x {sets.independent} row "
                 f"sets), at most {MAX_TOWERS} are sensible: use fewer folds, or refit='single' (--refit single)."
             )
-        rows, width = len(self.table.target.values), self.table.layout.width
+        self._check_memory(options)
+
+    def _check_memory(self, options: Options) -> None:
+        table, sets = self.table, self.row_sets.count
+        size = f"{self.row_sets.n_rows:,} rows x {table.layout.width:,} inputs"
+        needed, what = sets * table.copy_bytes, f"The encoded table ({sets} row sets x {size})"
+        # JAX has all row sets' inputs at once; what `auto` takes is not known yet, and refuses what is too much itself
+        if table.encodes_later and options.engine != "jax":
+            needed, what = table.copy_bytes, f"An encoded copy of the table ({size})"
+            if options.memory is not None:  # what is free does not count the features, which are there already
+                needed, what = needed + table.raw.nbytes, f"The table with an encoded copy ({size})"
         check_fits(
-            sets.count * rows * width * 4,  # float32
+            needed,
             host_memory() if options.memory is None else options.memory,
-            what=f"The encoded table ({sets.count} row sets x {rows:,} rows x {width:,} inputs)",
+            what=what,
             remedy="raise it, use fewer folds, or drop columns with many categories",
         )
 

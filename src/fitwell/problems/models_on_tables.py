@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from fitwell.analysis.scores import score_of
+from fitwell.data.encoding import stack
 from fitwell.data.row_sets import RowSets
 from fitwell.errors import InputError
 from fitwell.keras.backend import import_keras
@@ -39,8 +40,8 @@ def open_on_table(table: TableData, opened: Opened) -> ModelOnTable:
     if table.target.task == "regression":
         warn_of_lost_digits(table.target.values, import_keras().config.floatx(), f"'{table.target.name}'")
     values = targets_for(opened.model, head, table.target.values, classes, import_keras().config.floatx())
-    # the table's standardised targets are left aside: the model's loss sees them as they are
-    inputs = table.dataset().inputs
+    inputs = stack(table.encodings, table.raw)
+    # not the table's standardised ones: the model's loss sees them as they are
     targets = Targets(_repeated(values, len(inputs)), None, None)
     # given weights may have seen the held-out rows of this table
     data = make_data(opened, inputs, targets, own=True, weights="fresh")
@@ -72,7 +73,7 @@ class ModelOnTable(ModelOnArrays):
         table = self.table.on(row_sets)
         # all row sets have the same targets, only their inputs are encoded apart
         targets = tree_map(lambda leaf: _repeated(leaf[0], row_sets.count), self.model.targets)
-        model = replace(self.model, inputs=table.dataset().inputs, targets=targets)
+        model = replace(self.model, inputs=stack(table.encodings, table.raw), targets=targets)
         return replace(self, model=model, row_sets=row_sets, table=table)
 
     def shuffled(self, seed: int) -> ModelOnTable:

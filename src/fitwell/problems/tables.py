@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fitwell.data.column_names import column_hint, names_to_drop
 from fitwell.data.columns import Column, RawFeatures, describe_columns, extract
 from fitwell.data.copies import ONE_TO_ONE, mark_copies
+from fitwell.data.encoded_later import EncodedLater
 from fitwell.data.encoding import Encoding, Layout, fit_encoding, make_layout, stack
 from fitwell.data.notation import Notation, missing_marks, without_marks
 from fitwell.data.row_keys import moments_of, read_groups
@@ -25,8 +26,13 @@ from fitwell.data.target import Target, read_targets, standardise
 from fitwell.data.training_rows import warn_of_unseen_classes
 from fitwell.engine.job import Dataset
 from fitwell.engine.losses import CLASSIFICATION, LABELS, REGRESSION, SEVERAL_VALUES, Loss
+from fitwell.engine.memory import give_back_freed
 from fitwell.errors import FitwellWarning, InputError, InputTypeError, counted
 from fitwell.results.predictors import TablePredictor
+
+MOST_COPIED = 2**28
+"""Bytes (256 MiB) up to which every row set has its encoded copy. Of more they would be most of what a search keeps,
+and making one takes a few percent of the time it is trained on."""
 
 ARRAY_TARGET = "target"
 """Name of the target when it is given as an array beside the table."""
@@ -90,9 +96,20 @@ class TableData:
         """k: classes, or targets."""
         return len(self.target.classes) or len(self.target.outputs) or 1
 
+    @property
+    def copy_bytes(self) -> int:
+        """Of the rows as one row set encodes them, float32."""
+        return 4 * self.row_sets.n_rows * self.layout.width
+
+    @property
+    def encodes_later(self) -> bool:
+        """Whether copies for all row sets are too much to be kept."""
+        return self.row_sets.count > 1 and self.row_sets.count * self.copy_bytes > MOST_COPIED
+
     def dataset(self) -> Dataset:
-        """Encode the rows for every row set."""
-        return make_dataset(self.target, self.raw, self.row_sets, self.encodings, self.weights)
+        """Encode the rows for every row set, at once or when it is its turn; the numbers are the same."""
+        inputs = (EncodedLater if self.encodes_later else stack)(self.encodings, self.raw)
+        return make_dataset(self.target, inputs, self.row_sets, self.weights)
 
     def on(self, row_sets: RowSets) -> TableData:
         """Return the table in other row sets, each encoded by numbers of its own training rows."""
@@ -240,31 +257,27 @@ def read_table(
     if all(column.kind == "set aside" for column in columns):
         raise InputError(f"No column is left to learn from: {_set_aside(columns)}.")
     layout = make_layout(columns, raw)
+    where = frame.height, frame.height - len(kept)
+    keys = None if key is None else pl.Series(key, [None if one is None else str(one) for one in rows[key]], pl.String)
+    # what follows needs the features only: the table itself, which is as large, may go
+    del table, frame, rows
     row_sets = folds(read.values, read.task, cv=cv, repeats=repeats, seed=seed, classes=read.classes, **special)
     if read.task == "classification":
         warn_of_unseen_classes(row_sets, read.values, read.classes)
     if weights is not None:
         weights.check(row_sets)
     encodings = tuple(fit_encoding(layout, raw, train) for train in row_sets.train)
-    without_target = frame.height - len(kept)
+    if raw.nbytes > MOST_COPIED / 4:  # of a small table nobody would notice
+        give_back_freed()
     marks = notation.missing
-    where = frame.height, without_target
-    keys = None if key is None else pl.Series(key, [None if one is None else str(one) for one in rows[key]], pl.String)
     return TableData(columns, read, *where, layout, raw, row_sets, encodings, marks, kept, weights, keys)
 
 
-def make_dataset(
-    target: Target,
-    raw: RawFeatures,
-    row_sets: RowSets,
-    encodings: tuple[Encoding, ...],
-    weights: RowWeights | None = None,
-) -> Dataset:
-    """Encode inputs [R, n, d] and targets [R, n], each row set with the numbers fitted on its own training rows.
+def make_dataset(target: Target, inputs: Any, row_sets: RowSets, weights: RowWeights | None = None) -> Dataset:
+    """Join inputs [R, n, d] to targets [R, n], each row set's standardised by its own training rows.
 
     So are weights in training; inputs are encoded without weights, for a row that counts more is no other row.
     """
-    inputs = stack(encodings, raw)
     count = row_sets.count
     weighing: dict[str, Any] = {}
     if weights is not None:

@@ -76,7 +76,7 @@ def _increases(problem: DenseOnTable, searched: Searched, strength: int) -> dict
         rows = row_sets.held_out[r]
         rows = rows if table.weight is None else rows[table.weight[rows] > 0]
         rows = random.choice(rows, most, replace=False) if len(rows) > most else rows
-        encoded = np.asarray(searched.trained.dataset.inputs[r][rows], np.float32)
+        encoded = table.encodings[r].transform(table.raw.take(rows))
         targets, weight = table.target.values[rows], None if table.weight is None else table.weight[rows]
 
         loss = partial(_loss, predictor, searched.trained.dataset.scale[r])
