@@ -144,7 +144,7 @@ def test_what_does_not_go_with_a_budget() -> None:
     with pytest.raises(InputError, match="'honest' must be 'bbc' with a time budget: 'nested' trains several times"):
         tune(mixed(), "ill", honest="nested", time_budget=60)
     with pytest.raises(
-        TrainingError, match=r"The 0\.1 s of the budget leave no time to train: .* Give it at least 2 s"
+        TrainingError, match=r"The 0\.1 s of the budget leave no time to train: .* Give it at least \d+ s"
     ):
         tune(mixed(), "ill", **QUICK, time_budget=0.1)
 
