@@ -25,7 +25,7 @@ from fitwell.engine.dense_training import (
 from fitwell.engine.executor import Epochs, Job, Measured, SavedBlock
 from fitwell.engine.fused_training import can_fuse, make_training
 from fitwell.engine.job import Settings, make_batching, make_rows
-from fitwell.engine.memory import host_memory
+from fitwell.engine.memory import give_back_freed, host_memory
 from fitwell.engine.network import DenseNetwork, Variables
 from fitwell.engine.numpy_costs import FUSED_EFFICIENCY, block_size, measure_products, step_operations, useful_threads
 from fitwell.engine.one_core import blas_on_one_core
@@ -97,6 +97,8 @@ class NumpyExecutor:
         self.threads = min(settings.devices, cpu_devices()) if settings.devices else useful
         inputs = job.dataset.inputs
         self._later = inputs if isinstance(inputs, EncodedLater) else None
+        if self._later is not None:
+            give_back_freed()  # by what was read, trained and measured before
         self.plan, copies = self._make_plan(estimate)
         self.copies = None if self._later is None else EncodedCopies(self._later, copies)
         self.schedule = plain_schedule(settings, self.batching.steps)
