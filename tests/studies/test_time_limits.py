@@ -13,6 +13,7 @@ import pytest
 from example_tables import QUICK, mixed
 
 from fitwell import Listener, MLPClassifierCV, diagnose, tune
+from fitwell.engine.ending import Ending
 from fitwell.engine.plan import QUIET
 from fitwell.errors import InputError, TrainingError
 from fitwell.problems.dense import DenseOnTable
@@ -20,6 +21,7 @@ from fitwell.problems.options import make_options
 from fitwell.problems.tables import read_table
 from fitwell.results.diagnosis import Diagnosis
 from fitwell.results.result import Result
+from fitwell.studies.simple_models import baselines
 from fitwell.studies.time_limits import ending_of
 
 LONG: dict[str, Any] = {**QUICK, "epochs": 40, "patience": 40}
@@ -147,6 +149,18 @@ def test_what_does_not_go_with_a_budget() -> None:
         TrainingError, match=r"The 0\.1 s of the budget leave no time to train: .* Give it at least \d+ s"
     ):
         tune(mixed(), "ill", **QUICK, time_budget=0.1)
+
+
+def test_a_linear_model_for_which_there_is_no_time_is_left_out() -> None:
+    """Its place is empty; ended by hand a search waits for it."""
+    table = read_table(mixed(), "ill", cv=3)
+
+    def names(ending: Ending) -> list[str]:
+        return [one.name for one in baselines(table, make_options(ending=ending))]
+
+    assert names(Ending(deadline=time.perf_counter())) == ["class shares"]
+    assert names(Ending(wanted=lambda: True)) == ["class shares", "linear model"]
+    assert names(Ending(deadline=time.perf_counter() + 1000)) == ["class shares", "linear model"]
 
 
 def test_what_is_kept_for_the_end() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from fitwell.analysis.baselines import Baseline, losses_of_rows
 from fitwell.analysis.scores import score_of
-from fitwell.engine.ending import AT_THE_END
+from fitwell.engine.ending import Ending
 from fitwell.engine.engines import executor_of
 from fitwell.errors import TrainingError
 from fitwell.problems.dense import DenseOnTable
@@ -43,7 +43,8 @@ def baselines(table: TableData, options: Options) -> tuple[Baseline, ...]:
         Of the search: the linear model has its batches and its seed.
     """
     linear = None
-    with suppress(TrainingError):  # a linear model that diverges, or that memory does not hold, is no baseline
+    # a linear model that diverges, or for which memory or time does not suffice, is no baseline
+    with suppress(TrainingError):
         linear = _linear(table, options)
     return (_constant(table), *([linear] if linear else []))
 
@@ -86,8 +87,8 @@ def _linear(table: TableData, options: Options) -> Baseline:
     begun = clock.perf_counter()
     problem = DenseOnTable(table, hidden=())
     candidates = from_settings([{"l2": strength} for strength in LINEAR_L2], LINEAR_RATE, problem.network.layers)
-    # of any use only when it is over, and over soon
-    settings = replace(problem.settings(options), ending=AT_THE_END)
+    # left out where a budget has no time for it; who ended a search by hand waits for it
+    settings = replace(problem.settings(options), ending=Ending(options.ending.deadline, complete=True))
     if settings.stopping is not None:
         stopping = replace(settings.stopping, patience=LINEAR_PATIENCE, finalists=LINEAR_FINALISTS)
         settings = replace(settings, stopping=stopping)
