@@ -124,7 +124,9 @@ class Kept:
     """Histories of one replication, from a batch's search; looks like `Trained` to a diagnosis."""
 
     histories: Histories
+    candidates: Candidates
     plan: None = None
+    ended: None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -181,7 +183,7 @@ class Replayed:
         asked = "longer" if settings.epochs > self.problem.epochs else self.asked
         histories = self.trained(asked)
         assert histories.train_loss.shape[1:] == (candidates.count, settings.epochs), "another search was trained"
-        return Kept(histories)
+        return Kept(histories, candidates)
 
     def on(self, row_sets: RowSets) -> Replayed:
         """Return the learning curve's row sets: no others are asked for."""

@@ -100,6 +100,13 @@ def weights_of_classes(given: list[str] | None) -> dict[str, float] | str | None
     return weights
 
 
+def seconds_of(budget: str | None) -> float | None:
+    """Read a duration; None is none."""
+    from fitwell.arguments import seconds_in  # with NumPy, which `--help` does without
+
+    return None if budget is None else seconds_in("--budget", budget)
+
+
 def names_in(text: str) -> tuple[str, ...]:
     """Read names between commas."""
     return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -33,6 +33,7 @@ from fitwell.api.command_options import (
     load_model,
     names_in,
     one_or_several,
+    seconds_of,
     weights_of_classes,
 )
 from fitwell.api.command_running import (
@@ -44,7 +45,6 @@ from fitwell.api.command_running import (
     say_warnings,
     told_to_end,
 )
-from fitwell.arguments import seconds_in
 
 
 def diagnose_command(
@@ -103,7 +103,7 @@ def diagnose_command(
         "memorisation": memorisation,
         "memory": bytes_of(memory),
         "engine": engine,
-        "time_budget": None if budget is None else seconds_in("--budget", budget),
+        "time_budget": seconds_of(budget),
         "seed": seed,
         "sample_weight": sample_weight,
         "class_weight": weights_of_classes(class_weight),
