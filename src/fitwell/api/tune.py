@@ -177,8 +177,8 @@ def tune(
     time_budget
         How long all of it may take: seconds, or a text such as ``"90s"``, ``"5m"``, ``"1h 30m"``. Strengths for which
         there is no time are left out from the start, rungs come earlier, and when time is up the best so far is the
-        answer, with its score. Where there is time for everything, nothing is changed. ``result.search.ended`` and the
-        report say what was cut short.
+        answer, with its score. Where there is plainly time for everything, nothing is changed. ``result.search.ended``
+        and the report say what was cut short.
     checkpoint
         A directory into which a search of more than ten seconds is written while it goes on. If the process dies, the
         same call with it goes on from there, and gives the numbers of an unbroken search bit for bit; what has changed
