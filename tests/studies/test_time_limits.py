@@ -96,7 +96,7 @@ def test_a_budget_that_does_not_suffice() -> None:
     """Fewer strengths, an end before all epochs, and all of it said; a list of one's own is tried whole."""
     table, begun = mixed(6000), time.perf_counter()
     found = tune(table, "ill", time_budget=5, patience=1000, epochs=1000, pruning="none")
-    assert time.perf_counter() - begun < 10  # twice the budget: the machine may be busy
+    assert time.perf_counter() - begun < 25  # to the end it would take minutes, and the machine may be busy
     assert found.search.ended is not None
     assert found.search.ended.reason == "out of time"
     assert found.search.candidates.count < found.search.plan.asked == 32
@@ -124,7 +124,7 @@ def test_a_diagnosis_within_a_budget() -> None:
     """It tries fewer strengths, and leaves out what there is no time for."""
     begun = time.perf_counter()
     found = diagnose(mixed(4000), "ill", time_budget=6, epochs=1000, null=True)
-    assert time.perf_counter() - begun < 12  # twice the budget: the machine may be busy
+    assert time.perf_counter() - begun < 30  # to the end it would take minutes, and the machine may be busy
     assert found.plan.strengths < found.plan.asked
     assert found.findings.ended is not None
     assert f"Of {found.plan.asked} strengths there was time for {found.plan.strengths}." in str(found)
