@@ -89,7 +89,9 @@ class Checkpoints:
         """Read the newest file that is whole; None if there is none."""
         for path in reversed(self._files()):
             if _digest_of(path) == _parts(path)[1]:
-                return _read(path)
+                found = _read(path)
+                self.has_written = True  # it, or the process that died
+                return found
             warnings.warn(
                 f"'{path}' is damaged: the search goes on from an earlier file, or anew.", FitwellWarning, stacklevel=2
             )

@@ -31,7 +31,7 @@ class Ended:
     epoch
         Epochs of the strengths that were in training then.
     running
-        How many these were: they might have improved further. None, where it ended before others began.
+        How many these were: they might have improved further. 0 where it ended before others began.
     trained, asked
         Strengths that were trained, of those that were to be: with little memory some wait for others.
     """

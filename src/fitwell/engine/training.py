@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -344,10 +344,11 @@ def _train_waves(training: Training, job: Job, found: Snapshot | None) -> None:
     """Train one wave after another, from where a search stood on, and write down where it stands."""
     checkpoints, write, begun = training.settings.checkpoints, None, None
     if checkpoints is not None:
-        identity = identity_of(job, training.settings, training.plan, training.executor)
+        # of a large table it takes seconds: only a search that is written down needs it
+        identity = cache(lambda: identity_of(job, training.settings, training.plan, training.executor))
         write = partial(_write_down, training, checkpoints, identity)
         if found is not None:
-            check_identity(found.about["identity"], identity, checkpoints.directory)
+            check_identity(found.about["identity"], identity(), checkpoints.directory)
             begun = restore(training, found)
     for strengths in training.plan.waves:
         if begun is not None and strengths.stop < begun.strengths.stop:
@@ -361,11 +362,13 @@ def _train_waves(training: Training, job: Job, found: Snapshot | None) -> None:
             break
 
 
-def _write_down(training: Training, checkpoints: Checkpoints, identity: Mapping[str, str], wave: Wave) -> None:
+def _write_down(
+    training: Training, checkpoints: Checkpoints, identity: Callable[[], Mapping[str, str]], wave: Wave
+) -> None:
     # what was ended by hand goes on from before; and the end of a long search is written, for what follows may die, too
     over = not wave.blocks and checkpoints.has_written
     if training.ended is None and (over or checkpoints.is_due):
-        checkpoints.write(snapshot_of(training, wave, identity))
+        checkpoints.write(snapshot_of(training, wave, identity()))
 
 
 def _planned(job: Job, settings: Settings, estimate: bool, found: Snapshot | None) -> tuple[Executor[Any], Job, Plan]:
