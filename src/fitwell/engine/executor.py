@@ -141,7 +141,9 @@ class Executor(Protocol[B]):
 
     @property
     def compilations(self) -> int:
-        """Programs compiled for training so far: one at the most, whatever the number of blocks and waves."""
+        """Programs for training made, or taken from an earlier search, so far: one at the most, whatever the number of
+        blocks and waves.
+        """
         ...
 
     def start(self, strengths: np.ndarray) -> Sequence[B]:
