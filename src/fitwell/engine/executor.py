@@ -141,7 +141,7 @@ class Executor(Protocol[B]):
 
     @property
     def compilations(self) -> int:
-        """Programs for training made, or taken from an earlier search, so far: one at most, for all blocks and waves."""
+        """Programs for training made, or taken from an earlier search: one at most, for all blocks and waves."""
         ...
 
     def start(self, strengths: np.ndarray) -> Sequence[B]:
