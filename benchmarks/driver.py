@@ -1,4 +1,4 @@
-"""What the driver of a search itself costs, where workers cost nothing: a search with 1 to 10,000 workers that do not train.
+"""What the driver of a search itself costs: a search with 1 to 10,000 workers that do not train, and so cost nothing.
 
 Decisions, histories and the best variables are the real ones (`engine/training.py`); only the executor is not: each of
 its blocks stands for a worker and answers at once with losses that somebody wrote down before. So the seconds are those
