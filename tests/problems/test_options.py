@@ -21,7 +21,7 @@ def test_the_network_as_given_trains_to_the_end() -> None:
 def test_nobody_is_cut_without_pruning() -> None:
     """Then strengths leave when they stop improving, and for no other reason."""
     assert Options(pruning="none", patience=7).stopping == Stopping(patience=7, rungs=())
-    with pytest.raises(InputError, match="'pruning' must be 'early' or 'none'"):
+    with pytest.raises(InputError, match="'pruning' must be 'early', 'all-rows' or 'none'"):
         Options(pruning="soon")
 
 

@@ -24,7 +24,7 @@ from fitwell.engine.network import PureNetwork, Variables
 from fitwell.engine.plan import Listener, Plan, Progress
 from fitwell.engine.records import Records
 from fitwell.engine.snapshots import Wave, check_identity, identity_of, restore, snapshot_of
-from fitwell.engine.stopping import Stopping, still_running
+from fitwell.engine.stopping import Screening, Stopping, still_running
 from fitwell.engine.trained import Trained
 from fitwell.errors import TrainingError, UnfinishedError
 from fitwell.regularization.strengths import Candidates
@@ -40,6 +40,8 @@ class Training:
         Variables of all strengths at their best epochs, a tree of host arrays [R, G, ...]; complete at the end.
     ended
         That it was ended before its epochs were over.
+    kept
+        Numbers of the strengths that begin, among those asked for; None if they are the first ones.
     """
 
     best: Variables
@@ -53,7 +55,9 @@ class Training:
         settings: Settings,
         listener: Listener | None,
         beside: Callable[[], None] | None,
+        kept: Sequence[int] | None = None,
     ) -> None:
+        self.kept = kept
         self.executor, self.settings, self.listener, self.beside = executor, settings, listener, beside
         self.plan = plan
         # what all are compared with is never cut away: the unregularized network, and the one as given
@@ -309,11 +313,20 @@ def train_all(
     settings = paced(settings or Settings(), row_sets)
     job = Job(network, dataset, row_sets, candidates, loss)
     found = None if settings.checkpoints is None else settings.checkpoints.latest()
+    whole = job
     executor, job, plan = _planned(job, settings, listener is not None, found)
     if listener:
         listener.on_plan(plan)
     begin = time.perf_counter()
-    training = Training(job, executor, plan, settings, listener, beside)
+    kept = found.about["kept"] if found else None
+    if plan.screened and found is None:
+        from fitwell.engine.screening import best_on_few_rows  # only large searches need it
+
+        make = settings.executor or with_jax
+        kept = best_on_few_rows(whole, settings, make, plan.strengths)
+        job = replace(job, candidates=whole.candidates.take(kept))
+        executor = make(job, settings, False)
+    training = Training(job, executor, plan, settings, listener, beside, kept)
     _train_waves(training, job, found)
     # after all waves: one of them may hold the only strengths that train
     training.check_some_trained()
@@ -338,6 +351,9 @@ def train_all(
 
 FEWEST_STRENGTHS = 4
 """Of a search without rungs that has little time."""
+
+SHARE_FOR_SCREENING = 0.2
+"""Of a budget: where comparing strengths on few rows would take more, the first ones begin."""
 
 
 def _train_waves(training: Training, job: Job, found: Snapshot | None) -> None:
@@ -372,26 +388,56 @@ def _write_down(
 
 
 def _planned(job: Job, settings: Settings, estimate: bool, found: Snapshot | None) -> tuple[Executor[Any], Job, Plan]:
-    """Make the executor, with fewer strengths where there is no time for all, or where so many were begun."""
+    """Make the executor, with fewer strengths where fewer are to begin, or where so many were begun."""
     make, ending, asked = settings.executor or with_jax, settings.ending, job.candidates.count
     hurry, begun = not math.isinf(ending.deadline), 0
     if found is not None:
-        job, begun = replace(job, candidates=job.candidates.first(found.about["strengths"])), int(found.about["epoch"])
+        job, begun = replace(job, candidates=_begun(job.candidates, found)), int(found.about["epoch"])
     # it plans before it compiles: memory that does not suffice is said at once
     executor: Executor[Any] = make(job, settings, estimate or hurry)
-    if not hurry:
-        return executor, job, replace(executor.plan, asked=asked, begun=begun)
     compiling = executor.plan.compile_seconds
     budget = ending.left(compiling) - compiling
     if ending.complete and executor.plan.seconds - compiling > budget:
         raise UnfinishedError("There is no time for all epochs.")
-    if ending.droppable and job.candidates.given == 0 and found is None:
+    screened = int(found.about["screened"]) if found else 0
+    if found is None and job.candidates.given == 0:
+        count, screened = _beginning(executor.plan, settings, budget)
+        if count < asked:
+            job = replace(job, candidates=job.candidates.first(count))
+            executor = make(job, settings, estimate or hurry)
+    plan = replace(executor.plan, asked=asked, begun=begun, screened=screened)
+    if screened and found is None:
+        assert settings.screening is not None, "strengths are compared only where they are to be"
+        plan = replace(plan, seconds=plan.seconds + settings.screening.work(asked) * plan.epoch_seconds)
+    return executor, job, replace(plan, budget=max(budget, 0.0) + compiling) if hurry else plan
+
+
+def _begun(candidates: Candidates, found: Snapshot) -> Candidates:
+    """Return the strengths that a search began with."""
+    kept = found.about["kept"]
+    return candidates.take(kept) if kept else candidates.first(found.about["strengths"])
+
+
+def _beginning(plan: Plan, settings: Settings, budget: float) -> tuple[int, int]:
+    """Return how many strengths begin, and how many are to after all were compared on few rows, 0 if they are not."""
+    screening, work = _worth_screening(plan, settings, budget), 0.0
+    count = plan.strengths
+    if screening is not None:
+        count, work = screening.begin(plan.strengths), screening.work(plan.strengths)
+    screened = 0 if screening is None else count
+    if not math.isinf(budget) and settings.ending.droppable:
         fewest = FEWEST_STRENGTHS if settings.stopping is None else settings.stopping.finalists
-        fitting = affordable_strengths(executor.plan, settings.stopping, budget, fewest)
-        if fitting < asked:
-            job = replace(job, candidates=job.candidates.first(fitting))
-            executor = make(job, settings, True)
-    return executor, job, replace(executor.plan, asked=asked, begun=begun, budget=max(budget, 0.0) + compiling)
+        left = budget - work * plan.epoch_seconds
+        count = min(count, affordable_strengths(plan, settings.stopping, left, fewest))
+    return count, screened
+
+
+def _worth_screening(plan: Plan, settings: Settings, budget: float) -> Screening | None:
+    screening, asked = settings.screening, plan.strengths
+    # a second program would have to be compiled
+    if screening is None or plan.compile_seconds or screening.begin(asked) == asked:
+        return None
+    return None if screening.work(asked) * plan.epoch_seconds > SHARE_FOR_SCREENING * budget else screening
 
 
 def _row_losses(executor: Executor[Any], best: Variables, row_sets: RowSets) -> np.ndarray:

@@ -1,0 +1,61 @@
+"""All strengths on few rows: which of them are worth training on all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fitwell.data.resampling import part_of
+from fitwell.engine.executor import Executor, Job
+from fitwell.engine.job import Settings, make_batching
+from fitwell.engine.stopping import Screening
+
+
+def best_on_few_rows(job: Job, settings: Settings, make: Any, count: int) -> list[int]:
+    """Return the numbers of the strengths that begin, in order: the unregularized one, and the best on few rows.
+
+    All are given the same rows, parts of their row sets' own: nothing that is held out is trained on. Batches are as
+    large as on all rows, so that steps do as much.
+
+    Parameters
+    ----------
+    job
+        With all strengths.
+    settings
+        How to train; `screening` must be there.
+    make
+        Makes the executor, see `Settings.executor`.
+    count
+        How many begin.
+    """
+    assert settings.screening is not None, "asked for only where there is one"
+    losses = losses_on_few_rows(job, settings, settings.screening, make)
+    # the one that all others are compared with begins, whatever it is worth
+    losses[0] = -np.inf
+    # stable: of equals the first, on every machine
+    return sorted(int(g) for g in np.argsort(losses, kind="stable")[:count])
+
+
+def losses_on_few_rows(job: Job, settings: Settings, screening: Screening, make: Any) -> np.ndarray:
+    """Return the lowest mean held-out loss of every strength, float [G]; infinite for those that diverged."""
+    row_sets = part_of(job.row_sets, screening.share, screening.held_out, screening.strata, settings.seed)
+    batch_size = make_batching(job.row_sets, settings).batch_size
+    few = replace(
+        settings,
+        epochs=screening.epochs,
+        batch_size=batch_size,
+        stopping=None,
+        screening=None,
+        schedule="constant",
+        units=None,
+        checkpoints=None,
+    )
+    executor: Executor[Any] = make(replace(job, row_sets=row_sets), few, False)
+    losses = np.full(job.candidates.count, np.inf)
+    for wave in executor.plan.waves:
+        blocks, done = executor.advance(executor.start(np.array(wave)), 0, screening.epochs)
+        for block, epochs in zip(blocks, done, strict=True):
+            losses[block.numbers] = epochs.best_loss
+    return losses
