@@ -91,7 +91,7 @@ def test_those_that_begin_train_as_if_they_had_been_asked_for_alone(
     trains: Callable[..., Trained], screened: Trained, job: Job
 ) -> None:
     """Bit for bit; of six the unregularized one and the two best begin, in their order."""
-    kept = best_on_few_rows(job, HOW, NumpyExecutor, 3)
+    kept = best_on_few_rows(job, HOW, FEW, 3)
     assert kept[0] == 0
     assert kept == sorted(kept)
     assert_same(screened, trains(SIX.take(kept), screening=None))
@@ -104,17 +104,17 @@ def test_those_that_begin_train_as_if_they_had_been_asked_for_alone(
 def test_on_all_rows_the_losses_are_the_searchs_own(trains: Callable[..., Trained], job: Job) -> None:
     """With a share of 1 what is compared is what the search itself measures, bit for bit; with half of the rows not."""
     whole = trains(screening=None, stopping=None, epochs=2).histories.best_loss
-    compared = [losses_on_few_rows(job, HOW, replace(FEW, share=share), NumpyExecutor) for share in (1, 0.5)]
+    compared = [losses_on_few_rows(job, HOW, replace(FEW, share=share)) for share in (1, 0.5)]
     np.testing.assert_array_equal(compared[0], whole)
     assert (compared[1] != whole).all()
 
 
 def test_the_best_begin(job: Job) -> None:
     """By the loss on few rows; the unregularized network begins, though it is not among them."""
-    losses = losses_on_few_rows(job, HOW, FEW, NumpyExecutor)
+    losses = losses_on_few_rows(job, HOW, FEW)
     order = [g for g in np.argsort(losses) if g]
     assert np.argsort(losses)[-1] != order[0]
-    assert best_on_few_rows(job, HOW, NumpyExecutor, 3) == sorted([0, *order[:2]])
+    assert best_on_few_rows(job, HOW, FEW, 3) == sorted([0, *order[:2]])
 
 
 def test_one_that_diverges_does_not_begin(trains: Callable[..., Trained]) -> None:
@@ -125,17 +125,17 @@ def test_one_that_diverges_does_not_begin(trains: Callable[..., Trained]) -> Non
 
 def test_alone_or_together(job: Job) -> None:
     """A strength's loss on few rows does not depend on who else is compared, nor on blocks."""
-    together = losses_on_few_rows(job, HOW, FEW, NumpyExecutor)
-    alone = losses_on_few_rows(replace(job, candidates=SIX.take([4])), HOW, FEW, NumpyExecutor)
+    together = losses_on_few_rows(job, HOW, FEW)
+    alone = losses_on_few_rows(replace(job, candidates=SIX.take([4])), HOW, FEW)
     np.testing.assert_array_equal(alone, together[[4]])
-    blocks = losses_on_few_rows(job, replace(HOW, block_strengths=1), FEW, NumpyExecutor)
+    blocks = losses_on_few_rows(job, replace(HOW, block_strengths=1), FEW)
     np.testing.assert_array_equal(blocks, together)
 
 
 @pytest.mark.slow
 def test_jax_compares_alike(job: Job) -> None:
     """Either engine's losses are the other's to rounding."""
-    mine, other = (losses_on_few_rows(job, HOW, FEW, make) for make in (NumpyExecutor, with_jax))
+    mine, other = (losses_on_few_rows(job, replace(HOW, executor=make), FEW) for make in (NumpyExecutor, with_jax))
     np.testing.assert_allclose(mine, other, rtol=1e-4)
 
 
@@ -168,22 +168,19 @@ def test_where_a_second_program_would_be_compiled_all_begin(trains: Callable[...
     assert (found.plan.strengths, found.plan.screened) == (6, 0)
 
 
-def test_with_little_time_the_best_of_all_begin(trains: Callable[..., Trained], monkeypatch: Any) -> None:
-    """A budget leaves strengths out that are not the best on few rows; and where comparing takes too much, the last."""
-    plans: list[Plan] = []
-    make = NumpyExecutor._make_plan
-
-    def slow(self: NumpyExecutor, estimate: bool) -> Any:
-        plan, copies = make(self, estimate)
-        return replace(plan, epoch_seconds=self.epoch_seconds), copies
-
-    monkeypatch.setattr(NumpyExecutor, "_make_plan", slow)
-    for epoch_seconds in (5e6, 2e7):
-        monkeypatch.setattr(NumpyExecutor, "epoch_seconds", epoch_seconds, raising=False)
-        ending = Ending(deadline=1e8, droppable=True)
-        plans.append(trains(ending=ending, listener=Listener(), screening=replace(FEW, epochs=1, kept=0.8)).plan)
-    assert [(plan.screened, plan.asked) for plan in plans] == [(5, 6), (0, 6)]
-    assert all(plan.strengths < 5 for plan in plans)
+def test_with_little_time_the_best_on_few_rows_begin(
+    trains: Callable[..., Trained], job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as there is time for, and they train as if they had been asked for alone."""
+    plan_of = NumpyExecutor._make_plan
+    slow = {"epoch_seconds": 1e6}
+    monkeypatch.setattr(NumpyExecutor, "_make_plan", lambda *given: (replace(plan_of(*given)[0], **slow), 0))
+    # what is trained is as fast as ever, so that rungs come at their own epochs
+    hurried = trains(ending=Ending(deadline=3.3e7, droppable=True), screening=replace(FEW, epochs=1, kept=0.8))
+    assert (hurried.plan.screened, hurried.plan.asked) == (5, 6)
+    assert hurried.plan.strengths < 5
+    kept = best_on_few_rows(job, HOW, replace(FEW, epochs=1), hurried.plan.strengths)
+    assert_same(hurried, trains(SIX.take(kept), screening=None))
 
 
 def test_what_was_broken_off_goes_on_with_those_that_had_begun(

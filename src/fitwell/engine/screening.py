@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from fitwell.data.resampling import part_of
+from fitwell.engine.engines import with_jax
 from fitwell.engine.executor import Executor, Job
 from fitwell.engine.job import Settings, make_batching
 from fitwell.engine.stopping import Screening
 
 
-def best_on_few_rows(job: Job, settings: Settings, make: Any, count: int) -> list[int]:
+def best_on_few_rows(job: Job, settings: Settings, screening: Screening, count: int) -> list[int]:
     """Return the numbers of the strengths that begin, in order: the unregularized one, and the best on few rows.
 
     All are given the same rows, parts of their row sets' own: nothing that is held out is trained on. Batches are as
@@ -24,21 +25,18 @@ def best_on_few_rows(job: Job, settings: Settings, make: Any, count: int) -> lis
     job
         With all strengths.
     settings
-        How to train; `screening` must be there.
-    make
-        Makes the executor, see `Settings.executor`.
+        How they would train on all rows.
     count
         How many begin.
     """
-    assert settings.screening is not None, "asked for only where there is one"
-    losses = losses_on_few_rows(job, settings, settings.screening, make)
+    losses = losses_on_few_rows(job, settings, screening)
     # the one that all others are compared with begins, whatever it is worth
     losses[0] = -np.inf
     # stable: of equals the first, on every machine
     return sorted(int(g) for g in np.argsort(losses, kind="stable")[:count])
 
 
-def losses_on_few_rows(job: Job, settings: Settings, screening: Screening, make: Any) -> np.ndarray:
+def losses_on_few_rows(job: Job, settings: Settings, screening: Screening) -> np.ndarray:
     """Return the lowest mean held-out loss of every strength, float [G]; infinite for those that diverged."""
     row_sets = part_of(job.row_sets, screening.share, screening.held_out, screening.strata, settings.seed)
     batch_size = make_batching(job.row_sets, settings).batch_size
@@ -52,7 +50,7 @@ def losses_on_few_rows(job: Job, settings: Settings, screening: Screening, make:
         units=None,
         checkpoints=None,
     )
-    executor: Executor[Any] = make(replace(job, row_sets=row_sets), few, False)
+    executor: Executor[Any] = (settings.executor or with_jax)(replace(job, row_sets=row_sets), few, False)
     losses = np.full(job.candidates.count, np.inf)
     for wave in executor.plan.waves:
         blocks, done = executor.advance(executor.start(np.array(wave)), 0, screening.epochs)

@@ -57,7 +57,7 @@ class Screening:
     share
         Of the training rows and of the held-out rows of each row set.
     epochs
-        Of so many rows.
+        Of those rows, at most: fewer where there is little time.
     kept
         Share of the strengths that begins.
     fewest
@@ -73,7 +73,7 @@ class Screening:
     """
 
     share: float = 1 / 16
-    epochs: int = 1
+    epochs: int = 4
     kept: float = 0.375
     fewest: int = 8
     held_out: int = 1000

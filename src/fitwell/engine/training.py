@@ -14,7 +14,7 @@ import numpy as np
 
 from fitwell.data.row_sets import RowSets
 from fitwell.engine.checkpoints import Checkpoints, Snapshot
-from fitwell.engine.ending import SHARE_OF_A_CALL, Ended, Pacing, affordable_strengths
+from fitwell.engine.ending import SHARE_OF_A_CALL, Ended, Pacing, beginning_of
 from fitwell.engine.engines import with_jax
 from fitwell.engine.executor import Block, Epochs, Executor, Job
 from fitwell.engine.histories import Histories
@@ -314,18 +314,17 @@ def train_all(
     job = Job(network, dataset, row_sets, candidates, loss)
     found = None if settings.checkpoints is None else settings.checkpoints.latest()
     whole = job
-    executor, job, plan = _planned(job, settings, listener is not None, found)
+    executor, job, plan, screening = _planned(job, settings, listener is not None, found)
     if listener:
         listener.on_plan(plan)
     begin = time.perf_counter()
     kept = found.about["kept"] if found else None
-    if plan.screened and found is None:
+    if screening is not None:
         from fitwell.engine.screening import best_on_few_rows  # only large searches need it
 
-        make = settings.executor or with_jax
-        kept = best_on_few_rows(whole, settings, make, plan.strengths)
+        kept = best_on_few_rows(whole, settings, screening, plan.strengths)
         job = replace(job, candidates=whole.candidates.take(kept))
-        executor = make(job, settings, False)
+        executor = (settings.executor or with_jax)(job, settings, False)
     training = Training(job, executor, plan, settings, listener, beside, kept)
     _train_waves(training, job, found)
     # after all waves: one of them may hold the only strengths that train
@@ -347,13 +346,6 @@ def train_all(
         _executor=executor,
         _job=job,
     )
-
-
-FEWEST_STRENGTHS = 4
-"""Of a search without rungs that has little time."""
-
-SHARE_FOR_SCREENING = 0.2
-"""Of a budget: where comparing strengths on few rows would take more, the first ones begin."""
 
 
 def _train_waves(training: Training, job: Job, found: Snapshot | None) -> None:
@@ -387,57 +379,41 @@ def _write_down(
         checkpoints.write(snapshot_of(training, wave, identity()))
 
 
-def _planned(job: Job, settings: Settings, estimate: bool, found: Snapshot | None) -> tuple[Executor[Any], Job, Plan]:
-    """Make the executor, with fewer strengths where fewer are to begin, or where so many were begun."""
+def _planned(
+    job: Job, settings: Settings, estimate: bool, found: Snapshot | None
+) -> tuple[Executor[Any], Job, Plan, Screening | None]:
+    """Make the executor, with fewer strengths where fewer are to begin, or where so many were begun.
+
+    Which ones begin is found by the screening that is returned, if there is one; until then they are the first.
+    """
     make, ending, asked = settings.executor or with_jax, settings.ending, job.candidates.count
-    hurry, begun = not math.isinf(ending.deadline), 0
+    hurry = not math.isinf(ending.deadline)
     if found is not None:
-        job, begun = replace(job, candidates=_begun(job.candidates, found)), int(found.about["epoch"])
+        job = replace(job, candidates=_begun(job.candidates, found))
     # it plans before it compiles: memory that does not suffice is said at once
     executor: Executor[Any] = make(job, settings, estimate or hurry)
     compiling = executor.plan.compile_seconds
     budget = ending.left(compiling) - compiling
     if ending.complete and executor.plan.seconds - compiling > budget:
         raise UnfinishedError("There is no time for all epochs.")
-    screened = int(found.about["screened"]) if found else 0
+    done = {"begun": int(found.about["epoch"]), "screened": int(found.about["screened"])} if found else {}
+    screening = None
     if found is None and job.candidates.given == 0:
-        count, screened = _beginning(executor.plan, settings, budget)
+        count, screening = beginning_of(executor.plan, settings.stopping, settings.screening, budget, ending.droppable)
         if count < asked:
             job = replace(job, candidates=job.candidates.first(count))
             executor = make(job, settings, estimate or hurry)
-    plan = replace(executor.plan, asked=asked, begun=begun, screened=screened)
-    if screened and found is None:
-        assert settings.screening is not None, "strengths are compared only where they are to be"
-        plan = replace(plan, seconds=plan.seconds + settings.screening.work(asked) * plan.epoch_seconds)
-    return executor, job, replace(plan, budget=max(budget, 0.0) + compiling) if hurry else plan
+    plan = replace(executor.plan, asked=asked, **done)
+    if screening is not None:
+        seconds = plan.seconds + screening.work(asked) * plan.epoch_seconds
+        plan = replace(plan, screened=screening.begin(asked), seconds=seconds)
+    return executor, job, replace(plan, budget=max(budget, 0.0) + compiling) if hurry else plan, screening
 
 
 def _begun(candidates: Candidates, found: Snapshot) -> Candidates:
     """Return the strengths that a search began with."""
     kept = found.about["kept"]
     return candidates.take(kept) if kept else candidates.first(found.about["strengths"])
-
-
-def _beginning(plan: Plan, settings: Settings, budget: float) -> tuple[int, int]:
-    """Return how many strengths begin, and how many are to after all were compared on few rows, 0 if they are not."""
-    screening, work = _worth_screening(plan, settings, budget), 0.0
-    count = plan.strengths
-    if screening is not None:
-        count, work = screening.begin(plan.strengths), screening.work(plan.strengths)
-    screened = 0 if screening is None else count
-    if not math.isinf(budget) and settings.ending.droppable:
-        fewest = FEWEST_STRENGTHS if settings.stopping is None else settings.stopping.finalists
-        left = budget - work * plan.epoch_seconds
-        count = min(count, affordable_strengths(plan, settings.stopping, left, fewest))
-    return count, screened
-
-
-def _worth_screening(plan: Plan, settings: Settings, budget: float) -> Screening | None:
-    screening, asked = settings.screening, plan.strengths
-    # a second program would have to be compiled
-    if screening is None or plan.compile_seconds or screening.begin(asked) == asked:
-        return None
-    return None if screening.work(asked) * plan.epoch_seconds > SHARE_FOR_SCREENING * budget else screening
 
 
 def _row_losses(executor: Executor[Any], best: Variables, row_sets: RowSets) -> np.ndarray:
