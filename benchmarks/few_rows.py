@@ -181,9 +181,9 @@ class Rule:
 RULES = [
     Rule(),
     Rule(1 / 16, 1),
-    Rule(1 / 16, 2),
     Rule(1 / 16, 4),
-    Rule(1 / 8, 2),
+    Rule(1 / 8, 1),
+    Rule(1 / 4, 1),
     Rule(1 / 4, 2),
     Rule(1 / 4, 2, one_fold=True),
 ]

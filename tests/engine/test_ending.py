@@ -105,12 +105,12 @@ def test_a_reason_to_end() -> None:
     assert np.isclose(soon.left() - compiling.left(10), 20, atol=0.1)
 
 
-def test_what_is_compared_on_few_rows_fits_the_time() -> None:
-    """All epochs of it where there is no hurry, fewer with less time, and none where one takes too much."""
-    rules, screening = Stopping(), Screening(share=1 / 16, epochs=4)
+def test_what_is_compared_fits_the_time() -> None:
+    """A quarter of the rows where there is no hurry, fewer with less time, none where a sixteenth takes too much."""
+    rules, screening = Stopping(), Screening()
     one = PLAN.strengths / 16 * PLAN.epoch_seconds
-    found = [beginning_of(PLAN, rules, screening, seconds, True) for seconds in (math.inf, 25 * one, 9 * one)]
-    assert [used and used.epochs for _, used in found] == [4, 2, None]
+    found = [beginning_of(PLAN, rules, screening, seconds, True) for seconds in (math.inf, 20 * one, 9 * one, 7 * one)]
+    assert [used and used.share for _, used in found] == [1 / 4, 1 / 8, 1 / 16, None]
     counts = [count for count, _ in found]
     assert counts[0] == screening.begin(PLAN.strengths) == 12
     assert counts == sorted(counts, reverse=True)

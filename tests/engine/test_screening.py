@@ -1,4 +1,4 @@
-"""Strengths compared on few rows: who begins, what it leaves as it was, and what it may see."""
+"""Strengths compared on a part of the rows: who begins, what it leaves as it was, and what it may see."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fitwell.engine.executor import Job
 from fitwell.engine.job import Settings, paced
 from fitwell.engine.numpy_executor import NumpyExecutor
 from fitwell.engine.plan import Listener, Plan, Progress
-from fitwell.engine.screening import best_on_few_rows, losses_on_few_rows
+from fitwell.engine.screening import best_on_a_part, losses_on_a_part
 from fitwell.engine.stopping import Screening, Stopping
 from fitwell.engine.trained import Trained
 from fitwell.engine.training import train_all
@@ -31,7 +31,7 @@ from fitwell.regularization.strengths import Candidates
 
 RATES = np.array([1e-4, 3e-4, 0.02, 1e-5, 0.01, 0.001])
 SIX = Candidates({"l2": np.array([0, 1e-3, 1e-2, 0.1, 0, 0]), "dropout": np.array([0, 0, 0.1, 0.1, 0.2, 0.5])}, RATES)
-FEW = Screening(share=0.5, epochs=2, kept=0.5, fewest=2, held_out=10, steps=1, rows=1)
+FEW = Screening(share=0.5, kept=0.5, fewest=2, held_out=10, steps=1, rows=1)
 HOW = Settings(
     epochs=8,
     batch_size=16,
@@ -69,7 +69,7 @@ def trains(problem: DenseOnTable) -> Callable[..., Trained]:
 
 @pytest.fixture(scope="module")
 def screened(trains: Callable[..., Trained]) -> Trained:
-    """The search whose strengths were compared on few rows."""
+    """The search whose strengths were compared on a part of the rows."""
     return trains()
 
 
@@ -91,7 +91,7 @@ def test_those_that_begin_train_as_if_they_had_been_asked_for_alone(
     trains: Callable[..., Trained], screened: Trained, job: Job
 ) -> None:
     """Bit for bit; of six the unregularized one and the two best begin, in their order."""
-    kept = best_on_few_rows(job, HOW, FEW, 3)
+    kept = best_on_a_part(job, HOW, FEW, 3)
     assert kept[0] == 0
     assert kept == sorted(kept)
     assert_same(screened, trains(SIX.take(kept), screening=None))
@@ -103,18 +103,18 @@ def test_those_that_begin_train_as_if_they_had_been_asked_for_alone(
 
 def test_on_all_rows_the_losses_are_the_searchs_own(trains: Callable[..., Trained], job: Job) -> None:
     """With a share of 1 what is compared is what the search itself measures, bit for bit; with half of the rows not."""
-    whole = trains(screening=None, stopping=None, epochs=2).histories.best_loss
-    compared = [losses_on_few_rows(job, HOW, replace(FEW, share=share)) for share in (1, 0.5)]
+    whole = trains(screening=None, stopping=None, epochs=1).histories.best_loss
+    compared = [losses_on_a_part(job, HOW, replace(FEW, share=share)) for share in (1, 0.5)]
     np.testing.assert_array_equal(compared[0], whole)
     assert (compared[1] != whole).all()
 
 
 def test_the_best_begin(job: Job) -> None:
-    """By the loss on few rows; the unregularized network begins, though it is not among them."""
-    losses = losses_on_few_rows(job, HOW, FEW)
+    """By the loss on a part of the rows; the unregularized network begins, though it is not among them."""
+    losses = losses_on_a_part(job, HOW, FEW)
     order = [g for g in np.argsort(losses) if g]
     assert np.argsort(losses)[-1] != order[0]
-    assert best_on_few_rows(job, HOW, FEW, 3) == sorted([0, *order[:2]])
+    assert best_on_a_part(job, HOW, FEW, 3) == sorted([0, *order[:2]])
 
 
 def test_one_that_diverges_does_not_begin(trains: Callable[..., Trained]) -> None:
@@ -124,18 +124,18 @@ def test_one_that_diverges_does_not_begin(trains: Callable[..., Trained]) -> Non
 
 
 def test_alone_or_together(job: Job) -> None:
-    """A strength's loss on few rows does not depend on who else is compared, nor on blocks."""
-    together = losses_on_few_rows(job, HOW, FEW)
-    alone = losses_on_few_rows(replace(job, candidates=SIX.take([4])), HOW, FEW)
+    """A strength's loss on a part of the rows does not depend on who else is compared, nor on blocks."""
+    together = losses_on_a_part(job, HOW, FEW)
+    alone = losses_on_a_part(replace(job, candidates=SIX.take([4])), HOW, FEW)
     np.testing.assert_array_equal(alone, together[[4]])
-    blocks = losses_on_few_rows(job, replace(HOW, block_strengths=1), FEW)
+    blocks = losses_on_a_part(job, replace(HOW, block_strengths=1), FEW)
     np.testing.assert_array_equal(blocks, together)
 
 
 @pytest.mark.slow
 def test_jax_compares_alike(job: Job) -> None:
     """Either engine's losses are the other's to rounding."""
-    mine, other = (losses_on_few_rows(job, replace(HOW, executor=make), FEW) for make in (NumpyExecutor, with_jax))
+    mine, other = (losses_on_a_part(job, replace(HOW, executor=make), FEW) for make in (NumpyExecutor, with_jax))
     np.testing.assert_allclose(mine, other, rtol=1e-4)
 
 
@@ -168,7 +168,7 @@ def test_where_a_second_program_would_be_compiled_all_begin(trains: Callable[...
     assert (found.plan.strengths, found.plan.screened) == (6, 0)
 
 
-def test_with_little_time_the_best_on_few_rows_begin(
+def test_with_little_time_the_best_on_a_part_begin(
     trains: Callable[..., Trained], job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As many as there is time for, and they train as if they had been asked for alone."""
@@ -176,10 +176,10 @@ def test_with_little_time_the_best_on_few_rows_begin(
     slow = {"epoch_seconds": 1e6}
     monkeypatch.setattr(NumpyExecutor, "_make_plan", lambda *given: (replace(plan_of(*given)[0], **slow), 0))
     # what is trained is as fast as ever, so that rungs come at their own epochs
-    hurried = trains(ending=Ending(deadline=3.3e7, droppable=True), screening=replace(FEW, epochs=1, kept=0.8))
+    hurried = trains(ending=Ending(deadline=3.3e7, droppable=True), screening=replace(FEW, kept=0.8))
     assert (hurried.plan.screened, hurried.plan.asked) == (5, 6)
     assert hurried.plan.strengths < 5
-    kept = best_on_few_rows(job, HOW, replace(FEW, epochs=1), hurried.plan.strengths)
+    kept = best_on_a_part(job, HOW, FEW, hurried.plan.strengths)
     assert_same(hurried, trains(SIX.take(kept), screening=None))
 
 
@@ -202,7 +202,7 @@ def test_what_was_broken_off_goes_on_with_those_that_had_begun(
     def again(*_: object) -> None:
         raise AssertionError("compared again")
 
-    monkeypatch.setattr(screening, "best_on_few_rows", again)
+    monkeypatch.setattr(screening, "best_on_a_part", again)
     plans: list[Plan] = []
     found = trains(listener=Listener(on_plan=plans.append), checkpoints=checkpoints)
     assert (plans[0].begun, plans[0].strengths, plans[0].asked, plans[0].screened) == (2, 3, 6, 3)
@@ -223,6 +223,9 @@ def test_rungs_and_screening_are_by_the_largest_epoch() -> None:
 
 def test_how_many_begin() -> None:
     """The share of the strengths, rounded up, and never too few; work is that of a strength's epochs on all rows."""
-    rules = Screening(share=0.125, epochs=2, kept=0.25, fewest=5)
+    rules = Screening(share=0.25, kept=0.25, fewest=5)
     assert [rules.begin(strengths) for strengths in (3, 5, 20, 21, 33)] == [3, 5, 5, 6, 9]
     assert rules.work(32) == 8.0
+    assert rules.shorter is not None
+    assert rules.shorter.share == 0.125
+    assert replace(rules, smallest=0.2).shorter is None

@@ -142,7 +142,7 @@ def tune(
         epochs without improvement after which a strength stops; `"constant"` or `"cosine"`.
     pruning
         `"early"`: of the strengths still running the worst leave on the way, marked `cut_after` in `Result.table`; and
-        where every row set has 16,000 training rows or more, all are compared on a sixteenth of them first, and only
+        where every row set has 16,000 training rows or more, all are compared on a quarter of them first, and only
         the best three in eight begin. `"all-rows"`: the same, but all begin. `"none"`: all begin, and each trains until
         it stops improving, which takes about twice as long.
     refit

@@ -22,8 +22,8 @@ SHARE_OF_A_CALL = 0.05
 FEWEST_STRENGTHS = 4
 """Of a search without rungs that has little time."""
 
-SHARE_OF_SCREENING = 0.1
-"""Of the time that is left: comparing strengths on few rows shall take no more."""
+SHARE_OF_SCREENING = 1 / 8
+"""Of the time that is left: comparing strengths on a part of the rows shall take no more."""
 
 
 @dataclass(frozen=True)
@@ -152,8 +152,8 @@ def beginning_of(
     plan
         Of all strengths.
     screening
-        How all may be compared on few rows. It becomes shorter where there is little time, and is left out where even
-        one epoch would take too much, where another program would have to be compiled for it, or where all would begin.
+        How all may be compared on a part of the rows: fewer where there is little time. It is left out where even the
+        fewest take too much, where another program would have to be compiled for it, or where all would begin.
     seconds
         In which may be trained; infinite if there is no hurry.
     droppable
@@ -171,6 +171,6 @@ def beginning_of(
 def _affordable_screening(plan: Plan, screening: Screening | None, seconds: float) -> Screening | None:
     if screening is None or plan.compile_seconds or screening.begin(plan.strengths) == plan.strengths:
         return None
-    shorter = (replace(screening, epochs=epochs) for epochs in range(screening.epochs, 0, -1))
-    most = SHARE_OF_SCREENING * seconds
-    return next((one for one in shorter if one.work(plan.strengths) * plan.epoch_seconds <= most), None)
+    while screening and screening.work(plan.strengths) * plan.epoch_seconds > SHARE_OF_SCREENING * seconds:
+        screening = screening.shorter
+    return screening

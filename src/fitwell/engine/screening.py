@@ -1,4 +1,4 @@
-"""All strengths on few rows: which of them are worth training on all."""
+"""All strengths on a part of the rows: which of them are worth training on all."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from fitwell.engine.job import Settings, make_batching
 from fitwell.engine.stopping import Screening
 
 
-def best_on_few_rows(job: Job, settings: Settings, screening: Screening, count: int) -> list[int]:
-    """Return the numbers of the strengths that begin, in order: the unregularized one, and the best on few rows.
+def best_on_a_part(job: Job, settings: Settings, screening: Screening, count: int) -> list[int]:
+    """Return the numbers of the strengths that begin: the unregularized one, and the best on a part of the rows.
 
     All are given the same rows, parts of their row sets' own: nothing that is held out is trained on. Batches are as
     large as on all rows, so that steps do as much.
@@ -28,21 +28,25 @@ def best_on_few_rows(job: Job, settings: Settings, screening: Screening, count: 
         How they would train on all rows.
     count
         How many begin.
+
+    Returns
+    -------
+    In order.
     """
-    losses = losses_on_few_rows(job, settings, screening)
+    losses = losses_on_a_part(job, settings, screening)
     # the one that all others are compared with begins, whatever it is worth
     losses[0] = -np.inf
     # stable: of equals the first, on every machine
     return sorted(int(g) for g in np.argsort(losses, kind="stable")[:count])
 
 
-def losses_on_few_rows(job: Job, settings: Settings, screening: Screening) -> np.ndarray:
-    """Return the lowest mean held-out loss of every strength, float [G]; infinite for those that diverged."""
+def losses_on_a_part(job: Job, settings: Settings, screening: Screening) -> np.ndarray:
+    """Return every strength's mean held-out loss after an epoch, float [G]; infinite for those that diverged."""
     row_sets = part_of(job.row_sets, screening.share, screening.held_out, screening.strata, settings.seed)
     batch_size = make_batching(job.row_sets, settings).batch_size
     few = replace(
         settings,
-        epochs=screening.epochs,
+        epochs=1,
         batch_size=batch_size,
         stopping=None,
         screening=None,
@@ -53,7 +57,7 @@ def losses_on_few_rows(job: Job, settings: Settings, screening: Screening) -> np
     executor: Executor[Any] = (settings.executor or with_jax)(replace(job, row_sets=row_sets), few, False)
     losses = np.full(job.candidates.count, np.inf)
     for wave in executor.plan.waves:
-        blocks, done = executor.advance(executor.start(np.array(wave)), 0, screening.epochs)
+        blocks, done = executor.advance(executor.start(np.array(wave)), 0, 1)
         for block, epochs in zip(blocks, done, strict=True):
             losses[block.numbers] = epochs.best_loss
     return losses

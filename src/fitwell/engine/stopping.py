@@ -47,7 +47,7 @@ class Stopping:
 
 @dataclass(frozen=True, eq=False)
 class Screening:
-    """Which strengths begin a large search: the best after some epochs on few rows of each row set.
+    """Which strengths begin a large search: the best after an epoch on a part of the rows of each row set.
 
     Those that begin do so from their first weights and train on all rows: their numbers are those of a search that was
     given them alone.
@@ -56,8 +56,8 @@ class Screening:
     ----------
     share
         Of the training rows and of the held-out rows of each row set.
-    epochs
-        Of those rows, at most: fewer where there is little time.
+    smallest
+        Where there is little time the share is halved until it fits, but it is no smaller than this.
     kept
         Share of the strengths that begins.
     fewest
@@ -72,8 +72,8 @@ class Screening:
     The numbers are those of `benchmarks/few_rows.py`.
     """
 
-    share: float = 1 / 16
-    epochs: int = 4
+    share: float = 1 / 4
+    smallest: float = 1 / 16
     kept: float = 0.375
     fewest: int = 8
     held_out: int = 1000
@@ -81,13 +81,18 @@ class Screening:
     rows: int = 16_000
     strata: np.ndarray | None = None
 
+    @property
+    def shorter(self) -> Screening | None:
+        """The same with half of the rows; None if these are too few."""
+        return None if self.share / 2 < self.smallest else replace(self, share=self.share / 2)
+
     def begin(self, strengths: int) -> int:
         """Return how many of so many strengths begin."""
         return min(strengths, max(self.fewest, math.ceil(self.kept * strengths)))
 
     def work(self, strengths: int) -> float:
         """Return what it takes, in epochs of one strength on all rows."""
-        return strengths * self.epochs * self.share
+        return strengths * self.share
 
 
 SLOW_STEPS, QUICKEST_PACE = 16, 0.25

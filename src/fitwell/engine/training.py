@@ -320,9 +320,9 @@ def train_all(
     begin = time.perf_counter()
     kept = found.about["kept"] if found else None
     if screening is not None:
-        from fitwell.engine.screening import best_on_few_rows  # only large searches need it
+        from fitwell.engine.screening import best_on_a_part  # only large searches need it
 
-        kept = best_on_few_rows(whole, settings, screening, plan.strengths)
+        kept = best_on_a_part(whole, settings, screening, plan.strengths)
         job = replace(job, candidates=whole.candidates.take(kept))
         executor = (settings.executor or with_jax)(job, settings, False)
     training = Training(job, executor, plan, settings, listener, beside, kept)

@@ -97,7 +97,7 @@ class Options:
 
     @property
     def screens(self) -> bool:
-        """Whether strengths of a large table may be compared on few rows before the search.
+        """Whether strengths of a large table may be compared on a part of the rows before the search.
 
         A diagnosis compares all of them, and so do scores whose folds inside folds would have to choose as well.
         """

@@ -71,8 +71,8 @@ def _head(run: RunTables) -> str:
     lines = [*document.get("cut_short", []), *lines, *chosen_by(document.get("scoring"))]
     chosen = document["choice"]["one_standard_error"]
     rows = f"{document['data']['rows']:,} rows, " if "rows" in document["data"] else ""
-    # nor have runs from before strengths were compared on few rows
-    begun = f" (the best of {plan['asked']} on few rows)" if plan.get("screened") else ""
+    # nor have runs from before strengths were compared on a part of the rows
+    begun = f" (the best of {plan['asked']} on a part of the rows)" if plan.get("screened") else ""
     said = "".join(f"<p>{text(line)}</p>" for line in lines)
     return f"""<header>
 <h1>{text(_title(document))}</h1>

@@ -43,8 +43,8 @@ def size_of(search: Search) -> str:
 
 
 def best_of(plan: Plan) -> str:
-    """Say of how many strengths those that were trained were the best on few rows; nothing if all were."""
-    return f" (the best of {plan.asked} on few rows)" if plan.screened else ""
+    """Say of how many strengths those that were trained were the best on a part of the rows; nothing if all were."""
+    return f" (the best of {plan.asked} on a part of the rows)" if plan.screened else ""
 
 
 def compared(search: Search, answer: Answer) -> Iterator[dict[str, Any]]:
@@ -72,7 +72,7 @@ def cut_short(plan: Plan, ended: Ended | None) -> list[str]:
         running = f"{counted(ended.running, 'strength')} of {plan.strengths} {'was' if ended.running == 1 else 'were'}"
         lines.append(f"{why} after epoch {ended.epoch}: {running} still in training, and might have improved further.")
     if plan.strengths < (plan.screened or plan.asked):
-        those = ", the best on few rows" if plan.screened else ""
+        those = ", the best on a part of the rows" if plan.screened else ""
         lines.append(f"Of {plan.asked} strengths there was time for {plan.strengths}{those}.")
     return lines
 
