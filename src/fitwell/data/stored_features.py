@@ -5,6 +5,7 @@ The files have no name, so that nothing of them is left whatever ends the proces
 
 from __future__ import annotations
 
+import math
 import mmap
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,10 @@ from fitwell.errors import FileError
 
 ROWS_AT_ONCE = 4096
 """Of a window that is read: so many rows of all columns are turned while they are in the cache."""
+
+
+ZEROS_AT_ONCE = 2**24
+"""Bytes that are written at once."""
 
 
 class ByColumns(Protocol):
@@ -107,6 +112,28 @@ def mapped_array(file: IO[bytes], shape: tuple[int, int], dtype: DTypeLike) -> t
         return np.empty(shape, dtype), None
     mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     return np.frombuffer(mapped, dtype).reshape(shape, order="F"), mapped
+
+
+def scratch_zeros(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return zeros that can be written, row-major, and whose place is on disk.
+
+    Raises
+    ------
+    FileError
+        The disk is full, or cannot be written.
+    """
+    size = math.prod(shape) * np.dtype(float).itemsize
+    if not size:
+        return np.zeros(shape)
+    with scratch_file() as file:
+        try:
+            # all of it now: once it is mapped, a full disk is a signal that ends the process
+            for at in range(0, size, ZEROS_AT_ONCE):
+                file.write(bytes(min(ZEROS_AT_ONCE, size - at)))
+            file.flush()
+        except OSError as error:
+            raise scratch_error(error) from error
+        return np.frombuffer(mmap.mmap(file.fileno(), 0), float).reshape(shape)
 
 
 def _turned(array: NDArray[Any]) -> NDArray[Any]:

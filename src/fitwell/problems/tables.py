@@ -6,7 +6,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import polars as pl
@@ -29,6 +29,9 @@ from fitwell.engine.losses import CLASSIFICATION, LABELS, REGRESSION, SEVERAL_VA
 from fitwell.engine.memory import give_back_freed
 from fitwell.errors import FitwellWarning, InputError, InputTypeError, counted
 from fitwell.results.predictors import TablePredictor
+
+if TYPE_CHECKING:
+    from fitwell.data.stored_features import StoredFeatures
 
 MOST_COPIED = 2**28
 """Bytes (256 MiB) up to which every row set has its encoded copy. Of more they would be most of what a search keeps,
@@ -111,8 +114,15 @@ class TableData:
 
     def dataset(self) -> Dataset:
         """Encode the rows for every row set, at once or when it is its turn; the numbers are the same."""
-        inputs = (EncodedLater if self.encodes_later else stack)(self.encodings, self.raw)
+        inputs = self._inputs()
         return make_dataset(self.target, inputs, self.row_sets, self.weights)
+
+    def _inputs(self) -> Any:
+        if self.on_disk:
+            from fitwell.data.streamed_inputs import StreamedInputs  # of no other tables
+
+            return StreamedInputs(self.encodings, cast("StoredFeatures", self.raw))
+        return (EncodedLater if self.encodes_later else stack)(self.encodings, self.raw)
 
     def on(self, row_sets: RowSets) -> TableData:
         """Return the table in other row sets, each encoded by numbers of its own training rows."""
