@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def small_windows() -> Any:
     """Windows may be small, and what is kept for a score is."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(streamed_executor, "LEAST_ROWS", 100)
+        patch.setattr(streamed_executor, "WINDOW_SHARE", 0.25)
         patch.setattr(search, "MOST_UNITS", 100)
         yield
 
@@ -83,8 +85,8 @@ def test_all_in_one_window_is_as_in_memory(path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(streaming, "is_streamed", lambda *given, **options: True)
 
     def numbers(found: Result) -> str:
-        document = found.to_json()
-        return str({key: document[key] for key in document if key not in ("seconds", "plan", "command", "created")})
+        document = str({name: part for name, part in found.to_json().items() if name not in ("seconds", "plan")})
+        return re.sub(r"'seconds': [0-9.e-]+", "", document)
 
     from_disk = tune(path, "ill", **asked)
     assert numbers(from_disk) == numbers(in_memory)
@@ -99,7 +101,7 @@ def test_a_diagnosis_is_streamed_too(path: Path, small_windows: None) -> None:
         path, "ill", cv=3, repeats=1, epochs=2, hidden=4, memory=MEMORY, listener=Listener(on_plan=plans.append)
     )
     assert all(plan.windows > 1 for plan in plans)
-    assert found.verdict.sentences
+    assert found.verdict
 
 
 def test_weighted_numbers_are_streamed_and_refitted(path: Path, tmp_path: Path, small_windows: None) -> None:
@@ -122,8 +124,8 @@ def test_what_is_streamed_is_told_from_the_file(path: Path, tmp_path: Path, monk
     assert is_streamed(str(path), ["ill", "smoker"], memory=1000)
     for unlike in ({"engine": "jax"}, {"sample_weight": np.ones(ROWS)}, {"memory": None}):
         assert not is_streamed(path, "ill", **{"memory": 1000, **unlike})
-    for other in (table, path.with_name("none.parquet"), path.parent):
-        assert is_streamed(other, "ill", memory=1000) == (other == path.parent)
+    assert is_streamed(path.parent, "ill", memory=1000)
+    assert not any(is_streamed(other, "ill", memory=1000) for other in (table, path.with_name("none.parquet")))
     assert not is_streamed(path, np.ones(ROWS), memory=1000)
     table.write_csv(tmp_path / "table.csv")
     assert values_in(tmp_path / "table.csv") == pytest.approx(500 * 6, rel=0.02)
