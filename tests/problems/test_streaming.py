@@ -69,6 +69,7 @@ def test_an_answer_has_all_that_others_have(result: Result, path: Path) -> None:
     assert [one.name for one in result.answer.baselines] == ["class shares", "linear model"]
     assert result.answer.importance is not None
     assert result.answer.importance["column"][0] == "age"
+    assert result.held_out is not None
     assert result.held_out.height == ROWS
     in_memory = tune(path, "ill", **QUICKLY)
     assert in_memory.search.plan.windows == 0

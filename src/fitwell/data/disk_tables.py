@@ -6,7 +6,6 @@ A column is read as `table_files` reads it of the whole table, so that all that 
 from __future__ import annotations
 
 import glob
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,8 +20,8 @@ from fitwell.data.delimited import TextTable, refuse_duplicates
 from fitwell.data.notation import Notation, decide_notation, without_marks
 from fitwell.data.opened_blocks import open_blocks
 from fitwell.data.row_names import fill_names
-from fitwell.data.stored_features import scratch_error
 from fitwell.data.table_files import differing_files, files_of, tidy
+from fitwell.directories import passing_directory, scratch_error
 from fitwell.errors import FileError, InputError
 
 PIECE_VALUES = 2**22
@@ -123,11 +122,8 @@ def on_disk(path: Path) -> Iterator[DiskTable]:
     if files := files_of(path):
         yield _of_parquet(path, files, None)
         return
-    try:
-        with tempfile.TemporaryDirectory(prefix="fitwell-") as folder:
-            yield _of_parquet(path, *_in_pieces(path, Path(folder)))
-    except OSError as error:
-        raise scratch_error(error) from error
+    with passing_directory() as folder:
+        yield _of_parquet(path, *_in_pieces(path, folder))
 
 
 def _of_parquet(path: Path, files: Sequence[Path], separator: str | None) -> DiskTable:
@@ -155,7 +151,10 @@ def _in_pieces(path: Path, folder: Path) -> tuple[list[Path], str | None]:
 
     def write() -> None:
         pieces.append(folder / f"{len(pieces):06d}.parquet")
-        pl.concat(gathered).write_parquet(pieces[-1], compression="lz4")
+        try:
+            pl.concat(gathered).write_parquet(pieces[-1], compression="lz4")
+        except (OSError, pl.exceptions.PolarsError) as error:  # as either comes a full disk
+            raise scratch_error(OSError(str(error))) from error
         gathered.clear()
 
     try:

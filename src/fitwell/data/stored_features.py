@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any, Protocol
 
 import numpy as np
@@ -19,7 +18,7 @@ import polars as pl
 from numpy.typing import DTypeLike, NDArray
 
 from fitwell.data.columns import Column, RawFeatures, extract, number_names
-from fitwell.errors import FileError
+from fitwell.directories import scratch_error
 
 ROWS_AT_ONCE = 4096
 """Of a window that is read: so many rows of all columns are turned while they are in the cache."""
@@ -142,11 +141,3 @@ def _turned(array: NDArray[Any]) -> NDArray[Any]:
     for at in range(0, len(array), ROWS_AT_ONCE):
         found[at : at + ROWS_AT_ONCE] = array[at : at + ROWS_AT_ONCE]
     return found
-
-
-def scratch_error(error: OSError) -> FileError:
-    """Say that what is written aside cannot be."""
-    return FileError(
-        f"What does not fit memory cannot be written to '{Path(tempfile.gettempdir())}' ({error.strerror or error}): "
-        "make room there, or name another directory by the environment's TMPDIR."
-    )

@@ -12,7 +12,9 @@ from fitwell.data.columns import RawFeatures
 from fitwell.data.encoded_later import EncodedLater
 from fitwell.data.encoding import Encoding
 from fitwell.data.stored_features import StoredFeatures, scratch_zeros
-from fitwell.data.windows import Windows
+
+ROWS_TOGETHER = 2**14
+"""Of what inputs are made of, where all of it is gone through."""
 
 
 class StreamedInputs:
@@ -62,10 +64,10 @@ class StreamedInputs:
         """Return the inputs as those of a table that memory holds."""
         return EncodedLater(self.encodings, self.raw)
 
-    def arrays(self, windows: Windows) -> Iterator[NDArray[Any]]:
-        """Give all that the inputs are made of, a window at a time, to know them again."""
-        for number in range(windows.count):
-            window = self.window(windows.span(number))
+    def arrays(self) -> Iterator[NDArray[Any]]:
+        """Give all that the inputs are made of, some rows at a time, to know them again."""
+        for at in range(0, len(self.raw), ROWS_TOGETHER):
+            window = self.window(slice(at, at + ROWS_TOGETHER))
             yield from (window.numbers, window.codes)
         for one in self.encodings:
             yield from (one.fill, one.center, one.scale, one.slots, one.live)

@@ -98,17 +98,16 @@ def identity_of(job: Job, settings: Settings, plan: Plan, executor: object) -> d
     trained_by = {"executor": type(executor).__name__, "stopping": repr(settings.stopping), "seed": settings.seed}
     about_network = (type(job.network).__name__, getattr(job.network, "described", getattr(job.network, "sizes", None)))
     return {
-        "rows": _digest(_arrays_of(dataset, getattr(executor, "windows", None))),
+        "rows": _digest(_arrays_of(dataset)),
         "folds": _digest([*job.row_sets.train, *job.row_sets.held_out]),
         "strengths": _digest([*candidates.strengths.values(), candidates.learning_rate], sorted(candidates.strengths)),
         "options": _digest([], how, trained_by, job.loss.name, str(settings.schedule), optimizer, about_network),
     }
 
 
-def _arrays_of(dataset: Any, windows: Any = None) -> Iterator[np.ndarray]:
-    """All arrays of a dataset; of a table in windows, window after window."""
-    if windows is not None:
-        yield from dataset.inputs.arrays(windows)
+def _arrays_of(dataset: Any) -> Iterator[np.ndarray]:
+    if hasattr(dataset.inputs, "arrays"):  # more than memory holds
+        yield from dataset.inputs.arrays()
     elif dataset.own and not isinstance(dataset.inputs, np.ndarray):  # encoded one row set at a time
         yield from (np.asarray(dataset.inputs[r]) for r in range(len(dataset.shift)))
     else:

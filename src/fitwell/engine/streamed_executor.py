@@ -52,8 +52,11 @@ def streamed(job: Job, settings: Settings, estimate: bool = False) -> Executor[A
 
 
 def windows_of(inputs: StreamedInputs, settings: Settings) -> Windows:
-    """Cut a table into windows by the memory budget."""
-    budget = host_memory() if settings.memory is None else settings.memory
+    """Cut a table into windows by the memory budget.
+
+    Without one, by the power of two below what is free: so that the same search has the same windows, mostly.
+    """
+    budget = 2 ** int(math.log2(max(host_memory(), 1))) if settings.memory is None else settings.memory
     row = inputs.row_bytes + ENCODED_AT_ONCE * inputs.input_bytes
     return even_windows(inputs.shape[1], max(LEAST_ROWS, int(WINDOW_SHARE * budget) // row))
 
