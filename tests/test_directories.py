@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from fitwell.directories import RUN_FILE, check_directory, fresh_directory, write_aside
+from fitwell.directories import (
+    RUN_FILE,
+    check_directory,
+    fresh_directory,
+    passing_directory,
+    remove_passing,
+    write_aside,
+)
 from fitwell.errors import FileError
 
 OURS = (RUN_FILE, "shard*.bin")
@@ -164,3 +172,19 @@ def test_a_file_is_replaced_at_the_end_only(tmp_path: Path) -> None:
     write_aside(path, lambda aside: aside.write_text("new"))
     assert path.read_text() == "new"
     assert [item.name for item in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_what_passes_is_gone_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever ends it, an interruption or a process that ends at once; and a place that cannot be written is said."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(KeyboardInterrupt), passing_directory() as folder:
+        (folder / "part").touch()
+        raise KeyboardInterrupt
+    with passing_directory() as folder:
+        (folder / "part").touch()
+        remove_passing()
+        assert not folder.exists()
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(FileError, match=r"cannot be written to .*TMPDIR"), passing_directory():
+        pass

@@ -84,6 +84,38 @@ def fresh_directory(directory: Path, *, force: bool, mark: str, ours: Collection
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def scratch_error(error: OSError) -> FileError:
+    """Say that what is written for a while cannot be."""
+    return FileError(
+        f"What does not fit memory cannot be written to '{tempfile.gettempdir()}' ({error.strerror or error}): "
+        "make room there, or name another directory by the environment's TMPDIR."
+    )
+
+
+_passing: set[Path] = set()
+
+
+@contextmanager
+def passing_directory() -> Iterator[Path]:
+    """Yield a directory where ``TMPDIR`` says, for what is needed for a while; it vanishes at the end."""
+    try:
+        directory = Path(tempfile.mkdtemp(prefix="fitwell-"))
+    except OSError as error:
+        raise scratch_error(error) from error
+    _passing.add(directory)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+        _passing.discard(directory)
+
+
+def remove_passing() -> None:
+    """Remove what `passing_directory` has made, for a process that ends at once."""
+    for directory in tuple(_passing):
+        shutil.rmtree(directory, ignore_errors=True)
+
+
 def check_file(path: Path, *, force: bool) -> None:
     """Raise a FileError if a file cannot be written to `path` (over an earlier one only with `force`)."""
     if path.name:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
+from fitwell.directories import remove_passing
 from fitwell.errors import FitwellWarning, InputError
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     sys.stdout.flush()
     sys.stderr.write(f"{last_words()}\n")
     sys.stderr.flush()
+    remove_passing()
     os._exit(INTERRUPT_EXIT + number)
 
 

@@ -295,6 +295,9 @@ class RawFeatures:
         """Return the rows with these numbers (or of a slice), in that order."""
         return RawFeatures(self.numbers[rows], self.codes[rows])
 
+    def forget(self) -> None:
+        """Let go what was read of files into memory; nothing of arrays."""
+
 
 def extract(
     frame: pl.DataFrame,

@@ -7,8 +7,9 @@ one that is the target in other words (`alive` beside `survived`) a warning leav
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def mark_copies(columns: Sequence[Column], raw: RawFeatures, target: Target) -> 
         if not candidates or _chance(one.values) * len(candidates) > ACCIDENT:
             continue
         for place, values in candidates.items():
-            marked[place] = _marked(marked[place], _reason(columns[place], values, one))
+            marked[place] = _marked(marked[place], _reason(columns[place], values(), one))
     return tuple(marked)
 
 
@@ -52,20 +53,26 @@ def _marked(column: Column, reason: str) -> Column:
     return replace(column, reason=remark) if reason else column
 
 
-def _candidates(columns: Sequence[Column], raw: RawFeatures) -> dict[int, NDArray[np.float64]]:
-    """Numbers or level codes of each column, by its place; NaN where missing. A date is no copy of anything."""
-    found: dict[int, NDArray[np.float64]] = {}
+def _candidates(columns: Sequence[Column], raw: RawFeatures) -> dict[int, Callable[[], NDArray[np.float64]]]:
+    """What gives numbers or level codes of each column, by its place; NaN where missing. A date is no copy of anything.
+
+    One column after another: all of them as floats would be the table once more.
+    """
+    found: dict[int, Callable[[], NDArray[np.float64]]] = {}
     number, code = 0, 0
     for place, column in enumerate(columns):
         if column.kind == "categorical":
-            codes = raw.codes[:, code]
-            code += 1
             # behind the levels come "missing" and "other"
-            found[place] = np.where(codes == len(column.levels), np.nan, codes)
+            found[place] = partial(_without_missing, raw.codes[:, code], len(column.levels))
+            code += 1
         elif column.kind in ("numeric", "boolean"):
-            found[place] = raw.numbers[:, number]
+            found[place] = partial(np.asarray, raw.numbers[:, number])
         number += len(number_names(column))
     return found
+
+
+def _without_missing(codes: NDArray[np.int32], missing: int) -> NDArray[np.float64]:
+    return np.where(codes == missing, np.nan, codes)
 
 
 def _chance(target: NDArray[Any]) -> float:

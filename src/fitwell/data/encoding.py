@@ -238,11 +238,15 @@ def fit_encoding(layout: Layout, raw: RawFeatures, rows: ArrayLike) -> Encoding:
     if rows.size == 0:
         raise InputError("An encoding needs at least one training row. Got none.")
     # some columns at a time, for sorting and moments make several copies of them
-    fitted = [_fit_numbers(raw.numbers[:, some][rows]) for some in _parts_of_columns(rows.size, layout.n_numbers)]
+    # row-major whatever they come from: the mean of a column is rounded by how its numbers lie
+    fitted = [
+        _fit_numbers(raw.numbers[:, some].take(rows, axis=0)) for some in _parts_of_columns(rows.size, layout.n_numbers)
+    ]
     fill, center, scale, varies, any_missing, all_missing = map(np.concatenate, zip(*fitted, strict=True))
     slots, one_hot_live = _fit_slots(layout, raw.codes, rows)
     indicator_live = (any_missing & ~all_missing)[list(layout.indicators)]
     live = np.concatenate([varies, indicator_live, one_hot_live])
+    raw.forget()
     return Encoding(layout, fill, center, scale, slots, live)
 
 

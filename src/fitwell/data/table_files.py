@@ -87,6 +87,8 @@ def read_file(path: str | Path) -> pl.DataFrame | TextTable:
     Any other suffix is tried as delimited text.
     """
     path = Path(path)
+    if path.is_dir() and (files := files_of(path)):
+        return _joined(path, files)
     content = _read_bytes(path)
     inner = path
     if path.suffix.lower() == ".gz":
@@ -97,6 +99,36 @@ def read_file(path: str | Path) -> pl.DataFrame | TextTable:
     if isinstance(read, TextTable):
         return replace(read, frame=tidy(read.frame, f"The file {path}"))
     return tidy(read, f"The file {path}")
+
+
+def files_of(path: Path) -> list[Path]:
+    """The Parquet files that a path names: itself, or those in a directory, in the order of their names."""
+    if path.is_dir():
+        return sorted(file for file in path.iterdir() if file.suffix.lower() == ".parquet" and file.is_file())
+    return [path] if path.suffix.lower() == ".parquet" and path.is_file() else []
+
+
+def _joined(path: Path, files: Sequence[Path]) -> pl.DataFrame:
+    """The rows of the Parquet files of a directory, one file after another."""
+    frames = [_read_binary(_read_bytes(file), str(file), "Parquet", pl.read_parquet) for file in files]
+    first = frames[0]
+    for file, frame in zip(files, frames, strict=True):
+        if frame.schema != first.schema:
+            raise FileError(differing_files(path, first.schema, frame.schema, files[0], file))
+    return tidy(pl.concat(frames), f"The directory {path}")
+
+
+def differing_files(path: Path, schema: pl.Schema, other: pl.Schema, file: Path, other_file: Path) -> str:
+    """Say what a Parquet file of a directory has otherwise than the first."""
+    name = next((name for name in [*schema, *other] if schema.get(name) != other.get(name)), None)
+    if name is None:
+        told = f"they have another order in {other_file.name}"
+    else:
+        kinds = [
+            f"{one.get(name) or 'missing'} in {where.name}" for one, where in ((schema, file), (other, other_file))
+        ]
+        told = f"{name!r} is {kinds[0]} and {kinds[1]}"
+    return f"The files in {path} must have the same columns: {told}. Write them alike, or name one file."
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -350,14 +350,14 @@ static void gather(const Networks *net, const Room *room, const float *inputs, c
 
 /* Takes steps with batches of `rows`, along an order that begins anew where it ends. `begun` steps were taken before;
    weights and moments are [S, P], inputs [n, d], targets [n] or [n, k] (4 bytes each), what rows count [n] (NULL is 1),
-   factors of the learning rates [steps]. */
-void fitwell_train(const Networks *net, float *weights, float *means, float *squares, int64_t begun, int64_t steps,
-                   const float *factors, const float *inputs, const float *targets, const float *counts,
+   factors of the learning rates [steps]. Noise is that of the epoch's steps from number `earlier` on. */
+void fitwell_train(const Networks *net, float *weights, float *means, float *squares, int64_t begun, int64_t earlier,
+                   int64_t steps, const float *factors, const float *inputs, const float *targets, const float *counts,
                    const int64_t *order, int64_t ordered, int64_t rows, uint32_t first, uint32_t second, float *room) {
   Room cut = cut_up(net, rows, counts != 0, room);
   for (int64_t step = 0; step < steps; step++) {
     gather(net, &cut, inputs, targets, counts, order, ordered, step * rows);
-    draw_noise(net, &cut, folded((Key){first, second}, 1 + step));
+    draw_noise(net, &cut, folded((Key){first, second}, 1 + earlier + step));
     for (int64_t s = 0, at = 0; s < net->strengths; s++, at += net->count) {
       find_slopes(net, &cut, s, weights + at);
       move_weights(net, s, weights + at, means + at, squares + at, cut.slopes, begun + step + 1, factors[step]);

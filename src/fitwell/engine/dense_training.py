@@ -205,6 +205,7 @@ class DenseTraining:
         key: Words,
         scratch: Scratch,
         weight: np.ndarray | None = None,
+        earlier: int = 0,
     ) -> None:
         """Take a step for each of the learning rates' factors, with one batch of `order` after another.
 
@@ -213,7 +214,7 @@ class DenseTraining:
         weights, means, squares
             [S, P], changed in place; Adam's moments are kept divided by ``1 - b1`` and ``1 - b2``.
         taken
-            Steps before this epoch.
+            Steps before these.
         inputs, targets
             [n, d] and [n].
         order
@@ -223,10 +224,13 @@ class DenseTraining:
             Of the epoch's noise.
         weight
             Of each row, [n]; None is 1.
+        earlier
+            Those of them that the same epoch took: its noise goes on from there.
         """
         for number, factor in enumerate(factors):
             rows = order.take(np.arange(number * batch_size, (number + 1) * batch_size), mode="wrap")
-            count, batch, noise = taken + number + 1, (inputs[rows], targets[rows]), plain_noise.folded(key, 1 + number)
+            count, batch = taken + number + 1, (inputs[rows], targets[rows])
+            noise = plain_noise.folded(key, 1 + earlier + number)
             mine = None if weight is None else weight[rows]
             self.step(weights, means, squares, count, factor, *batch, noise, scratch, mine)
 

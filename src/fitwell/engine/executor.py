@@ -100,12 +100,16 @@ class Epochs(NamedTuple):
         float [R, S, epochs, h_max], the loss of every held-out row; None where it is not recorded.
     best_loss, best_epoch
         [S], of the mean over row sets until now, epochs counted from 1: that of the snapshot that is kept.
+    unit_losses
+        In the place of `row_loss` where there are more rows than memory has room for: for each row set the sums over
+        the rows of each of its units, float [S, epochs, u_r], see `fitwell.engine.records.Records`.
     """
 
     curves: np.ndarray
     row_loss: np.ndarray | None
     best_loss: np.ndarray
     best_epoch: np.ndarray
+    unit_losses: Sequence[np.ndarray] | None = None
 
 
 class Measured(NamedTuple):

@@ -58,8 +58,8 @@ def library() -> ctypes.CDLL | None:
     networks = ctypes.POINTER(_Networks)
     found.fitwell_room.restype, found.fitwell_room.argtypes = _INTEGER, [networks, _INTEGER]
     found.fitwell_train.restype = found.fitwell_outputs.restype = None
-    arrays, sizes = [_ADDRESS] * 5, [_INTEGER] * 2
-    found.fitwell_train.argtypes = [networks, *arrays[:3], *sizes, *arrays, *sizes, _WORD, _WORD, _ADDRESS]
+    arrays, sizes = [_ADDRESS] * 5, [_INTEGER] * 3
+    found.fitwell_train.argtypes = [networks, *arrays[:3], *sizes, *arrays, *sizes[:2], _WORD, _WORD, _ADDRESS]
     found.fitwell_outputs.argtypes = [networks, *arrays[:2], _INTEGER, *arrays[:2]]
     return found
 
@@ -145,6 +145,7 @@ class FusedTraining(DenseTraining):
         key: Words,
         scratch: Scratch,
         weight: np.ndarray | None = None,
+        earlier: int = 0,
     ) -> None:
         """See `DenseTraining.epoch`."""
         whole = np.int32 if self._networks.classes else FLOAT
@@ -153,6 +154,7 @@ class FusedTraining(DenseTraining):
             self._networks,
             *state,
             taken,
+            earlier,
             len(factors),
             _address(factors := factors.astype(FLOAT), FLOAT),
             _address(inputs, FLOAT),

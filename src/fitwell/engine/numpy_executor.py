@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -191,23 +191,30 @@ class NumpyExecutor:
 
     def _epoch(self, block: NumpyBlock, r: int, epoch: int, scratch: Scratch, done: Epochs, place: int) -> None:
         """Train one epoch of a block's networks on one row set, and measure them."""
-        rows, batch_size = self.rows, self.plan.batch_size
-        key = plain_noise.words_of(self.settings.seed)
-        # by what a network is, never by where or when it runs: row set, 1 for training, epoch
-        for number in (int(rows.id[r]), 1, epoch):
-            key = plain_noise.folded(key, number)
-        mine = rows.train[r, : rows.n_train[r]]
-        order = mine[np.argsort(plain_noise.levels(plain_noise.folded(key, 0), len(mine)), kind="stable")]
-        steps = -(-len(mine) // batch_size) if self.batching.unequal else self.plan.steps
-        factors = [self.schedule(epoch * self.plan.steps + number) for number in range(steps)]
+        key, order = self._order(r, epoch)
+        factors, batch_size = self._factors(len(order), epoch), self.plan.batch_size
         weight = self.job.dataset.train_weight
         state, taken = (block.weights[r], block.means[r], block.squares[r]), int(block.steps[r])
         mine = None if weight is None else weight[r]
         with self._inputs(r) as inputs:
             data = inputs, self._targets(r)
-            block.training.epoch(*state, taken, np.array(factors), *data, order, batch_size, key, scratch, mine)
-            block.steps[r] += steps
+            block.training.epoch(*state, taken, factors, *data, order, batch_size, key, scratch, mine)
+            block.steps[r] += len(factors)
             self._measure(block, r, inputs, scratch, done, place)
+
+    def _order(self, r: int, epoch: int) -> tuple[plain_noise.Words, np.ndarray]:
+        """The key of a row set's noise in an epoch, and its training rows as they are seen there."""
+        key = plain_noise.words_of(self.settings.seed)
+        # by what a network is, never by where or when it runs: row set, 1 for training, epoch
+        for number in (int(self.rows.id[r]), 1, epoch):
+            key = plain_noise.folded(key, number)
+        mine = self.rows.train[r, : self.rows.n_train[r]]
+        return key, mine[np.argsort(plain_noise.levels(plain_noise.folded(key, 0), len(mine)), kind="stable")]
+
+    def _factors(self, rows: int, epoch: int) -> np.ndarray:
+        """Factors of the learning rate in the steps that an epoch of so many training rows takes."""
+        steps = -(-rows // self.plan.batch_size) if self.batching.unequal else self.plan.steps
+        return np.array([self.schedule(epoch * self.plan.steps + number) for number in range(steps)])
 
     def _measure(
         self, block: NumpyBlock, r: int, inputs: np.ndarray, scratch: Scratch, done: Epochs, place: int
@@ -250,10 +257,10 @@ class NumpyExecutor:
         row_loss = np.full((*shape, self.rows.held_out.shape[1]), np.nan) if recorded else None
         return Epochs(np.full((4, *shape), np.nan), row_loss, block.best_loss, block.best_epoch)
 
-    def _each(self, work: Callable[..., None], tasks: Sequence[tuple[int, ...]]) -> None:
+    def _each(self, work: Callable[..., None], tasks: Sequence[tuple[Any, ...]]) -> None:
         """Do all tasks on the threads, each with a scratch of its own and BLAS on one core."""
 
-        def one(task: tuple[int, ...]) -> None:
+        def one(task: tuple[Any, ...]) -> None:
             scratch = self._scratch.get()
             try:
                 # networks diverge, and that is found in their losses; the state of errors is a thread's own
@@ -334,7 +341,7 @@ class NumpyExecutor:
             devices=1,  # blocks are not cut further: threads take whole ones, one row set at a time
             work=self._work(),
             data_bytes=data_bytes + sum(part.nbytes for part in self.rows),
-            recorded_bytes=job.recorded_bytes(settings),
+            recorded_bytes=self._recorded_bytes(),
             budget=budget,
             block_strengths=settings.block_strengths,
             block_networks=size * row_sets,
@@ -345,13 +352,20 @@ class NumpyExecutor:
         )
         return replace(plan, devices=self.threads)
 
+    def _recorded_bytes(self) -> int:
+        return self.job.recorded_bytes(self.settings)
+
+    def _recorded_numbers(self) -> int:
+        """Of one network in one epoch and row set, at most."""
+        return int(self.job.row_sets.n_held_out.max()) if self.settings.units is not None else 0
+
     def _work(self) -> Work:
         """What one network costs."""
         sizes, dtype, rows = self.layout.sizes, self.job.dataset.dtype, self.batching.batch_size
         weights = self.layout.count * dtype.itemsize
         # of a layer: values, slopes and factors, and the way back
         units = 4 * sum(sizes[1:]) * max(rows, EVALUATED_ROWS) * dtype.itemsize
-        recorded = int(self.job.row_sets.n_held_out.max()) if self.settings.units is not None else 0
+        recorded = self._recorded_numbers()
         return Work(
             variable_bytes=weights,
             # gradient, perturbed kernels and their factors; only as many row sets are at work as there are threads

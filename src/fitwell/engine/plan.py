@@ -94,6 +94,9 @@ class Plan:
         Epochs that were done before, of the strengths in training: the search goes on from there.
     budget
         Seconds of the deadline from the start of training on; 0 if there is none.
+    windows, window_rows
+        Of a table that is larger than memory: how many windows an epoch reads one after another, and the rows of one;
+        both 0 where all rows are in memory.
     """
 
     row_sets: int
@@ -112,6 +115,8 @@ class Plan:
     screened: int = 0
     begun: int = 0
     budget: float = 0.0
+    windows: int = 0
+    window_rows: int = 0
 
     @property
     def networks(self) -> int:

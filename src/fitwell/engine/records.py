@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -53,6 +54,11 @@ class Records:
     def first(self, strengths: int) -> Records:
         """Return those of the first strengths."""
         return replace(self, sums=tuple(sums[:strengths] for sums in self.sums))
+
+    def keep_sums(self, strengths: np.ndarray, epochs: slice, sums: Sequence[np.ndarray]) -> None:
+        """Keep what was summed already: for each row set float [strengths, epochs, u_r]."""
+        for kept, found in zip(self.sums, sums, strict=True):
+            kept[strengths, epochs] = found
 
     def keep(self, strengths: np.ndarray, epochs: slice, losses: np.ndarray) -> None:
         """Sum and keep the losses of every held-out row, float [R, strengths, epochs, h_max]."""

@@ -114,7 +114,9 @@ def identity_of(job: Job, settings: Settings, plan: Plan, executor: object) -> d
 
 
 def _arrays_of(dataset: Any) -> Iterator[np.ndarray]:
-    if dataset.own and not isinstance(dataset.inputs, np.ndarray):  # encoded one row set at a time
+    if hasattr(dataset.inputs, "arrays"):  # more than memory holds
+        yield from dataset.inputs.arrays()
+    elif dataset.own and not isinstance(dataset.inputs, np.ndarray):  # encoded one row set at a time
         yield from (np.asarray(dataset.inputs[r]) for r in range(len(dataset.shift)))
     else:
         yield from tree_leaves(dataset.inputs)

@@ -191,6 +191,9 @@ class Training:
         self.best_loss[strengths] = epochs.best_loss[places]
         self.best_epoch[strengths] = epochs.best_epoch[places]
         if self.records is not None:
+            if epochs.unit_losses is not None:
+                self.records.keep_sums(strengths, when, [sums[places] for sums in epochs.unit_losses])
+                return
             assert epochs.row_loss is not None, "an executor gives losses of rows where they are asked for"
             self.records.keep(strengths, when, epochs.row_loss[:, places])
 
@@ -332,7 +335,7 @@ def train_all(
     # the first wave compiles on its way
     train_seconds = time.perf_counter() - begin - executor.compile_seconds
     best = tree_map(lambda leaf: leaf[:, : training.trained], training.best)
-    row_loss = _row_losses(executor, best, row_sets)
+    row_loss = _row_losses(executor, best, row_sets, getattr(dataset.inputs, "room", np.zeros))
     measure_seconds = time.perf_counter() - begin - executor.compile_seconds - train_seconds
     return Trained(
         histories=training.histories(row_loss),
@@ -416,9 +419,11 @@ def _begun(candidates: Candidates, found: Snapshot) -> Candidates:
     return candidates.take(kept) if kept else candidates.first(found.about["strengths"])
 
 
-def _row_losses(executor: Executor[Any], best: Variables, row_sets: RowSets) -> np.ndarray:
-    """Average the held-out loss of every row over the row sets that hold it out: [G, n]."""
-    total = np.zeros((tree_leaves(best)[0].shape[1], row_sets.n_rows))
+def _row_losses(
+    executor: Executor[Any], best: Variables, row_sets: RowSets, room: Callable[[tuple[int, int]], np.ndarray]
+) -> np.ndarray:
+    """Average the held-out loss of every row over the row sets that hold it out: [G, n], in `room` for as many."""
+    total = room((tree_leaves(best)[0].shape[1], row_sets.n_rows))
     counts = np.zeros(row_sets.n_rows)
     for held_out in row_sets.held_out:
         counts[held_out] += 1
@@ -427,4 +432,4 @@ def _row_losses(executor: Executor[Any], best: Variables, row_sets: RowSets) -> 
             for r, held_out in enumerate(row_sets.held_out):
                 total[np.ix_(places, held_out)] += losses[r][:, : len(held_out)]
     with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN of a row that was never held out
-        return total / counts
+        return np.divide(total, counts, out=total)

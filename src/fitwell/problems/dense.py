@@ -104,7 +104,8 @@ class DenseOnTable:
                 f"The ensemble would hold {towers} networks ({ENSEMBLE_STRENGTHS} strengths x {sets.independent} row "
                 f"sets), at most {MAX_TOWERS} are sensible: use fewer folds, or refit='single' (--refit single)."
             )
-        self._check_memory(options)
+        if not self.table.on_disk:  # of which the plan says what it needs
+            self._check_memory(options)
 
     def _check_memory(self, options: Options) -> None:
         table, sets = self.table, self.row_sets.count
@@ -133,6 +134,10 @@ class DenseOnTable:
 
     def settings(self, options: Options) -> Settings:
         """See `Problem`."""
+        if self.table.on_disk:
+            from fitwell.engine.streamed_executor import streamed  # of no other tables
+
+            return replace(options.settings(), executor=streamed)
         return replace(options.settings(), executor=executor_of(options.engine))
 
     def on(self, row_sets: RowSets) -> DenseOnTable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fitwell.data.notation import refuse_missing
@@ -53,8 +54,15 @@ def read_problem(
     opened = _check_table_arguments(model, y, sample_weight, class_weight, weights)
     if opened is None:
         options.candidates(DenseNetwork.layers_of(options.hidden))  # wrong ones are refused before the table is read
-    reading = {"task": task, "drop": drop, "missing": missing, "key": key, "seed": options.seed}
-    read = read_table(table, target, **reading, sample_weight=sample_weight, class_weight=class_weight, **splits)
+    reading: dict[str, Any] = {"task": task, "drop": drop, "missing": missing, "key": key, "seed": options.seed}
+    reading |= {"sample_weight": sample_weight, "class_weight": class_weight, **splits}
+    if opened is None and isinstance(table, str | Path):
+        from fitwell.problems.streaming import is_streamed, read_on_disk  # of no other tables
+
+        asked = {"memory": options.memory, "engine": options.engine, "sample_weight": sample_weight}
+        if is_streamed(table, target, **asked, cv=splits["cv"], repeats=splits["repeats"]):
+            return DenseOnTable(read_on_disk(Path(table), target, **reading), options.hidden)
+    read = read_table(table, target, **reading)
     if opened is None:
         return DenseOnTable(read, options.hidden)
     from fitwell.problems.models import check_model_options

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import polars as pl
@@ -29,6 +29,9 @@ from fitwell.engine.losses import CLASSIFICATION, LABELS, REGRESSION, SEVERAL_VA
 from fitwell.engine.memory import give_back_freed
 from fitwell.errors import FitwellWarning, InputError, InputTypeError, counted
 from fitwell.results.predictors import TablePredictor
+
+if TYPE_CHECKING:
+    from fitwell.data.stored_features import StoredFeatures
 
 MOST_COPIED = 2**28
 """Bytes (256 MiB) up to which every row set has its encoded copy. Of more they would be most of what a search keeps,
@@ -64,6 +67,8 @@ class TableData:
         What rows count; None where all count alike.
     keys
         What the n rows are called, as text; None where nobody asked.
+    on_disk
+        Whether the features are, and pass through memory in windows.
     """
 
     columns: tuple[Column, ...]
@@ -78,6 +83,7 @@ class TableData:
     rows: NDArray[np.int64] | None = None
     weights: RowWeights | None = None
     keys: pl.Series | None = None
+    on_disk: bool = False
 
     @property
     def row_numbers(self) -> NDArray[np.int64]:
@@ -108,8 +114,15 @@ class TableData:
 
     def dataset(self) -> Dataset:
         """Encode the rows for every row set, at once or when it is its turn; the numbers are the same."""
-        inputs = (EncodedLater if self.encodes_later else stack)(self.encodings, self.raw)
+        inputs = self._inputs()
         return make_dataset(self.target, inputs, self.row_sets, self.weights)
+
+    def _inputs(self) -> Any:
+        if self.on_disk:
+            from fitwell.data.streamed_inputs import StreamedInputs  # of no other tables
+
+            return StreamedInputs(self.encodings, cast("StoredFeatures", self.raw))
+        return (EncodedLater if self.encodes_later else stack)(self.encodings, self.raw)
 
     def on(self, row_sets: RowSets) -> TableData:
         """Return the table in other row sets, each encoded by numbers of its own training rows."""
@@ -192,6 +205,7 @@ def read_table(
     sample_weight: Any = None,
     class_weight: Any = None,
     key: str | None = None,
+    on_disk: bool = False,
 ) -> TableData:
     """Read a table and set up its row sets.
 
@@ -217,13 +231,16 @@ def read_table(
         weight, or `"balanced"`.
     key
         Name of the column that says what rows are called, which is no feature then.
+    on_disk
+        Whether `table` is a `fitwell.data.disk_tables.DiskTable`: features are written to disk, too, and the targets
+        and `sample_weight` are names.
 
     Raises
     ------
     InputError, FileError
         What is wrong with the table, in a sentence.
     """
-    frame, notation = read_training(table, missing_marks(missing))
+    frame, notation, features_of = _opened(table, missing_marks(missing), on_disk)
     columns_before = frame.columns
     frame, names = _with_target(frame, target)
     # beside the table, and read by the same rule
@@ -240,7 +257,9 @@ def read_table(
     # a row without a target may hold anything: what is wrong with it must not stop the others
     if len(kept) < frame.height:
         _check_rows(frame, kept, [column for column in features if column not in dropped], groups, time, notation)
-    rows = frame[kept.tolist()] if len(kept) < frame.height else frame
+    rows: Any = frame
+    if len(kept) < frame.height:
+        rows = rows.taken(kept) if on_disk else frame[kept.tolist()]
     special = {key: rows[column] if column else None for key, column in {"groups": groups, "time": time}.items()}
     weights = None
     if sample_weight is not None or class_weight is not None:
@@ -249,10 +268,10 @@ def read_table(
     # the columns' kinds are decided once, by all rows; numbers and categories by training rows only
     without = {*names, *beside.values()} - {None}
     columns = describe_columns(rows, without=without, dropped=dropped, notation=notation)
-    raw = extract(rows, columns, rows=kept)
+    raw = features_of(rows, columns, rows=kept)
     marked = mark_copies(columns, raw, read)
     if marked != columns:
-        columns, raw = marked, extract(rows, marked, rows=kept)
+        columns, raw = marked, features_of(rows, marked, rows=kept)
         _warn_of_copies(columns, read.name)
     if all(column.kind == "set aside" for column in columns):
         raise InputError(f"No column is left to learn from: {_set_aside(columns)}.")
@@ -270,7 +289,16 @@ def read_table(
     if raw.nbytes > MOST_COPIED / 4:  # of a small table nobody would notice
         give_back_freed()
     marks = notation.missing
-    return TableData(columns, read, *where, layout, raw, row_sets, encodings, marks, kept, weights, keys)
+    return TableData(columns, read, *where, layout, raw, row_sets, encodings, marks, kept, weights, keys, on_disk)
+
+
+def _opened(table: Any, marks: tuple[str, ...], on_disk: bool) -> tuple[Any, Notation, Callable[..., RawFeatures]]:
+    """The table as a frame (or on disk, as what is like one), how it is written, and what makes features of it."""
+    if not on_disk:
+        return *read_training(table, marks), extract
+    from fitwell.data.stored_features import store  # of no other tables
+
+    return *table.typed(marks), store
 
 
 def make_dataset(target: Target, inputs: Any, row_sets: RowSets, weights: RowWeights | None = None) -> Dataset:
@@ -390,7 +418,7 @@ def _check_columns(frame: pl.DataFrame, wanted: dict[str, Any], targets: Sequenc
 
 
 def _check_rows(
-    frame: pl.DataFrame,
+    frame: Any,
     kept: NDArray[np.int64],
     features: list[str],
     groups: str | None,
@@ -400,13 +428,16 @@ def _check_rows(
     """Raise what is wrong with the kept rows, by their numbers in the whole table; the other rows are not looked at."""
     # the whole table is looked at, so that rows are numbered as the person numbers them
     used = pl.Series(np.isin(np.arange(frame.height), kept))
-    plain = [column for column, dtype in frame.schema.items() if dtype != pl.Object]  # polars cannot blank the others
-    blanked = frame.select(pl.when(used).then(pl.col(plain)))
+    if isinstance(frame, pl.DataFrame):
+        plain = [column for column, dtype in frame.schema.items() if dtype != pl.Object]  # polars cannot blank these
+        blanked = frame.select(pl.when(used).then(pl.col(plain)))
+    else:
+        plain, blanked = frame.columns, frame.blanked(used)
     if groups is not None:
         read_groups(blanked[groups] if groups in plain else frame[groups], frame.height, used)
     if time is not None:
         moments_of(blanked[time] if time in plain else frame[time], frame.height, used)
-    describe_columns(blanked.select(column for column in features if column in plain), notation=notation)
+    describe_columns(blanked.select([column for column in features if column in plain]), notation=notation)
 
 
 def _warn_of_copies(columns: Sequence[Column], target: str) -> None:

@@ -10,7 +10,7 @@ from fitwell.analysis.readings import Reading, reading_of
 from fitwell.analysis.series import RunTables, path_points, spark_lines, weights_of, worst_rows
 from fitwell.report.charts import MOST_CLASSES, charts_of
 from fitwell.report.page import Cell, figure, number_cell, page, section, table, text
-from fitwell.report.words import LEAVE_IT_ALONE, chosen_by
+from fitwell.report.words import LEAVE_IT_ALONE, chosen_by, streamed_in
 
 PATHS = (
     "Each point is one candidate, with one standard error over the folds. The other strengths differ from point to "
@@ -272,6 +272,8 @@ def _how_rows(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         plan = document["plan"]
         yield "networks", f"{plan['networks']:,}, {document['diverged_networks']} of them diverged"
         yield "epochs, batch", f"at most {plan['epochs']}, {plan['batch_size']} rows"
+        if plan.get("windows"):  # runs of former versions have none
+            yield "rows", streamed_in(plan["windows"], plan["window_rows"])
     yield "seed", str(document["seed"])
     if "versions" in document:
         yield "versions", ", ".join(f"{name} {version}" for name, version in document["versions"].items())

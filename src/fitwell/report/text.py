@@ -19,7 +19,7 @@ from fitwell.analysis.honest import Score
 from fitwell.analysis.readings import Reading, as_read, reading_of
 from fitwell.engine.plan import Plan
 from fitwell.errors import counted
-from fitwell.report.words import LEAVE_IT_ALONE, best_of, chosen_by, cut_short, verdict, verdict_of
+from fitwell.report.words import LEAVE_IT_ALONE, best_of, chosen_by, cut_short, streamed_in, verdict, verdict_of
 
 LOSS_COLUMNS = {
     "held out": "held_out_loss",
@@ -85,6 +85,8 @@ def planned(plan: Plan) -> list[RenderableType]:
         f"          {blocks} on {devices}, batches of {plan.batch_size} rows, {_bytes(plan.memory)}, about "
         f"{_seconds(plan.seconds)}",
     ]
+    if plan.windows:
+        lines.append(f"          {streamed_in(plan.windows, plan.window_rows)}")
     if plan.begun:
         lines.append(f"          goes on from epoch {plan.begun}")
     if plan.budget and plan.seconds > plan.budget:

@@ -47,6 +47,11 @@ def best_of(plan: Plan) -> str:
     return f" (the best of {plan.asked} on a part of the rows)" if plan.screened else ""
 
 
+def streamed_in(windows: int, rows: int) -> str:
+    """Say how a table that is larger than memory is read."""
+    return f"streamed in {windows} windows of {rows:,} rows, for the table is larger than memory"
+
+
 def compared(search: Search, answer: Answer) -> Iterator[dict[str, Any]]:
     """Give the networks that are compared, the chosen one last, with losses in the unit that people read."""
     reading, rows = reading_of(search.loss_name), search.comparison(answer.chosen).to_dicts()

@@ -11,7 +11,6 @@ import numpy as np
 from fitwell.analysis.baselines import Baseline, losses_of_rows
 from fitwell.analysis.scores import score_of
 from fitwell.engine.ending import Ending
-from fitwell.engine.engines import executor_of
 from fitwell.errors import TrainingError
 from fitwell.problems.dense import DenseOnTable
 from fitwell.problems.options import Options
@@ -88,12 +87,12 @@ def _linear(table: TableData, options: Options) -> Baseline:
     problem = DenseOnTable(table, hidden=())
     candidates = from_settings([{"l2": strength} for strength in LINEAR_L2], LINEAR_RATE, problem.network.layers)
     # left out where a budget has no time for it; who ended a search by hand waits for it
-    settings = replace(problem.settings(options), ending=Ending(options.ending.deadline, complete=True))
+    # whatever trains the network: there is nothing to compile
+    settings = problem.settings(replace(options, engine="numpy"))
+    settings = replace(settings, ending=Ending(options.ending.deadline, complete=True), schedule="constant")
     if settings.stopping is not None:
         stopping = replace(settings.stopping, patience=LINEAR_PATIENCE, finalists=LINEAR_FINALISTS)
         settings = replace(settings, stopping=stopping)
-    # whatever trains the network: there is nothing to compile
-    settings = replace(settings, executor=executor_of("numpy"), schedule="constant")
     settings = replace(settings, epochs=min(settings.epochs, LINEAR_EPOCHS), units=None)
     trained = train_networks(problem, candidates, settings)
     best = int(trained.histories.order[0])
