@@ -85,10 +85,8 @@ class Ray:
         """Return the text that is read back."""
         there = self.address.startswith("ray://")
         parts = [self.address if there else f"ray:{self.address}" if self.address else "ray"]
-        for one in fields(self)[1:]:
-            if (value := getattr(self, one.name)) != one.default:
-                parts.append(f"{one.name}={value}")
-        return ",".join(parts)
+        named = [(one.name, getattr(self, one.name), one.default) for one in fields(self)[1:]]
+        return ",".join([*parts, *(f"{name}={value}" for name, value, default in named if value != default)])
 
 
 READERS: Mapping[str, Callable[[str], Any]] = {"workers": int, "cpus": int, "gpus": float, "every": int, "train": str}

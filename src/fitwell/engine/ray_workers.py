@@ -116,8 +116,8 @@ class RayWorkers:
         if not self._ready:
             why = f" ({self._failed[-1]})" if self._failed else ""
             raise TrainingError(
-                f"No worker of the Ray cluster is there, and none came within {START_SECONDS:.0f} s{why}: add nodes, or "
-                "ask for fewer CPUs and GPUs for each worker."
+                f"No worker of the Ray cluster is there, and none came within {START_SECONDS:.0f} s{why}: add "
+                "nodes, or ask for fewer CPUs and GPUs for each worker."
             )
         return list(self._ready)
 
