@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -10,7 +11,7 @@ import warnings
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -215,9 +216,10 @@ _shared: weakref.WeakValueDictionary[Ray, RayWorkers] = weakref.WeakValueDiction
 
 def workers_of(options: Ray, trains: str, most: int, devices: int) -> RayWorkers:
     """Return the workers that searches with these options share; they end with the last of these searches."""
-    found = _shared.get(options)
+    asked = replace(options, every=1, train="auto")  # that is no worker's affair
+    found = _shared.get(asked)
     if found is None:
-        found = _shared[options] = RayWorkers(options, trains, most, devices)
+        found = _shared[asked] = RayWorkers(asked, trains, most, devices)
     return found
 
 
@@ -285,7 +287,9 @@ def _cause_of(error: Any, errors: Any) -> BaseException:
 
 
 def _in_words(error: BaseException) -> str:
-    return type(error).__name__.removesuffix("Error")
+    """Ray's name of what happened, and what Python said of it, if that is the end of a long text."""
+    said = [line.strip() for line in str(error).splitlines() if re.match(r"\s*\w*(Error|Exception): ", line)]
+    return ": ".join([type(error).__name__, *said[-1:]])
 
 
 def _killed(ray: ModuleType, worker: RayWorker) -> None:
