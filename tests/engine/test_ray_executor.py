@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
+import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,10 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from example_tables import QUICK, mixed
 
+from fitwell.api.tune import tune
+from fitwell.engine.checkpoints import Checkpoints
 from fitwell.engine.engines import with_ray
 from fitwell.engine.jax_executor import JaxExecutor
 from fitwell.engine.job import Settings
@@ -22,7 +25,7 @@ from fitwell.engine.ray_options import Ray
 from fitwell.engine.stopping import Stopping
 from fitwell.engine.trained import Trained
 from fitwell.engine.training import train_all
-from fitwell.errors import FitwellWarning, TrainingError
+from fitwell.errors import FitwellWarning, InputError, TrainingError
 from fitwell.regularization.strengths import Candidates
 
 ray = pytest.importorskip("ray")
@@ -31,7 +34,11 @@ from ray.cluster_utils import Cluster  # noqa: E402
 
 from fitwell.engine import ray_executor, ray_workers  # noqa: E402
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:A worker of Ray was lost")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("cluster"),
+    pytest.mark.filterwarnings("ignore:A worker of Ray was lost"),
+]
 
 SEVEN = Candidates(
     {"l2": np.array([0, 1e-3, 1e-2, 3e-2, 1e-1, 0.3, 0]), "dropout": np.array([0, 0, 0.1, 0.2, 0.3, 0.4, 0.5])},
@@ -41,12 +48,20 @@ HALVING = Stopping(patience=100, rungs=(2, 6), kept=0.6, finalists=2)
 STORE = {"object_store_memory": 80 * 2**20}
 
 
+def in_time(start: Callable[[], Any]) -> Any:
+    """Start a node, which gives itself up after half a minute: that is too little on a machine with much else to do."""
+    for _ in range(3):
+        with suppress(Exception):
+            return start()
+    return start()
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """A head without processors, and two nodes with one each."""
-    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **STORE})
-    for _ in range(2):
-        found.add_node(num_cpus=1, **STORE)
+    """Two nodes with a processor each, one of which is the head."""
+    head = {"num_cpus": 1, "include_dashboard": False, **STORE}
+    found = in_time(lambda: Cluster(initialize_head=True, head_node_args=head))
+    in_time(lambda: found.add_node(num_cpus=1, **STORE))
     ray.init(found.address, log_to_driver=False, logging_level="error")
     # nodes cannot import what only tests have
     ray.cloudpickle.register_pickle_by_value(ray_faults)
@@ -109,7 +124,7 @@ def alone(problem: Callable[..., Any]) -> Trained:
 
 
 @pytest.mark.parametrize("every", [1, 3])
-def test_the_numbers_are_those_without_ray(cluster: Any, problem: Any, alone: Trained, every: int) -> None:
+def test_the_numbers_are_those_without_ray(problem: Any, alone: Trained, every: int) -> None:
     """Bit for bit, with losses of rows and strengths that leave; another seed would be seen."""
     found = trained(problem(), on_ray(every=every), units=np.arange(41))
     assert same(found, alone)
@@ -131,11 +146,11 @@ def kill_all_processes(cluster: Cluster) -> None:
 
 
 def kill_a_node(cluster: Cluster) -> None:
-    """The node of a worker, and all it stores."""
-    name = ray_faults.node_of(workers()[0])
-    (node,) = [one for one in cluster.worker_nodes if one.node_id == name]
+    """The node of a worker, and all it stores; one that comes later takes part."""
+    (node,) = cluster.worker_nodes
+    assert node.node_id in {ray_faults.node_of(worker) for worker in workers()}
     cluster.remove_node(node, allow_graceful=False)
-    cluster.add_node(num_cpus=1, **STORE)
+    in_time(lambda: cluster.add_node(num_cpus=1, **STORE))
 
 
 def run_out_of_memory(cluster: Cluster) -> None:
@@ -147,13 +162,13 @@ def run_out_of_memory(cluster: Cluster) -> None:
 def lose_the_table(cluster: Cluster) -> None:
     """And kill a worker, so that another one needs it."""
     del cluster
-    (pool,) = ray_workers._shared.values()
-    ray_faults.lose_objects([LAST[-1]._shipped.fetch.args[0]])
-    ray_faults.kill_process(pool.ready()[0])
+    gone = ray_faults.put_and_lost(EXECUTORS[-1]._shipment)
+    EXECUTORS[-1]._shipped = EXECUTORS[-1]._shipped._replace(fetch=partial(ray.get, gone))
+    ray_faults.kill_process(workers()[0])
 
 
-LAST: list[Any] = []
-"""Executors, the last one last."""
+EXECUTORS: list[Any] = []
+"""Those of the tests, the last one last."""
 
 
 @pytest.mark.parametrize(
@@ -174,10 +189,84 @@ def test_what_dies_costs_no_number(
     make = on_ray(every=every)
 
     def remembered(*arguments: Any) -> Any:
-        LAST.append(make(*arguments))
-        return LAST[-1]
+        EXECUTORS.append(make(*arguments))
+        return EXECUTORS[-1]
 
     with pytest.warns(FitwellWarning, match="A worker of Ray was lost"):
         found = trained(problem(), remembered, at(4, lambda: fault(cluster)), units=np.arange(41))
-    LAST.clear()
+    EXECUTORS.clear()
     assert same(found, alone)
+
+
+def test_a_state_that_is_not_the_last_is_seen(
+    cluster: Any, problem: Any, alone: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The break: what is trained again from a state before the last one has other numbers."""
+    state = ray_executor.GroupState
+    monkeypatch.setattr(
+        ray_executor, "GroupState", lambda saved=(), calls=(): state(saved)
+    )  # calls since are forgotten
+    listener = at(8, lambda: kill_a_process(cluster))
+    assert not same(trained(problem(), on_ray(every=3), listener, units=np.arange(41)), alone)
+
+
+def test_it_is_given_up(problem: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What kills one worker after the other is given up, in a sentence."""
+    send = ray_workers.RayWorker.send
+
+    def killed(self: Any, method: str, *arguments: Any) -> Any:
+        if method == "advance":
+            ray_faults.kill_process(self)
+        return send(self, method, *arguments)
+
+    monkeypatch.setattr(ray_workers.RayWorker, "send", killed)
+    with pytest.raises(TrainingError, match=r"^A call of the search failed on 4 workers in a row") as error:
+        trained(problem(), on_ray())
+    assert error.value.__suppress_context__
+    monkeypatch.undo()
+
+
+def test_blocks_of_jax_are_those_without_ray(problem: Any) -> None:
+    """Bit for bit: blocks of JAX are cut as they would be here, and stay whole."""
+    block = {"block_strengths": 2, "epochs": 8}
+    found = trained(problem(), on_ray(train="jax"), **block)
+    alone = trained(problem(), JaxExecutor, **block)
+    assert same(found, alone)
+    assert found.compilations == alone.compilations == 1
+    assert found.plan.blocks == alone.plan.blocks == 4
+
+
+def test_nested_cross_validation_runs_on_it() -> None:
+    """Through the front door, an address and all: the same score, and the same refit on all rows."""
+    table, how = mixed(60), {**QUICK, "strengths": 3, "honest": "nested", "refit": "single"}
+    alone = tune(table, "ill", **how, engine="numpy")
+    found = tune(table, "ill", **how, engine=Ray(train="numpy"))
+    assert found.score.interval == alone.score.interval
+    assert found.predict(table).equals(alone.predict(table))
+
+
+def test_what_cannot_be_sent_is_named(problem: Any) -> None:
+    """A schedule that holds a lock stays in its process: a sentence says so."""
+    lock = threading.Lock()
+    schedule = partial(lambda held, step: 1.0, lock)
+    with pytest.raises(InputError, match=r"^Ray cannot send the schedule of this search to its workers \("):
+        trained(problem(), on_ray(train="jax"), schedule=schedule)
+
+
+def test_errors_of_workers_are_those_without_ray(problem: Any) -> None:
+    """One sentence, the same; no lines of Ray's around it."""
+    with pytest.raises(TrainingError) as alone:
+        trained(problem(), NumpyExecutor, memory=1)
+    with pytest.raises(TrainingError) as error:
+        trained(problem(), on_ray(), memory=1)
+    assert str(error.value) == str(alone.value)
+    assert type(error.value) is TrainingError
+
+
+def test_a_search_on_ray_goes_on(problem: Any, alone: Trained, tmp_path: Path) -> None:
+    """Written down and ended in the middle, it goes on with the numbers of the whole."""
+    how = {"units": np.arange(41), "checkpoints": Checkpoints(tmp_path, soonest=0, share=np.inf)}
+    broken = Listener(on_progress=lambda progress: 1 / (progress.epoch - 6))
+    with pytest.raises(ZeroDivisionError):
+        trained(problem(), on_ray(every=3), broken, **how)
+    assert same(trained(problem(), on_ray(every=3), **how), alone)

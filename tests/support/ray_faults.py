@@ -20,12 +20,11 @@ def _node(worker: Any) -> str:
 
 
 def _out_of_memory(worker: Any) -> None:
-    (executor,) = worker._executors.values()
-
     def advance(*_: Any) -> None:
         raise MemoryError
 
-    executor.advance = advance
+    for executor in worker._executors.values():
+        executor.advance = advance
 
 
 def node_of(worker: Any) -> str:
@@ -43,8 +42,14 @@ def let_run_out_of_memory(worker: Any) -> None:
     ray.get(worker.actor.__ray_call__.remote(_out_of_memory))
 
 
-def lose_objects(references: list[Any]) -> None:
-    """Take objects out of the store, as if all copies had been on nodes that died."""
-    from ray._private.internal_api import free
+class _Keeper:
+    def put(self, what: Any) -> list[Any]:
+        return [ray.put(what)]
 
-    free(references)
+
+def put_and_lost(what: Any) -> Any:
+    """Return where an object was whose keeper has died: nobody can fetch it any more."""
+    keeper = ray.remote(_Keeper).options(num_cpus=0).remote()
+    (reference,) = ray.get(keeper.put.remote(what))
+    ray.kill(keeper)
+    return reference
