@@ -175,7 +175,8 @@ def tune(
         regularizers (in C, on all cores, where a compiler was at hand when fitwell was installed); `"jax"` anything, on
         all cores and on accelerators. `"auto"` takes NumPy where it can and there is no accelerator; without the
         C part, only where it is done before JAX has compiled, or nearly, by the size of the search and the number of
-        cores. The numbers agree to rounding.
+        cores. The numbers agree to rounding. `"ray"` trains with the one or the other on the workers of a Ray cluster,
+        or on this machine; `Ray(...)` says which cluster, and what a worker has. The numbers are those without it.
     time_budget
         How long all of it may take: seconds, or a text such as ``"90s"``, ``"5m"``, ``"1h 30m"``. Strengths for which
         there is no time are left out from the start, rungs come earlier, and when time is up the best so far is the

@@ -49,6 +49,10 @@ class Ended:
     asked: int
 
 
+def _never() -> bool:  # no lambda: it could not be pickled
+    return False
+
+
 @dataclass(frozen=True, eq=False)
 class Ending:
     """When to end what is not over yet.
@@ -72,7 +76,7 @@ class Ending:
     deadline: float = math.inf
     reserve: float = 0.0
     compilations: float = 0.0
-    wanted: Callable[[], bool] = lambda: False
+    wanted: Callable[[], bool] = _never
     droppable: bool = False
     complete: bool = False
 

@@ -91,6 +91,10 @@ class JaxExecutor:
         # packing moves all states, so it pays only where a whole block becomes free
         if math.ceil(len(strengths) / self.plan.block_strengths) == len(blocks):
             return list(blocks)
+        return self.gathered(blocks, strengths)
+
+    def gathered(self, blocks: Sequence[JaxBlock], strengths: np.ndarray) -> list[JaxBlock]:
+        """Join strengths of several blocks to new ones, whatever it costs; see `MovingExecutor`."""
         places = {int(g): (b, place) for b, block in enumerate(blocks) for place, g in enumerate(block.numbers)}
         # each block once, not once for every strength that is taken from it
         hosts = [jax.tree.map(np.asarray, block.state) for block in blocks]

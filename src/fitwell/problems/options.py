@@ -13,7 +13,7 @@ from fitwell.analysis.selection import RULES
 from fitwell.arguments import is_real, is_whole, whole_number
 from fitwell.engine.checkpoints import Checkpoints
 from fitwell.engine.ending import AT_THE_END, Ending
-from fitwell.engine.engines import ENGINES
+from fitwell.engine.engines import checked_engine
 from fitwell.engine.job import Settings
 from fitwell.engine.stopping import Stopping
 from fitwell.errors import InputError, InputTypeError
@@ -138,9 +138,10 @@ class Options:
 
 
 def make_options(**given: Any) -> Options:
-    """Return options whose whole numbers are Python's own, whoever made them."""
+    """Return options whose whole numbers are Python's own, whoever made them, and whose engine is a text."""
     whole = {name: _whole(name, given[name], least) for name, least in WHOLE.items() if name in given}
-    return Options(**{**given, **whole})
+    engine = {"engine": checked_engine(given["engine"])} if "engine" in given else {}
+    return Options(**{**given, **whole, **engine})
 
 
 def _check_candidates(candidates: Candidates, learning_rate: float | None) -> None:
@@ -176,8 +177,7 @@ def _check_options(options: Options) -> None:
         raise InputError(f"'schedule' must be 'constant' or 'cosine'. Got {options.schedule!r}.")
     if options.pruning not in get_args(Pruning):
         raise InputError(f"'pruning' must be 'early', 'all-rows' or 'none'. Got {options.pruning!r}.")
-    if options.engine not in ENGINES:
-        raise InputError(f"'engine' must be 'auto', 'numpy' or 'jax'. Got {options.engine!r}.")
+    checked_engine(options.engine)
     if options.rule not in RULES:
         raise InputError(f"'rule' must be '1se', 'min' or 'confidence-set'. Got {options.rule!r}.")
     if options.honest not in METHODS:
