@@ -14,9 +14,9 @@ from typing import Any
 
 import measuring
 
-ROWS, QUICK_ROWS = 20_000, 400
+ROWS, QUICK_ROWS = 10_000, 400
 FEATURES, STRENGTHS = 20, 16
-EPOCHS, QUICK_EPOCHS = 20, 5
+EPOCHS, QUICK_EPOCHS = 10, 5
 HIDDEN, WIDE = (128, 64), (512, 512)
 """Units of the usual network, and of one whose state is larger than what its epochs are worth."""
 

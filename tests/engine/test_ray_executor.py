@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -12,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from example_tables import QUICK, mixed
+from example_tables import QUICK, QUICK_ARGUMENTS, mixed
 
 from fitwell.api.tune import tune
 from fitwell.engine.checkpoints import Checkpoints
@@ -26,6 +29,7 @@ from fitwell.engine.stopping import Stopping
 from fitwell.engine.trained import Trained
 from fitwell.engine.training import train_all
 from fitwell.errors import FitwellWarning, InputError, TrainingError
+from fitwell.regularization.regularizer import Regularizer
 from fitwell.regularization.strengths import Candidates
 
 ray = pytest.importorskip("ray")
@@ -58,8 +62,8 @@ def in_time(start: Callable[[], Any]) -> Any:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """Two nodes with a processor each, one of which is the head."""
-    head = {"num_cpus": 1, "include_dashboard": False, **STORE}
+    """Two nodes, one of which is the head; that has a processor more than the searches of this process take."""
+    head = {"num_cpus": 2, "include_dashboard": False, **STORE}
     found = in_time(lambda: Cluster(initialize_head=True, head_node_args=head))
     in_time(lambda: found.add_node(num_cpus=1, **STORE))
     ray.init(found.address, log_to_driver=False, logging_level="error")
@@ -77,10 +81,12 @@ def settings(**others: Any) -> Settings:
     return Settings(**{"epochs": 10, "batch_size": 8, "stopping": HALVING, "call_epochs": 2, **others})
 
 
-def trained(case: Any, executor: Any, listener: Listener | None = None, **others: Any) -> Trained:
+def trained(
+    case: Any, executor: Any, listener: Listener | None = None, candidates: Candidates = SEVEN, **others: Any
+) -> Trained:
     """Train seven strengths."""
     chosen = settings(executor=executor, **others)
-    return train_all(*case[:3], SEVEN, loss=case.loss, settings=chosen, listener=listener)
+    return train_all(*case[:3], candidates, loss=case.loss, settings=chosen, listener=listener)
 
 
 def numbers(found: Trained) -> list[np.ndarray]:
@@ -174,10 +180,10 @@ EXECUTORS: list[Any] = []
 @pytest.mark.parametrize(
     ("fault", "every"),
     [
+        (kill_a_node, 1),
         (kill_a_process, 1),
         (kill_a_process, 3),
         (kill_all_processes, 1),
-        (kill_a_node, 1),
         (run_out_of_memory, 3),
         (lose_the_table, 1),
     ],
@@ -227,10 +233,14 @@ def test_it_is_given_up(problem: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_blocks_of_jax_are_those_without_ray(problem: Any) -> None:
-    """Bit for bit: blocks of JAX are cut as they would be here, and stay whole."""
-    block = {"block_strengths": 2, "epochs": 8}
-    found = trained(problem(), on_ray(train="jax"), **block)
-    alone = trained(problem(), JaxExecutor, **block)
+    """Bit for bit, and a penalty of one's own goes with them: blocks are cut as they would be here, and stay whole."""
+    largest = Regularizer(
+        "largest", "bounds weights", "log", 1e-3, 1.0, penalty=lambda strength, kernel, axes: strength * kernel.max()
+    )
+    own = Candidates({"largest": np.geomspace(1e-3, 1, 7)}, SEVEN.learning_rate, table={"largest": largest})
+    block = {"candidates": own, "block_strengths": 2, "epochs": 8}
+    alone = trained(problem(), JaxExecutor, **block)  # compiles; the workers load that
+    found = trained(problem(), on_ray(train="auto"), **block)
     assert same(found, alone)
     assert found.compilations == alone.compilations == 1
     assert found.plan.blocks == alone.plan.blocks == 4
@@ -270,3 +280,17 @@ def test_a_search_on_ray_goes_on(problem: Any, alone: Trained, tmp_path: Path) -
     with pytest.raises(ZeroDivisionError):
         trained(problem(), on_ray(every=3), broken, **how)
     assert same(trained(problem(), on_ray(every=3), **how), alone)
+
+
+def test_the_command_joins_a_cluster(tmp_path: Path) -> None:
+    """By its address: the same answer as without it, one document and nothing else."""
+    mixed(60).write_csv(tmp_path / "table.csv")
+    address = ray.get_runtime_context().gcs_address
+    command = [sys.executable, "-m", "fitwell", "tune", "table.csv", "--target", "ill", "--json", *QUICK_ARGUMENTS]
+    found = []
+    for engine in ("numpy", f"ray:{address},workers=1,train=numpy"):
+        run = subprocess.run([*command, "--engine", engine], cwd=tmp_path, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        assert "ray" not in run.stderr
+        found.append({name: value for name, value in json.loads(run.stdout).items() if name not in ("seconds",)})
+    assert found[0] == found[1]

@@ -23,13 +23,13 @@ from fitwell.engine.plan import Plan
 from fitwell.extras import check_installed
 from fitwell.trees import tree_map
 
-B = TypeVar("B", bound=Block)
+_B = TypeVar("_B", bound=Block)
 
 
-class MovingExecutor(Executor[B], Protocol[B]):
+class MovingExecutor(Executor[_B], Protocol[_B]):
     """An executor whose blocks can be cut anew at any time, wherever they come from."""
 
-    def gathered(self, blocks: Sequence[B], strengths: np.ndarray) -> Sequence[B]:
+    def gathered(self, blocks: Sequence[_B], strengths: np.ndarray) -> Sequence[_B]:
         """Join strengths of several blocks to new blocks, as `repack` does where it pays."""
         ...
 

@@ -67,7 +67,7 @@ class RayBlock:
 
 
 @dataclass(eq=False)
-class Call:
+class RayCall:
     """A call on its way, which can be sent again.
 
     Attributes
@@ -117,7 +117,9 @@ class RayExecutor:
         self._ship(uuid.uuid4().hex)
         weakref.finalize(self, _forgotten, self._workers, self._shipped.number)
         self._blocks: list[RayBlock] = []
-        self.plan = spread_plan(self._answer(Call("plan", (estimate,))), len(self._workers.ready()), whole=self._whole)
+        self.plan = spread_plan(
+            self._answer(RayCall("plan", (estimate,))), len(self._workers.ready()), whole=self._whole
+        )
 
     def start(self, strengths: np.ndarray) -> list[RayBlock]:
         """See `Executor`; workers draw first weights when they train first."""
@@ -126,7 +128,7 @@ class RayExecutor:
     def advance(self, blocks: Sequence[RayBlock], first: int, count: int) -> tuple[list[RayBlock], Iterable[Epochs]]:
         """See `Executor`; all workers are at work before the first result is waited for."""
         blocks = self._balanced(list(blocks))
-        calls = [self._sent(Call("advance", (first, count, self._brings(block)), block)) for block in blocks]
+        calls = [self._sent(RayCall("advance", (first, count, self._brings(block)), block)) for block in blocks]
         return blocks, self._epochs(calls, first, count)
 
     def repack(self, blocks: Sequence[RayBlock], strengths: np.ndarray) -> list[RayBlock]:
@@ -153,7 +155,7 @@ class RayExecutor:
         for at in range(0, len(parts), workers):
             some = parts[at : at + workers]
             calls = [
-                self._sent(Call("measure", (tree_map(lambda leaf: leaf[:, part], variables),)))  # noqa: B023
+                self._sent(RayCall("measure", (tree_map(lambda leaf: leaf[:, part], variables),)))  # noqa: B023
                 for part in some
             ]
             for part, call in zip(some, calls, strict=True):
@@ -163,7 +165,7 @@ class RayExecutor:
     def read(self, blocks: Sequence[RayBlock], strengths: np.ndarray) -> Variables:
         """See `Executor`."""
         found = [(block, strengths[np.isin(strengths, block.numbers)]) for block in blocks]
-        calls = [self._sent(Call("read", (here,), block)) for block, here in found if len(here)]
+        calls = [self._sent(RayCall("read", (here,), block)) for block, here in found if len(here)]
         parts = [self._awaited(call, calls) for call in calls]
         order = np.concatenate([here for _, here in found])
         places = np.argsort(order)[np.searchsorted(np.sort(order), strengths)]
@@ -182,9 +184,9 @@ class RayExecutor:
     @property
     def structure(self) -> Variables:
         """See `Executor`."""
-        return self._answer(Call("structure", ()))
+        return self._answer(RayCall("structure", ()))
 
-    def _epochs(self, calls: Sequence[Call], first: int, count: int) -> Iterator[Epochs]:
+    def _epochs(self, calls: Sequence[RayCall], first: int, count: int) -> Iterator[Epochs]:
         for call in calls:
             done: Advanced = self._awaited(call, calls)
             assert call.block is not None, "epochs are a block's"
@@ -206,7 +208,7 @@ class RayExecutor:
         state = block.state
         others = sum(one.count for one in state.saved) != len(block.numbers)
         if state.calls or (exactly and others):
-            block.state = GroupState(self._answer(Call("saved", (), block)))
+            block.state = GroupState(self._answer(RayCall("saved", (), block)))
 
     def _cut(self, strengths: np.ndarray) -> list[np.ndarray]:
         """Cut strengths into blocks: as without Ray where that decides numbers, else one for each worker."""
@@ -277,7 +279,7 @@ class RayExecutor:
             raise InputError(not_sendable(self._shipment, error)) from None
         self._shipped = Shipped(number, partial(self._workers.ray.get, reference))
 
-    def _sent(self, call: Call) -> Call:
+    def _sent(self, call: RayCall) -> RayCall:
         """Send a call, with the state of its block where the worker does not hold it."""
         block, arguments = call.block, call.arguments
         if block is not None:
@@ -295,10 +297,10 @@ class RayExecutor:
         workers = self._workers.ready()
         return workers[next(self._turns) % len(workers)]
 
-    def _answer(self, call: Call) -> Any:
+    def _answer(self, call: RayCall) -> Any:
         return self._awaited(self._sent(call), [call])
 
-    def _awaited(self, call: Call, calls: Sequence[Call]) -> Any:
+    def _awaited(self, call: RayCall, calls: Sequence[RayCall]) -> Any:
         """Wait for an answer; of a worker that died all calls are sent again, elsewhere and from the state before."""
         while True:
             try:
@@ -311,7 +313,7 @@ class RayExecutor:
                     ) from None
                 self._lost(call, lost, calls)
 
-    def _lost(self, call: Call, lost: CallLostError, calls: Sequence[Call]) -> None:
+    def _lost(self, call: RayCall, lost: CallLostError, calls: Sequence[RayCall]) -> None:
         if lost.dead and call.worker is not None:
             self._workers.bury(call.worker, lost.why)
         elif not lost.dead:
