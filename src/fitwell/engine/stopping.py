@@ -74,7 +74,7 @@ class Screening:
 
     share: float = 1 / 4
     smallest: float = 1 / 16
-    kept: float = 0.375
+    kept: float = 0.5
     fewest: int = 8
     held_out: int = 1000
     steps: int = 64

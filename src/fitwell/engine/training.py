@@ -415,8 +415,9 @@ def _planned(
 
 def _begun(candidates: Candidates, found: Snapshot) -> Candidates:
     """Return the strengths that a search began with."""
-    kept = found.about["kept"]
-    return candidates.take(kept) if kept else candidates.first(found.about["strengths"])
+    kept, there = found.about["kept"], candidates.count
+    # if fewer are asked for now, those that are there: it is another search, and their digest says so
+    return candidates.take([g for g in kept if g < there]) if kept else candidates.first(found.about["strengths"])
 
 
 def _row_losses(
