@@ -16,7 +16,7 @@ import measuring
 
 COLUMNS, STRENGTHS, EPOCHS = 100, 4, 2
 ROWS, QUICK_ROWS = 120_000, 60_000
-BUDGETS = (0.5, 0.25)
+BUDGETS = (0.5, 0.35)
 """Of the table as numbers; 0 is a search in memory."""
 
 HIDDEN, MORE_STRENGTHS = (64, 32), 16

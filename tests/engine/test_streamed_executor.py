@@ -19,6 +19,7 @@ from fitwell.engine.executor import Job
 from fitwell.engine.job import Settings
 from fitwell.engine.network import DenseNetwork
 from fitwell.engine.numpy_executor import NumpyExecutor
+from fitwell.engine.snapshots import identity_of
 from fitwell.engine.streamed_executor import StreamedExecutor, streamed, windows_of
 from fitwell.engine.trained import Trained
 from fitwell.engine.training import train_all
@@ -218,3 +219,29 @@ def test_every_window_is_read_once_in_a_pass(plain: TableData, monkeypatch: pyte
     assert len(passes) >= 5  # and one, at least, for the losses of single rows
     assert passes[1] == list(range(8))
     assert passes[0] != passes[2] != passes[1]
+
+
+def test_a_search_from_disk_goes_on(plain: TableData, tmp_path: Path) -> None:
+    """It is known again by all that its inputs are made of; another table, or other windows, are another search.
+
+    What is written down of its blocks is all that there is: trained on from there, they have the same bits.
+    """
+    job = Job(DenseNetwork(plain.layout.width, (8,), 2), plain.dataset(), plain.row_sets, STRENGTHS, plain.loss)
+    chosen = settings()
+
+    def made(rows: int, of: Job = job) -> tuple[StreamedExecutor, dict[str, str]]:
+        executor = StreamedExecutor(of, chosen, False, Windows(ROWS, rows))
+        return executor, identity_of(of, chosen, executor.plan, executor)
+
+    (executor, known), (other, again) = made(97), made(97)
+    assert known == again
+    assert {name for name in known if made(98)[1][name] != known[name]} == {"options"}
+    changed = table_on_disk(tmp_path, mixed(ROWS).with_columns(dose=pl.lit(1.5) * pl.col("dose")))
+    assert {name for name in known if made(97, replace(job, dataset=changed.dataset()))[1][name] != known[name]} == {
+        "rows"
+    }
+    blocks, _ = executor.advance(executor.start(np.arange(3)), 0, 1)
+    written = other.restored(executor.saved(blocks))
+    unbroken, broken = executor.advance(blocks, 1, 1)[0], other.advance(written, 1, 1)[0]
+    for one, its in zip(unbroken, broken, strict=True):
+        assert one.weights.tobytes() == its.weights.tobytes()  # type: ignore[attr-defined]

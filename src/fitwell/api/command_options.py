@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 
 from fitwell.regularization.table import BUILT_IN, DEFAULT_REGULARIZERS
 
-DATA_HELP = "CSV, TSV, Parquet, Arrow/Feather or JSON-lines file."
+DATA_HELP = "CSV, TSV, Parquet, Arrow/Feather or JSON-lines file, or a directory of Parquet files."
 TARGET_HELP = "Column to predict; given several times, columns predicted together."
 DataFile = Annotated[Path, typer.Argument(help=DATA_HELP)]
 TargetColumns = Annotated[list[str], typer.Option("--target", help=TARGET_HELP)]
@@ -113,6 +114,20 @@ def seconds_of(budget: str | None) -> float | None:
 def names_in(text: str) -> tuple[str, ...]:
     """Read names between commas."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def opened_table(data: Any, target: str | list[str], options: Mapping[str, Any], model: Path | None) -> Any:
+    """Return a table as it is read, or its path where it is larger than memory, and read by the search itself."""
+    # a path that is wrong is answered at once
+    if model is None and isinstance(data, Path) and data.exists():
+        from fitwell.problems.streaming import is_streamed
+
+        asked = ("memory", "engine", "sample_weight", "cv", "repeats")
+        if is_streamed(data, target, **{name: options[name] for name in asked}):
+            return data
+    from fitwell.data.table_files import open_table
+
+    return open_table(data)
 
 
 def load_model(path: Path) -> Any:

@@ -33,6 +33,7 @@ from fitwell.api.command_options import (
     load_model,
     names_in,
     one_or_several,
+    opened_table,
     seconds_of,
     weights_of_classes,
 )
@@ -122,14 +123,14 @@ def run_diagnose(
     options: dict[str, Any],
 ) -> None:
     """Diagnose, print what was found, and save it if asked."""
-    from fitwell.data.table_files import open_table
     from fitwell.directories import DIAGNOSIS_FILE, check_directory
     from fitwell.keras.backend import check_backend
 
     check_backend()
     if out is not None:
         check_directory(out, force=force, mark=DIAGNOSIS_FILE)
-    frame = open_table(data)  # before the seconds of importing JAX: a wrong path is answered at once
+    # before the seconds of importing JAX: a wrong path is answered at once
+    frame = opened_table(data, target, options, model)
     from fitwell.api.diagnose import diagnose
 
     if model is not None:

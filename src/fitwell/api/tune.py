@@ -95,8 +95,8 @@ def tune(
     Parameters
     ----------
     table
-        Path of a CSV, TSV, Parquet, Arrow or JSON-lines file, a data frame of any library, or an array [n, d]; or a
-        `keras.Model` (or `fitwell.opened` of one), which is not touched.
+        Path of a CSV, TSV, Parquet, Arrow or JSON-lines file or of a directory of Parquet files, a data frame of any
+        library, or an array [n, d]; or a `keras.Model` (or `fitwell.opened` of one), which is not touched.
     target
         Name of a column, or an array [n]; or several that are predicted together, names or an array [n, k]: all
         numbers, or labels that a row has or has not, of two classes each. After a model: x, an array [n, ...], a tuple,
@@ -167,7 +167,8 @@ def tune(
     seed
         Makes everything repeatable to the bit on one machine.
     memory
-        Bytes that training may use; None takes half of what is free.
+        Bytes that training may use; None takes half of what is free. The table of a Parquet or CSV file that is larger
+        is searched from disk, its rows shuffled in windows (see "Large data" in the docs).
     devices
         The most cores (or accelerators) to train on; None takes all.
     engine

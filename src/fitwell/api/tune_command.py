@@ -33,6 +33,7 @@ from fitwell.api.command_options import (
     load_model,
     names_in,
     one_or_several,
+    opened_table,
     seconds_of,
     weights_of_classes,
 )
@@ -157,17 +158,6 @@ def tune_command(
     run_tune(data, one_or_several(target), out, force, output, options, model)
 
 
-def _is_streamed(data: Any, target: str | list[str], options: dict[str, Any], model: Path | None) -> bool:
-    """Whether a table is larger than memory, and read by the search itself."""
-    if model is not None or not isinstance(data, Path):
-        return False
-    from fitwell.problems.streaming import is_streamed
-
-    return is_streamed(
-        data, target, **{name: options[name] for name in ("memory", "engine", "sample_weight", "cv", "repeats")}
-    )
-
-
 def _check_alone(context: typer.Context) -> None:
     """Refuse what was said when the search began: it would be another search."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
@@ -198,7 +188,6 @@ def run_tune(
     shell
         The command that began the search, if this one goes on with it.
     """
-    from fitwell.data.table_files import open_table
     from fitwell.directories import check_directory
     from fitwell.keras.backend import check_backend
 
@@ -211,9 +200,8 @@ def run_tune(
 
         command = {"data": data, "target": target, "out": out, "force": force, "options": options, "model": model}
         checkpoints = checkpoints_of({**command, "shell": shell or shell_command()}, resumed=shell is not None)
-    frame = (
-        data if _is_streamed(data, target, options, model) else open_table(data)
-    )  # before the seconds of importing JAX: a wrong path is answered at once
+    # before the seconds of importing JAX: a wrong path is answered at once
+    frame = opened_table(data, target, options, model)
     from fitwell.api.tune import tune
 
     if model is not None:

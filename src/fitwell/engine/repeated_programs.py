@@ -19,7 +19,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 from jax.sharding import Mesh
 
-MOST_KEPT = 8
+MOST_SEARCHES = 8
 """Searches whose programs are kept: those that were asked for last."""
 
 _DERIVATIVES = {
@@ -41,7 +41,7 @@ class Programs(NamedTuple):
 class RepeatedPrograms:
     """The programs of the latest searches, by their shapes, and by what they compute; any thread may ask."""
 
-    def __init__(self, most: int = MOST_KEPT) -> None:
+    def __init__(self, most: int = MOST_SEARCHES) -> None:
         self._most = most
         self._kept: OrderedDict[tuple[Hashable, str], Programs] = OrderedDict()
         self._lock = threading.Lock()

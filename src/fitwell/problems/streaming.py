@@ -18,7 +18,7 @@ VALUE_BYTES, INPUT_BYTES = 8, 4
 SMALL = 2**26
 """Bytes of a file (64 MiB) up to which nobody asks whether it fits, unless a budget is given."""
 
-HEAD = 2**16
+COUNTED_BYTES = 2**16
 """Bytes of a text file by which its values are counted."""
 
 ZIPPED = 6
@@ -77,7 +77,7 @@ def values_in(path: Path) -> int:
     if path.suffix.lower() == ".gz":
         return ZIPPED * path.stat().st_size // 8
     with path.open("rb") as file:
-        head = file.read(HEAD)
+        head = file.read(COUNTED_BYTES)
     marks = max(head.count(mark) for mark in (b",", b";", b"\t", b"|")) + head.count(b"\n")
     return path.stat().st_size * marks // max(len(head), 1)
 
