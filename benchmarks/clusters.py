@@ -14,10 +14,10 @@ from typing import Any
 
 import measuring
 
-ROWS, QUICK_ROWS = 10_000, 400
+ROWS, QUICK_ROWS = 4_000, 400
 FEATURES, STRENGTHS = 20, 16
 EPOCHS, QUICK_EPOCHS = 10, 5
-HIDDEN, WIDE = (128, 64), (512, 512)
+HIDDEN, WIDE = (128, 64), (256, 256)
 """Units of the usual network, and of one whose state is larger than what its epochs are worth."""
 
 WAYS = ("none, 1 core", "none, all cores", "1 worker", "2 workers", "2 workers, state seldom")
@@ -69,7 +69,7 @@ def section(options: argparse.Namespace) -> None:
     rows, epochs = (QUICK_ROWS, QUICK_EPOCHS) if options.quick else (ROWS, EPOCHS)
     rounds = options.rounds or (1 if options.quick else 3)
     print(measuring.heading("A search on Ray's local workers: `clusters.py`", options))
-    for hidden, count in ((HIDDEN, rows), (WIDE, rows // 10)):
+    for hidden, count in ((HIDDEN, rows), (WIDE, rows // 8)):
         found = measuring.in_child(__file__, "measure", rows=count, epochs=epochs, rounds=rounds, hidden=list(hidden))
         print(
             f"{count:,} rows of {FEATURES} numbers, 5 folds, {STRENGTHS} strengths, {epochs} epochs, layers of "
