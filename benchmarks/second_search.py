@@ -2,6 +2,7 @@
 
 A whole process each time: imports, the model, `fitwell.tune` (5 folds, 8 strengths, 10 epochs, a refit). In each round
 nothing is kept; then an empty directory is filled; then it is there, for the same search and for one of another seed.
+At last the search that follows another one in the same process, which does not trace its programs.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ import digits
 import keras_models
 import measuring
 
-STATES = ("nothing kept", "first", "second", "second, another seed")
+STATES = ("nothing kept", "first", "second", "second, another seed", "second, in one process")
 ROUNDS = 3
 
 
-def search(kind: str, strengths: int, epochs: int, seed: int) -> dict[str, Any]:
-    """Tune one of the models of `keras_models.py`."""
+def search(kind: str, strengths: int, epochs: int, seed: int, earlier: bool) -> dict[str, Any]:
+    """Tune one of the models of `keras_models.py`; after an earlier search of such a model, if so wanted."""
     import fitwell
 
     inputs, target = digits.load()
+    if earlier:
+        fitwell.tune(keras_models.make_model(kind), inputs, target, strengths=strengths, epochs=epochs, seed=seed)
     model = keras_models.make_model(kind)
     begin, processor = time.perf_counter(), time.process_time()
     result = fitwell.tune(model, inputs, target, strengths=strengths, epochs=epochs, seed=seed)
@@ -50,9 +53,11 @@ def measure_round(kind: str, quick: bool) -> Round:
             size = {"strengths": 2, "epochs": 2} if quick else {"strengths": 8, "epochs": 10}
             environment = {"KERAS_BACKEND": "jax", "FITWELL_CACHE": kept}
             begin = time.perf_counter()
-            one = measuring.in_child(__file__, "search", environment, kind=kind, seed=int("seed" in state), **size)
+            asked = {"seed": int("seed" in state), "earlier": "process" in state}
+            one = measuring.in_child(__file__, "search", environment, kind=kind, **asked, **size)
             found[state] = {**one, "process": time.perf_counter() - begin}
-    assert len({found[state]["loss"] for state in STATES[:3]}) == 1, "a program that was kept gave other numbers"
+    alike = {found[state]["loss"] for state in STATES if "seed" not in state}
+    assert len(alike) == 1, "a program that was kept gave other numbers"
     return found
 
 
