@@ -158,7 +158,7 @@ def test_jax_compares_alike(job: Job) -> None:
     [
         {"screening": replace(FEW, steps=1000)},
         {"screening": replace(FEW, rows=1000)},
-        {"stopping": replace(HOW.stopping, rungs=())},
+        {"stopping": Stopping(patience=8, rungs=(), finalists=2)},
     ],
     ids=["few steps", "few rows", "no rungs"],
 )
