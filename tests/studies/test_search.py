@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from example_tables import QUICK, mixed
+from example_tables import mixed
 
 from fitwell import tune
 from fitwell.data.row_sets import RowSets, folds
@@ -29,6 +27,7 @@ from fitwell.problems.problem import Fitted
 from fitwell.regularization.by_layer import Layers
 from fitwell.regularization.regularizer import Axes
 from fitwell.regularization.strengths import Candidates
+from fitwell.report.text import planned
 from fitwell.studies import search as road
 from fitwell.studies.answering import answer
 from fitwell.studies.evidence import Questions, judge_problem
@@ -296,19 +295,16 @@ def test_nothing_is_trained_that_cannot_be_finished(problem: LineOnArrays) -> No
     assert planned == []
 
 
-def test_strengths_compared_on_a_part_of_the_rows_are_spoken_of(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Where the best of them began; in words, in JSON and in the report. Elsewhere all begin, and nothing is said."""
-    said = "3 row sets x 3 strengths (the best of 6 on a part of the rows) = 9 networks"
-    quick: dict[str, Any] = {**QUICK, "strengths": 6}
-    assert "part of the rows" not in str(tune(mixed(), "ill", **quick))
-    # a table of 90 rows counts as large
-    monkeypatch.setattr(road, "Screening", partial(Screening, rows=1, steps=1, kept=0.5, fewest=2))
-    found = tune(mixed(), "ill", **quick)
-    assert said in str(found)
-    found.save(tmp_path / "run")
-    plan = json.loads((tmp_path / "run" / "run.json").read_text())["plan"]
-    assert (plan["strengths"], plan["asked"], plan["screened"]) == (3, 6, 3)
-    assert "(the best of 6 on a part of the rows)" in (tmp_path / "run" / "report.html").read_text()
-    assert tune(mixed(), "ill", **quick, pruning="all-rows").search.plan.strengths == 6
+@pytest.mark.slow
+def test_strengths_compared_on_a_part_of_the_rows_are_spoken_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there was no time for all: when the search is planned, and in its words; of a small table nothing is."""
+    hurry: dict[str, Any] = {"epochs": 1000, "patience": 1000, "hidden": (64, 64), "cv": 2, "time_budget": 6}
+    plans: list[Plan] = []
+    # a table of some thousand rows counts as large
+    monkeypatch.setattr(road, "Screening", partial(Screening, rows=1, steps=1))
+    found = tune(mixed(6000), "ill", **hurry, listener=Listener(on_plan=plans.append))
+    plan = found.search.plan
+    assert plan.strengths < plan.asked == plan.screened == 32
+    assert f"Of 32 strengths there was time for {plan.strengths}, the best on a part of the rows." in str(found)
+    said = "".join(str(line) for line in planned(plans[0]))
+    assert "strengths (of 32, the best on a part of the rows: time is short)" in said

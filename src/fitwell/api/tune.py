@@ -141,10 +141,8 @@ def tune(
         The most epochs (a search usually ends long before); rows of a batch (None: an eighth of the rows, 16 to 256);
         epochs without improvement after which a strength stops; `"constant"` or `"cosine"`.
     pruning
-        `"early"`: of the strengths still running the worst leave on the way, marked `cut_after` in `Result.table`; and
-        where every row set has 16,000 training rows or more, all are compared on a quarter of them first, and only
-        the best half begins. `"all-rows"`: the same, but all begin. `"none"`: all begin, and each trains until
-        it stops improving, which takes about twice as long.
+        `"early"`: of the strengths still running the worst leave on the way, marked `cut_after` in `Result.table`;
+        `"none"`: each trains until it stops improving, which takes about twice as long.
     refit
         `"ensemble"` averages the fold networks of the best strengths, nothing is trained again; `"single"` trains one
         network on all rows. None takes the ensemble, and a single network with `time`, where early folds have seen

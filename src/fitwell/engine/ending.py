@@ -147,34 +147,27 @@ def affordable_strengths(plan: Plan, rules: Stopping | None, seconds: float, few
 
 
 def beginning_of(
-    plan: Plan, rules: Stopping | None, screening: Screening | None, seconds: float, droppable: bool
+    plan: Plan, rules: Stopping | None, screening: Screening | None, seconds: float
 ) -> tuple[int, Screening | None]:
-    """Return how many strengths begin, and how they are found, if not simply the first ones.
+    """Return how many strengths there is time for, and how these are found, if they are not simply the first ones.
 
     Parameters
     ----------
     plan
         Of all strengths.
     screening
-        How all may be compared on a part of the rows: fewer where there is little time. It is left out where even the
-        fewest take too much, where another program would have to be compiled for it, or where all would begin.
+        How all may be compared on a part of the rows: fewer where there is little time. It is left out where there is
+        time for all, where even the fewest rows take too much, or where another program would have to be compiled.
     seconds
         In which may be trained; infinite if there is no hurry.
-    droppable
-        Whether strengths for which there is no time may be left out.
     """
-    screening, count, work = _affordable_screening(plan, screening, seconds), plan.strengths, 0.0
-    if screening is not None:
-        count, work = screening.begin(plan.strengths), screening.work(plan.strengths)
-    if not math.isinf(seconds) and droppable:
-        fewest = FEWEST_STRENGTHS if rules is None else rules.finalists
-        count = min(count, affordable_strengths(plan, rules, seconds - work * plan.epoch_seconds, fewest))
-    return count, screening
-
-
-def _affordable_screening(plan: Plan, screening: Screening | None, seconds: float) -> Screening | None:
-    if screening is None or plan.compile_seconds or screening.begin(plan.strengths) == plan.strengths:
-        return None
+    fewest = FEWEST_STRENGTHS if rules is None else rules.finalists
+    count = affordable_strengths(plan, rules, seconds, fewest)
+    if count == plan.strengths or screening is None or plan.compile_seconds:
+        return count, None
     while screening and screening.work(plan.strengths) * plan.epoch_seconds > SHARE_OF_SCREENING * seconds:
         screening = screening.shorter
-    return screening
+    if screening is None:
+        return count, None
+    left = seconds - screening.work(plan.strengths) * plan.epoch_seconds
+    return affordable_strengths(plan, rules, left, fewest), screening

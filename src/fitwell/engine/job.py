@@ -105,7 +105,7 @@ class Settings:
     stopping
         Who leaves when; None trains all strengths for all epochs.
     screening
-        Which strengths begin where there are many rows, if `stopping` has rungs; None begins with all.
+        Which strengths begin where there are many rows and little time, if `stopping` has rungs; None takes the first.
     optimizer, schedule
         None is Adam, and the learning rate is constant unless told otherwise. The schedule is a name, or a function
         from the number of the step to the factor of the learning rate.

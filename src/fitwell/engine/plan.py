@@ -85,11 +85,9 @@ class Plan:
     compile_seconds
         Of `seconds`, what compilation takes.
     asked
-        Strengths that were asked for; there are fewer where a budget has no time for all of them, or where many rows
-        make it worth while to compare them on a part of these first.
+        Strengths that were asked for; there are fewer where a budget has no time for all of them.
     screened
-        Strengths that are to begin after all were compared on a part of the rows, those that were best there; 0 where
-        all are to begin.
+        Strengths that are compared on a part of the rows first, so that the best of them begin; 0 if none are.
     begun
         Epochs that were done before, of the strengths in training: the search goes on from there.
     budget

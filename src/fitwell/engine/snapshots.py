@@ -100,7 +100,7 @@ def identity_of(job: Job, settings: Settings, plan: Plan, executor: object) -> d
     how = asdict(plan)
     for name in MEASURED:
         del how[name]
-    screening = settings.screening and (settings.screening.share, settings.screening.kept)
+    screening = settings.screening and settings.screening.share
     optimizer = None if settings.optimizer is None else settings.optimizer.name
     trained_by = {"executor": type(executor).__name__, "stopping": repr(settings.stopping), "seed": settings.seed}
     trained_by["screening"] = screening

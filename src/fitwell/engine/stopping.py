@@ -47,10 +47,10 @@ class Stopping:
 
 @dataclass(frozen=True, eq=False)
 class Screening:
-    """Which strengths begin a large search: the best after an epoch on a part of the rows of each row set.
+    """Which strengths begin a large search that has no time for all: the best after an epoch on a part of the rows.
 
-    Those that begin do so from their first weights and train on all rows: their numbers are those of a search that was
-    given them alone.
+    They begin from their first weights and train on all rows: their numbers are those of a search that was given them
+    alone. Where there is time for all, all begin, and nothing is compared before.
 
     Attributes
     ----------
@@ -58,10 +58,6 @@ class Screening:
         Of the training rows and of the held-out rows of each row set.
     smallest
         Where there is little time the share is halved until it fits, but it is no smaller than this.
-    kept
-        Share of the strengths that begins.
-    fewest
-        At least this many strengths begin.
     held_out
         At least so many held-out rows of each row set measure, if there are.
     steps, rows
@@ -74,8 +70,6 @@ class Screening:
 
     share: float = 1 / 4
     smallest: float = 1 / 16
-    kept: float = 0.5
-    fewest: int = 8
     held_out: int = 1000
     steps: int = 64
     rows: int = 16_000
@@ -85,10 +79,6 @@ class Screening:
     def shorter(self) -> Screening | None:
         """The same with half of the rows; None if these are too few."""
         return None if self.share / 2 < self.smallest else replace(self, share=self.share / 2)
-
-    def begin(self, strengths: int) -> int:
-        """Return how many of so many strengths begin."""
-        return min(strengths, max(self.fewest, math.ceil(self.kept * strengths)))
 
     def work(self, strengths: int) -> float:
         """Return what it takes, in epochs of one strength on all rows."""

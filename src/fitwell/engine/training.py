@@ -385,7 +385,7 @@ def _write_down(
 def _planned(
     job: Job, settings: Settings, estimate: bool, found: Snapshot | None
 ) -> tuple[Executor[Any], Job, Plan, Screening | None]:
-    """Make the executor, with fewer strengths where fewer are to begin, or where so many were begun.
+    """Make the executor, with fewer strengths where there is no time for all, or where so many were begun.
 
     Which ones begin is found by the screening that is returned, if there is one; until then they are the first.
     """
@@ -401,15 +401,15 @@ def _planned(
         raise UnfinishedError("There is no time for all epochs.")
     done = {"begun": int(found.about["epoch"]), "screened": int(found.about["screened"])} if found else {}
     screening = None
-    if found is None and job.candidates.given == 0:
-        count, screening = beginning_of(executor.plan, settings.stopping, settings.screening, budget, ending.droppable)
+    if hurry and ending.droppable and job.candidates.given == 0 and found is None:
+        count, screening = beginning_of(executor.plan, settings.stopping, settings.screening, budget)
         if count < asked:
             job = replace(job, candidates=job.candidates.first(count))
-            executor = make(job, settings, estimate or hurry)
+            executor = make(job, settings, True)
     plan = replace(executor.plan, asked=asked, **done)
     if screening is not None:
         seconds = plan.seconds + screening.work(asked) * plan.epoch_seconds
-        plan = replace(plan, screened=screening.begin(asked), seconds=seconds)
+        plan = replace(plan, screened=asked, seconds=seconds)
     return executor, job, replace(plan, budget=max(budget, 0.0) + compiling) if hurry else plan, screening
 
 

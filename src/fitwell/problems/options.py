@@ -26,7 +26,7 @@ from fitwell.regularization.table import BUILT_IN, DEFAULT_REGULARIZERS
 ENSEMBLE_STRENGTHS = 4
 """Strengths whose fold networks are averaged: the recipe measured on 15 real tables (see the design notes)."""
 
-Pruning = Literal["early", "all-rows", "none"]
+Pruning = Literal["early", "none"]
 Refit = Literal["ensemble", "single"]
 Schedule = Literal["constant", "cosine"]
 DepthName = Literal["constant", "funnel", "rising", "search"]
@@ -93,15 +93,7 @@ class Options:
     def stopping(self) -> Stopping:
         """Who leaves a search when."""
         rules = Stopping(patience=self.patience, to_the_end=self.to_the_end)
-        return replace(rules, rungs=()) if self.pruning == "none" else rules
-
-    @property
-    def screens(self) -> bool:
-        """Whether strengths of a large table may be compared on a part of the rows before the search.
-
-        A diagnosis compares all of them, and so do scores whose folds inside folds would have to choose as well.
-        """
-        return self.pruning == "early" and is_whole(self.strengths) and self.honest == "bbc" and not self.to_the_end
+        return rules if self.pruning == "early" else replace(rules, rungs=())
 
     @property
     def table(self) -> Table:
@@ -176,7 +168,7 @@ def _check_options(options: Options) -> None:
     if options.schedule not in get_args(Schedule) and not callable(options.schedule):
         raise InputError(f"'schedule' must be 'constant' or 'cosine'. Got {options.schedule!r}.")
     if options.pruning not in get_args(Pruning):
-        raise InputError(f"'pruning' must be 'early', 'all-rows' or 'none'. Got {options.pruning!r}.")
+        raise InputError(f"'pruning' must be 'early' or 'none'. Got {options.pruning!r}.")
     checked_engine(options.engine)
     if options.rule not in RULES:
         raise InputError(f"'rule' must be '1se', 'min' or 'confidence-set'. Got {options.rule!r}.")

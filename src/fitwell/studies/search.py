@@ -85,7 +85,8 @@ def search(
     if not options.to_the_end:  # a diagnosis scores nothing
         settings = recording(settings, problem.row_sets, candidates.count)
     beside = None if options.to_the_end else problem.warm_up  # a diagnosis finishes nothing
-    screening = Screening(strata=problem.strata) if options.screens else None
+    # a diagnosis compares all that it trains
+    screening = None if options.to_the_end else Screening(strata=problem.strata)
     written = replace(settings, checkpoints=options.checkpoints, screening=screening)
     trained = train_networks(problem, candidates, written, listener=listener, beside=beside)
     # what is asked of it later is asked whole or not at all
