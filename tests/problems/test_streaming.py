@@ -126,7 +126,7 @@ def test_what_is_streamed_is_told_from_the_file(path: Path, tmp_path: Path, monk
     assert is_streamed(path, "ill", memory=values * 12 - 1, cv=3)
     assert not is_streamed(path, "ill", memory=values * 12, cv=3)
     assert is_streamed(str(path), ["ill", "smoker"], memory=1000)
-    for unlike in ({"engine": "jax"}, {"sample_weight": np.ones(ROWS)}, {"memory": None}):
+    for unlike in ({"engine": "jax"}, {"engine": "ray:auto"}, {"sample_weight": np.ones(ROWS)}, {"memory": None}):
         assert not is_streamed(path, "ill", **{"memory": 1000, **unlike})
     assert is_streamed(path.parent, "ill", memory=1000)
     assert not any(is_streamed(other, "ill", memory=1000) for other in (table, path.with_name("none.parquet")))

@@ -41,7 +41,8 @@ def is_streamed(
     given budget must be too small for its inputs, of which there is one copy at least, and one for each row set of
     small tables; without one, all memory that is free for the table as it comes, as numbers and encoded.
     """
-    if engine == "jax" or not isinstance(table, str | Path) or not _are_names(target, sample_weight):
+    # JAX has all row sets' inputs at once, and other machines have none of this one's files
+    if engine not in ("auto", "numpy") or not isinstance(table, str | Path) or not _are_names(target, sample_weight):
         return False
     path = Path(table)
     if not path.exists() or (memory is None and _size(path) < SMALL):
