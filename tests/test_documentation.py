@@ -10,7 +10,8 @@ from fitwell.api.tune_command import tune_command
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "docs/regularizers.md", "docs/keras.md", "docs/jax.md", "docs/diagnosis.md", "docs/tfjs.md"]
-PAGES += ["docs/watching.md", "docs/scikit-learn.md", "docs/report.md", "docs/long-searches.md"]
+PAGES += ["docs/watching.md", "docs/scikit-learn.md", "docs/report.md", "docs/long-searches.md", "docs/clusters.md"]
+PAGES += ["docs/large-data.md"]
 
 
 def python_blocks(page: str) -> list[str]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fitwell.api.train import train
     from fitwell.api.tune import tune
     from fitwell.engine.plan import Listener, Plan, Progress
+    from fitwell.engine.ray_options import Ray
     from fitwell.errors import FileError, FitwellError, FitwellWarning, InputError, InputTypeError, TrainingError
     from fitwell.keras import layers
     from fitwell.keras.opening import Opened, opened
@@ -50,6 +51,7 @@ _WHERE = {
     "Opened": "fitwell.keras.opening",
     "Plan": "fitwell.engine.plan",
     "Progress": "fitwell.engine.plan",
+    "Ray": "fitwell.engine.ray_options",
     "Regularization": "fitwell.regularization.strengths",
     "Regularizer": "fitwell.regularization.regularizer",
     "Result": "fitwell.results.result",
@@ -89,6 +91,7 @@ __all__ = [
     "Opened",
     "Plan",
     "Progress",
+    "Ray",
     "Regularization",
     "Regularizer",
     "Result",

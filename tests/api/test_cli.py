@@ -625,7 +625,7 @@ def test_a_budget(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         assert wrong.err == "fitwell: '--budget' must be a time above 0, such as '90s', '5m' or '1h 30m'. Got 'soon'.\n"
         short = run(command, "table.csv", "--target", "ill", "--budget", "0.1s")
         assert short.status == INPUT_EXIT
-        assert "'--budget' must be more than what starting takes, which was" in short.err
+        assert "'--budget' must leave half a second after starting, which took" in short.err
 
 
 @pytest.mark.slow

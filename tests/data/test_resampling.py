@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fitwell.data.resampling import inner_number, nested_folds, with_fewer_rows
+from fitwell.data.resampling import inner_number, nested_folds, part_of, with_fewer_rows
 from fitwell.data.row_sets import RowNumbers, RowSets, folds
 from fitwell.errors import InputError
 
@@ -190,3 +190,29 @@ def test_row_sets_that_are_no_folds(make: Callable[[], RowSets]) -> None:
     sets = make()
     with pytest.raises(InputError, match="needs at least 3 folds, each of which holds out other rows"):
         nested_folds(sets)
+
+
+def test_a_part_is_of_each_row_sets_own_rows() -> None:
+    """Nothing that is held out trains; every class keeps its share, held out too; and all rows are all rows."""
+    rng = np.random.default_rng(0)
+    strata = (rng.random(1000) < 0.1).astype(int)
+    sets = folds(strata, "classification", cv=4, seed=0)
+    part = part_of(sets, 0.2, 60, strata, 0)
+    for r in range(4):
+        assert set(part.train[r]) <= set(sets.train[r])
+        assert set(part.held_out[r]) <= set(sets.held_out[r])
+        assert (len(part.train[r]), len(part.held_out[r])) == (150, 60)
+        for mine, whole in ((part.train[r], sets.train[r]), (part.held_out[r], sets.held_out[r])):
+            assert abs(strata[mine].sum() - strata[whole].mean() * len(mine)) <= 1
+    every = part_of(sets, 1.0, 0, strata, 0)
+    for mine, whole in zip((*every.train, *every.held_out), (*sets.train, *sets.held_out), strict=True):
+        np.testing.assert_array_equal(mine, whole)
+
+
+def test_a_part_keeps_groups_whole() -> None:
+    """Of the groups that train all rows are there, but of one."""
+    groups = np.arange(600) // 10
+    sets = folds(np.zeros(600), "regression", cv=3, groups=groups, seed=0)
+    for mine in part_of(sets, 0.25, 0, None, 0).train:
+        counts = np.bincount(groups[mine])
+        assert (np.sort(counts[counts > 0])[1:] == 10).all()

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fitwell.engine.ending import AT_THE_END, PACES, Ending, Pacing, affordable_strengths
+from fitwell.engine.ending import AT_THE_END, PACES, Ending, Pacing, affordable_strengths, beginning_of
 from fitwell.engine.plan import Plan
-from fitwell.engine.stopping import Stopping, work_ahead
+from fitwell.engine.stopping import Screening, Stopping, work_ahead
 
 PLAN = Plan(5, 32, 150, 8, 64, 2, 8, 32, 0, 100.0, epoch_seconds=0.05, asked=32)
 
@@ -103,3 +103,24 @@ def test_a_reason_to_end() -> None:
     assert compiling.reason(50, compile_seconds=2) is None
     assert compiling.reason(50, compile_seconds=20) == "out of time"
     assert np.isclose(soon.left() - compiling.left(10), 20, atol=0.1)
+
+
+def test_what_is_compared_fits_the_time() -> None:
+    """A quarter of the rows where there is no hurry, fewer with less time, none where a sixteenth takes too much."""
+    rules, screening = Stopping(), Screening()
+    one = PLAN.strengths / 16 * PLAN.epoch_seconds
+    found = [beginning_of(PLAN, rules, screening, seconds, True) for seconds in (math.inf, 20 * one, 9 * one, 7 * one)]
+    assert [used and used.share for _, used in found] == [1 / 4, 1 / 8, 1 / 16, None]
+    counts = [count for count, _ in found]
+    assert counts[0] == screening.begin(PLAN.strengths) == 16
+    assert counts == sorted(counts, reverse=True)
+    # strengths of a list are compared with nobody; nor is one left out where that is not wanted
+    assert beginning_of(PLAN, rules, None, math.inf, True) == (PLAN.strengths, None)
+    assert beginning_of(PLAN, rules, None, one, False) == (PLAN.strengths, None)
+
+
+def test_where_it_would_be_compiled_or_all_begin_nothing_is_compared() -> None:
+    """JAX compiles a program for every number of rows."""
+    screening = Screening()
+    for plan in (replace(PLAN, compile_seconds=4.0), replace(PLAN, strengths=screening.fewest)):
+        assert beginning_of(plan, Stopping(), screening, math.inf, True) == (plan.strengths, None)

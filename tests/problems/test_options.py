@@ -21,8 +21,17 @@ def test_the_network_as_given_trains_to_the_end() -> None:
 def test_nobody_is_cut_without_pruning() -> None:
     """Then strengths leave when they stop improving, and for no other reason."""
     assert Options(pruning="none", patience=7).stopping == Stopping(patience=7, rungs=())
-    with pytest.raises(InputError, match="'pruning' must be 'early' or 'none'"):
+    with pytest.raises(InputError, match="'pruning' must be 'early', 'all-rows' or 'none'"):
         Options(pruning="soon")
+
+
+def test_whose_strengths_may_be_compared_on_few_rows() -> None:
+    """Not those of a list, nor where all are to begin, nor where all are judged; but by default."""
+    assert Options().screens
+    assert Options(strengths=9).screens
+    others = ({"pruning": "all-rows"}, {"pruning": "none"}, {"honest": "nested"}, {"to_the_end": True})
+    assert not any(Options(**given).screens for given in (*others, {"strengths": ({"l2": 0.1},)}))
+    assert Options(pruning="all-rows").stopping == Stopping()
 
 
 def test_one_regularizer_need_not_stand_in_a_list() -> None:

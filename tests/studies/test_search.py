@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from example_tables import QUICK, mixed
 
+from fitwell import tune
 from fitwell.data.row_sets import RowSets, folds
 from fitwell.engine.executor import Epochs, Job, Measured
 from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import REGRESSION
 from fitwell.engine.network import Variables
 from fitwell.engine.plan import Listener, Plan
+from fitwell.engine.stopping import Screening
 from fitwell.engine.training import train_all
 from fitwell.errors import InputError, TrainingError
 from fitwell.problems.options import Options
@@ -23,6 +29,7 @@ from fitwell.problems.problem import Fitted
 from fitwell.regularization.by_layer import Layers
 from fitwell.regularization.regularizer import Axes
 from fitwell.regularization.strengths import Candidates
+from fitwell.studies import search as road
 from fitwell.studies.answering import answer
 from fitwell.studies.evidence import Questions, judge_problem
 from fitwell.studies.search import search
@@ -287,3 +294,21 @@ def test_nothing_is_trained_that_cannot_be_finished(problem: LineOnArrays) -> No
     with pytest.raises(InputError, match="at least 3 folds"):
         search(two, replace(OPTIONS, honest="nested"), listener)
     assert planned == []
+
+
+def test_strengths_compared_on_a_part_of_the_rows_are_spoken_of(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where the best of them began; in words, in JSON and in the report. Elsewhere all begin, and nothing is said."""
+    said = "3 row sets x 3 strengths (the best of 6 on a part of the rows) = 9 networks"
+    quick: dict[str, Any] = {**QUICK, "strengths": 6}
+    assert "part of the rows" not in str(tune(mixed(), "ill", **quick))
+    # a table of 90 rows counts as large
+    monkeypatch.setattr(road, "Screening", partial(Screening, rows=1, steps=1, kept=0.5, fewest=2))
+    found = tune(mixed(), "ill", **quick)
+    assert said in str(found)
+    found.save(tmp_path / "run")
+    plan = json.loads((tmp_path / "run" / "run.json").read_text())["plan"]
+    assert (plan["strengths"], plan["asked"], plan["screened"]) == (3, 6, 3)
+    assert "(the best of 6 on a part of the rows)" in (tmp_path / "run" / "report.html").read_text()
+    assert tune(mixed(), "ill", **quick, pruning="all-rows").search.plan.strengths == 6

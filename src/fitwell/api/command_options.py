@@ -36,7 +36,10 @@ TimeBudget = Annotated[
     str | None,
     typer.Option("--budget", help="How long all of it may take, such as 90s, 5m or 1h; the best so far is the answer."),
 ]
-EngineName = Annotated[str, typer.Option(help="What multiplies: auto, numpy or jax.")]
+EngineName = Annotated[
+    str,
+    typer.Option(help="What multiplies: auto, numpy, jax, or ray; of a cluster: ray:ADDRESS,workers=8,cpus=1,gpus=0."),
+]
 Seed = Annotated[int, typer.Option(help="Makes a run repeatable to the bit on one machine.")]
 WeightColumn = Annotated[
     str | None, typer.Option(help="Column: what each row counts, in training and in all losses; it is no input then.")

@@ -118,7 +118,9 @@ def left_of_budget(options: dict[str, Any]) -> dict[str, Any]:
         return options
     gone = time.perf_counter() - BEGUN
     if budget - gone < LEAST_LEFT:
-        raise InputError(f"'--budget' must be more than what starting takes, which was {gone:.1f} s. Got {budget:g} s.")
+        raise InputError(
+            f"'--budget' must leave half a second after starting, which took {gone:.1f} s. Got {budget:g} s."
+        )
     return {**options, "time_budget": budget - gone}
 
 

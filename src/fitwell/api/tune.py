@@ -141,8 +141,10 @@ def tune(
         The most epochs (a search usually ends long before); rows of a batch (None: an eighth of the rows, 16 to 256);
         epochs without improvement after which a strength stops; `"constant"` or `"cosine"`.
     pruning
-        `"early"`: of the strengths still running the worst leave on the way, marked `cut_after` in `Result.table`;
-        `"none"`: each trains until it stops improving, which takes about twice as long.
+        `"early"`: of the strengths still running the worst leave on the way, marked `cut_after` in `Result.table`; and
+        where every row set has 16,000 training rows or more, all are compared on a quarter of them first, and only
+        the best half begins. `"all-rows"`: the same, but all begin. `"none"`: all begin, and each trains until
+        it stops improving, which takes about twice as long.
     refit
         `"ensemble"` averages the fold networks of the best strengths, nothing is trained again; `"single"` trains one
         network on all rows. None takes the ensemble, and a single network with `time`, where early folds have seen
@@ -174,7 +176,8 @@ def tune(
         regularizers (in C, on all cores, where a compiler was at hand when fitwell was installed); `"jax"` anything, on
         all cores and on accelerators. `"auto"` takes NumPy where it can and there is no accelerator; without the
         C part, only where it is done before JAX has compiled, or nearly, by the size of the search and the number of
-        cores. The numbers agree to rounding.
+        cores. The numbers agree to rounding. `"ray"` trains with the one or the other on the workers of a Ray cluster,
+        or on this machine; `Ray(...)` says which cluster, and what a worker has. The numbers are those without it.
     time_budget
         How long all of it may take: seconds, or a text such as ``"90s"``, ``"5m"``, ``"1h 30m"``. Strengths for which
         there is no time are left out from the start, rungs come earlier, and when time is up the best so far is the

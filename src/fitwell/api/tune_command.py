@@ -87,7 +87,10 @@ def tune_command(
     epochs: Annotated[int, typer.Option(help="The most epochs; a search usually ends long before.")] = 150,
     batch_size: BatchRows = None,
     patience: Annotated[int, typer.Option(help="Epochs without improvement after which a strength stops.")] = 25,
-    pruning: Annotated[str, typer.Option(help="early: the worst strengths leave on the way; or none.")] = "early",
+    pruning: Annotated[
+        str,
+        typer.Option(help="early: the worst strengths leave on the way; all-rows: of a large table all begin; none."),
+    ] = "early",
     refit: Annotated[
         str | None, typer.Option(help="ensemble of the fold networks, or single: one network on all rows.")
     ] = None,

@@ -38,6 +38,21 @@ def with_fewer_rows(row_sets: RowSets, shares: Sequence[float], strata: np.ndarr
     return RowSets(train, held_out, row_sets.n_rows, row_sets.count, row_sets.groups)
 
 
+def part_of(row_sets: RowSets, share: float, least_held_out: int, strata: np.ndarray | None, seed: int) -> RowSets:
+    """Keep a share of each row set's training rows and of its held-out rows, but so many of these if there are.
+
+    Training rows are drawn as by `with_fewer_rows`; held-out rows are a random part, each class in its share.
+    """
+    parts = []
+    for r, rows in enumerate(row_sets.held_out):
+        count = min(len(rows), max(round(share * len(rows)), least_held_out))
+        # rows of a group that is held out need not stand together: more groups measure better
+        parts.append(np.sort(_ordered(rows, strata, None, np.random.default_rng([seed, r, 1]))[:count]))
+    # sorted, as folds are: all rows are then in the order of the whole, and train as it does
+    train = tuple(np.sort(rows) for rows in with_fewer_rows(row_sets, [share], strata, seed).train)
+    return RowSets(train, tuple(parts), row_sets.n_rows, row_sets.folds_per_repeat, row_sets.groups)
+
+
 def nested_folds(row_sets: RowSets) -> RowSets:
     """Each fold, and all other folds inside its training rows, for every repeat.
 

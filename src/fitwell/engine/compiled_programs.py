@@ -158,17 +158,25 @@ def _key(lowered: Any, devices: Sequence[Device], options: Mapping[str, str]) ->
         "arguments": str(lowered.args_info),
         "results": str(lowered.out_info),
         "options": dict(options),
-        "settings": {name: value for name, value in jax.config.values.items() if not _NO_MATTER.search(name)},
-        "environment": {name: value for name, value in os.environ.items() if _ENVIRONMENT.match(name)},
+        "surroundings": surroundings(devices),
         "versions": _versions(devices[0].platform != "cpu"),
-        "devices": [(device.id, device.platform, device.device_kind) for device in devices],
-        "all devices": [jax.device_count(), jax.process_count(), jax.process_index()],
         "backend": devices[0].client.platform_version,
         "processor": _processor(),
         # XLA cuts loops for the threads that it will have
         "cores": [os.cpu_count(), cpu_devices()],
     }
     return hashlib.sha256(json.dumps(rest, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def surroundings(devices: Sequence[Device]) -> str:
+    """Return what else decides about a program and may change while a process runs: settings of JAX, and devices."""
+    rest = {
+        "settings": {name: value for name, value in jax.config.values.items() if not _NO_MATTER.search(name)},
+        "environment": {name: value for name, value in os.environ.items() if _ENVIRONMENT.match(name)},
+        "devices": [(device.id, device.platform, device.device_kind) for device in devices],
+        "all devices": [jax.device_count(), jax.process_count(), jax.process_index()],
+    }
+    return json.dumps(rest, sort_keys=True, default=str)
 
 
 @cache

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from fitwell.engine.plan import Plan
-from fitwell.engine.stopping import Stopping, work_ahead
+from fitwell.engine.stopping import Screening, Stopping, work_ahead
 
 Reason = Literal["interrupted", "out of time"]
 
@@ -18,6 +18,12 @@ PACES = tuple(2 ** (-step / 4) for step in range(25))
 
 SHARE_OF_A_CALL = 0.05
 """Of the time that is left: no call shall take more, so that a search ends nearly when its time does."""
+
+FEWEST_STRENGTHS = 4
+"""Of a search without rungs that has little time."""
+
+SHARE_OF_SCREENING = 1 / 8
+"""Of the time that is left: comparing strengths on a part of the rows shall take no more."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,10 @@ class Ended:
     asked: int
 
 
+def _never() -> bool:  # no lambda: it could not be pickled
+    return False
+
+
 @dataclass(frozen=True, eq=False)
 class Ending:
     """When to end what is not over yet.
@@ -66,7 +76,7 @@ class Ending:
     deadline: float = math.inf
     reserve: float = 0.0
     compilations: float = 0.0
-    wanted: Callable[[], bool] = lambda: False
+    wanted: Callable[[], bool] = _never
     droppable: bool = False
     complete: bool = False
 
@@ -134,3 +144,37 @@ def affordable_strengths(plan: Plan, rules: Stopping | None, seconds: float, few
         if work <= affordable:
             return strengths
     return min(plan.strengths, fewest)
+
+
+def beginning_of(
+    plan: Plan, rules: Stopping | None, screening: Screening | None, seconds: float, droppable: bool
+) -> tuple[int, Screening | None]:
+    """Return how many strengths begin, and how they are found, if not simply the first ones.
+
+    Parameters
+    ----------
+    plan
+        Of all strengths.
+    screening
+        How all may be compared on a part of the rows: fewer where there is little time. It is left out where even the
+        fewest take too much, where another program would have to be compiled for it, or where all would begin.
+    seconds
+        In which may be trained; infinite if there is no hurry.
+    droppable
+        Whether strengths for which there is no time may be left out.
+    """
+    screening, count, work = _affordable_screening(plan, screening, seconds), plan.strengths, 0.0
+    if screening is not None:
+        count, work = screening.begin(plan.strengths), screening.work(plan.strengths)
+    if not math.isinf(seconds) and droppable:
+        fewest = FEWEST_STRENGTHS if rules is None else rules.finalists
+        count = min(count, affordable_strengths(plan, rules, seconds - work * plan.epoch_seconds, fewest))
+    return count, screening
+
+
+def _affordable_screening(plan: Plan, screening: Screening | None, seconds: float) -> Screening | None:
+    if screening is None or plan.compile_seconds or screening.begin(plan.strengths) == plan.strengths:
+        return None
+    while screening and screening.work(plan.strengths) * plan.epoch_seconds > SHARE_OF_SCREENING * seconds:
+        screening = screening.shorter
+    return screening

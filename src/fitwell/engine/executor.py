@@ -145,7 +145,7 @@ class Executor(Protocol[B]):
 
     @property
     def compilations(self) -> int:
-        """Programs compiled for training so far: one at the most, whatever the number of blocks and waves."""
+        """Programs for training made, or taken from an earlier search: one at most, for all blocks and waves."""
         ...
 
     def start(self, strengths: np.ndarray) -> Sequence[B]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -17,14 +17,15 @@ from jax.sharding import PartitionSpec as Split
 
 from fitwell.data.encoded_later import at_once
 from fitwell.engine import noise
-from fitwell.engine.compiled_programs import LoweredProgram, directory_of_programs, lower_program
+from fitwell.engine.compiled_programs import LoweredProgram, directory_of_programs, lower_program, surroundings
 from fitwell.engine.devices import available_devices, compiler_options, measure_speed, training_memory
 from fitwell.engine.executor import Epochs, Job, Measured, SavedBlock
 from fitwell.engine.job import Rows, Settings, make_batching, make_rows
 from fitwell.engine.network import Variables
 from fitwell.engine.optimizers import adam, make_schedule
 from fitwell.engine.plan import Plan, Work, make_plan
-from fitwell.engine.program import Data, Program, State, Trace, lift
+from fitwell.engine.program import ROW_SETS, Data, Program, State, Trace, lift
+from fitwell.engine.repeated_programs import OF_THIS_PROCESS, Programs, shapes_of, what_they_compute
 from fitwell.engine.stopping import share_of_work
 
 STRENGTHS = "strengths"
@@ -70,6 +71,7 @@ class JaxExecutor:
         self.compilations = 0
         self.compile_seconds = 0.0
         self._advance: Any = None
+        self._measuring: Any = None
 
     def start(self, strengths: np.ndarray) -> list[JaxBlock]:
         """See `Executor`; the first call compiles."""
@@ -89,6 +91,10 @@ class JaxExecutor:
         # packing moves all states, so it pays only where a whole block becomes free
         if math.ceil(len(strengths) / self.plan.block_strengths) == len(blocks):
             return list(blocks)
+        return self.gathered(blocks, strengths)
+
+    def gathered(self, blocks: Sequence[JaxBlock], strengths: np.ndarray) -> list[JaxBlock]:
+        """Join strengths of several blocks to new ones, whatever it costs; see `MovingExecutor`."""
         places = {int(g): (b, place) for b, block in enumerate(blocks) for place, g in enumerate(block.numbers)}
         # each block once, not once for every strength that is taken from it
         hosts = [jax.tree.map(np.asarray, block.state) for block in blocks]
@@ -186,7 +192,7 @@ class JaxExecutor:
         # waves after the first find it compiled: all blocks have one shape
         if self._advance is None:
             begin = time.perf_counter()
-            self._compile()
+            self._make_programs()
             self.compile_seconds = time.perf_counter() - begin
 
     def _put_data(self) -> None:
@@ -206,21 +212,62 @@ class JaxExecutor:
         self._data = jax.device_put(data, everywhere)
         self._options = compiler_options(self.devices[0])
 
-    def _compile(self) -> None:
-        """Compile what a search runs, or load what was compiled before."""
+    def _make_programs(self) -> None:
+        """Take what a search like this one has run in this process, or make it."""
         self._put_data()
+        shapes = self._shapes()
+        computed = self._computed() if OF_THIS_PROCESS.knows_shapes(shapes) else None
+        programs = OF_THIS_PROCESS.find(shapes, computed)
+        if programs is None:
+            programs, computed = self._compiled(computed)
+            OF_THIS_PROCESS.keep(shapes, computed, programs)
+        self.compilations += 1
+        self._state, self._start, self._advance, self._measuring = programs
+
+    def _compiled(self, computed: str | None) -> tuple[Programs, str | None]:
+        """Compile what a search runs, or load what was compiled before; and say what it computes."""
         # a warning of it is for this thread to say
         directory = directory_of_programs()
         with ThreadPoolExecutor() as threads:
             # the longest first: XLA needs no Python, so the others are traced meanwhile
             start = self._lower_start()
-            self._state = state = jax.tree.map(self._placed, start.lowered.out_info)
+            state = jax.tree.map(self._placed, start.lowered.out_info)
             advance = threads.submit(self._lower_advance(state).compiled, directory)
             starting = threads.submit(start.compiled, directory)
-            # a refit holds nothing out, so there is nothing to measure
-            if self._rows.held_out.shape[1]:
-                self._measuring = self._lower_measure(state).compiled(directory)
-            self._start, self._advance = starting.result(), advance.result()
+            measuring = self._lower_measure(state).compiled(directory) if self._measures else None
+            computed = computed or self._computed()
+            return Programs(state, starting.result(), advance.result(), measuring), computed
+
+    @property
+    def _measures(self) -> bool:
+        """A refit holds nothing out, so there is nothing to measure."""
+        return self._rows.held_out.shape[1] > 0
+
+    def _shapes(self) -> Hashable:
+        """What the programs are lifted over, and compiled for."""
+        values = self._values(np.zeros(self.plan.block_strengths, int))
+        arguments = shapes_of(values, self._rows, self._data, self._key, self.job.dataset.first)
+        own, options = self.job.dataset.own, tuple(sorted(self._options.items()))
+        return arguments, own, self.plan.block_strengths, options, surroundings(self._mesh.devices.tolist())
+
+    def _computed(self) -> str | None:
+        """What one network of one row set computes, as a digest."""
+        dataset = self.job.dataset
+        values = _without(1, self._values(np.zeros(self.plan.block_strengths, int)))
+        rows, first = _without(1, self._rows), _without(1, dataset.first)
+        axes = Data.axes(dataset.own)
+        data = Data(*(_without(axis == 0, part) for axis, part in zip(axes, self._data, strict=True)))
+
+        def start(key: noise.Key, row_set: jax.Array, first: Variables | None) -> State:
+            return self.program.start(key, row_set, dataset.dtype, first)
+
+        beginning = self._key, rows.id, first
+        state = jax.eval_shape(start, *beginning)
+        epochs = state, values, rows, data, self._key, np.int32(0), np.int32(1)
+        functions = [(start, beginning), (self.program.epochs, epochs)]
+        if self._measures:
+            functions.append((self._measure_one, (state.best, rows, data)))
+        return what_they_compute(functions, (ROW_SETS, self.job.row_sets.count))
 
     def _lower_start(self) -> LoweredProgram:
         dtype, here = self.job.dataset.dtype, self.plan.block_strengths // self.plan.devices
@@ -241,7 +288,7 @@ class JaxExecutor:
         count = np.int32(1)
         arguments = (state, values, self._rows, self._data, self._key, count, count)
         # the old state's memory is used for the new one: two would not always fit
-        return self._lower(self._counted(advance), arguments, self._options, donate=(0,))
+        return self._lower(advance, arguments, self._options, donate=(0,))
 
     def _lower_measure(self, state: State) -> LoweredProgram:
         # data that all row sets share are not copied for each: they have no axis to map over
@@ -262,15 +309,6 @@ class JaxExecutor:
     def _placed(self, leaf: Any) -> jax.ShapeDtypeStruct:
         """Say of a leaf of a block's state that its strengths are spread over the devices."""
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self._by_second)
-
-    def _counted(self, run: Any) -> Any:
-        """Count tracings: jit traces once for every program it compiles."""
-
-        def traced(*arguments: Any) -> Any:
-            self.compilations += 1
-            return run(*arguments)
-
-        return traced
 
     def _measure_one(self, variables: Variables, rows: Rows, data: Data) -> tuple[Any, jax.Array]:
         def predict(index: jax.Array) -> tuple[Any, jax.Array]:
@@ -296,6 +334,11 @@ class JaxExecutor:
         values |= {} if chosen.own is None else {"own": chosen.own}
         dtype = self.job.dataset.dtype
         return {k: jax.device_put(np.asarray(v, dtype), self._by_strength) for k, v in values.items()}
+
+
+def _without(axes: int, tree: Any) -> Any:
+    """Shapes of arrays without their first axes."""
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[axes:], leaf.dtype), tree)
 
 
 def make_program(job: Job, settings: Settings) -> Program:

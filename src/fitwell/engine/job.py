@@ -14,7 +14,7 @@ from fitwell.engine.checkpoints import Checkpoints
 from fitwell.engine.ending import AT_THE_END, Ending
 from fitwell.engine.network import Variables
 from fitwell.engine.plan import BLOCK_NETWORKS, default_batch_size
-from fitwell.engine.stopping import Stopping, pace_of
+from fitwell.engine.stopping import Screening, Stopping, pace_of
 from fitwell.errors import InputError
 from fitwell.trees import tree_leaves
 
@@ -104,6 +104,8 @@ class Settings:
         Rows of a batch; None takes an eighth of the training rows as a power of two, 16 to 256.
     stopping
         Who leaves when; None trains all strengths for all epochs.
+    screening
+        Which strengths begin where there are many rows, if `stopping` has rungs; None begins with all.
     optimizer, schedule
         None is Adam, and the learning rate is constant unless told otherwise. The schedule is a name, or a function
         from the number of the step to the factor of the learning rate.
@@ -134,6 +136,7 @@ class Settings:
     epochs: int = 150
     batch_size: int | None = None
     stopping: Stopping | None = field(default_factory=Stopping)
+    screening: Screening | None = None
     optimizer: Optimizer | None = None
     schedule: str | Callable[[Any], Any] = "constant"
     seed: int = 0
@@ -192,12 +195,15 @@ def make_batching(row_sets: RowSets, settings: Settings) -> Batching:
 
 
 def paced(settings: Settings, row_sets: RowSets) -> Settings:
-    """Return settings whose rungs, and what is trained between two decisions, fit the steps of an epoch."""
+    """Return settings whose rungs, screening, and what is trained between two decisions fit the steps of an epoch."""
     if settings.stopping is None or not settings.stopping.rungs:
-        return settings
-    pace = pace_of(make_batching(row_sets, settings).steps)
+        return replace(settings, screening=None)
+    steps, screening = make_batching(row_sets, settings).steps, settings.screening
+    if screening and (steps < screening.steps or row_sets.n_train.min() < screening.rows):
+        screening = None
+    pace = pace_of(steps)
     call_epochs = max(1, int(settings.call_epochs * pace))
-    return replace(settings, stopping=settings.stopping.paced(pace), call_epochs=call_epochs)
+    return replace(settings, stopping=settings.stopping.paced(pace), screening=screening, call_epochs=call_epochs)
 
 
 Leaf = Any

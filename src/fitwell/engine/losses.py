@@ -121,14 +121,25 @@ def softmax(outputs: Any) -> np.ndarray:
     return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
-# JAX is imported where it is at work: NumPy has its own of these (`plain_losses.py`)
+def only_output(outputs: Any) -> Any:
+    """Values of one output, ``[...]`` of ``[..., 1]``."""
+    return outputs[..., 0]
+
+
+def as_they_are(outputs: Any) -> Any:
+    """Values of several outputs are the outputs."""
+    return outputs
+
+
+# JAX is imported where it is at work: NumPy has its own of these (`plain_losses.py`).
+# No lambdas: they cannot be pickled.
 CLASSIFICATION = Loss("log loss", log_loss, "accuracy", correct, softmax)
-REGRESSION = Loss("squared error", squared_error, "absolute error", absolute_error, lambda outputs: outputs[..., 0])
+REGRESSION = Loss("squared error", squared_error, "absolute error", absolute_error, only_output)
 SEVERAL_VALUES = Loss(
     "relative squared error",
     mean_squared_error,
     "relative absolute error",
     mean_absolute_error,
-    lambda outputs: outputs,
+    as_they_are,
 )
 LABELS = Loss("label log loss", label_log_loss, "label accuracy", right_labels, sigmoid)

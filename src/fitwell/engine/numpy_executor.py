@@ -131,6 +131,10 @@ class NumpyExecutor:
 
     def repack(self, blocks: Sequence[NumpyBlock], strengths: np.ndarray) -> list[NumpyBlock]:
         """See `Executor`; who has left costs nothing any more."""
+        return self.gathered(blocks, strengths)
+
+    def gathered(self, blocks: Sequence[NumpyBlock], strengths: np.ndarray) -> list[NumpyBlock]:
+        """Join strengths of several blocks to new ones; see `MovingExecutor`."""
         places = {int(g): (block, place) for block in blocks for place, g in enumerate(block.numbers)}
         return [self._moved([places[int(g)] for g in part], part) for part in self._cut(strengths)]
 

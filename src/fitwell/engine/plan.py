@@ -85,7 +85,11 @@ class Plan:
     compile_seconds
         Of `seconds`, what compilation takes.
     asked
-        Strengths that were asked for; there are fewer where a budget has no time for all of them.
+        Strengths that were asked for; there are fewer where a budget has no time for all of them, or where many rows
+        make it worth while to compare them on a part of these first.
+    screened
+        Strengths that are to begin after all were compared on a part of the rows, those that were best there; 0 where
+        all are to begin.
     begun
         Epochs that were done before, of the strengths in training: the search goes on from there.
     budget
@@ -108,6 +112,7 @@ class Plan:
     epoch_seconds: float = 0.0
     compile_seconds: float = 0.0
     asked: int = 0
+    screened: int = 0
     begun: int = 0
     budget: float = 0.0
     windows: int = 0

@@ -23,6 +23,10 @@ from fitwell.trees import tree_leaves, tree_map
 RECORDED = ("curves", "best_loss", "best_epoch", "epochs", "running", "cut")
 """Arrays of a `Training`, over all its strengths."""
 
+MEASURED = ("memory", "seconds", "epoch_seconds", "compile_seconds", "budget")
+MEASURED += ("strengths", "asked", "screened", "begun")
+"""Of a `Plan`: what was measured, or depends on what has been found to fit."""
+
 
 class Recording(Protocol):
     """What a search records of itself: a `Training`, which has the arrays `RECORDED`, too."""
@@ -32,6 +36,7 @@ class Recording(Protocol):
     settings: Settings
     records: Records | None
     best: Variables
+    kept: Sequence[int] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +63,8 @@ def snapshot_of(training: Recording, wave: Wave, identity: Mapping[str, str]) ->
     about = {
         "identity": dict(identity),
         "strengths": training.plan.strengths,
+        "screened": training.plan.screened,
+        "kept": None if training.kept is None else list(training.kept),
         "wave": [wave.strengths.start, wave.strengths.stop],
         "epoch": wave.epoch,
         "decided": wave.pacing.decided,
@@ -91,11 +98,12 @@ def identity_of(job: Job, settings: Settings, plan: Plan, executor: object) -> d
     """Return what must be the same for a search to go on, each part by a digest."""
     dataset, candidates = job.dataset, job.candidates
     how = asdict(plan)
-    # what was measured, or depends on what has been found to fit
-    for name in ("memory", "seconds", "epoch_seconds", "compile_seconds", "budget", "strengths", "asked", "begun"):
+    for name in MEASURED:
         del how[name]
+    screening = settings.screening and (settings.screening.share, settings.screening.kept)
     optimizer = None if settings.optimizer is None else settings.optimizer.name
     trained_by = {"executor": type(executor).__name__, "stopping": repr(settings.stopping), "seed": settings.seed}
+    trained_by["screening"] = screening
     about_network = (type(job.network).__name__, getattr(job.network, "described", getattr(job.network, "sizes", None)))
     return {
         "rows": _digest(_arrays_of(dataset)),

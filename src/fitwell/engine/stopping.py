@@ -45,6 +45,56 @@ class Stopping:
         return replace(self, rungs=tuple(sorted({math.ceil(epoch * pace) for epoch in self.rungs})))
 
 
+@dataclass(frozen=True, eq=False)
+class Screening:
+    """Which strengths begin a large search: the best after an epoch on a part of the rows of each row set.
+
+    Those that begin do so from their first weights and train on all rows: their numbers are those of a search that was
+    given them alone.
+
+    Attributes
+    ----------
+    share
+        Of the training rows and of the held-out rows of each row set.
+    smallest
+        Where there is little time the share is halved until it fits, but it is no smaller than this.
+    kept
+        Share of the strengths that begins.
+    fewest
+        At least this many strengths begin.
+    held_out
+        At least so many held-out rows of each row set measure, if there are.
+    steps, rows
+        Only where an epoch of all rows has at least so many steps, and a row set so many training rows.
+    strata
+        Class of each row, int [n], so that every class keeps its share; None draws without regard to the target.
+
+    The numbers are those of `benchmarks/few_rows.py`.
+    """
+
+    share: float = 1 / 4
+    smallest: float = 1 / 16
+    kept: float = 0.5
+    fewest: int = 8
+    held_out: int = 1000
+    steps: int = 64
+    rows: int = 16_000
+    strata: np.ndarray | None = None
+
+    @property
+    def shorter(self) -> Screening | None:
+        """The same with half of the rows; None if these are too few."""
+        return None if self.share / 2 < self.smallest else replace(self, share=self.share / 2)
+
+    def begin(self, strengths: int) -> int:
+        """Return how many of so many strengths begin."""
+        return min(strengths, max(self.fewest, math.ceil(self.kept * strengths)))
+
+    def work(self, strengths: int) -> float:
+        """Return what it takes, in epochs of one strength on all rows."""
+        return strengths * self.share
+
+
 SLOW_STEPS, QUICKEST_PACE = 16, 0.25
 """An epoch of more steps teaches more, so rungs come earlier; but each after epochs of its own."""
 

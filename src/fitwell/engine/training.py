@@ -14,7 +14,7 @@ import numpy as np
 
 from fitwell.data.row_sets import RowSets
 from fitwell.engine.checkpoints import Checkpoints, Snapshot
-from fitwell.engine.ending import SHARE_OF_A_CALL, Ended, Pacing, affordable_strengths
+from fitwell.engine.ending import SHARE_OF_A_CALL, Ended, Pacing, beginning_of
 from fitwell.engine.engines import with_jax
 from fitwell.engine.executor import Block, Epochs, Executor, Job
 from fitwell.engine.histories import Histories
@@ -24,7 +24,7 @@ from fitwell.engine.network import PureNetwork, Variables
 from fitwell.engine.plan import Listener, Plan, Progress
 from fitwell.engine.records import Records
 from fitwell.engine.snapshots import Wave, check_identity, identity_of, restore, snapshot_of
-from fitwell.engine.stopping import Stopping, still_running
+from fitwell.engine.stopping import Screening, Stopping, still_running
 from fitwell.engine.trained import Trained
 from fitwell.errors import TrainingError, UnfinishedError
 from fitwell.regularization.strengths import Candidates
@@ -40,6 +40,8 @@ class Training:
         Variables of all strengths at their best epochs, a tree of host arrays [R, G, ...]; complete at the end.
     ended
         That it was ended before its epochs were over.
+    kept
+        Numbers of the strengths that begin, among those asked for; None if they are the first ones.
     """
 
     best: Variables
@@ -53,7 +55,9 @@ class Training:
         settings: Settings,
         listener: Listener | None,
         beside: Callable[[], None] | None,
+        kept: Sequence[int] | None = None,
     ) -> None:
+        self.kept = kept
         self.executor, self.settings, self.listener, self.beside = executor, settings, listener, beside
         self.plan = plan
         # what all are compared with is never cut away: the unregularized network, and the one as given
@@ -312,11 +316,19 @@ def train_all(
     settings = paced(settings or Settings(), row_sets)
     job = Job(network, dataset, row_sets, candidates, loss)
     found = None if settings.checkpoints is None else settings.checkpoints.latest()
-    executor, job, plan = _planned(job, settings, listener is not None, found)
+    whole = job
+    executor, job, plan, screening = _planned(job, settings, listener is not None, found)
     if listener:
         listener.on_plan(plan)
     begin = time.perf_counter()
-    training = Training(job, executor, plan, settings, listener, beside)
+    kept = found.about["kept"] if found else None
+    if screening is not None:
+        from fitwell.engine.screening import best_on_a_part  # only large searches need it
+
+        kept = best_on_a_part(whole, settings, screening, plan.strengths)
+        job = replace(job, candidates=whole.candidates.take(kept))
+        executor = (settings.executor or with_jax)(job, settings, False)
+    training = Training(job, executor, plan, settings, listener, beside, kept)
     _train_waves(training, job, found)
     # after all waves: one of them may hold the only strengths that train
     training.check_some_trained()
@@ -337,10 +349,6 @@ def train_all(
         _executor=executor,
         _job=job,
     )
-
-
-FEWEST_STRENGTHS = 4
-"""Of a search without rungs that has little time."""
 
 
 def _train_waves(training: Training, job: Job, found: Snapshot | None) -> None:
@@ -374,27 +382,42 @@ def _write_down(
         checkpoints.write(snapshot_of(training, wave, identity()))
 
 
-def _planned(job: Job, settings: Settings, estimate: bool, found: Snapshot | None) -> tuple[Executor[Any], Job, Plan]:
-    """Make the executor, with fewer strengths where there is no time for all, or where so many were begun."""
+def _planned(
+    job: Job, settings: Settings, estimate: bool, found: Snapshot | None
+) -> tuple[Executor[Any], Job, Plan, Screening | None]:
+    """Make the executor, with fewer strengths where fewer are to begin, or where so many were begun.
+
+    Which ones begin is found by the screening that is returned, if there is one; until then they are the first.
+    """
     make, ending, asked = settings.executor or with_jax, settings.ending, job.candidates.count
-    hurry, begun = not math.isinf(ending.deadline), 0
+    hurry = not math.isinf(ending.deadline)
     if found is not None:
-        job, begun = replace(job, candidates=job.candidates.first(found.about["strengths"])), int(found.about["epoch"])
+        job = replace(job, candidates=_begun(job.candidates, found))
     # it plans before it compiles: memory that does not suffice is said at once
     executor: Executor[Any] = make(job, settings, estimate or hurry)
-    if not hurry:
-        return executor, job, replace(executor.plan, asked=asked, begun=begun)
     compiling = executor.plan.compile_seconds
     budget = ending.left(compiling) - compiling
     if ending.complete and executor.plan.seconds - compiling > budget:
         raise UnfinishedError("There is no time for all epochs.")
-    if ending.droppable and job.candidates.given == 0 and found is None:
-        fewest = FEWEST_STRENGTHS if settings.stopping is None else settings.stopping.finalists
-        fitting = affordable_strengths(executor.plan, settings.stopping, budget, fewest)
-        if fitting < asked:
-            job = replace(job, candidates=job.candidates.first(fitting))
-            executor = make(job, settings, True)
-    return executor, job, replace(executor.plan, asked=asked, begun=begun, budget=max(budget, 0.0) + compiling)
+    done = {"begun": int(found.about["epoch"]), "screened": int(found.about["screened"])} if found else {}
+    screening = None
+    if found is None and job.candidates.given == 0:
+        count, screening = beginning_of(executor.plan, settings.stopping, settings.screening, budget, ending.droppable)
+        if count < asked:
+            job = replace(job, candidates=job.candidates.first(count))
+            executor = make(job, settings, estimate or hurry)
+    plan = replace(executor.plan, asked=asked, **done)
+    if screening is not None:
+        seconds = plan.seconds + screening.work(asked) * plan.epoch_seconds
+        plan = replace(plan, screened=screening.begin(asked), seconds=seconds)
+    return executor, job, replace(plan, budget=max(budget, 0.0) + compiling) if hurry else plan, screening
+
+
+def _begun(candidates: Candidates, found: Snapshot) -> Candidates:
+    """Return the strengths that a search began with."""
+    kept, there = found.about["kept"], candidates.count
+    # if fewer are asked for now, those that are there: it is another search, and their digest says so
+    return candidates.take([g for g in kept if g < there]) if kept else candidates.first(found.about["strengths"])
 
 
 def _row_losses(

@@ -14,6 +14,7 @@ from fitwell.data.row_sets import RowSets, folds
 from fitwell.data.training_rows import check_weights, warn_of_unseen_classes
 from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import Loss
+from fitwell.engine.ray_options import is_ray
 from fitwell.errors import InputError
 from fitwell.keras.closing import close, zeros
 from fitwell.keras.compiled import compiled_scores
@@ -58,6 +59,11 @@ def check_model_options(options: Options) -> None:
         raise InputError("A Keras model has its own layers: leave out 'hidden'.")
     if options.engine == "numpy":
         raise InputError("NumPy trains the dense network of tables: a Keras model needs 'jax', or leave out 'engine'.")
+    if is_ray(options.engine):
+        raise InputError(
+            "Ray trains the dense network of tables, and a Keras model cannot be sent to other machines: choose 'jax', "
+            "or leave out 'engine'."
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from fitwell.analysis.selection import RULES
 from fitwell.arguments import is_real, is_whole, whole_number
 from fitwell.engine.checkpoints import Checkpoints
 from fitwell.engine.ending import AT_THE_END, Ending
-from fitwell.engine.engines import ENGINES
+from fitwell.engine.engines import checked_engine
 from fitwell.engine.job import Settings
 from fitwell.engine.stopping import Stopping
 from fitwell.errors import InputError, InputTypeError
@@ -26,7 +26,7 @@ from fitwell.regularization.table import BUILT_IN, DEFAULT_REGULARIZERS
 ENSEMBLE_STRENGTHS = 4
 """Strengths whose fold networks are averaged: the recipe measured on 15 real tables (see the design notes)."""
 
-Pruning = Literal["early", "none"]
+Pruning = Literal["early", "all-rows", "none"]
 Refit = Literal["ensemble", "single"]
 Schedule = Literal["constant", "cosine"]
 DepthName = Literal["constant", "funnel", "rising", "search"]
@@ -93,7 +93,15 @@ class Options:
     def stopping(self) -> Stopping:
         """Who leaves a search when."""
         rules = Stopping(patience=self.patience, to_the_end=self.to_the_end)
-        return rules if self.pruning == "early" else replace(rules, rungs=())
+        return replace(rules, rungs=()) if self.pruning == "none" else rules
+
+    @property
+    def screens(self) -> bool:
+        """Whether strengths of a large table may be compared on a part of the rows before the search.
+
+        A diagnosis compares all of them, and so do scores whose folds inside folds would have to choose as well.
+        """
+        return self.pruning == "early" and is_whole(self.strengths) and self.honest == "bbc" and not self.to_the_end
 
     @property
     def table(self) -> Table:
@@ -130,9 +138,10 @@ class Options:
 
 
 def make_options(**given: Any) -> Options:
-    """Return options whose whole numbers are Python's own, whoever made them."""
+    """Return options whose whole numbers are Python's own, whoever made them, and whose engine is a text."""
     whole = {name: _whole(name, given[name], least) for name, least in WHOLE.items() if name in given}
-    return Options(**{**given, **whole})
+    engine = {"engine": checked_engine(given["engine"])} if "engine" in given else {}
+    return Options(**{**given, **whole, **engine})
 
 
 def _check_candidates(candidates: Candidates, learning_rate: float | None) -> None:
@@ -167,9 +176,8 @@ def _check_options(options: Options) -> None:
     if options.schedule not in get_args(Schedule) and not callable(options.schedule):
         raise InputError(f"'schedule' must be 'constant' or 'cosine'. Got {options.schedule!r}.")
     if options.pruning not in get_args(Pruning):
-        raise InputError(f"'pruning' must be 'early' or 'none'. Got {options.pruning!r}.")
-    if options.engine not in ENGINES:
-        raise InputError(f"'engine' must be 'auto', 'numpy' or 'jax'. Got {options.engine!r}.")
+        raise InputError(f"'pruning' must be 'early', 'all-rows' or 'none'. Got {options.pruning!r}.")
+    checked_engine(options.engine)
     if options.rule not in RULES:
         raise InputError(f"'rule' must be '1se', 'min' or 'confidence-set'. Got {options.rule!r}.")
     if options.honest not in METHODS:

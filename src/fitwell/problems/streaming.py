@@ -30,7 +30,7 @@ def is_streamed(
     target: Any,
     *,
     memory: int | None = None,
-    engine: str = "auto",
+    engine: Any = "auto",
     sample_weight: Any = None,
     cv: Any = 5,
     repeats: Any = 1,
@@ -41,7 +41,7 @@ def is_streamed(
     given budget must be too small for its inputs, of which there is one copy at least, and one for each row set of
     small tables; without one, all memory that is free for the table as it comes, as numbers and encoded.
     """
-    # JAX has all row sets' inputs at once, and other machines have none of this one's files
+    # nobody else reads in windows: another engine says what it has no memory for
     if engine not in ("auto", "numpy") or not isinstance(table, str | Path) or not _are_names(target, sample_weight):
         return False
     path = Path(table)

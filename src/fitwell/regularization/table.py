@@ -22,7 +22,9 @@ scikit-learn's MLP divides `alpha` by the rows of the *batch* in every step (`_m
 
 from __future__ import annotations
 
+import copyreg
 from functools import partial
+from typing import Any
 
 from fitwell.regularization.regularizer import Array, Axes, InKeras, Regularizer, Step, Table, Unit
 
@@ -152,6 +154,18 @@ WEIGHT_DECAY = Regularizer(
 )
 
 BUILT_IN: Table = {row.name: row for row in (L1, L2, DROPOUT, WEIGHT_DROPOUT, WEIGHT_DECAY)}
+
+
+def _named(name: str) -> Regularizer:
+    return BUILT_IN[name]
+
+
+def _reduced(row: Regularizer) -> Any:
+    # fitwell's own by their names, so that they are known as such in another process; others as they are
+    return (_named, (row.name,)) if BUILT_IN.get(row.name) is row else row.__reduce_ex__(4)
+
+
+copyreg.pickle(Regularizer, _reduced)
 
 DEFAULT_REGULARIZERS = ("l2", "dropout")
 """Searched unless others are named: the two that paid on real tables; L1's zeros and the others are for who asks."""

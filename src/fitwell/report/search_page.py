@@ -71,11 +71,13 @@ def _head(run: RunTables) -> str:
     lines = [*document.get("cut_short", []), *lines, *chosen_by(document.get("scoring"))]
     chosen = document["choice"]["one_standard_error"]
     rows = f"{document['data']['rows']:,} rows, " if "rows" in document["data"] else ""
+    # nor have runs from before strengths were compared on a part of the rows
+    begun = f" (the best of {plan['asked']} on a part of the rows)" if plan.get("screened") else ""
     said = "".join(f"<p>{text(line)}</p>" for line in lines)
     return f"""<header>
 <h1>{text(_title(document))}</h1>
-<p class="soft">{rows}{plan["row_sets"]} row sets x {plan["strengths"]} strengths = {plan["networks"]:,} networks,
-in {document["seconds"]["total"]:.1f} s</p>
+<p class="soft">{rows}{plan["row_sets"]} row sets x {plan["strengths"]} strengths{begun} =
+{plan["networks"]:,} networks, in {document["seconds"]["total"]:.1f} s</p>
 <div class="verdict">{said}
 <p class="soft">Chosen by the one-standard-error rule: {text(chosen["regularization"])}, learning rate
 {chosen["learning_rate"]:.3g}, epoch {chosen["epoch"]}.</p></div>

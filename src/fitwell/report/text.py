@@ -19,7 +19,7 @@ from fitwell.analysis.honest import Score
 from fitwell.analysis.readings import Reading, as_read, reading_of
 from fitwell.engine.plan import Plan
 from fitwell.errors import counted
-from fitwell.report.words import LEAVE_IT_ALONE, chosen_by, cut_short, streamed_in, verdict, verdict_of
+from fitwell.report.words import LEAVE_IT_ALONE, best_of, chosen_by, cut_short, streamed_in, verdict, verdict_of
 
 LOSS_COLUMNS = {
     "held out": "held_out_loss",
@@ -77,7 +77,8 @@ def _read_arrays(summary: dict[str, Any]) -> list[RenderableType]:
 def planned(plan: Plan) -> list[RenderableType]:
     """Say what will be trained, and about how long it takes."""
     blocks, devices = counted(plan.blocks, "block"), counted(plan.devices, "device")
-    left_out = f" (of {plan.asked}: time is short)" if plan.strengths < plan.asked else ""
+    short = plan.strengths < (plan.screened or plan.asked)
+    left_out = best_of(plan) or (f" (of {plan.asked}: time is short)" if short else "")
     lines = [
         f"Training  {plan.row_sets} row sets x {plan.strengths} strengths{left_out} = {plan.networks:,} networks "
         f"at once, at most {plan.epochs} epochs",

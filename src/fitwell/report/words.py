@@ -39,7 +39,12 @@ def comparison(search: Search, answer: Answer, score: Score) -> str:
 def size_of(search: Search) -> str:
     """Say how many networks were trained."""
     plan = search.plan
-    return f"{plan.row_sets} row sets x {plan.strengths} strengths = {plan.networks:,} networks"
+    return f"{plan.row_sets} row sets x {plan.strengths} strengths{best_of(plan)} = {plan.networks:,} networks"
+
+
+def best_of(plan: Plan) -> str:
+    """Say of how many strengths those that were trained were the best on a part of the rows; nothing if all were."""
+    return f" (the best of {plan.asked} on a part of the rows)" if plan.screened else ""
 
 
 def streamed_in(windows: int, rows: int) -> str:
@@ -71,8 +76,9 @@ def cut_short(plan: Plan, ended: Ended | None) -> list[str]:
         why = "Ended by hand" if ended.reason == "interrupted" else "Time was up"
         running = f"{counted(ended.running, 'strength')} of {plan.strengths} {'was' if ended.running == 1 else 'were'}"
         lines.append(f"{why} after epoch {ended.epoch}: {running} still in training, and might have improved further.")
-    if plan.strengths < plan.asked:
-        lines.append(f"Of {plan.asked} strengths there was time for {plan.strengths}.")
+    if plan.strengths < (plan.screened or plan.asked):
+        those = ", the best on a part of the rows" if plan.screened else ""
+        lines.append(f"Of {plan.asked} strengths there was time for {plan.strengths}{those}.")
     return lines
 
 

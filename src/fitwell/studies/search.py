@@ -15,6 +15,7 @@ from fitwell.data.row_sets import RowSets
 from fitwell.data.units import units_of_rows
 from fitwell.engine.job import Settings
 from fitwell.engine.plan import QUIET, Listener
+from fitwell.engine.stopping import Screening
 from fitwell.engine.trained import Trained
 from fitwell.engine.training import train_all
 from fitwell.errors import InputError
@@ -84,7 +85,8 @@ def search(
     if not options.to_the_end:  # a diagnosis scores nothing
         settings = recording(settings, problem.row_sets, candidates.count)
     beside = None if options.to_the_end else problem.warm_up  # a diagnosis finishes nothing
-    written = replace(settings, checkpoints=options.checkpoints)
+    screening = Screening(strata=problem.strata) if options.screens else None
+    written = replace(settings, checkpoints=options.checkpoints, screening=screening)
     trained = train_networks(problem, candidates, written, listener=listener, beside=beside)
     # what is asked of it later is asked whole or not at all
     after = replace(settings, ending=settings.ending.strict)
