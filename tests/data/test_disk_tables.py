@@ -104,7 +104,7 @@ def test_a_directory_is_its_files_one_after_another(tmp_path: Path, seed: int) -
 
 def test_delimited_text_is_read_as_in_memory(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """In many pieces; what decides the decimal mark and types is all of a column."""
-    monkeypatch.setattr(disk_tables, "PIECE_VALUES", 1000)
+    monkeypatch.setattr(disk_tables, "PIECE_VALUES", 2500)
     monkeypatch.setattr("fitwell.data.blocks.VALUES_AT_ONCE", 500)
     for separator in ",;":
         every_kind(seed).drop("duration").write_csv(tmp_path / "table.csv", separator=separator)

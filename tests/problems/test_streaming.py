@@ -64,6 +64,7 @@ def test_the_table_is_streamed(result: Result) -> None:
     assert f"streamed in {plan.windows} windows of {plan.window_rows:,} rows" in words
 
 
+@pytest.mark.slow
 def test_an_answer_has_all_that_others_have(result: Result, path: Path) -> None:
     """Baselines, importance, held-out rows, a score on new rows, predictions, run.json; as good as in memory."""
     assert [one.name for one in result.answer.baselines] == ["class shares", "linear model"]
@@ -79,6 +80,7 @@ def test_an_answer_has_all_that_others_have(result: Result, path: Path) -> None:
     assert len(predicted) == 5
 
 
+@pytest.mark.slow
 def test_all_in_one_window_is_as_in_memory(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bit for bit, whatever is asked for; the break: another seed."""
     asked: dict[str, Any] = {**QUICKLY, "refit": "single", "honest": "nested"}
@@ -94,6 +96,7 @@ def test_all_in_one_window_is_as_in_memory(path: Path, monkeypatch: pytest.Monke
     assert numbers(tune(path, "ill", **asked, seed=1)) != numbers(in_memory)
 
 
+@pytest.mark.slow
 def test_a_diagnosis_is_streamed_too(path: Path, small_windows: None) -> None:
     """Fewer rows, more folds and larger networks are row sets and networks of the same table."""
     del small_windows
@@ -123,7 +126,7 @@ def test_what_is_streamed_is_told_from_the_file(path: Path, tmp_path: Path, monk
     assert is_streamed(path, "ill", memory=values * 12 - 1, cv=3)
     assert not is_streamed(path, "ill", memory=values * 12, cv=3)
     assert is_streamed(str(path), ["ill", "smoker"], memory=1000)
-    for unlike in ({"engine": "jax"}, {"sample_weight": np.ones(ROWS)}, {"memory": None}):
+    for unlike in ({"engine": "jax"}, {"engine": "ray:auto"}, {"sample_weight": np.ones(ROWS)}, {"memory": None}):
         assert not is_streamed(path, "ill", **{"memory": 1000, **unlike})
     assert is_streamed(path.parent, "ill", memory=1000)
     assert not any(is_streamed(other, "ill", memory=1000) for other in (table, path.with_name("none.parquet")))
