@@ -14,7 +14,7 @@ import fitwell
 import keras
 from fitwell.errors import InputError
 from fitwell.problems.given import read_problem
-from fitwell.problems.models import read_model
+from fitwell.problems.models import check_model_options, read_model
 from fitwell.problems.options import Options, make_options
 from fitwell.report import text
 
@@ -526,3 +526,10 @@ def test_the_least_number_of_strengths() -> None:
     single.compile("adam", "sparse_categorical_crossentropy")
     with pytest.raises(InputError, match=r"'regularizers' must name one that acts on a layer .* Got 'dropout'\."):
         fitwell.tune(single, X, Y, **{**OPTIONS, "strengths": 4, "regularizers": "dropout"})
+
+
+@pytest.mark.parametrize("engine", ["numpy", "ray", "ray:auto,gpus=1"])
+def test_engines_of_tables_are_refused(engine: str) -> None:
+    """A Keras model is trained by JAX, in this process: a sentence says so."""
+    with pytest.raises(InputError, match=r"trains the dense network of tables.*Keras model.*leave out .engine"):
+        check_model_options(Options(engine=engine))

@@ -34,18 +34,17 @@ def checked_engine(engine: Engine | str) -> str:
     InputError
         There is no such engine.
     """
+    if engine in ENGINES:
+        return str(engine)
     if is_ray(engine):
         return str(engine if isinstance(engine, Ray) else Ray.read(engine))
-    if engine not in ENGINES:
-        raise InputError(f"'engine' must be 'auto', 'numpy', 'jax' or 'ray'. Got {engine!r}.")
-    return str(engine)
+    raise InputError(f"'engine' must be 'auto', 'numpy', 'jax' or 'ray'. Got {engine!r}.")
 
 
 def executor_of(engine: str) -> Callable[..., Executor[Any]]:
     """Return what makes an executor of a job, see `Settings.executor`."""
-    if is_ray(engine):
-        return partial(with_ray, options=Ray.read(engine))
-    return {"auto": suitable, "numpy": NumpyExecutor, "jax": with_jax}[engine]
+    here = {"auto": suitable, "numpy": NumpyExecutor, "jax": with_jax}
+    return here[engine] if engine in here else partial(with_ray, options=Ray.read(engine))
 
 
 def with_ray(job: Job, settings: Settings, estimate: bool = False, *, options: Ray) -> Executor[Any]:
