@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -110,3 +111,14 @@ def test_blocks_are_joined_in_their_order() -> None:
     assert joined.row_loss is not None
     assert joined.row_loss[0, :, 0, 0].tolist() == joined.best_loss.tolist() == [0, 1, 1]
     assert joined_epochs([one._replace(row_loss=None)] * 2).row_loss is None
+
+
+def test_all_workers_keep_to_one_plan(shipped: Shipped) -> None:
+    """Each for itself would plan by its own machine; told of a plan a worker cuts blocks and waves as that does."""
+    own = BlockWorker(1, {}).plan(shipped, estimate=False)
+    told = replace(own, block_strengths=2, memory=own.memory + 1)
+    worker = BlockWorker(1, {})
+    assert worker.prepare(shipped._replace(plan=told)) == (0.0, 0)
+    obeyed = worker.plan(shipped._replace(plan=told), estimate=False)
+    assert (obeyed.block_strengths, obeyed.wave_strengths) == (2, own.wave_strengths + 1)
+    assert own.block_strengths != 2

@@ -119,7 +119,8 @@ def test_what_is_compared_fits_the_time() -> None:
         assert count == affordable_strengths(PLAN, rules, left, rules.finalists)
 
 
-def test_where_it_would_be_compiled_nothing_is_compared() -> None:
-    """JAX compiles a program for every number of rows; without a screening the first strengths begin."""
-    compiled = replace(PLAN, compile_seconds=4.0)
-    assert beginning_of(compiled, Stopping(), Screening(), 4.0) == beginning_of(PLAN, Stopping(), None, 4.0)
+def test_where_it_would_not_pay_nothing_is_compared() -> None:
+    """JAX compiles a program for every number of rows, and a table on disk is read whole: the first strengths begin."""
+    for other in ({"compile_seconds": 4.0}, {"windows": 3}):
+        plan = replace(PLAN, **other)
+        assert beginning_of(plan, Stopping(), Screening(), 4.0) == beginning_of(PLAN, Stopping(), None, 4.0)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -50,6 +51,8 @@ SEVEN = Candidates(
 )
 HALVING = Stopping(patience=100, rungs=(2, 6), kept=0.6, finalists=2)
 STORE = {"object_store_memory": 80 * 2**20}
+# a node that is slow to answer is none that died: its port is closed, which is told within a second or two
+HEALTH = {"health_check_period_ms": 500, "health_check_timeout_ms": 60_000, "health_check_failure_threshold": 3}
 
 
 def in_time(start: Callable[[], Any]) -> Any:
@@ -57,22 +60,33 @@ def in_time(start: Callable[[], Any]) -> Any:
     for _ in range(3):
         with suppress(Exception):
             return start()
+    return start()
+
+
+def started() -> Cluster:
+    """Two nodes, one of which is the head; that has a processor more than the searches of this process take."""
+    head = {"num_cpus": 2, "include_dashboard": False, "_system_config": HEALTH, **STORE}
+    found = Cluster(initialize_head=True, head_node_args=head)
     try:
-        return start()
-    except Exception as error:  # of whatever kind: Ray itself does not run here, of which fitwell knows nothing
-        pytest.skip(f"A node of Ray did not start, so nothing was tested on a cluster: {error}")
+        in_time(lambda: found.add_node(num_cpus=1, **STORE))
+        ray.init(found.address, log_to_driver=False, logging_level="error")
+    except BaseException:
+        ray.shutdown()
+        found.shutdown()
+        raise
+    return found
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """Two nodes, one of which is the head; that has a processor more than the searches of this process take."""
-    head = {"num_cpus": 2, "include_dashboard": False, **STORE}
-    found = in_time(lambda: Cluster(initialize_head=True, head_node_args=head))
-    in_time(lambda: found.add_node(num_cpus=1, **STORE))
-    ray.init(found.address, log_to_driver=False, logging_level="error")
+    """A cluster, and the workers that all searches of these tests share."""
+    try:
+        found = in_time(started)
+    except Exception as error:  # of whatever kind: Ray itself does not run here, of which fitwell knows nothing
+        pytest.skip(f"Ray did not start, so nothing was tested on a cluster: {error}")
     # nodes cannot import what only tests have
     ray.cloudpickle.register_pickle_by_value(ray_faults)
-    pool = ray_workers.workers_of(Ray(), "numpy", 2, 2)  # shared by all searches below
+    pool = ray_workers.workers_of(Ray(), "numpy", 2, 2)
     yield found
     del pool
     ray.shutdown()
@@ -159,6 +173,10 @@ def kill_a_node(cluster: Cluster) -> None:
     (node,) = cluster.worker_nodes
     assert node.node_id in {ray_faults.node_of(worker) for worker in workers()}
     cluster.remove_node(node, allow_graceful=False)
+    # told before others ask for room there
+    until = time.monotonic() + 60
+    while any(one["Alive"] and one["NodeID"] == node.node_id for one in ray.nodes()) and time.monotonic() < until:
+        time.sleep(0.1)
     in_time(lambda: cluster.add_node(num_cpus=1, **STORE))
 
 
@@ -257,6 +275,23 @@ def test_nested_cross_validation_runs_on_it() -> None:
     found = tune(table, "ill", **how, engine=Ray(train="numpy"))
     assert found.score.interval == alone.score.interval
     assert found.predict(table).equals(alone.predict(table))
+
+
+def test_getting_ready_is_no_part_of_an_epochs_time(problem: Any) -> None:
+    """Workers fetch the search and compile before the first epochs: a budget would take that for slow training else."""
+    case = problem()
+    job = ray_executor.Job(*case[:3], SEVEN, case.loss)
+    executor = on_ray()(job, settings(), False)
+    called: list[str] = []
+    for worker in executor._workers.ready():
+        worker.send = lambda method, *arguments, to=worker: (  # type: ignore[method-assign]
+            called.append(method),
+            getattr(to.actor, method).remote(*arguments),
+        )[1]
+    executor.start(np.arange(7))
+    for worker in executor._workers.ready():
+        del worker.send
+    assert called == ["prepare"] * len(executor._workers.ready())
 
 
 def test_what_cannot_be_sent_is_named(problem: Any) -> None:

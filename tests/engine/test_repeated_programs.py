@@ -193,16 +193,30 @@ def test_functions_are_told_apart_by_what_they_compute() -> None:
     assert found == [digest(function) for function in functions]
 
 
+def test_functions_that_are_called_again_are_told_apart() -> None:
+    """JAX has one object for all calls of a function: what stands in it counts at every call."""
+    minus, other = jax.jit(lambda x, y: x - y), jax.jit(lambda x, y: y - x)
+    minus(X, X)
+    other(X, X)
+    one, two = (digest(lambda x, third=third: minus(x, 1) * other(x, 1) * third(x, 1)) for third in (minus, other))
+    assert None not in (one, two)
+    assert one != two
+
+
+KEY = jax.random.key(0)
+
+
 @pytest.mark.parametrize(
     "function",
     [
+        lambda x: x + jax.random.uniform(KEY, (3,)),
         lambda x: jax.pure_callback(lambda y: np.asarray(y), X, x),
         lambda x: (jax.debug.callback(print, x), x)[1],
         jax.checkpoint(lambda x: x + 1, policy=lambda *_, **__: True),
     ],
 )
 def test_what_calls_back_has_no_digest(function: Callable[..., Any]) -> None:
-    """A program that leaves for Python is made anew: what is called there has no text."""
+    """A program that leaves for Python, or holds what is no array of numbers, is made anew: there is no text of it."""
     assert digest(function) is None
     assert digest(lambda x: x + 1) is not None
 

@@ -101,6 +101,23 @@ def assert_same(found: Trained, expected: Trained) -> None:
     np.testing.assert_array_equal(found.candidates.learning_rate, expected.candidates.learning_rate)
 
 
+def test_who_wants_the_end_need_not_wait(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between parts of the strengths it is asked for the end and the time: those it did not come to are the last."""
+    monkeypatch.setattr(screening, "STRENGTHS_AT_ONCE", 2)
+    asked: list[int] = []
+
+    def wanted() -> bool:
+        asked.append(1)
+        return len(asked) > 2
+
+    whole = losses_on_a_part(job, replace(HOW, ending=AT_THE_END), FEW)
+    losses = losses_on_a_part(job, replace(HOW, ending=Ending(wanted=wanted)), FEW)
+    np.testing.assert_array_equal(losses, np.where(np.arange(6) < 4, whole, np.inf))
+    assert np.isfinite(whole).all()
+    late = replace(HOW, ending=Ending(deadline=0.0))
+    assert best_on_a_part(job, late, FEW, 3) == [0, 1, 2]
+
+
 def test_those_that_begin_train_as_if_they_had_been_asked_for_alone(
     trains: Callable[..., Trained], screened: Trained, job: Job
 ) -> None:

@@ -18,6 +18,7 @@ from fitwell.engine.executor import Epochs, Job, Measured
 from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import REGRESSION
 from fitwell.engine.network import Variables
+from fitwell.engine.numpy_executor import NumpyExecutor
 from fitwell.engine.plan import Listener, Plan
 from fitwell.engine.stopping import Screening
 from fitwell.engine.training import train_all
@@ -298,11 +299,19 @@ def test_nothing_is_trained_that_cannot_be_finished(problem: LineOnArrays) -> No
 @pytest.mark.slow
 def test_strengths_compared_on_a_part_of_the_rows_are_spoken_of(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there was no time for all: when the search is planned, and in its words; of a small table nothing is."""
-    hurry: dict[str, Any] = {"epochs": 1000, "patience": 1000, "hidden": (64, 64), "cv": 2, "time_budget": 6}
+    hurry: dict[str, Any] = {"epochs": 20, "hidden": (8,), "cv": 2, "time_budget": 60}
     plans: list[Plan] = []
-    # a table of some thousand rows counts as large
+    make_plan = NumpyExecutor._make_plan
+
+    def slow(executor: NumpyExecutor, estimate: bool) -> tuple[Plan, int]:
+        plan, copies = make_plan(executor, estimate)
+        return replace(plan, epoch_seconds=1.5), copies
+
+    # on every machine an epoch is taken to be so slow that there is no time for all
+    monkeypatch.setattr(NumpyExecutor, "_make_plan", slow)
+    # a table of a thousand rows counts as large
     monkeypatch.setattr(road, "Screening", partial(Screening, rows=1, steps=1))
-    found = tune(mixed(6000), "ill", **hurry, listener=Listener(on_plan=plans.append))
+    found = tune(mixed(1000), "ill", **hurry, listener=Listener(on_plan=plans.append))
     plan = found.search.plan
     assert plan.strengths < plan.asked == plan.screened == 32
     assert f"Of 32 strengths there was time for {plan.strengths}, the best on a part of the rows." in str(found)

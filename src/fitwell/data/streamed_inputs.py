@@ -33,6 +33,9 @@ class StreamedInputs:
         (R, n, d) and float32, of what could be asked for.
     nbytes
         Bytes that are kept in memory: none.
+    free
+        Bytes of memory that were free when somebody asked first; None until then. All windows of a search are cut by
+        it, where no budget is given.
     """
 
     dtype = np.dtype(np.float32)
@@ -40,6 +43,7 @@ class StreamedInputs:
 
     def __init__(self, encodings: Sequence[Encoding], raw: StoredFeatures) -> None:
         self.encodings, self.raw = tuple(encodings), raw
+        self.free: int | None = None
         self.shape = (len(self.encodings), len(raw), self.encodings[0].layout.width)
 
     @property

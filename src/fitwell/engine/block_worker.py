@@ -58,10 +58,14 @@ class Shipment:
 
 
 class Shipped(NamedTuple):
-    """Where a `Shipment` is found: its number, and a function that fetches it."""
+    """Where a `Shipment` is found: its number, and a function that fetches it; and the plan that all workers keep to.
+
+    Each for itself would plan by the memory that is free on its machine, and cut blocks as no other does.
+    """
 
     number: str
     fetch: Callable[[], Shipment]
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,8 +145,14 @@ class BlockWorker:
     def plan(self, shipped: Shipped, estimate: bool) -> Plan:
         """Plan a search."""
         if shipped.number not in self._executors or estimate:
-            self._executors[shipped.number] = self._made(shipped.fetch(), estimate)
+            self._executors[shipped.number] = self._made(shipped, estimate)
         return self._executors[shipped.number].plan
+
+    def prepare(self, shipped: Shipped) -> tuple[float, int]:
+        """Fetch the search, and compile what it runs; return the seconds of compilation, and how many programs."""
+        executor = self._executor(shipped)
+        executor.restored([])  # of nothing: what trains is compiled
+        return executor.compile_seconds, executor.compilations
 
     def advance(self, shipped: Shipped, group: Group, first: int, count: int, bring: bool) -> Advanced:
         """Train a group for `count` epochs from epoch `first` on, and give its state back if it is to be brought."""
@@ -182,10 +192,14 @@ class BlockWorker:
 
     def _executor(self, shipped: Shipped) -> MovingExecutor[Any]:
         if shipped.number not in self._executors:
-            self._executors[shipped.number] = self._made(shipped.fetch(), estimate=False)
+            self._executors[shipped.number] = self._made(shipped, estimate=False)
         return self._executors[shipped.number]
 
-    def _made(self, shipment: Shipment, estimate: bool) -> MovingExecutor[Any]:
+    def _made(self, shipped: Shipped, estimate: bool) -> MovingExecutor[Any]:
+        shipment, plan = shipped.fetch(), shipped.plan
+        if plan is not None:
+            as_planned = replace(shipment.settings, memory=plan.memory, block_strengths=plan.block_strengths)
+            shipment = replace(shipment, settings=as_planned)
         if shipment.trains == "jax":
             return _with_jax(shipment, estimate)
         from fitwell.engine.numpy_executor import NumpyExecutor

@@ -18,7 +18,7 @@ import numpy as np
 
 from fitwell.errors import FileError, FitwellWarning
 
-FORMAT = 1
+FORMAT = 2
 """Of the files: another one is not read."""
 
 SHARE = 0.05

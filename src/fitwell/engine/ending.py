@@ -157,13 +157,14 @@ def beginning_of(
         Of all strengths.
     screening
         How all may be compared on a part of the rows: fewer where there is little time. It is left out where there is
-        time for all, where even the fewest rows take too much, or where another program would have to be compiled.
+        time for all, where even the fewest rows take too much, where another program would have to be compiled, and
+        of a table on disk, which would be read whole for a part of its rows.
     seconds
         In which may be trained; infinite if there is no hurry.
     """
     fewest = FEWEST_STRENGTHS if rules is None else rules.finalists
     count = affordable_strengths(plan, rules, seconds, fewest)
-    if count == plan.strengths or screening is None or plan.compile_seconds:
+    if count == plan.strengths or screening is None or plan.compile_seconds or plan.windows:
         return count, None
     while screening and screening.work(plan.strengths) * plan.epoch_seconds > SHARE_OF_SCREENING * seconds:
         screening = screening.shorter

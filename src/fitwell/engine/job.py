@@ -104,8 +104,6 @@ class Settings:
         Rows of a batch; None takes an eighth of the training rows as a power of two, 16 to 256.
     stopping
         Who leaves when; None trains all strengths for all epochs.
-    screening
-        Which strengths begin where there are many rows and little time, if `stopping` has rungs; None takes the first.
     optimizer, schedule
         None is Adam, and the learning rate is constant unless told otherwise. The schedule is a name, or a function
         from the number of the step to the factor of the learning rate.
@@ -131,12 +129,13 @@ class Settings:
         When to end before all epochs are over.
     checkpoints
         Where the search is written down while it goes on, and goes on from; None is nowhere.
+    screening
+        Which strengths begin where there are many rows and little time, if `stopping` has rungs; None takes the first.
     """
 
     epochs: int = 150
     batch_size: int | None = None
     stopping: Stopping | None = field(default_factory=Stopping)
-    screening: Screening | None = None
     optimizer: Optimizer | None = None
     schedule: str | Callable[[Any], Any] = "constant"
     seed: int = 0
@@ -152,6 +151,7 @@ class Settings:
     executor: Callable[..., Any] | None = None
     ending: Ending = AT_THE_END
     checkpoints: Checkpoints | None = None
+    screening: Screening | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "call_epochs"):

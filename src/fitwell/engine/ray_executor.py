@@ -78,8 +78,8 @@ class RayCall:
         Whose it is; None for what is no block's.
     worker, reference
         Who was asked, and where the answer will be.
-    attempts
-        How often it was sent.
+    failed
+        How many workers died of it, or lost what it needs.
     """
 
     method: str
@@ -87,7 +87,7 @@ class RayCall:
     block: RayBlock | None = None
     worker: RayWorker | None = None
     reference: Any = None
-    attempts: int = 0
+    failed: int = 0
 
 
 class RayExecutor:
@@ -117,12 +117,13 @@ class RayExecutor:
         self._ship(uuid.uuid4().hex)
         weakref.finalize(self, _forgotten, self._workers, self._shipped.number)
         self._blocks: list[RayBlock] = []
-        self.plan = spread_plan(
-            self._answer(RayCall("plan", (estimate,))), len(self._workers.ready()), whole=self._whole
-        )
+        first: Plan = self._answer(RayCall("plan", (estimate,)))
+        self._shipped = self._shipped._replace(plan=first)
+        self.plan = spread_plan(first, len(self._workers.ready()), whole=self._whole)
 
     def start(self, strengths: np.ndarray) -> list[RayBlock]:
         """See `Executor`; workers draw first weights when they train first."""
+        self._prepare()
         return self._placed([RayBlock(part) for part in self._cut(strengths)])
 
     def advance(self, blocks: Sequence[RayBlock], first: int, count: int) -> tuple[list[RayBlock], Iterable[Epochs]]:
@@ -179,12 +180,21 @@ class RayExecutor:
 
     def restored(self, blocks: Sequence[SavedBlock]) -> list[RayBlock]:
         """See `Executor`."""
+        self._prepare()
         return self._placed([RayBlock(one.strengths[: one.count], state=GroupState([one])) for one in blocks])
 
     @property
     def structure(self) -> Variables:
         """See `Executor`."""
         return self._answer(RayCall("structure", ()))
+
+    def _prepare(self) -> None:
+        """Have all workers fetch the search and compile: that is no part of the time that an epoch takes."""
+        calls = [self._sent(RayCall("prepare", ())) for _ in self._workers.ready()]
+        for call in calls:
+            seconds, compilations = self._awaited(call, calls)
+            self.compile_seconds = max(self.compile_seconds, seconds)
+            self.compilations = max(self.compilations, compilations)
 
     def _epochs(self, calls: Sequence[RayCall], first: int, count: int) -> Iterator[Epochs]:
         for call in calls:
@@ -262,6 +272,8 @@ class RayExecutor:
         """Hand so much of a block over to those who have the least to do, and less than is ideal."""
         self._bring(block)
         if self._whole:
+            if block.held and block.worker is not None:
+                block.worker.send("forget", self._shipped.number, [block.key])
             block.worker, block.held = self._least_loaded(), False
             return
         block.numbers, moving = block.numbers[:-over], block.numbers[-over:]
@@ -277,7 +289,8 @@ class RayExecutor:
             reference = self._workers.put(self._shipment)
         except (TypeError, AttributeError, pickle.PicklingError) as error:
             raise InputError(not_sendable(self._shipment, error)) from None
-        self._shipped = Shipped(number, partial(self._workers.ray.get, reference))
+        plan = self._shipped.plan if hasattr(self, "_shipped") else None
+        self._shipped = Shipped(number, partial(self._workers.ray.get, reference), plan)
 
     def _sent(self, call: RayCall) -> RayCall:
         """Send a call, with the state of its block where the worker does not hold it."""
@@ -288,7 +301,7 @@ class RayExecutor:
             group = Group(block.key, block.numbers, None if block.held else block.state)
             arguments, block.held = (group, *arguments), True
         worker = self._next_worker() if block is None or block.worker is None else block.worker
-        call.worker, call.attempts = worker, call.attempts + 1
+        call.worker = worker
         call.reference = worker.send(call.method, self._shipped, *arguments)
         return call
 
@@ -306,7 +319,8 @@ class RayExecutor:
             try:
                 return self._workers.get(call.reference)
             except CallLostError as lost:
-                if call.attempts == MOST_ATTEMPTS:
+                call.failed += 1
+                if call.failed >= MOST_ATTEMPTS:
                     raise TrainingError(
                         f"A call of the search failed on {MOST_ATTEMPTS} workers in a row, the last time by "
                         f"{lost.why}: give each worker more memory, or make the search smaller."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import signal
@@ -27,6 +28,9 @@ START_SECONDS = 120.0
 
 LATER_SECONDS = 15.0
 """Waited for the others once the first is there; who comes later joins the search then."""
+
+LOOK_SECONDS = 5.0
+"""Between two looks at whether the cluster has room for more workers."""
 
 MOST_FAILED = 10
 """Workers that may die before they are there; then no more are asked for."""
@@ -100,8 +104,8 @@ class RayWorkers:
             num_cpus=self.cpus, num_gpus=self.gpus, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD"
         )
         self._make = partial(remote.remote, self.cpus, environment)
-        for _ in range(min(room, options.workers or room, most)):
-            self._ask_for_one()
+        self._options, self.most, self._left_out, self._looked = options, most, 0, -math.inf
+        self._ask_for_more()
         self._settle(START_SECONDS, enough=1)
         self._settle(LATER_SECONDS, enough=len(self._pending))
 
@@ -113,6 +117,7 @@ class RayWorkers:
         TrainingError
             None came.
         """
+        self._ask_for_more()
         self._settle(0.0 if self._ready else START_SECONDS, enough=0 if self._ready else 1)
         if not self._ready:
             why = f" ({self._failed[-1]})" if self._failed else ""
@@ -169,6 +174,18 @@ class RayWorkers:
         except errors.RayError as error:
             raise CallLostError(_in_words(error), dead=True) from None
 
+    def _ask_for_more(self) -> None:
+        """Ask for as many workers as the cluster has room for by now, and there is work for."""
+        if time.monotonic() - self._looked < LOOK_SECONDS:
+            return
+        self._looked = time.monotonic()
+        nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+        room = sum(_room(node, self.cpus, self.gpus) for node in nodes)
+        wanted = min(room, self._options.workers or room, self.most)
+        for _ in range(wanted - len(self._ready) - len(self._pending) - self._left_out):
+            if len(self._failed) < MOST_FAILED:
+                self._ask_for_one()
+
     def _ask_for_one(self) -> None:
         worker = RayWorker(self._make())
         self._pending[worker.send("about")] = worker
@@ -192,14 +209,22 @@ class RayWorkers:
             if len(self._failed) < MOST_FAILED:
                 self._ask_for_one()
             return False
+        except ImportError as error:  # of a machine without fitwell, or without what it needs
+            if not self._ready:
+                raise
+            about = {"fitwell": f"none ({error})"}
         own = about_rounding()["fitwell"]
-        if about["fitwell"] != own:
+        if about["fitwell"] != own and not self._ready:
             raise InputError(
                 f"A worker of the Ray cluster has fitwell {about['fitwell']}, and this is {own}: install one version."
             )
         self._about = self._about or about
-        other = [f"{name} {about[name]}, not {value}" for name, value in self._about.items() if about[name] != value]
+        # who comes while others train is left out, whatever is wrong with it
+        other = [
+            f"{name} {about.get(name)}, not {value}" for name, value in self._about.items() if about.get(name) != value
+        ]
         if other:
+            self._left_out += 1
             _killed(self.ray, worker)
             warnings.warn(
                 f"A worker of the Ray cluster is left out, for its numbers would be others: {'; '.join(other)}.",

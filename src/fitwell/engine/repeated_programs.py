@@ -29,6 +29,10 @@ _DERIVATIVES = {
 """Parameters that say how a function is differentiated: in a run that has been written down nothing is any more."""
 
 
+_UNCLEAR = (" at 0x", " object", "array(", "...")
+"""In a text that does not say all: a place in memory, or numbers that are rounded or left out."""
+
+
 class Programs(NamedTuple):
     """What a search runs, compiled; and a block's state, as shapes."""
 
@@ -116,18 +120,19 @@ class _Writer:
     def __init__(self, said: Any) -> None:
         self._said = said
         self._numbers: dict[Any, int] = {}
+        self._defined_until_now = 0
 
     def write(self, value: Any) -> None:
         """Write whatever may be a part of a program, with its kind, so that no two kinds look alike."""
         if isinstance(value, ClosedJaxpr):
             self._say("closed", len(value.consts))
             for constant in value.consts:
-                self.write(np.asarray(constant))
+                self.write(_as_array(constant))
             self._program(value.jaxpr)
         elif isinstance(value, Jaxpr):
             self._program(value)
         elif isinstance(value, np.ndarray | np.generic | jax.Array):
-            array = np.asarray(value)
+            array = _as_array(value)
             self._say("array", array.shape, array.dtype)
             self._said.update(np.ascontiguousarray(array).tobytes())
         elif isinstance(value, Mapping):
@@ -161,22 +166,31 @@ class _Writer:
             self._used(variable)
 
     def _defined(self, variable: Any) -> None:
-        self._numbers[variable] = len(self._numbers)
+        # anew at a second visit: JAX has one object for all calls of a function, and its variables come again
+        self._numbers[variable] = self._defined_until_now
+        self._defined_until_now += 1
         self._say("is", self._numbers[variable], variable.aval)
 
     def _used(self, variable: Any) -> None:
         if isinstance(variable, Literal):
             self._say("literal", variable.aval)
-            self.write(np.asarray(variable.val))
+            self.write(_as_array(variable.val))
         else:
             self._say("variable", self._numbers[variable])
 
     def _plain(self, value: Any) -> None:
         text = repr(value)
         # what is called by where it lies in memory may be anything, and something else next time
-        if (callable(value) and not isinstance(value, type | Mesh)) or " at 0x" in text or " object" in text:
+        if (callable(value) and not isinstance(value, type | Mesh)) or any(part in text for part in _UNCLEAR):
             raise _CannotBeToldError
         self._say(type(value).__qualname__, text)
 
     def _say(self, *words: Any) -> None:
         self._said.update("\x1f".join(map(str, words)).encode() + b"\x1e")
+
+
+def _as_array(value: Any) -> np.ndarray:
+    # a random key of JAX's own type is no array of numbers
+    if jax.numpy.issubdtype(getattr(value, "dtype", np.dtype(float)), jax.dtypes.extended):
+        raise _CannotBeToldError
+    return np.asarray(value)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from fitwell.data.resampling import part_of
+from fitwell.engine.ending import SHARE_OF_SCREENING
 from fitwell.engine.engines import with_jax
 from fitwell.engine.executor import Executor, Job
 from fitwell.engine.job import Settings, make_batching
 from fitwell.engine.stopping import Screening
+
+STRENGTHS_AT_ONCE = 8
+"""Between two looks at the clock, and at whether somebody wants the end."""
 
 
 def best_on_a_part(job: Job, settings: Settings, screening: Screening, count: int) -> list[int]:
@@ -41,7 +47,12 @@ def best_on_a_part(job: Job, settings: Settings, screening: Screening, count: in
 
 
 def losses_on_a_part(job: Job, settings: Settings, screening: Screening) -> np.ndarray:
-    """Return every strength's mean held-out loss after an epoch, float [G]; infinite for those that diverged."""
+    """Return every strength's mean held-out loss after an epoch, float [G].
+
+    Infinite for those that diverged, and for those that it did not come to: it ends when the search is to end, or when
+    it has taken twice the time that it was to take at most.
+    """
+    until = time.perf_counter() + 2 * SHARE_OF_SCREENING * settings.ending.left()
     row_sets = part_of(job.row_sets, screening.share, screening.held_out, screening.strata, settings.seed)
     batch_size = make_batching(job.row_sets, settings).batch_size
     few = replace(
@@ -56,8 +67,10 @@ def losses_on_a_part(job: Job, settings: Settings, screening: Screening) -> np.n
     )
     executor: Executor[Any] = (settings.executor or with_jax)(replace(job, row_sets=row_sets), few, False)
     losses = np.full(job.candidates.count, np.inf)
-    for wave in executor.plan.waves:
-        blocks, done = executor.advance(executor.start(np.array(wave)), 0, 1)
+    for part in np.array_split(np.arange(len(losses)), math.ceil(len(losses) / STRENGTHS_AT_ONCE)):
+        if settings.ending.wanted() or time.perf_counter() > until:
+            break
+        blocks, done = executor.advance(executor.start(part), 0, 1)
         for block, epochs in zip(blocks, done, strict=True):
             losses[block.numbers] = epochs.best_loss
     return losses

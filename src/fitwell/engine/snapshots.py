@@ -139,7 +139,7 @@ def check_identity(found: Mapping[str, str], expected: Mapping[str, str], direct
     if changed:
         raise InputError(
             f"The search in '{directory}' cannot go on: {', '.join(changed)} have changed since. Give what it began "
-            "with, or delete the directory to begin anew."
+            "with (of a table that is larger than memory 'memory', too), or delete the directory to begin anew."
         )
 
 

@@ -20,9 +20,10 @@ from fitwell.engine.job import Settings
 from fitwell.engine.memory import host_memory
 from fitwell.engine.network import Variables
 from fitwell.engine.numpy_costs import MOST_STRENGTHS, measure_products
-from fitwell.engine.numpy_executor import NumpyBlock, NumpyExecutor
+from fitwell.engine.numpy_executor import NumpyBlock, NumpyExecutor, why_not
 from fitwell.engine.plan import Plan
 from fitwell.engine.records import recorded_bytes
+from fitwell.errors import InputError
 
 ENCODED_AT_ONCE = 4
 """How many times the rows of a window may be encoded at a time: of five folds what trains of them is as much."""
@@ -44,6 +45,11 @@ ORDER_OF_WINDOWS = plain_noise.WORD
 
 def streamed(job: Job, settings: Settings, estimate: bool = False) -> Executor[Any]:
     """Train on a table on disk; where all of it is one window, as on any other."""
+    if reason := why_not(job, settings):
+        raise InputError(
+            f"A table that is larger than memory is trained by NumPy, which cannot train {reason}: leave that out, or "
+            "raise 'memory'."
+        )
     inputs = job.dataset.inputs
     if windows_of(inputs, settings).count > 1:
         return StreamedExecutor(job, settings, estimate)
@@ -56,7 +62,11 @@ def windows_of(inputs: StreamedInputs, settings: Settings) -> Windows:
 
     Without one, by the power of two below what is free: so that the same search has the same windows, mostly.
     """
-    budget = 2 ** int(math.log2(max(host_memory(), 1))) if settings.memory is None else settings.memory
+    budget = settings.memory
+    if budget is None:
+        # once for a table: what its networks take must not make other windows of it
+        inputs.free = inputs.free or host_memory()
+        budget = 2 ** int(math.log2(max(inputs.free, 1)))
     row = inputs.row_bytes + ENCODED_AT_ONCE * inputs.input_bytes
     return even_windows(inputs.shape[1], max(LEAST_ROWS, int(WINDOW_SHARE * budget) // row))
 

@@ -45,9 +45,13 @@ def is_streamed(
     if engine not in ("auto", "numpy") or not isinstance(table, str | Path) or not _are_names(target, sample_weight):
         return False
     path = Path(table)
-    if not path.exists() or (memory is None and _size(path) < SMALL):
+    try:
+        if not path.exists() or (memory is None and _size(path) < SMALL):
+            return False
+        values = values_in(path)
+    except OSError:  # what is wrong with a file is said by whoever reads it
         return False
-    values, sets = values_in(path), cv * repeats if is_whole(cv) and is_whole(repeats) else 1
+    sets = cv * repeats if is_whole(cv) and is_whole(repeats) else 1
     if memory is None:
         return values * (2 * VALUE_BYTES + INPUT_BYTES) > 2 * host_memory()
     copied = values * sets * INPUT_BYTES

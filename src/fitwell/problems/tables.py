@@ -391,6 +391,8 @@ def _with_array(frame: pl.DataFrame, values: Any, what: str, name: str) -> tuple
             f"{what} must have one value for each of the {counted(frame.height, 'row')}. Got "
             f"{counted(len(values), 'value')}."
         )
+    if not isinstance(frame, pl.DataFrame):
+        raise InputError(f"{what} must be a column of the file where a table is larger than memory: add it there.")
     if isinstance(shape, tuple) and len(shape) > 1:
         values = _only_column(values, shape, what)
     while name in frame.columns:
