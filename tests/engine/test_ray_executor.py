@@ -43,6 +43,8 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.usefixtures("cluster"),
     pytest.mark.filterwarnings("ignore:A worker of Ray was lost"),
+    # a cluster's processes are forked, and become other programs at once
+    pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning"),
 ]
 
 SEVEN = Candidates(

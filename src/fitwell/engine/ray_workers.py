@@ -256,7 +256,9 @@ def _connected(address: str) -> tuple[ModuleType, bool]:
     if ray.is_initialized():
         return ray, False
     quiet = {"log_to_driver": False, "logging_level": "error"}
-    with _own_signals():
+    with _own_signals(), warnings.catch_warnings():
+        # Ray starts its processes by a fork that becomes another program at once: JAX's threads need not fear it
+        warnings.filterwarnings("ignore", message=r"os\.fork", category=RuntimeWarning)
         if address or os.environ.get("RAY_ADDRESS"):
             _joined(ray, address or os.environ["RAY_ADDRESS"], quiet)
         else:
