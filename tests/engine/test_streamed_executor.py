@@ -182,6 +182,17 @@ def test_nothing_of_held_out_rows_reaches_training(tmp_path: Path, plain: TableD
     assert before[1].tobytes() != after[1].tobytes()
 
 
+def test_without_a_budget_memory_is_asked_once(plain: TableData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a search itself takes must not cut its table otherwise; another table's inputs ask anew."""
+    monkeypatch.setattr(streamed_executor, "LEAST_ROWS", 10)
+    inputs, other = plain.dataset().inputs, plain.dataset().inputs
+    row = inputs.row_bytes + 4 * inputs.input_bytes
+    monkeypatch.setattr(streamed_executor, "host_memory", lambda: 400 * row)
+    before = windows_of(inputs, settings())
+    monkeypatch.setattr(streamed_executor, "host_memory", lambda: 40 * row)
+    assert windows_of(inputs, settings()) == before != windows_of(other, settings())
+
+
 def test_the_budget_decides_the_windows(plain: TableData, monkeypatch: pytest.MonkeyPatch) -> None:
     """A share of it holds one, encoded for several row sets; one window trains as in memory; too little is said."""
     monkeypatch.setattr(streamed_executor, "LEAST_ROWS", 10)

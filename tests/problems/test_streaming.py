@@ -16,7 +16,7 @@ from fitwell.api.diagnose import diagnose
 from fitwell.api.tune import tune
 from fitwell.engine import streamed_executor
 from fitwell.engine.plan import Listener
-from fitwell.errors import TrainingError
+from fitwell.errors import InputError, TrainingError
 from fitwell.problems import streaming
 from fitwell.problems.streaming import is_streamed, values_in
 from fitwell.report import text
@@ -148,3 +148,29 @@ def test_too_little_for_any_window_is_said(path: Path) -> None:
     """Before anything is trained."""
     with pytest.raises(TrainingError, match="memory budget is 0 MiB: raise it"):
         tune(path, "ill", memory=100_000, **QUICKLY)
+
+
+def test_labels_beside_a_streamed_table_are_refused_in_a_sentence(path: Path) -> None:
+    """A list of texts may be names of columns; that it is labels is seen once the table is open."""
+    with pytest.raises(
+        InputError, match=r"^The target must be a column of the file where a table is larger than memory"
+    ):
+        tune(path, ["yes", "no"] * (ROWS // 2), memory=MEMORY, **QUICKLY)
+
+
+def test_what_numpy_cannot_train_is_refused_in_a_sentence(path: Path) -> None:
+    """A schedule of one's own needs JAX, which needs the table in memory."""
+    said = "A table that is larger than memory is trained by NumPy, which cannot train a schedule of your own"
+    with pytest.raises(InputError, match=said):
+        tune(path, "ill", memory=MEMORY, schedule=lambda step: 1.0, **QUICKLY)
+
+
+def test_a_file_that_cannot_be_read_is_left_to_who_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking whether it is large raises nothing: the reader's sentence comes."""
+    mixed(50).write_csv(tmp_path / "table.csv")
+
+    def refused(*_: Any, **__: Any) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refused)
+    assert not is_streamed(tmp_path / "table.csv", "ill", memory=10)
