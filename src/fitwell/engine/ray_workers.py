@@ -6,6 +6,7 @@ import math
 import os
 import re
 import signal
+import socket
 import threading
 import time
 import warnings
@@ -28,6 +29,9 @@ START_SECONDS = 120.0
 
 LATER_SECONDS = 15.0
 """Waited for the others once the first is there; who comes later joins the search then."""
+
+CONNECT_SECONDS = 10.0
+"""Waited for somebody to answer at an address."""
 
 LOOK_SECONDS = 5.0
 """Between two looks at whether the cluster has room for more workers."""
@@ -268,12 +272,20 @@ def _connected(address: str) -> tuple[ModuleType, bool]:
 
 def _joined(ray: ModuleType, address: str, quiet: dict[str, Any]) -> None:
     try:
+        _check_answers(address)
         ray.init(address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError, ImportError) as error:
+    except (OSError, RuntimeError, ValueError, ImportError) as error:
         raise InputError(
             f"The Ray cluster at '{address}' cannot be joined ({str(error).splitlines()[0]}): give its address, or "
             "leave it out to start one on this machine."
         ) from error
+
+
+def _check_answers(address: str) -> None:
+    """Raise an OSError if nobody answers at ``HOST:PORT``: Ray itself would try for minutes, and log it."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
 
 
 @contextmanager
