@@ -295,7 +295,7 @@ def test_progress_and_cores(capsys: pytest.CaptureFixture[str]) -> None:
         ({"n_jobs": 0}, "'n_jobs' must be a number of cores, or -1 for all. Got 0"),
         ({"rule": "bset"}, "'rule' must be '1se', 'min' or 'confidence-set'. Got 'bset'"),
         ({"max_iter": 0}, "'max_iter' must be a whole number of at least 1. Got 0"),
-        ({"learning_rate": "cosin"}, "'learning_rate' must be 'constant' or 'cosine'. Got 'cosin'"),
+        ({"learning_rate": "cosin"}, "'learning_rate' must be 'constant', 'cosine' or 'cooldown'. Got 'cosin'"),
         ({"learning_rate_init": -1.0}, "'learning_rate_init' must"),
         ({"hidden_layer_sizes": (0,)}, "'hidden_layer_sizes' must be whole numbers"),
         ({"cv": "five"}, "cv"),

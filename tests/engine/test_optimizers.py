@@ -81,10 +81,13 @@ def test_steps_keep_the_type_of_the_weights() -> None:
 
 
 def test_schedules() -> None:
-    """The constant factor is one at every step; the cosine's falls from one over a half to zero."""
+    """The constant factor is one at every step; the cosine's falls over a half to zero, a cooldown's in the end."""
     constant, cosine = make_schedule("constant", 10), make_schedule("cosine", 10)
     assert [float(constant(jnp.int32(step))) for step in (0, 5, 99)] == [1, 1, 1]
     found = [float(cosine(jnp.int32(step))) for step in (0, 5, 10, 12)]
     np.testing.assert_allclose(found, [1, 0.5, 0, 0], atol=1e-6)
-    with pytest.raises(InputError, match=r"must be 'constant' or 'cosine'\. Got 'linear'\."):
+    cooldown = make_schedule("cooldown", 10)
+    found = [float(cooldown(jnp.int32(step))) for step in (0, 5, 6, 9, 10, 12)]
+    np.testing.assert_allclose(found, [1, 1, 0.8, 0.2, 0, 0], atol=1e-6)
+    with pytest.raises(InputError, match=r"must be 'constant', 'cosine' or 'cooldown'\. Got 'linear'\."):
         make_schedule("linear", 10)

@@ -46,8 +46,8 @@ def test_hidden_layers_that_are_none(hidden: object) -> None:
         ({"refit": None}, "'refit' must be 'ensemble' or 'single'. Got None"),
         ({"regularizers": ()}, "'regularizers' must name at least one of"),
         ({"batch_size": 0}, "'batch_size' must be a whole number of at least 1. Got 0"),
-        ({"schedule": "falling"}, "'schedule' must be 'constant' or 'cosine'. Got 'falling'"),
-        ({"schedule": None}, "'schedule' must be 'constant' or 'cosine'. Got None"),
+        ({"schedule": "falling"}, "'schedule' must be 'constant', 'cosine' or 'cooldown'. Got 'falling'"),
+        ({"schedule": None}, "'schedule' must be 'constant', 'cosine' or 'cooldown'. Got None"),
         ({"seed": -1}, "'seed' must be a whole number of at least 0. Got -1"),
     ],
 )

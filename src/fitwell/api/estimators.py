@@ -180,7 +180,8 @@ class MLPClassifierCV(ProbabilityClassifier, _SearchedMLP):
     learning_rate_init
         Of Adam. None searches it with the strengths.
     learning_rate
-        Its schedule: `"constant"` or `"cosine"`.
+        Its schedule: `"constant"`, `"cosine"`, or `"cooldown"`, which falls linearly to zero in the second half of
+        `max_iter`.
     batch_size
         Rows of a batch; `"auto"` takes an eighth of the rows, 16 to 256.
     max_iter

@@ -139,7 +139,8 @@ def tune(
         Keras model keeps the optimizer and the rate that it was compiled with.
     epochs, batch_size, patience, schedule
         The most epochs (a search usually ends long before); rows of a batch (None: an eighth of the rows, 16 to 256);
-        epochs without improvement after which a strength stops; `"constant"` or `"cosine"`.
+        epochs without improvement after which a strength stops; of the learning rate `"constant"`, `"cosine"`, or
+        `"cooldown"`, which falls linearly to zero in the second half of the epochs.
     pruning
         `"early"`: of the strengths still running the worst leave on the way, marked `cut_after` in `Result.table`;
         `"none"`: each trains until it stops improving, which takes about twice as long.

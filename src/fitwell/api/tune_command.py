@@ -100,7 +100,7 @@ def tune_command(
         typer.Option(help="Choose by this score, one of scikit-learn's names, such as average_precision; not by loss."),
     ] = None,
     refit_seeds: Annotated[int, typer.Option(help="Networks averaged in a single refit.")] = 1,
-    schedule: Annotated[str, typer.Option(help="Of the learning rate: constant or cosine.")] = "constant",
+    schedule: Annotated[str, typer.Option(help="Of the learning rate: constant, cosine or cooldown.")] = "constant",
     memory: MemoryGiB = None,
     engine: EngineName = "auto",
     budget: TimeBudget = None,

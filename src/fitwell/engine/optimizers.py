@@ -64,9 +64,11 @@ def sgd(momentum: float = 0.0) -> Optimizer:
 
 
 def make_schedule(name: str | Callable[[Any], Any], total_steps: int) -> Callable[[Any], Any]:
-    """Return the factor of the learning rate by step: `"constant"`, or `"cosine"` falling to zero at the last step.
+    """Return the factor of the learning rate by step, of a schedule by its name.
 
-    A function from the number of the step to the factor is returned as it is.
+    `"constant"` is 1; `"cosine"` falls to zero at the last step; `"cooldown"` is 1 for the first half of the steps, and
+    falls linearly to zero in the second (Hägele et al., NeurIPS 2024). A function from the number of the step to the
+    factor is returned as it is.
     """
     if callable(name):
         return name
@@ -75,4 +77,7 @@ def make_schedule(name: str | Callable[[Any], Any], total_steps: int) -> Callabl
         return lambda step: jnp.ones_like(step, dtype=jnp.float32)
     if name == "cosine":
         return optax.cosine_decay_schedule(1.0, total_steps)
-    raise InputError(f"The schedule must be 'constant' or 'cosine'. Got '{name}'.")
+    if name == "cooldown":
+        # of a whole number JAX makes float32 by itself, which a float64 training would see
+        return lambda step: jnp.clip(2 * (1 - jnp.asarray(step, float) / total_steps), 0, 1)
+    raise InputError(f"The schedule must be 'constant', 'cosine' or 'cooldown'. Got '{name}'.")

@@ -28,7 +28,7 @@ ENSEMBLE_STRENGTHS = 4
 
 Pruning = Literal["early", "none"]
 Refit = Literal["ensemble", "single"]
-Schedule = Literal["constant", "cosine"]
+Schedule = Literal["constant", "cosine", "cooldown"]
 DepthName = Literal["constant", "funnel", "rising", "search"]
 Start = Literal["fresh", "given"]
 """What a person may choose by name; see `fitwell.tune`."""
@@ -166,7 +166,7 @@ def _check_options(options: Options) -> None:
     if options.refit not in get_args(Refit):
         raise InputError(f"'refit' must be 'ensemble' or 'single'. Got {options.refit!r}.")
     if options.schedule not in get_args(Schedule) and not callable(options.schedule):
-        raise InputError(f"'schedule' must be 'constant' or 'cosine'. Got {options.schedule!r}.")
+        raise InputError(f"'schedule' must be 'constant', 'cosine' or 'cooldown'. Got {options.schedule!r}.")
     if options.pruning not in get_args(Pruning):
         raise InputError(f"'pruning' must be 'early' or 'none'. Got {options.pruning!r}.")
     checked_engine(options.engine)
