@@ -19,6 +19,7 @@ from fitwell.problems.tables import read_table
 from fitwell.regularization.grids import sobol
 from fitwell.regularization.strengths import Regularization
 from fitwell.results.result import Result
+from fitwell.results.storage import load
 
 
 @pytest.fixture(scope="module")
@@ -260,7 +261,7 @@ def test_the_listener_hears_in_order() -> None:
         ({"strengths": [{"l3": 1.0}]}, "no regularizer 'l3'"),
         ({"regularizers": ["l3"]}, "no regularizer 'l3'"),
         ({"learning_rate": -1.0}, "'learning_rate' must be a finite number above 0"),
-        ({"schedule": "linear"}, "'constant' or 'cosine'"),
+        ({"schedule": "linear"}, "'constant', 'cosine' or 'cooldown'"),
         ({"seed": -1}, "'seed' must be a whole number of at least 0"),
         ({"batch_size": 0}, "'batch_size' must be a whole number of at least 1"),
         ({"batch_size": 2.5}, "'batch_size' must be a whole number of at least 1"),
@@ -332,3 +333,18 @@ def test_a_keras_model_goes_on_and_another_does_not(tmp_path: Path, monkeypatch:
     assert epochs == [8]
     np.testing.assert_array_equal(found.search.histories.held_out_loss, whole.search.histories.held_out_loss)
     np.testing.assert_array_equal(found.predict(x), whole.predict(x))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("refit", ["ensemble", "single"])
+def test_learned_scales_of_the_inputs(refit: Any, tmp_path: Path) -> None:
+    """Both engines agree, and what is saved predicts what was trained."""
+    asked: dict[str, Any] = {**QUICK, "strengths": [{"input_scaling": 8.0, "l2": 0.001}], "learning_rate": 0.02}
+    found, other = (tune(mixed(), "ill", **asked, refit=refit, engine=engine) for engine in ("numpy", "jax"))
+    curves = [run.search.histories.held_out_loss for run in (found, other)]
+    np.testing.assert_allclose(*curves, rtol=1e-3)
+    assert not np.allclose(curves[0][:, 0], curves[0][:, 1], rtol=1e-2)
+    predicted = found.predictor.predict_numbers(mixed())
+    np.testing.assert_allclose(other.predictor.predict_numbers(mixed()), predicted, rtol=0.02)
+    saved = load(found.save(tmp_path / "run"))
+    np.testing.assert_array_equal(saved.predict_numbers(mixed()), predicted)

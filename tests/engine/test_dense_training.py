@@ -31,16 +31,28 @@ def test_layout_is_of_views() -> None:
     assert weights[2].tolist() == [1] * 12 + [2] * 6 + [10] * 3 + [20] * 2
 
 
+@pytest.mark.parametrize("scaled", [False, True])
+def test_variables_and_rows_are_the_same_numbers(scaled: bool) -> None:
+    """There and back, for any leading axes; scales stand at the end."""
+    layout = WeightLayout((4, 3, 2), scaled)
+    weights = np.arange(6.0 * layout.count).reshape(2, 3, layout.count)
+    variables = layout.variables(weights)
+    np.testing.assert_array_equal(layout.joined(variables), weights)
+    assert len(variables.trainable) == 2 + scaled
+    if scaled:
+        assert variables.trainable[-1]["scales"].shape == (2, 3, 1, 4)
+        np.testing.assert_array_equal(variables.trainable[-1]["scales"][1, 2, 0], weights[1, 2, -4:])
+
+
+@pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("hidden", [(), (5,), (6, 5)], ids=str)
-def test_first_weights_are_the_networks(hidden: tuple[int, ...], float64: None) -> None:
+def test_first_weights_are_the_networks(hidden: tuple[int, ...], scaled: bool, float64: None) -> None:
     """Bit for bit what `DenseNetwork.init` draws of the same key."""
     del float64
-    network, key = DenseNetwork(4, hidden, 3), (11, 12)
-    weights = drawn_weights(network, key, FLOAT64)
-    expected = network.init(jnp.array(key, jnp.uint32), jnp.float64).trainable
-    for (kernel, bias), layer in zip(WeightLayout(network.sizes).layers(weights), expected, strict=True):
-        np.testing.assert_array_equal(kernel, layer["kernel"])
-        np.testing.assert_array_equal(bias, layer["bias"])
+    network, key = DenseNetwork(4, hidden, 3, scaled=scaled), (11, 12)
+    found = WeightLayout(network.sizes, scaled).variables(drawn_weights(network, key, FLOAT64))
+    expected = network.init(jnp.array(key, jnp.uint32), jnp.float64)
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS_AND_SLOPES)
@@ -65,12 +77,14 @@ def test_every_activation_of_the_network_is_known() -> None:
 def test_gradient_is_what_jax_differentiates(activation: str, float64: None) -> None:
     """Adam's first step on Adam's first moment: the gradient of the mean loss and of L2, through both dropouts."""
     del float64
-    network = DenseNetwork(4, (6, 5), 3, activation, output_scale=1.0)
+    network = DenseNetwork(4, (6, 5), 3, activation, output_scale=1.0, scaled=True)
     strengths = {"l2": np.array([0, 0.1]), "dropout": np.array([0.3, 0.1]), "weight_dropout": np.array([0.2, 0.4])}
+    strengths["input_scaling"] = np.array([2.0, 1.0])
     training = DenseTraining(network, PLAIN_LOSSES[CLASSIFICATION], strengths, np.array([1e-3, 1e-2]), FLOAT64)
     rng = np.random.default_rng(0)
     inputs, targets, key = rng.normal(size=(9, 4)), rng.integers(0, 3, 9), (5, 6)
     weights = np.repeat(drawn_weights(network, (1, 2), FLOAT64)[None], 2, axis=0)
+    weights[:, training.layout.scales] = [[0.5, 2.0, 1.0, -1.0], [1.0, 1.5, 0.5, 0.0]]
     before, means, squares = weights.copy(), np.zeros_like(weights), np.zeros_like(weights)
     training.step(weights, means, squares, 1, 1.0, inputs, targets, key, Scratch())
     assert not np.allclose(weights, before)
@@ -87,6 +101,7 @@ def test_gradient_is_what_jax_differentiates(activation: str, float64: None) -> 
             keep = 1 - strength["dropout"]
             return units * (noise.uniform(noise.fold(words, 2 + layer), units.shape, jnp.float64) < keep) / keep
 
+        layers.append({"scales": flat[training.layout.scales][None]})
         outputs, _ = network.apply(Variables(layers, ()), inputs, drop)  # type: ignore[arg-type]
         kernels = flat[: training.layout.kernels[-1].stop]
         return CLASSIFICATION.of_batch(outputs, targets) + strength["l2"] * (kernels**2).sum()

@@ -78,6 +78,21 @@ def test_only_kernels_are_penalised() -> None:
     assert network.penalised(trainable) == [{"kernel": Axes(inputs=(1,), outputs=(0,)), "bias": False}] * 3
 
 
+@pytest.mark.usefixtures("float64")
+def test_scales_of_the_inputs(seed: int) -> None:
+    """They start at 1, which changes nothing; a scale of 2 is an input of twice the size; no penalty acts on them."""
+    plain, scaled = DenseNetwork(3, (4,), 2), DenseNetwork(3, (4,), 2, scaled=True)
+    key, inputs = noise.make_key(seed), jnp.asarray(np.random.default_rng(seed).normal(size=(5, 3)))
+    first, variables = plain.init(key, jnp.float64), scaled.init(key, jnp.float64)
+    np.testing.assert_array_equal(scaled.apply(variables, inputs)[0], plain.apply(first, inputs)[0])
+    variables.trainable[-1]["scales"] = scales = jnp.array([[2.0, 1.0, 0.0]])
+    expected = plain.apply(first, inputs * scales)[0]
+    np.testing.assert_allclose(scaled.apply(variables, inputs)[0], expected, rtol=1e-12)
+    assert scaled.penalised(variables.trainable)[-1] == {"scales": False}
+    assert scaled.input_scales(variables.trainable)[-1] == {"scales": Axes(inputs=(1,), outputs=())}
+    assert not any(any(layer.values()) for layer in scaled.input_scales(variables.trainable)[:-1])
+
+
 def test_hidden_units_are_offered_once_each() -> None:
     """`on_units` sees every hidden layer's activations, numbered from 0, and never the outputs."""
     network, seen = DenseNetwork(3, (4, 5), 2), []

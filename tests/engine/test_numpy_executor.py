@@ -49,6 +49,8 @@ BY_LAYER = Candidates(
     np.array([3e-3, 1e-2]),
 )
 
+SCALED = Candidates({**ON.strengths, "input_scaling": np.array([0, 3.0, 0, 8.0, 1.0])}, ON.learning_rate)
+
 
 def settings(seed: int, **others: Any) -> Settings:
     """Six epochs, in calls of two."""
@@ -76,6 +78,7 @@ def by(executor: Any, case: Any, candidates: Candidates, chosen: Settings) -> Tr
         pytest.param({"regression": True}, ON, {"schedule": "cosine", "schedule_epochs": 4}, id="values, cosine"),
         pytest.param({"own": False, "hidden": ()}, ON, {}, id="shared data, linear"),
         pytest.param({"hidden": (6, 5)}, BY_LAYER, {}, id="by layer"),
+        pytest.param({}, SCALED, {"schedule": "cooldown"}, id="learned scales, cooldown"),
         pytest.param({"hidden": (6, 5)}, Candidates({}, np.array([1e-3, 1e-2])), {}, id="nothing searched"),
     ],
 )
@@ -84,6 +87,7 @@ def test_the_numbers_are_jaxs(
 ) -> None:
     """Weights, curves, best epochs, losses of rows: in float64 to 1e-10."""
     case = problem(seed, dtype=np.float64, **kind)
+    case = case._replace(network=replace(case.network, scaled=candidates is SCALED))
     chosen = settings(seed, **others)
     ours, theirs = (by(executor, case, candidates, chosen) for executor in (NumpyExecutor, JaxExecutor))
     for mine, other in zip(numbers(ours), numbers(theirs), strict=True):
@@ -349,5 +353,7 @@ def test_what_numpy_cannot_train(problem: Callable[..., Any], seed: int) -> None
 def test_schedules_are_jaxs(step: int) -> None:
     """The same factors by the number of the step, also beyond the schedule's end."""
     chosen = Settings(epochs=5, schedule="cosine", schedule_epochs=3)
-    assert plain_schedule(chosen, 4)(step) == pytest.approx(float(make_schedule("cosine", 12)(step)), abs=1e-6)
+    for name in ("cosine", "cooldown"):
+        expected = pytest.approx(float(make_schedule(name, 12)(step)), abs=1e-6)
+        assert plain_schedule(replace(chosen, schedule=name), 4)(step) == expected
     assert plain_schedule(replace(chosen, schedule="constant"), 4)(step) == 1

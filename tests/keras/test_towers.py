@@ -41,6 +41,17 @@ def test_one_tower_predicts_what_the_network_does(rows: np.ndarray) -> None:
     np.testing.assert_allclose(model.predict(rows, verbose=0), expected, rtol=1e-5, atol=1e-7)
 
 
+def test_scales_of_the_inputs_become_part_of_the_first_kernel(rows: np.ndarray) -> None:
+    """The network with its scales predicts what the model without them does; without them it would not."""
+    network = DenseNetwork(4, (6, 5), 3, output_scale=1.0, scaled=True)
+    made = network.init(noise.make_key(0))
+    made.trainable[-1]["scales"] = np.array([[2.0, 1.0, 0.0, -0.5]], np.float32)
+    found = plain_model([as_tower(made)], classification=True).predict([rows])
+    np.testing.assert_allclose(found, jax.nn.softmax(network.apply(made, rows)[0]), rtol=1e-5, atol=1e-7)
+    without = plain_model([as_tower(made._replace(trainable=made.trainable[:-1]))], classification=True)
+    assert not np.allclose(without.predict([rows]), found, rtol=1e-2)
+
+
 @pytest.mark.slow
 def test_towers_are_averaged_each_on_its_own_encoding(rows: np.ndarray) -> None:
     """Two towers with an input each give the mean of their probabilities, and swapped inputs do not."""

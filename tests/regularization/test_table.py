@@ -24,7 +24,7 @@ from fitwell.regularization.regularizer import Axes, Regularizer, Step
 from fitwell.regularization.strengths import Candidates
 from fitwell.regularization.table import BUILT_IN, drop, l1_proximal, l2_penalty
 
-PLACES = ("penalty", "before_step", "after_step", "on_kernel", "on_units")
+PLACES = ("penalty", "before_step", "after_step", "on_kernel", "on_units", "on_scales")
 STEP = 0.7
 
 
@@ -46,6 +46,10 @@ class Case(NamedTuple):
         if self.place == "after_step":
             size = np.float32(STEP)
             return lambda strength, kernel, _: act(strength, kernel, Step(kernel, size, size, Axes()))
+        if self.place == "on_scales":
+            # of the optimizer's step away from what is looked at
+            size = np.float32(STEP)
+            return lambda strength, kernel, _: act(strength, kernel - size, Step(kernel, size, size, Axes()))
         return act
 
 
@@ -251,6 +255,33 @@ def test_weight_decay_is_adamws(problem: Callable[..., Any], wrong: int) -> None
     found, expected = (run.histories.held_out_loss[:, -1] for run in (ours, theirs))
     assert np.allclose(found, expected, rtol=1e-12) != bool(wrong)
     assert not np.allclose(found, ours.histories.held_out_loss[:, 0], rtol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wrong", [0, 1], ids=["equal", "break"])
+def test_input_scaling_is_a_rate_of_its_own(problem: Callable[..., Any], wrong: int) -> None:
+    """Scales learned at three times the rate: as with an optimizer that takes their steps three times as far."""
+    case = problem(0, dtype=np.float64)
+    network = replace(case.network, scaled=True)
+    settings = Settings(epochs=4, batch_size=8, stopping=None, seed=0)
+    mask = [{"kernel": False, "bias": False}] * 2 + [{"scales": True}]
+    transform = optax.chain(optax.scale_by_adam(), optax.masked(optax.scale(3.0 + wrong), mask))
+    longer = replace(adam(), transform=transform, step_size=lambda state, trainable: trainable)  # which is not asked
+    found = []
+    with jax.enable_x64(True):
+        for strength, optimizer in ((3.0, adam()), (1.0, longer)):
+            candidates = Candidates({"input_scaling": np.array([0.0, strength])}, np.full(2, 0.03))
+            run = train_all(
+                network, *case[1:3], candidates, loss=case.loss, settings=replace(settings, optimizer=optimizer)
+            )
+            found.append(run.histories.held_out_loss)
+    ours, theirs = found
+    assert np.allclose(ours[:, 1], theirs[:, 1], rtol=1e-12) != bool(wrong)
+    # not learned, they are not there
+    with jax.enable_x64(True):
+        plain = train_all(*case[:3], Candidates({}, np.full(1, 0.03)), loss=case.loss, settings=settings)
+    np.testing.assert_allclose(ours[:, 0], plain.histories.held_out_loss[:, 0], rtol=1e-12)
+    assert not np.allclose(ours[:, 0], ours[:, 1], rtol=1e-3)
 
 
 def _late(strength: Any, kernel: Any, step: Step) -> Any:

@@ -17,7 +17,7 @@ from fitwell.data.row_sets import RowSets, folds
 from fitwell.engine.executor import Epochs, Job, Measured
 from fitwell.engine.job import Dataset, Settings
 from fitwell.engine.losses import REGRESSION
-from fitwell.engine.network import Variables
+from fitwell.engine.network import DenseNetwork, Variables
 from fitwell.engine.numpy_executor import NumpyExecutor
 from fitwell.engine.plan import Listener, Plan
 from fitwell.engine.stopping import Screening
@@ -317,3 +317,13 @@ def test_strengths_compared_on_a_part_of_the_rows_are_spoken_of(monkeypatch: pyt
     assert f"Of 32 strengths there was time for {plan.strengths}, the best on a part of the rows." in str(found)
     said = "".join(str(line) for line in planned(plans[0]))
     assert "strengths (of 32, the best on a part of the rows: time is short)" in said
+
+
+def test_scales_are_the_dense_networks_own() -> None:
+    """It has them if a strength learns them, and not else; another network is told so in a sentence."""
+    dense = DenseNetwork(4, (3,), 1)
+    learned = Candidates({"input_scaling": np.array([0.0, 3.0])}, np.full(2, 0.01))
+    assert road.with_scales(dense, learned) == replace(dense, scaled=True)
+    assert road.with_scales(dense, Candidates({"l2": np.array([0.0, 3.0])}, np.full(2, 0.01))) is dense
+    with pytest.raises(InputError, match="'input_scaling' acts on the dense network of tables, and not on a model"):
+        road.with_scales(Line(), learned)  # type: ignore[arg-type]

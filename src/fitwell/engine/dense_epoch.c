@@ -32,10 +32,12 @@ typedef struct {
   const void *sgemm;
   const int64_t *sizes;                        /* [layers + 1] */
   const float *rates, *l1, *l2, *decay;        /* [S], then [S, layers]; l2 is the derivative's */
+  const float *paces;                          /* [S], times the rate at which scales of the inputs are learned */
   const float *unit_factor, *weight_factor;    /* of units [S, layers - 1] and weights [S, layers] that stay, */
   const uint32_t *unit_level, *weight_level;   /* which are those whose noise is below */
   int64_t wide, strengths, layers, count;      /* are BLAS's integers 64 bits; S; -; P */
   int64_t classes, targets, labels;            /* 0: no log loss of classes; of a row; are they 0 or 1 each */
+  int64_t scaled;                              /* are there scales of the inputs, behind the biases */
 } Networks;
 
 /* c [m, n] = a [m, k] times b [k, n], of which a or b may be stored transposed; added to c, or in its place */
@@ -94,6 +96,23 @@ FAST static void rectify_and_drop(int64_t units, int64_t rows, float *values, co
 FAST static void drop_weights(int64_t count, const float *kernel, const uint32_t *levels, uint32_t threshold,
                               float factor, float *seen) {
   for (int64_t i = 0; i < count; i++) seen[i] = kernel[i] * (levels[i] < threshold ? factor : 0);
+}
+
+/* the first kernel as it is seen: times the scales of the inputs; in its place or elsewhere */
+FAST static void scale_inputs(int64_t units, int64_t width, const float *kernel, const float *scales, float *seen) {
+  for (int64_t u = 0; u < units; u++, kernel += width, seen += width)
+    for (int64_t j = 0; j < width; j++) seen[j] = kernel[j] * scales[j];
+}
+
+/* slopes by what is seen of the first kernel become those by the scales, and by the kernel (without its scales) */
+FAST static void unscale_slopes(int64_t units, int64_t width, const float *kernel, const float *scales, float *slopes,
+                                float *by_scale) {
+  memset(by_scale, 0, width * sizeof(float));
+  for (int64_t u = 0; u < units; u++, kernel += width, slopes += width)
+    for (int64_t j = 0; j < width; j++) {
+      by_scale[j] += slopes[j] * kernel[j];
+      slopes[j] *= scales[j];
+    }
 }
 
 /* the way back through activations: only where there was something, and by its factor */
@@ -201,13 +220,18 @@ static void move_weights(const Networks *net, int64_t s, float *w, float *m, flo
     (move.l1 > 0 ? adam_with_l1 : adam)(number, w + at, m + at, v + at, slopes + at, move);
     at += number;
   }
-  move.l2 = 0, move.shrunk = 1;
-  adam(net->count - at, w + at, m + at, v + at, slopes + at, move);
+  int64_t scales = net->scaled ? net->sizes[0] : 0, biases = net->count - scales - at;
+  move.l1 = move.l2 = 0, move.shrunk = 1;
+  adam(biases, w + at, m + at, v + at, slopes + at, move);
+  if (!net->paces || net->paces[s] == 0) return;
+  at += biases, move.pace *= net->paces[s];
+  adam(scales, w + at, m + at, v + at, slopes + at, move);
 }
 
-/* the arrays of a step; levels and what is seen are NULL where nothing is dropped, counts where all rows count alike */
+/* the arrays of a step; levels and what is seen are NULL where nothing is dropped, counts where all rows count alike,
+   the first kernel times the scales of its inputs where none is learned */
 typedef struct {
-  float *inputs, *across, *targets, *counts, *values, *way, *below, *slopes, *sums, *seen;
+  float *inputs, *across, *targets, *counts, *values, *way, *below, *slopes, *sums, *seen, *first;
   uint32_t *units, *weights;
   int64_t batch;
 } Room;
@@ -220,6 +244,11 @@ static int64_t units_in_all(const Networks *net) {
   int64_t units = 0;
   for (int64_t l = 1; l <= net->layers; l++) units += net->sizes[l];
   return units;
+}
+
+/* where the biases begin, and with them the kernels end */
+static int64_t first_bias(const Networks *net) {
+  return net->count - (net->scaled ? net->sizes[0] : 0) - units_in_all(net);
 }
 
 /* Rows that go through a network at a time. OpenBLAS multiplies small matrices (at most 100^3 products) as they lie,
@@ -243,13 +272,13 @@ FAST static void turn(int64_t rows, int64_t width, const float *inputs, float *a
 }
 
 /* values of all layers for the inputs [d, rows], with the noise of a step for the rows from `from` on, if there is a
-   room with it; returns the last ones */
-static float *forward(const Networks *net, int64_t s, const float *kernels, const float *biases, const float *inputs,
-                      int64_t rows, const Room *room, int64_t from, float *out) {
+   room with it; the first kernel may lie apart from the others; returns the last ones */
+static float *forward(const Networks *net, int64_t s, const float *first, const float *kernels, const float *biases,
+                      const float *inputs, int64_t rows, const Room *room, int64_t from, float *out) {
   const uint32_t *levels = room && room->units ? room->units + from : 0;
   for (int64_t l = 0; l < net->layers; l++) {
     int64_t units = net->sizes[l + 1], into = net->sizes[l], hidden = s * (net->layers - 1) + l;
-    product(net, AS_IS, AS_IS, units, rows, into, kernels, inputs, 0, out);
+    product(net, AS_IS, AS_IS, units, rows, into, l ? kernels : first, inputs, 0, out);
     if (l == net->layers - 1)
       add_bias(units, rows, out, biases);
     else if (levels)
@@ -264,12 +293,12 @@ static float *forward(const Networks *net, int64_t s, const float *kernels, cons
 
 /* the slopes of the mean loss (times what rows count) of a batch by the weights of a network: those of some rows, added
    to earlier ones' */
-static void backpropagate(const Networks *net, const Room *room, int64_t s, const float *weights, int64_t from,
-                          int64_t rows) {
-  int64_t at = net->count - units_in_all(net), bias = net->count;
+static void backpropagate(const Networks *net, const Room *room, int64_t s, const float *first, const float *weights,
+                          int64_t from, int64_t rows) {
+  int64_t at = first_bias(net), bias = at + units_in_all(net);
   const float *kernels = room->seen ? room->seen : weights, *biases = weights + at;
   float *way = room->way, *below = room->below, weight = 1.0f / room->batch;
-  float *values = forward(net, s, kernels, biases, room->across + from * net->sizes[0], rows, room, from, room->values);
+  float *values = forward(net, s, first, kernels, biases, room->across + from * net->sizes[0], rows, room, from, room->values);
   memcpy(way, values, net->sizes[net->layers] * rows * sizeof(float));
   if (net->classes)
     log_loss_slope(net->classes, rows, way, (const int32_t *)room->targets + from, weight, room->sums);
@@ -296,12 +325,17 @@ static void backpropagate(const Networks *net, const Room *room, int64_t s, cons
 
 /* the same for a whole batch, with the weights that stay in this step */
 static void find_slopes(const Networks *net, const Room *room, int64_t s, const float *weights) {
-  int64_t step = rows_at_once(net, room->batch), place = s * net->layers;
+  int64_t step = rows_at_once(net, room->batch), place = s * net->layers, units = net->sizes[1], width = net->sizes[0];
+  const float *kernel = room->seen ? room->seen : weights, *scales = weights + net->count - width;
+  int scaled = room->first && net->paces[s] > 0; /* else all scales are 1 */
   for (int64_t l = 0, at = 0; room->seen && l < net->layers; at += net->sizes[l] * net->sizes[l + 1], l++)
     drop_weights(net->sizes[l] * net->sizes[l + 1], weights + at, room->weights + at, net->weight_level[place + l],
                  net->weight_factor[place + l], room->seen + at);
+  if (scaled) scale_inputs(units, width, kernel, scales, room->first);
   for (int64_t from = 0; from < room->batch; from += step)
-    backpropagate(net, room, s, weights, from, from + step < room->batch ? step : room->batch - from);
+    backpropagate(net, room, s, scaled ? room->first : kernel, weights, from,
+                  from + step < room->batch ? step : room->batch - from);
+  if (scaled) unscale_slopes(units, width, kernel, scales, room->slopes, room->slopes + net->count - width);
   for (int64_t l = 0, at = 0; room->seen && l < net->layers; at += net->sizes[l] * net->sizes[l + 1], l++)
     drop_weights(net->sizes[l] * net->sizes[l + 1], room->slopes + at, room->weights + at, net->weight_level[place + l],
                  net->weight_factor[place + l], room->slopes + at);
@@ -309,7 +343,8 @@ static void find_slopes(const Networks *net, const Room *room, int64_t s, const 
 
 /* floats that fitwell_train and fitwell_outputs work in, with so many rows */
 int64_t fitwell_room(const Networks *net, int64_t rows) {
-  return rows * (2 * net->sizes[0] + 4 * units_in_all(net) + 3 + net->targets) + (net->weight_level ? 3 : 1) * net->count;
+  int64_t first = net->scaled ? net->sizes[0] * net->sizes[1] : 0, weights = (net->weight_level ? 3 : 1) * net->count;
+  return rows * (2 * net->sizes[0] + 4 * units_in_all(net) + 3 + net->targets) + weights + first;
 }
 
 static Room cut_up(const Networks *net, int64_t rows, int counted, float *room) {
@@ -321,6 +356,7 @@ static Room cut_up(const Networks *net, int64_t rows, int counted, float *room) 
   float *at = cut.sums + 2 * rows;
   if (net->unit_level) cut.units = (uint32_t *)at, at += units;
   if (net->weight_level) cut.seen = at, cut.weights = (uint32_t *)(at + net->count), at += 2 * net->count;
+  if (net->paces) cut.first = at, at += net->sizes[0] * net->sizes[1];
   if (counted) cut.counts = at;
   return cut;
 }
@@ -368,14 +404,15 @@ void fitwell_train(const Networks *net, float *weights, float *means, float *squ
 /* raw outputs [S, k, rows] without noise */
 void fitwell_outputs(const Networks *net, const float *weights, const float *inputs, int64_t rows, float *outputs,
                      float *room) {
-  int64_t k = net->sizes[net->layers], step = rows_at_once(net, rows), bias = net->count - units_in_all(net);
-  float *values = room + step * net->sizes[0];
+  int64_t k = net->sizes[net->layers], step = rows_at_once(net, rows), bias = first_bias(net), width = net->sizes[0];
+  float *values = room + step * width, *scaled = values + step * units_in_all(net);
   for (int64_t from = 0; from < rows; from += step) {
     int64_t some = from + step < rows ? step : rows - from;
-    turn(some, net->sizes[0], inputs + from * net->sizes[0], room);
+    turn(some, width, inputs + from * width, room);
     for (int64_t s = 0; s < net->strengths; s++) {
       const float *mine = weights + s * net->count;
-      const float *found = forward(net, s, mine, mine + bias, room, some, 0, 0, values);
+      if (net->scaled) scale_inputs(net->sizes[1], width, mine, mine + net->count - width, scaled);
+      const float *found = forward(net, s, net->scaled ? scaled : mine, mine, mine + bias, room, some, 0, 0, values);
       for (int64_t c = 0; c < k; c++)
         memcpy(outputs + (s * k + c) * rows + from, found + c * some, some * sizeof(float));
     }

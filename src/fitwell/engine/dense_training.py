@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from fitwell.engine import plain_noise
-from fitwell.engine.network import DenseNetwork
+from fitwell.engine.network import DenseNetwork, Variables
 from fitwell.engine.plain_losses import PlainLoss
 from fitwell.engine.plain_noise import LEVELS, Words
 
@@ -56,15 +56,18 @@ class Scratch:
 
 @dataclass(frozen=True)
 class WeightLayout:
-    """Where the weights of a dense network stand in a row of P numbers: all kernels, then all biases.
+    """Where the weights of a dense network stand in a row of P numbers: kernels, biases, perhaps scales of the inputs.
 
     Attributes
     ----------
     sizes
         Widths from inputs to outputs.
+    scaled
+        Whether there are scales, see `DenseNetwork`.
     """
 
     sizes: tuple[int, ...]
+    scaled: bool = False
 
     @cached_property
     def shapes(self) -> tuple[tuple[int, int], ...]:
@@ -81,10 +84,16 @@ class WeightLayout:
         """Places of the biases."""
         return _one_after_another([out for out, _ in self.shapes], self.kernels[-1].stop)
 
+    @cached_property
+    def scales(self) -> slice:
+        """Place of the scales, empty if there are none."""
+        start = self.biases[-1].stop
+        return slice(start, start + self.sizes[0] * self.scaled)
+
     @property
     def count(self) -> int:
         """P."""
-        return self.biases[-1].stop
+        return self.scales.stop
 
     def layers(self, weights: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return views of weights [..., P]: kernel [..., units out, units in] and bias [..., units out, 1] by layer."""
@@ -94,11 +103,20 @@ class WeightLayout:
             for kernel, bias, shape in zip(self.kernels, self.biases, self.shapes, strict=True)
         ]
 
-    def joined(self, layers: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-        """Return weights [..., P] of kernels [..., units out, units in] and biases [..., units out, 1]."""
-        lead = layers[0][0].shape[:-2]
-        parts = [*(kernel for kernel, _ in layers), *(bias for _, bias in layers)]
-        return np.concatenate([part.reshape(*lead, -1) for part in parts], axis=-1)
+    def variables(self, weights: np.ndarray) -> Variables:
+        """Return views of weights [..., P] as `DenseNetwork`'s variables."""
+        layers: list[dict[str, Any]] = [{"kernel": kernel, "bias": bias} for kernel, bias in self.layers(weights)]
+        if self.scaled:
+            layers.append({"scales": weights[..., None, self.scales]})
+        return Variables(layers, ())
+
+    def joined(self, variables: Variables) -> np.ndarray:
+        """Return weights [..., P] of `DenseNetwork`'s variables [..., units out, units in], a copy."""
+        layers, ends = variables.trainable[: len(self.shapes)], variables.trainable[len(self.shapes) :]
+        parts = [layer[name] for name in ("kernel", "bias") for layer in layers] + [end["scales"] for end in ends]
+        lead = parts[0].shape[:-2]
+        # parts that are views of others, as of some strengths, may lie otherwise, and what is made of them with them
+        return np.ascontiguousarray(np.concatenate([part.reshape(*lead, -1) for part in parts], axis=-1))
 
 
 def _one_after_another(counts: list[int], start: int) -> tuple[slice, ...]:
@@ -108,8 +126,9 @@ def _one_after_another(counts: list[int], start: int) -> tuple[slice, ...]:
 
 def drawn_weights(network: DenseNetwork, key: Words, dtype: np.dtype) -> np.ndarray:
     """Return what `DenseNetwork.init` draws, [P]."""
-    layout = WeightLayout(network.sizes)
+    layout = WeightLayout(network.sizes, network.scaled)
     weights = np.zeros(layout.count, dtype)
+    weights[layout.scales] = 1
     for number, (kernel, _) in enumerate(layout.layers(weights)):
         bound = np.sqrt(6 / kernel.shape[1]) * (network.output_scale if number == len(network.hidden) else 1.0)
         unit = plain_noise.plain_uniform(plain_noise.folded(key, number), kernel.shape, dtype)
@@ -150,12 +169,16 @@ ACTIVATIONS_AND_SLOPES: Mapping[str, Activation] = {"relu": _relu, "tanh": _tanh
 
 @dataclass(frozen=True, eq=False)
 class _Piece:
-    """Columns of the weights [S, P] that a step treats alike; strengths are [S, 1], None where all are zero."""
+    """Columns of the weights [S, P] that a step treats alike; strengths are [S, 1], None where all are zero.
+
+    `pace` is by how many times the step is longer, None where it is not.
+    """
 
     columns: slice
     l1: np.ndarray | None = None
     l2: np.ndarray | None = None
     decay: np.ndarray | None = None
+    pace: np.ndarray | None = None
 
 
 class DenseTraining:
@@ -182,11 +205,14 @@ class DenseTraining:
         dtype: np.dtype,
     ) -> None:
         self.network, self.loss, self.dtype = network, loss, dtype
-        self.layout = WeightLayout(network.sizes)
+        self.layout = WeightLayout(network.sizes, network.scaled)
         self.rates = np.asarray(rates, dtype)[:, None]
         self._activation = ACTIVATIONS_AND_SLOPES[network.activation]
         # what is zero for all is left out: the numbers are the same, and it costs nothing
         acting = {name: np.asarray(values, dtype) for name, values in strengths.items() if np.any(values)}
+        # where no scale is learned all of them are 1, and multiply nothing
+        self._learns_scales = network.scaled and "input_scaling" in acting
+        self._paces = acting.get("input_scaling", np.zeros(len(rates), dtype)).reshape(len(rates), 1)
         self._pieces = self._cut(acting)
         self._unit_dropout = self._dropout(acting.get("dropout"), len(network.hidden))
         self._weight_dropout = self._dropout(acting.get("weight_dropout"), len(network.hidden) + 1)
@@ -249,14 +275,15 @@ class DenseTraining:
     ) -> None:
         """Take one step, the `count`-th counted from 1, with a batch: inputs [rows, d], targets and `weight` [rows]."""
         gradient = scratch.array("gradient", weights.shape, self.dtype)
-        layers = self.layout.layers(weights), self.layout.layers(gradient)
-        self._backpropagate(*layers, inputs, targets, weight, key, scratch)
+        self._backpropagate(weights, gradient, inputs, targets, weight, key, scratch)
         self._move(weights, gradient, means, squares, count, self.rates * self.dtype.type(factor), scratch)
 
     def outputs(self, weights: np.ndarray, inputs: np.ndarray, scratch: Scratch) -> np.ndarray:
         """Return raw outputs [S, k, rows] without noise, of at most `EVALUATED_ROWS` rows; they are scratch."""
         values = inputs.T
         for number, (kernel, bias) in enumerate(self.layout.layers(weights)):
+            if number == 0 and self.network.scaled:
+                kernel = self._scaled(kernel, weights, scratch)
             shape = (len(kernel), kernel.shape[1], len(inputs))
             out = scratch.array(("seen", number), shape, self.dtype)
             np.matmul(kernel, values, out=out)
@@ -268,8 +295,8 @@ class DenseTraining:
 
     def _backpropagate(
         self,
-        layers: list[tuple[np.ndarray, np.ndarray]],
-        gradients: list[tuple[np.ndarray, np.ndarray]],
+        weights: np.ndarray,
+        gradient: np.ndarray,
         inputs: np.ndarray,
         targets: np.ndarray,
         weight: np.ndarray | None,
@@ -277,8 +304,12 @@ class DenseTraining:
         scratch: Scratch,
     ) -> None:
         """Write the gradient of the mean of weight times loss; penalties are added in `_move`."""
+        layers, gradients = self.layout.layers(weights), self.layout.layers(gradient)
         last = len(layers) - 1
         kernels, factors = self._perturbed([kernel for kernel, _ in layers], key, scratch)
+        unscaled = kernels[0]
+        if self._learns_scales:
+            kernels = [self._scaled(unscaled, weights, scratch), *kernels[1:]]
         values, slopes = [inputs.T], []
         for number, (kernel, (_, bias)) in enumerate(zip(kernels, layers, strict=True)):
             shape = (len(kernel), kernel.shape[1], len(inputs))
@@ -301,6 +332,11 @@ class DenseTraining:
             np.matmul(way, values[number].swapaxes(-1, -2), out=by_kernel)
             # a product, which is faster than a sum; of one strength, as all of them
             np.matmul(way, ones, out=by_bias)
+            if number == 0 and self._learns_scales:
+                products = np.multiply(by_kernel, unscaled, out=scratch.array("by scale", by_kernel.shape, self.dtype))
+                products.sum(axis=-2, out=gradient[:, self.layout.scales])
+                gradient[:, self.layout.scales] *= self._paces > 0  # whose scales stay has no moments of them either
+                by_kernel *= weights[:, None, self.layout.scales]
             if factors:
                 by_kernel *= factors[number]
             if number:
@@ -308,6 +344,11 @@ class DenseTraining:
                 np.matmul(kernels[number].swapaxes(-1, -2), way, out=below)
                 below *= slopes[number - 1]
                 way = below
+
+    def _scaled(self, kernel: np.ndarray, weights: np.ndarray, scratch: Scratch) -> np.ndarray:
+        """Multiply the first kernels [S, units, d] by the scales of the inputs."""
+        out = scratch.array("scaled kernel", kernel.shape, self.dtype)
+        return np.multiply(kernel, weights[:, None, self.layout.scales], out=out)
 
     def _perturbed(
         self, kernels: list[np.ndarray], key: Words, scratch: Scratch
@@ -377,7 +418,7 @@ class DenseTraining:
             if piece.decay is not None:
                 w *= 1 - rates * piece.decay
             np.divide(mean, other, out=g)
-            g *= pace
+            g *= pace if piece.pace is None else pace * piece.pace
             w -= g
             if piece.l1 is not None:
                 _soft_threshold(w, np.divide(per_unit * piece.l1, other, out=other), g)
@@ -394,7 +435,10 @@ class DenseTraining:
         for place, columns in enumerate(places):
             here = {name: _column(values, place) for name, values in names.items() if values is not None}
             pieces += [_Piece(part, **here) for part in self._chunks(columns)]
-        return pieces + [_Piece(part) for part in self._chunks(slice(biases[0].start, biases[-1].stop))]
+        pieces += [_Piece(part) for part in self._chunks(slice(biases[0].start, biases[-1].stop))]
+        if self._learns_scales:
+            pieces.append(_Piece(self.layout.scales, pace=self._paces))
+        return pieces
 
     def _chunks(self, columns: slice) -> list[slice]:
         width = max(LEAST_WIDTH, CHUNK // len(self.rates))

@@ -33,9 +33,12 @@ class _Networks(ctypes.Structure):
     """The structure of this name in C; whoever makes one keeps its arrays alive."""
 
     _fields_ = (
-        *((name, _ADDRESS) for name in ("sgemm", "sizes", "rates", "l1", "l2", "decay")),
+        *((name, _ADDRESS) for name in ("sgemm", "sizes", "rates", "l1", "l2", "decay", "paces")),
         *((name, _ADDRESS) for name in ("unit_factor", "weight_factor", "unit_level", "weight_level")),
-        *((name, _INTEGER) for name in ("wide", "strengths", "layers", "count", "classes", "targets", "labels")),
+        *(
+            (name, _INTEGER)
+            for name in ("wide", "strengths", "layers", "count", "classes", "targets", "labels", "scaled")
+        ),
     )
 
 
@@ -117,6 +120,8 @@ class FusedTraining(DenseTraining):
         for name, of, places in (("unit", "dropout", layers - 1), ("weight", "weight_dropout", layers)):
             if of in acting:
                 arrays[f"{name}_level"], arrays[f"{name}_factor"] = kept_levels(acting[of], places)
+        if self._learns_scales:
+            arrays["paces"] = np.ascontiguousarray(acting["input_scaling"].reshape(len(rates)))
         address, wide = matrix_product() or (0, False)
         self._arrays = arrays  # kept alive: C has their addresses only
         self._networks = _Networks(
@@ -128,6 +133,7 @@ class FusedTraining(DenseTraining):
             classes=network.sizes[-1] if loss is PLAIN_LOSSES[CLASSIFICATION] else 0,
             targets=network.sizes[-1] if loss in (PLAIN_LOSSES[LABELS], PLAIN_LOSSES[SEVERAL_VALUES]) else 1,
             labels=loss is PLAIN_LOSSES[LABELS],
+            scaled=network.scaled,
             **{name: array.ctypes.data for name, array in arrays.items()},
         )
 

@@ -96,6 +96,10 @@ class PureNetwork(Protocol):
         """Return a tree like `trainable`: `Axes` for the variables that weight decay acts on, False for all else."""
         ...
 
+    def input_scales(self, trainable: Any) -> Any:
+        """Return a tree like `trainable`: `Axes` for learned scales of the inputs, False for all else."""
+        ...
+
     def apply(self, variables: Variables, inputs: Any, on_units: OnUnits | None) -> tuple[Any, Any]:
         """Return ``(outputs [rows, k], new state)``; outputs may be a tree of arrays [rows, ...].
 
@@ -127,6 +131,10 @@ class DenseNetwork:
         One of `ACTIVATIONS`.
     output_scale
         The output kernel starts at this fraction of the usual scale, so that the first predictions are near chance.
+    scaled
+        Whether the first kernel is multiplied by learned scales of the inputs, which start at 1: then the trainable
+        variables end with them, ``{"scales": [1, d]}``. How fast they are learned is a strength
+        (`fitwell.regularization.table.INPUT_SCALING`), and without one they must not be there.
     """
 
     inputs: int
@@ -134,6 +142,7 @@ class DenseNetwork:
     outputs: int
     activation: str = "relu"
     output_scale: float = 0.1
+    scaled: bool = False
 
     @property
     def layers(self) -> Layers:
@@ -144,7 +153,7 @@ class DenseNetwork:
     def layers_of(hidden: tuple[int, ...]) -> Layers:
         """Return where strengths act with these hidden layers."""
         names = tuple(f"hidden_{number}" for number in range(1, len(hidden) + 1))
-        return Layers((*names, "output"), names)
+        return Layers((*names, "output"), names, inputs=("inputs",))
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -164,18 +173,26 @@ class DenseNetwork:
         for number, (units_in, units_out) in enumerate(zip(self.sizes[:-1], self.sizes[1:], strict=True)):
             bound = np.sqrt(6 / units_in) * (self.output_scale if number == len(self.hidden) else 1.0)
             unit = noise.uniform(noise.fold(key, number), (units_out, units_in), dtype)
-            layers.append(
-                {"kernel": (2 * unit - 1) * jnp.asarray(bound, dtype), "bias": jnp.zeros((units_out, 1), dtype)}
-            )
-        return Variables(layers, ())
+            bias = jnp.zeros((units_out, 1), dtype)
+            layers.append({"kernel": (2 * unit - 1) * jnp.asarray(bound, dtype), "bias": bias})
+        scales = [{"scales": jnp.ones((1, self.inputs), dtype)}] if self.scaled else []
+        return Variables([*layers, *scales], ())
 
     def penalised(self, trainable: Any) -> Any:
         """Every kernel, no bias."""
-        return [{"kernel": Axes(inputs=(1,), outputs=(0,)), "bias": False} for _ in trainable]
+        layers = len(self.hidden) + 1
+        kernels = [{"kernel": Axes(inputs=(1,), outputs=(0,)), "bias": False} for _ in range(layers)]
+        return [*kernels, *({"scales": False} for _ in trainable[layers:])]
 
     def decayed(self, trainable: Any) -> Any:
         """Every kernel, no bias."""
         return self.penalised(trainable)
+
+    def input_scales(self, trainable: Any) -> Any:
+        """Return a tree like `trainable`: `Axes` for the scales of the inputs, False for all else."""
+        layers = len(self.hidden) + 1
+        others = [{"kernel": False, "bias": False} for _ in range(layers)]
+        return [*others, *({"scales": Axes(inputs=(1,), outputs=())} for _ in trainable[layers:])]
 
     def constrain(self, trainable: Any) -> Any:
         """Every value is allowed."""
@@ -184,9 +201,10 @@ class DenseNetwork:
     def apply(self, variables: Variables, inputs: jax.Array, on_units: OnUnits | None = None) -> tuple[jax.Array, Any]:
         """Return ``(outputs [rows, k], ())``; see `PureNetwork.apply`."""
         activation = ACTIVATIONS[self.activation]
-        values = inputs.T
-        for number, layer in enumerate(variables.trainable):
-            values = layer["kernel"] @ values + layer["bias"]
+        values, scales = inputs.T, variables.trainable[len(self.hidden) + 1 :]
+        for number, layer in enumerate(variables.trainable[: len(self.hidden) + 1]):
+            kernel = layer["kernel"] * scales[0]["scales"] if scales and number == 0 else layer["kernel"]
+            values = kernel @ values + layer["bias"]
             if number < len(self.hidden):
                 values = activation(values)
                 values = on_units(values, number) if on_units else values

@@ -35,6 +35,7 @@ from fitwell.engine.stopping import share_of_work
 from fitwell.errors import InputError, TrainingError
 from fitwell.regularization.table import BUILT_IN
 from fitwell.startup import cpu_devices
+from fitwell.trees import tree_map
 
 if TYPE_CHECKING:
     from fitwell.engine.optimizers import Optimizer
@@ -90,7 +91,7 @@ class NumpyExecutor:
             raise InputError(f"NumPy cannot train {reason}: leave out the engine, or choose 'jax'.")
         self.job, self.settings = job, settings
         self.network: DenseNetwork = cast(DenseNetwork, job.network)
-        self.loss, self.layout = PLAIN_LOSSES[job.loss], WeightLayout(self.network.sizes)
+        self.loss, self.layout = PLAIN_LOSSES[job.loss], WeightLayout(self.network.sizes, self.network.scaled)
         self.rows = make_rows(job.row_sets, settings.seed, job.dataset.weight)
         self.batching = make_batching(job.row_sets, settings)
         useful = useful_threads(self.network, self.batching, job.dataset.dtype)
@@ -150,8 +151,7 @@ class NumpyExecutor:
             training = self._training(np.zeros(len(places), int))
 
             def measure(scratch: Scratch, r: int) -> None:
-                layers = [(layer["kernel"][r, places], layer["bias"][r, places]) for layer in variables.trainable]  # noqa: B023
-                weights = self.layout.joined(layers)
+                weights = self.layout.joined(tree_map(lambda leaf: leaf[r, places], variables))  # noqa: B023
                 held_out = self.rows.held_out[r, : self.rows.n_held_out[r]]
                 at = 0
                 for part, targets in self._parts(r, held_out):
@@ -168,7 +168,7 @@ class NumpyExecutor:
         places = {int(g): (block, place) for block in blocks for place, g in enumerate(block.numbers)}
         found = [places[int(g)] for g in strengths]
         best = np.stack([block.best[:, place] for block, place in found], axis=1)
-        return Variables([{"kernel": kernel, "bias": bias} for kernel, bias in self.layout.layers(best)], ())
+        return self.layout.variables(best)
 
     def saved(self, blocks: Sequence[NumpyBlock]) -> list[SavedBlock]:
         """See `Executor`."""
@@ -191,7 +191,7 @@ class NumpyExecutor:
     @property
     def structure(self) -> Variables:
         """See `Executor`."""
-        return Variables([{"kernel": 0, "bias": 0} for _ in self.layout.shapes], ())
+        return tree_map(lambda _: 0, self.layout.variables(np.empty(self.layout.count)))
 
     def _epoch(self, block: NumpyBlock, r: int, epoch: int, scratch: Scratch, done: Epochs, place: int) -> None:
         """Train one epoch of a block's networks on one row set, and measure them."""
@@ -389,8 +389,7 @@ class NumpyExecutor:
                 self.network, plain_noise.folded(plain_noise.folded(key, int(identity)), 0), dtype
             )
         if first is not None:
-            for (kernel, bias), layer in zip(self.layout.layers(weights), first.trainable, strict=True):
-                kernel[:], bias[:] = layer["kernel"], layer["bias"]
+            weights[:] = self.layout.joined(first)
         return weights
 
     def _started(self, numbers: np.ndarray, first: np.ndarray) -> NumpyBlock:
@@ -461,4 +460,6 @@ def plain_schedule(settings: Settings, steps: int) -> Callable[[int], float]:
     if settings.schedule == "constant":
         return lambda step: 1.0
     total = (settings.schedule_epochs or settings.epochs) * steps
+    if settings.schedule == "cooldown":
+        return lambda step: min(max(2 * (1 - step / total), 0.0), 1.0)
     return lambda step: 0.5 * (1 + math.cos(math.pi * min(step / total, 1)))

@@ -250,10 +250,11 @@ class Program:
     ) -> Any:
         # the regularizers that are not smooth, or not part of the gradient: after Adam has scaled it, they act unscaled
         for row in self.regularizers:
-            if row.after_step:
+            if change := row.after_step or row.on_scales:
+                where = penalised if row.after_step else self.network.input_scales(trainable)
                 sizes = jax.tree.leaves(self.optimizer.step_size(optimizer, trainable))
-                changed = _stepped(row.after_step, strength[row.name], jax.tree.leaves(before), rate, sizes)
-                trainable = _map_kernels(changed, trainable, penalised)
+                changed = _stepped(change, strength[row.name], jax.tree.leaves(before), rate, sizes)
+                trainable = _map_kernels(changed, trainable, where)
         return trainable
 
     def _measure(self, variables: Variables, rows: Rows, data: Data) -> Trace:

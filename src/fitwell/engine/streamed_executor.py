@@ -24,6 +24,7 @@ from fitwell.engine.numpy_executor import NumpyBlock, NumpyExecutor, why_not
 from fitwell.engine.plan import Plan
 from fitwell.engine.records import recorded_bytes
 from fitwell.errors import InputError
+from fitwell.trees import tree_map
 
 ENCODED_AT_ONCE = 4
 """How many times the rows of a window may be encoded at a time: of five folds what trains of them is as much."""
@@ -134,8 +135,9 @@ class StreamedExecutor(NumpyExecutor):
         k, dtype = self.layout.sizes[-1], self.job.dataset.dtype
         outputs, losses = np.full((*shape, k), np.nan, dtype), np.full(shape, np.nan)
         training = self._training(np.zeros(len(places), int))
-        layers = [(layer["kernel"][:, places], layer["bias"][:, places]) for layer in variables.trainable]
-        weights, routes, feeds = np.ascontiguousarray(self.layout.joined(layers)), {}, []
+        weights = self.layout.joined(tree_map(lambda leaf: leaf[:, places], variables))
+        routes: dict[int, Route] = {}
+        feeds: list[Feed] = []
         for r in range(self.plan.row_sets):
             if len(held_out := self.rows.held_out[r, : self.rows.n_held_out[r]]):
                 routes[r] = self._route(held_out)

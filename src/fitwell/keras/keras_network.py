@@ -107,6 +107,10 @@ class KerasNetwork:
         del trainable
         return list(self._decayed)
 
+    def input_scales(self, trainable: Any) -> Any:
+        """A model's inputs have no scales of ours."""
+        return [False] * len(trainable)
+
     def own_strengths(self, row: Regularizer) -> np.ndarray:
         """Return the model's own strength of a regularizer at each of its places, float64 [L]."""
         if row.keras and row.keras.holder == "optimizer":

@@ -41,6 +41,13 @@ class Tower:
 def tower(
     variables: Any, *, encoding: int, activation: str, regularization: Regularization, shift: Any, scale: Any
 ) -> Tower:
-    """Take a `DenseNetwork`'s variables (kernels stored ``[out, in]``) into Keras's layout."""
-    layers = [(np.asarray(layer["kernel"]).T, np.asarray(layer["bias"])[:, 0]) for layer in variables.trainable]
+    """Take a `DenseNetwork`'s variables (kernels stored ``[out, in]``) into Keras's layout.
+
+    Learned scales of the inputs become part of the first kernel: Keras's model is the same network without them.
+    """
+    parts = [{name: np.asarray(values) for name, values in part.items()} for part in variables.trainable]
+    for end in parts[1:]:
+        if "scales" in end:
+            parts[0]["kernel"] = parts[0]["kernel"] * end["scales"]
+    layers = [(part["kernel"].T, part["bias"][:, 0]) for part in parts if "kernel" in part]
     return Tower(encoding, layers, activation, regularization, shift, scale)

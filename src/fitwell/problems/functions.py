@@ -25,6 +25,7 @@ from fitwell.problems.problem import Fitted, Problem
 from fitwell.regularization.by_layer import Layers
 from fitwell.regularization.regularizer import Axes
 from fitwell.regularization.strengths import Candidates
+from fitwell.trees import tree_map
 
 LOSSES = {"log loss": CLASSIFICATION, "squared error": REGRESSION}
 
@@ -231,6 +232,10 @@ class FunctionNetwork:
     def decayed(self, trainable: Any) -> Any:
         """Return the kernels."""
         return self.penalised(trainable)
+
+    def input_scales(self, trainable: Any) -> Any:
+        """None: what is done to inputs is the function's own."""
+        return tree_map(lambda _: False, trainable)
 
     def apply(self, variables: Variables, inputs: Any, on_units: OnUnits | None) -> tuple[jax.Array, Any]:
         """Apply the user's function."""

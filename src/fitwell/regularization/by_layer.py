@@ -90,16 +90,21 @@ class Layers:
         A name for every place where units are dropped: that of the layer before it.
     decayed
         The name of its layer for every variable that weight decay acts on; None if these are the kernels.
+    inputs
+        A name for the learned scales of the inputs, where a network can have them.
     """
 
     kernels: tuple[str, ...]
     units: tuple[str, ...]
     decayed: tuple[str, ...] | None = None
+    inputs: tuple[str, ...] = ()
 
     def of(self, regularizer: Regularizer) -> tuple[str, ...]:
         """Return the places of a regularizer."""
         if regularizer.acts_on == "decayed" and self.decayed is not None:
             return self.decayed
+        if regularizer.acts_on == "inputs":
+            return self.inputs
         return self.units if regularizer.acts_on == "units" else self.kernels
 
     def over_depth(self, regularizer: Regularizer, scale: np.ndarray | float, shape: np.ndarray | float) -> np.ndarray:

@@ -120,6 +120,9 @@ class Regularizer:
         [0, 1).
     on_units
         ``on_units(strength, units, noise)``: what a training step sees in place of a hidden layer's output.
+    on_scales
+        ``on_scales(strength, scales, step)``: learned scales of the inputs [1, d] in place of what the optimizer's step
+        made of them. Only the dense network of tables has them, and only if one such regularizer is searched.
     keras
         Where Keras keeps it; None if nowhere.
     units
@@ -146,15 +149,18 @@ class Regularizer:
     after_step: Callable[[Array, Array, Step], Array] | None = None
     on_kernel: Callable[[Array, Array, Array], Array] | None = None
     on_units: Callable[[Array, Array, Array], Array] | None = None
+    on_scales: Callable[[Array, Array, Step], Array] | None = None
     keras: InKeras | None = None
     # not compared: a regularizer is told from another by what it does, and dicts have no hash
     units: Mapping[str, Unit] = field(default_factory=dict, compare=False)
 
     @property
-    def acts_on(self) -> Literal["kernels", "units", "decayed"]:
+    def acts_on(self) -> Literal["kernels", "units", "decayed", "inputs"]:
         """The places that have a strength of it."""
         if self.keras and self.keras.holder == "optimizer":
             return "decayed"
+        if self.on_scales:
+            return "inputs"
         return "units" if self.on_units else "kernels"
 
     @property

@@ -68,6 +68,11 @@ def decay(strength: Array, weights: Array, rate: Array) -> Array:
     return weights - rate * strength * weights
 
 
+def quicker_scales(strength: Array, scales: Array, step: Step) -> Array:
+    """Take the optimizer's step `strength` times as far: with 0 the scales stay what they are, 1."""
+    return step.before + strength * (scales - step.before)
+
+
 def _sign(values: Array) -> Array:
     return (values > 0) * 1.0 - (values < 0) * 1.0
 
@@ -153,7 +158,18 @@ WEIGHT_DECAY = Regularizer(
     units={"AdamW(weight_decay)": _by_factor(1, 0)},  # of Keras, PyTorch, optax
 )
 
-BUILT_IN: Table = {row.name: row for row in (L1, L2, DROPOUT, WEIGHT_DROPOUT, WEIGHT_DECAY)}
+INPUT_SCALING = Regularizer(
+    "input_scaling",
+    "learns a scale of every input, at so many times the learning rate",
+    "log",
+    1.0,
+    1e1,
+    on_scales=quicker_scales,
+)
+"""Not a penalty: inputs that help little get small scales soon, and with them small gradients of their weights, so that
+a network stopped early has hardly used them. The scales are multiplied into the first kernel when it is handed over."""
+
+BUILT_IN: Table = {row.name: row for row in (L1, L2, DROPOUT, WEIGHT_DROPOUT, WEIGHT_DECAY, INPUT_SCALING)}
 
 
 def _named(name: str) -> Regularizer:

@@ -14,6 +14,7 @@ from fitwell.data.resampling import nested_folds
 from fitwell.data.row_sets import RowSets
 from fitwell.data.units import units_of_rows
 from fitwell.engine.job import Settings
+from fitwell.engine.network import DenseNetwork, PureNetwork
 from fitwell.engine.plan import QUIET, Listener
 from fitwell.engine.stopping import Screening
 from fitwell.engine.trained import Trained
@@ -113,7 +114,7 @@ def train_networks(
         None for trainings that nobody watches: then the machine's speed is not measured either.
     """
     return train_all(
-        problem.network,
+        with_scales(problem.network, candidates),
         problem.dataset(settings.seed, first),
         problem.row_sets,
         candidates,
@@ -122,6 +123,24 @@ def train_networks(
         listener=listener,
         beside=beside,
     )
+
+
+def with_scales(network: PureNetwork, candidates: Candidates) -> PureNetwork:
+    """Return the network with learned scales of its inputs if a strength learns them.
+
+    Raises
+    ------
+    InputError
+        It can have none.
+    """
+    wanted = [row.name for row in candidates.regularizers if row.acts_on == "inputs"]
+    if not wanted:
+        return network
+    if not isinstance(network, DenseNetwork):
+        raise InputError(
+            f"The regularizer '{wanted[0]}' acts on the dense network of tables, and not on a model: leave it out."
+        )
+    return replace(network, scaled=True)
 
 
 def _check_scoring(problem: Problem, options: Options) -> None:
