@@ -14,9 +14,9 @@ from unittest.mock import patch
 
 import measuring
 import numpy as np
+from cells import rate, verdict_on, with_error
 from scipy.special import ndtri
 from simulated import FOLDS, LEVEL, Batch, Problem, batches, bumps, coin, logistic, plane, standardised
-from tables import rate, verdict_on, with_error
 
 from fitwell.analysis.bootstrap import bbc
 from fitwell.analysis.selection import RULES, choose

@@ -16,6 +16,7 @@ import jax
 import measuring
 import numpy as np
 from calibrated_scores import score_section
+from cells import percent, rate, verdict_on
 from simulated import (
     FOLDS,
     REPEATS,
@@ -29,7 +30,6 @@ from simulated import (
     smooth,
     standardised,
 )
-from tables import percent, rate, verdict_on
 
 from fitwell.analysis.verdict import VERDICTS
 from fitwell.data.resampling import with_fewer_rows
