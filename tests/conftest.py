@@ -6,6 +6,7 @@ Two CPU devices must be asked for before JAX starts; warnings are errors by
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
@@ -42,6 +43,9 @@ os.environ["FITWELL_CACHE"] = str(Path(os.environ[CACHE]) / "fitwell")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
+# tracing makes millions of objects that stay: to look through all of them so often took a twentieth of the time
+gc.set_threshold(50_000, 20, 20)
+
 # no network at test time; and files, for a database would take all of MLflow
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
 
@@ -67,6 +71,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files of the most slow tests, so that no long one is left when the other worker has ended."""
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: -slow[item.path])
+
+
+@pytest.fixture(scope="module")
+def quickly_compiled() -> Iterator[None]:
+    """Compile what a file's tests train without optimising it: small models compile for longer than they train."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(autouse=True)

@@ -29,6 +29,8 @@ from fitwell.engine.trained import Trained
 from fitwell.engine.training import train_all
 from fitwell.regularization.strengths import Candidates
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 SHORT = Settings(epochs=4, call_epochs=2, stopping=None)
 AXIS = ("row_sets", 3)
 X = np.arange(3, dtype=np.float32)

@@ -26,6 +26,8 @@ from fitwell.engine.training import train_all
 from fitwell.errors import TrainingError, UnfinishedError
 from fitwell.regularization.strengths import Candidates
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 THREE = Candidates({"l2": np.array([0, 0.01, 0.1])}, np.array([0.01, 0.02, 0.03]))
 
 

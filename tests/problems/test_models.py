@@ -18,6 +18,8 @@ from fitwell.problems.models import check_model_options, read_model
 from fitwell.problems.options import Options, make_options
 from fitwell.report import text
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 L, R = keras.layers, keras.regularizers
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(48, 3)).astype(np.float32)
