@@ -29,8 +29,6 @@ from fitwell.errors import InputError, TrainingError
 from fitwell.regularization.strengths import Candidates
 from fitwell.regularization.table import L2
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")  # optimised, the same equalities are in `test_invariants.py`
-
 ON = Candidates(
     {
         "l1": np.array([0, 1e-2, 0, 3e-3, 0]),

@@ -53,8 +53,8 @@ EQUAL = [
 ]
 """Models that are trained in one program and one by one: each has something that no other has."""
 
-TUNED = ["two_outputs", "inputs_by_name", "nested_functional", "conv1d", "masked", "frozen", "subclassed"]
-"""Models that `fitwell.tune` tunes from end to end; those of fitwell's layers are in README and the tutorial."""
+TUNED = ["two_outputs", "inputs_by_name", "nested_functional", "conv1d", "masked", "frozen", "subclassed", "own_layers"]
+"""Models that `fitwell.tune` tunes from end to end."""
 
 OPTIMISED = ["with_dropout", "separable", "gru"]
 """Of these, those whose programs are compiled as a person's would be: dense, convolutions, recurrent.
