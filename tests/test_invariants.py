@@ -31,6 +31,7 @@ from fitwell.errors import TrainingError
 from fitwell.regularization.regularizer import Axes
 from fitwell.regularization.strengths import Candidates
 from fitwell.regularization.table import BUILT_IN
+from fitwell.studies.search import with_scales
 
 EPOCHS, BATCH = 3, 8
 ENGINES = {"jax": JaxExecutor, "numpy": NumpyExecutor}
@@ -659,8 +660,14 @@ def test_zero_is_off(problem: Callable[..., Any], seed: int, engine: Any) -> Non
 
     def run(strengths: dict[str, np.ndarray]) -> Any:
         candidates = Candidates(strengths, ALL_ON.learning_rate)
+        network = with_scales(case.network, candidates)
         with jax.enable_x64(True):
-            return numbers(train_all(*case[:3], candidates, loss=case.loss, settings=settings))
+            trained = train_all(network, *case[1:3], candidates, loss=case.loss, settings=settings)
+        best, *others = numbers(trained)
+        layers, ends = best.trainable[: len(case.network.hidden) + 1], best.trainable[len(case.network.hidden) + 1 :]
+        learned = np.any(strengths.get("input_scaling", 0))
+        assert all(bool(np.any(end["scales"] != 1)) == learned for end in ends)  # else they multiply nothing
+        return layers, *others
 
     tight = {"rtol": 1e-12, "atol": 1e-14}
     without = run({})
