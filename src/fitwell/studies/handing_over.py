@@ -19,6 +19,10 @@ ROWS_COMPARED = 200
 BEYOND_ROUNDING = 1e-3
 """By how much two ways of computing a prediction in float32 may differ, as a share of the spread of predictions."""
 
+STEPS_OF_HALF, STEPS = {"bfloat16": 2.0**-7, "float16": 2.0**-10}, 4
+"""Of numbers of 16 bits: from one to the next, as a share of the number; and how many steps apart they may be. A model
+under a policy of mixed precision rounds to them at every layer, and programs of other shapes round otherwise."""
+
 
 def hand_over(searched: Searched, members: Sequence[int]) -> tuple[Any, Any]:
     """Make what predicts: of the networks of the folds, or of networks trained on all rows.
@@ -52,14 +56,15 @@ def check_as_recorded(searched: Searched, strength: int) -> None:
     found = problem.predict_rows(predictor, rows)
     # tuples, lists and dicts of arrays are the same in the same order
     for one, other in zip(tree_leaves(recorded), tree_leaves(found), strict=True):
-        _compare(np.asarray(one, float), np.asarray(other, float), rows)
+        step = STEPS_OF_HALF.get(np.asarray(other).dtype.name, 0.0)
+        _compare(np.asarray(one, float), np.asarray(other, float), rows, step)
 
 
-def _compare(recorded: np.ndarray, found: np.ndarray, rows: np.ndarray) -> None:
+def _compare(recorded: np.ndarray, found: np.ndarray, rows: np.ndarray, step: float = 0.0) -> None:
     apart = np.abs(recorded - found.reshape(recorded.shape)).reshape(len(rows), -1).max(axis=1)
     # what is a single number has no spread, and rounds by its size
     spread = max(float(np.ptp(recorded)), float(np.abs(recorded).max()) * 1e-4)
-    if (apart <= BEYOND_ROUNDING * spread).all():
+    if (apart <= max(BEYOND_ROUNDING * spread, STEPS * step * float(np.abs(recorded).max()))).all():
         return
     row = int(np.argmax(np.where(np.isnan(apart), np.inf, apart)))
     raise TrainingError(
