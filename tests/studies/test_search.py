@@ -77,7 +77,7 @@ class LineOnArrays:
     row_sets: RowSets
 
     network, loss, strata = Line(), REGRESSION, None
-    may_stay, joins, constant_loss, source = False, False, None, None
+    may_stay, joins, constant_loss, source, step = False, False, None, None, 0.0
     summary = {"what": "a line"}  # noqa: RUF012
 
     def check(self, options: Options) -> None:

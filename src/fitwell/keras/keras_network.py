@@ -41,6 +41,10 @@ class Outputs(NamedTuple):
     masks: Any = ()
 
 
+STEPS = {"bfloat16": 2.0**-7, "float16": 2.0**-10}
+"""Of the numbers of 16 bits in which layers compute under a policy of mixed precision; of all others 0."""
+
+
 @dataclass(frozen=True, eq=False)
 class KerasNetwork:
     """The engine's `PureNetwork` of a Keras model.
@@ -106,6 +110,11 @@ class KerasNetwork:
         """Return some axes for every variable that the model's optimizer lets decay, biases too."""
         del trainable
         return list(self._decayed)
+
+    @property
+    def step(self) -> float:
+        """From one number to the next in the coarsest that a layer computes in, as a share; see `STEPS`."""
+        return max((STEPS.get(layer.compute_dtype, 0.0) for layer in anatomy.walk(self.original)), default=0.0)
 
     def input_scales(self, trainable: Any) -> Any:
         """A model's inputs have no scales of ours."""

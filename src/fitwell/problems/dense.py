@@ -44,6 +44,7 @@ class DenseOnTable:
     table: TableData
     hidden: tuple[int, ...]
 
+    step = 0.0
     may_stay = False  # a table has no network as given that somebody wants to keep
     # the mean of dense networks is one Keras model, and rarely worse than the best of them
     joins = True

@@ -124,7 +124,7 @@ class FunctionsOnArrays:
     row_sets: RowSets
     task: str
 
-    may_stay = False
+    may_stay, step = False, 0.0
     joins = False
     constant_loss = None
     source = None

@@ -99,6 +99,11 @@ class ModelOnArrays:
         return self.model.network
 
     @property
+    def step(self) -> float:
+        """See `Problem`."""
+        return self.network.step
+
+    @property
     def loss(self) -> Loss:
         """See `Problem`."""
         return self.model.loss

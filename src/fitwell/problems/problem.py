@@ -83,6 +83,11 @@ class Problem(Protocol):
         ...
 
     @property
+    def step(self) -> float:
+        """From one number to the next in those that the network computes in, as a share; 0 for float32 and finer."""
+        ...
+
+    @property
     def may_stay(self) -> bool:
         """Whether the network as given is somebody's own, which is left alone if nothing is surely better."""
         ...

@@ -19,9 +19,9 @@ ROWS_COMPARED = 200
 BEYOND_ROUNDING = 1e-3
 """By how much two ways of computing a prediction in float32 may differ, as a share of the spread of predictions."""
 
-STEPS_OF_HALF, STEPS = {"bfloat16": 2.0**-7, "float16": 2.0**-10}, 4
-"""Of numbers of 16 bits: from one to the next, as a share of the number; and how many steps apart they may be. A model
-under a policy of mixed precision rounds to them at every layer, and programs of other shapes round otherwise."""
+STEPS = 4
+"""And by how many steps of numbers of 16 bits: under a policy of mixed precision a model rounds to them at every layer,
+and programs of other shapes round otherwise."""
 
 
 def hand_over(searched: Searched, members: Sequence[int]) -> tuple[Any, Any]:
@@ -56,8 +56,7 @@ def check_as_recorded(searched: Searched, strength: int) -> None:
     found = problem.predict_rows(predictor, rows)
     # tuples, lists and dicts of arrays are the same in the same order
     for one, other in zip(tree_leaves(recorded), tree_leaves(found), strict=True):
-        step = STEPS_OF_HALF.get(np.asarray(other).dtype.name, 0.0)
-        _compare(np.asarray(one, float), np.asarray(other, float), rows, step)
+        _compare(np.asarray(one, float), np.asarray(other, float), rows, problem.step)
 
 
 def _compare(recorded: np.ndarray, found: np.ndarray, rows: np.ndarray, step: float = 0.0) -> None:
