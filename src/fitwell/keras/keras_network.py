@@ -41,7 +41,7 @@ class Outputs(NamedTuple):
     masks: Any = ()
 
 
-STEPS = {"bfloat16": 2.0**-7, "float16": 2.0**-10}
+STEP_OF_TYPE = {"bfloat16": 2.0**-7, "float16": 2.0**-10}
 """Of the numbers of 16 bits in which layers compute under a policy of mixed precision; of all others 0."""
 
 
@@ -113,8 +113,8 @@ class KerasNetwork:
 
     @property
     def step(self) -> float:
-        """From one number to the next in the coarsest that a layer computes in, as a share; see `STEPS`."""
-        return max((STEPS.get(layer.compute_dtype, 0.0) for layer in anatomy.walk(self.original)), default=0.0)
+        """From one number to the next in the coarsest that a layer computes in, as a share; see `STEP_OF_TYPE`."""
+        return max((STEP_OF_TYPE.get(layer.compute_dtype, 0.0) for layer in anatomy.walk(self.original)), default=0.0)
 
     def input_scales(self, trainable: Any) -> Any:
         """A model's inputs have no scales of ours."""

@@ -19,7 +19,7 @@ ROWS_COMPARED = 200
 BEYOND_ROUNDING = 1e-3
 """By how much two ways of computing a prediction in float32 may differ, as a share of the spread of predictions."""
 
-STEPS = 4
+STEPS_APART = 4
 """And by how many steps of numbers of 16 bits: under a policy of mixed precision a model rounds to them at every layer,
 and programs of other shapes round otherwise."""
 
@@ -63,7 +63,7 @@ def _compare(recorded: np.ndarray, found: np.ndarray, rows: np.ndarray, step: fl
     apart = np.abs(recorded - found.reshape(recorded.shape)).reshape(len(rows), -1).max(axis=1)
     # what is a single number has no spread, and rounds by its size
     spread = max(float(np.ptp(recorded)), float(np.abs(recorded).max()) * 1e-4)
-    if (apart <= max(BEYOND_ROUNDING * spread, STEPS * step * float(np.abs(recorded).max()))).all():
+    if (apart <= max(BEYOND_ROUNDING * spread, STEPS_APART * step * float(np.abs(recorded).max()))).all():
         return
     row = int(np.argmax(np.where(np.isnan(apart), np.inf, apart)))
     raise TrainingError(
