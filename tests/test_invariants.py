@@ -31,7 +31,7 @@ from fitwell.errors import TrainingError
 from fitwell.regularization.regularizer import Axes
 from fitwell.regularization.strengths import Candidates
 from fitwell.regularization.table import BUILT_IN
-from fitwell.studies.search import with_scales
+from fitwell.studies.search import made_for
 
 EPOCHS, BATCH = 3, 8
 ENGINES = {"jax": JaxExecutor, "numpy": NumpyExecutor}
@@ -660,7 +660,7 @@ def test_zero_is_off(problem: Callable[..., Any], seed: int, engine: Any) -> Non
 
     def run(strengths: dict[str, np.ndarray]) -> Any:
         candidates = Candidates(strengths, ALL_ON.learning_rate)
-        network = with_scales(case.network, candidates)
+        network = made_for(case.network, candidates)
         with jax.enable_x64(True):
             trained = train_all(network, *case[1:3], candidates, loss=case.loss, settings=settings)
         best, *others = numbers(trained)

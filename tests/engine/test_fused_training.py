@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ ON = {
     "weight_dropout": np.array([0, 0, 0.3, 0.2, 0]),
     "weight_decay": np.array([0, 0.5, 0, 0.1, 2.0]),
     "input_scaling": np.array([0, 3.0, 0, 8.0, 1.0]),
+    "l1_inputs": np.array([0, 0.5, 0.03, 0, 0.2]),
 }
+COLUMNS = (0, 3, 1, 2, 3, 3, 1)  # of which one is three inputs, and one two, apart from each other
 RATES = np.array([3e-3, 1e-2, 3e-3, 2e-3, 5e-3])
 ROWS, BATCH, STEPS = 61, 23, 4  # the last batches wrap round, and no size is a multiple of the vectors'
 
@@ -86,13 +89,15 @@ def agree(one: list[np.ndarray], other: list[np.ndarray], within: float = 2e-5) 
 @pytest.mark.parametrize("outputs", [1, 2, 5])
 def test_an_epoch_is_numpys(hidden: tuple[int, ...], outputs: int) -> None:
     """Everything at once, against NumPy in float64; other noise, or one strength less, is seen."""
-    network = DenseNetwork(7, hidden, outputs, output_scale=1.0, scaled=True)
+    network = DenseNetwork(7, hidden, outputs, output_scale=1.0, scaled=True, groups=COLUMNS)
     found = trained(in_c(network, ON))
-    assert agree(found, trained(in_numpy(network, ON)))
-    assert not agree(found, trained(in_numpy(network, ON), key=(5, 7)))
+    # columns that are nearly gone hang on the rounding of their norms: in NumPy's float32 as much
+    assert agree(found, trained(in_numpy(network, ON)), within=1e-4)
+    assert not agree(found, trained(in_numpy(network, ON), key=(5, 7)), within=1e-4)
     for name in ON:
         if hidden or name != "dropout":
-            assert not agree(found, trained(in_numpy(network, {**ON, name: np.zeros(5)}))), name
+            assert not agree(found, trained(in_numpy(network, {**ON, name: np.zeros(5)})), within=1e-4), name
+    assert not agree(found, trained(in_numpy(replace(network, groups=()), ON)), within=1e-4)
 
 
 @needs_compiler
@@ -119,8 +124,8 @@ def test_rows_that_do_not_count_alike(outputs: int, batch: int) -> None:
     counts = np.random.default_rng(3).gamma(1.0, size=161)
     counts[::5] = 0
     found = trained(in_c(network, ON), **sizes, counts=counts)
-    assert agree(found, trained(in_numpy(network, ON), **sizes, counts=counts), within=1e-4)
-    assert not agree(found, trained(in_numpy(network, ON), **sizes, counts=np.roll(counts, 1)), within=1e-4)
+    assert agree(found, trained(in_numpy(network, ON), **sizes, counts=counts), within=3e-4)
+    assert not agree(found, trained(in_numpy(network, ON), **sizes, counts=np.roll(counts, 1)), within=3e-4)
     for training in (in_c(network, ON), in_numpy(network, ON, FLOAT)):
         pairs = zip(trained(training, **sizes, counts=np.ones(161)), trained(training, **sizes), strict=True)
         assert all(np.array_equal(one, other) for one, other in pairs)
@@ -151,7 +156,7 @@ def test_several_targets(loss: Loss, hidden: tuple[int, ...], batch: int) -> Non
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", [name for name in ON if name != "input_scaling"])  # which has one place
+@pytest.mark.parametrize("name", [name for name in ON if "input" not in name])  # which have one place
 def test_each_strength_by_layer(name: str) -> None:
     """A number for every place, which differ: exchanged, they would be seen."""
     network = DenseNetwork(7, (17, 6), 3, output_scale=1.0)
@@ -167,7 +172,7 @@ def test_each_strength_by_layer(name: str) -> None:
 @pytest.mark.parametrize("place", range(5))
 def test_alone_is_among_others_bit_for_bit(place: int, batch: int) -> None:
     """With noise that only others need, or without, in one part or several."""
-    network = DenseNetwork(7, (130, 120), 3, scaled=True)
+    network = DenseNetwork(7, (130, 120), 3, scaled=True, groups=COLUMNS)
     whole = trained(in_c(network, ON), batch=batch)
     mine = {name: values[[place]] for name, values in ON.items()}
     alone = trained(in_c(network, mine, RATES[[place]]), batch=batch)

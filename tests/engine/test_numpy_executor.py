@@ -50,6 +50,8 @@ BY_LAYER = Candidates(
 )
 
 SCALED = Candidates({**ON.strengths, "input_scaling": np.array([0, 3.0, 0, 8.0, 1.0])}, ON.learning_rate)
+# named before L1, which all the same comes first
+GROUPED = Candidates({"l1_inputs": np.array([0, 0.3, 0.01, 0, 0.1]), **ON.strengths}, ON.learning_rate)
 
 
 def settings(seed: int, **others: Any) -> Settings:
@@ -79,6 +81,8 @@ def by(executor: Any, case: Any, candidates: Candidates, chosen: Settings) -> Tr
         pytest.param({"own": False, "hidden": ()}, ON, {}, id="shared data, linear"),
         pytest.param({"hidden": (6, 5)}, BY_LAYER, {}, id="by layer"),
         pytest.param({}, SCALED, {"schedule": "cooldown"}, id="learned scales, cooldown"),
+        pytest.param({}, GROUPED, {}, id="whole columns"),
+        pytest.param({"regression": True, "hidden": ()}, GROUPED, {}, id="whole columns, linear"),
         pytest.param({"hidden": (6, 5)}, Candidates({}, np.array([1e-3, 1e-2])), {}, id="nothing searched"),
     ],
 )
@@ -87,7 +91,8 @@ def test_the_numbers_are_jaxs(
 ) -> None:
     """Weights, curves, best epochs, losses of rows: in float64 to 1e-10."""
     case = problem(seed, dtype=np.float64, **kind)
-    case = case._replace(network=replace(case.network, scaled=candidates is SCALED))
+    columns = tuple(number // 2 for number in range(case.network.inputs)) if candidates is GROUPED else ()
+    case = case._replace(network=replace(case.network, scaled=candidates is SCALED, groups=columns))
     chosen = settings(seed, **others)
     ours, theirs = (by(executor, case, candidates, chosen) for executor in (NumpyExecutor, JaxExecutor))
     for mine, other in zip(numbers(ours), numbers(theirs), strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,7 @@ import optax
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq, minimize_scalar
 from sklearn.linear_model import Lasso, LogisticRegression, Ridge
 from sklearn.metrics import log_loss
 
@@ -22,9 +23,9 @@ from fitwell.engine.optimizers import adam
 from fitwell.engine.training import train_all
 from fitwell.regularization.regularizer import Axes, Regularizer, Step
 from fitwell.regularization.strengths import Candidates
-from fitwell.regularization.table import BUILT_IN, drop, l1_proximal, l2_penalty
+from fitwell.regularization.table import BUILT_IN, drop, l1_proximal, l2_penalty, shrink_inputs
 
-PLACES = ("penalty", "before_step", "after_step", "on_kernel", "on_units", "on_scales")
+PLACES = ("penalty", "before_step", "after_step", "on_kernel", "on_units", "on_scales", "on_inputs")
 STEP = 0.7
 
 
@@ -46,6 +47,10 @@ class Case(NamedTuple):
         if self.place == "after_step":
             size = np.float32(STEP)
             return lambda strength, kernel, _: act(strength, kernel, Step(kernel, size, size, Axes()))
+        if self.place == "on_inputs":
+            axes = Axes((1,), (0,), (0, 1, 1, 2, 0, 3, 4))
+            size = np.float32(STEP)
+            return lambda strength, kernel, _: act(strength, kernel, Step(kernel, size, size, axes))
         if self.place == "on_scales":
             # of the optimizer's step away from what is looked at
             size = np.float32(STEP)
@@ -282,6 +287,63 @@ def test_input_scaling_is_a_rate_of_its_own(problem: Callable[..., Any], wrong: 
         plain = train_all(*case[:3], Candidates({}, np.full(1, 0.03)), loss=case.loss, settings=settings)
     np.testing.assert_allclose(ours[:, 0], plain.histories.held_out_loss[:, 0], rtol=1e-12)
     assert not np.allclose(ours[:, 0], ours[:, 1], rtol=1e-3)
+
+
+def of_columns(strength: float, kernel: np.ndarray, size: np.ndarray, columns: tuple[int, ...]) -> np.ndarray:
+    """Columns shrunk one by one, with the norm found by bisection."""
+    found = np.zeros_like(kernel)
+    for column in set(columns):
+        inputs = [j for j, number in enumerate(columns) if number == column]
+        w, bend = kernel[:, inputs], STEP / size[:, inputs]
+        threshold = STEP * strength * np.sqrt(len(inputs))
+        if np.linalg.norm(bend * w) > threshold:
+            over = partial(_over, bend * w, bend, threshold)
+            length = brentq(over, 1e-9, np.linalg.norm(w) + 1e-9, xtol=1e-15)
+            found[:, inputs] = w * bend * length / (bend * length + threshold)
+    return found
+
+
+def _over(pull: np.ndarray, bend: np.ndarray, threshold: float, length: float) -> float:
+    return float(np.linalg.norm(pull / (bend * length + threshold))) - 1
+
+
+@pytest.mark.parametrize("unlike", [0.0, 1.0, 3.0], ids="steps that differ by exp({} x normal)".format)
+@pytest.mark.parametrize("strength", [0.01, 0.1, 0.5])
+def test_shrink_inputs_is_the_exact_minimiser(strength: float, unlike: float, seed: int, float64: None) -> None:
+    """Against bisection; of columns that are otherwise it is another; some columns are gone, and whole."""
+    del float64
+    rng, columns = np.random.default_rng(seed), (0, 1, 1, 2, 0, 3)
+    kernel = rng.normal(size=(16, 6)) * 10.0 ** rng.integers(-3, 1, 6)[list(columns)]
+    size = STEP * np.exp(unlike * rng.normal(size=kernel.shape))
+    found = shrink_inputs(strength, jnp.asarray(kernel), Step(kernel, STEP, size, Axes((1,), (0,), columns)))
+    expected = of_columns(strength, kernel, size, columns)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-12)
+    assert not np.allclose(found, of_columns(strength, kernel, size, (0, 1, 2, 3, 4, 5)), rtol=1e-3, atol=1e-6)
+    gone = (np.asarray(found) == 0).all(axis=0)
+    assert all(gone[j] == gone[i] for i in range(6) for j in range(6) if columns[i] == columns[j])
+    assert ((np.asarray(found) != 0).all(axis=0) == ~gone).all()
+
+
+def test_of_single_weights_it_is_l1s(seed: int, float64: None) -> None:
+    """One unit, every input a column: the soft threshold; and a kernel the other way round is shrunk alike."""
+    del float64
+    rng = np.random.default_rng(seed)
+    kernel, size = rng.normal(size=(1, 9)), rng.gamma(1.0, size=(1, 9))
+    axes = Axes((1,), (0,), tuple(range(9)))
+    found = shrink_inputs(0.3, kernel, Step(kernel, np.float64(STEP), size, axes))
+    np.testing.assert_allclose(found, l1_proximal(0.3, kernel, size), rtol=1e-12)
+    assert 0 < np.mean(found == 0) < 1
+    turned = shrink_inputs(0.3, kernel.T, Step(kernel.T, np.float64(STEP), size.T, Axes((0,), (1,), axes.groups)))
+    np.testing.assert_array_equal(turned.T, found)
+
+
+@pytest.mark.parametrize("rate", [0.0, STEP])
+def test_where_the_rate_has_fallen_to_zero_nothing_is_shrunk(rate: float, seed: int) -> None:
+    """At the end of a schedule no weight moves, and none is lost or becomes NaN."""
+    kernel, _ = kernel_and_noise(seed)
+    columns = Axes((1,), (0,), tuple(range(7)))
+    found = shrink_inputs(0.5, kernel, Step(kernel, np.float32(rate), np.float32(rate) * jnp.ones((5, 7)), columns))
+    assert np.array_equal(found, kernel) == (rate == 0)
 
 
 def _late(strength: Any, kernel: Any, step: Step) -> Any:

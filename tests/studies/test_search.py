@@ -323,7 +323,7 @@ def test_scales_are_the_dense_networks_own() -> None:
     """It has them if a strength learns them, and not else; another network is told so in a sentence."""
     dense = DenseNetwork(4, (3,), 1)
     learned = Candidates({"input_scaling": np.array([0.0, 3.0])}, np.full(2, 0.01))
-    assert road.with_scales(dense, learned) == replace(dense, scaled=True)
-    assert road.with_scales(dense, Candidates({"l2": np.array([0.0, 3.0])}, np.full(2, 0.01))) is dense
+    assert road.made_for(dense, learned) == replace(dense, scaled=True)
+    assert road.made_for(dense, Candidates({"l2": np.array([0.0, 3.0])}, np.full(2, 0.01))) is dense
     with pytest.raises(InputError, match="'input_scaling' acts on the dense network of tables, and not on a model"):
-        road.with_scales(Line(), learned)  # type: ignore[arg-type]
+        road.made_for(Line(), learned)  # type: ignore[arg-type]

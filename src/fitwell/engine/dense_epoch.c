@@ -33,11 +33,15 @@ typedef struct {
   const int64_t *sizes;                        /* [layers + 1] */
   const float *rates, *l1, *l2, *decay;        /* [S], then [S, layers]; l2 is the derivative's */
   const float *paces;                          /* [S], times the rate at which scales of the inputs are learned */
+  const float *shrunk;                         /* [S], by how much whole columns are */
+  const int64_t *columns;                      /* [d], the number of the column that each input is of */
+  const float *roots;                          /* [columns], of how many inputs there are of each */
   const float *unit_factor, *weight_factor;    /* of units [S, layers - 1] and weights [S, layers] that stay, */
   const uint32_t *unit_level, *weight_level;   /* which are those whose noise is below */
   int64_t wide, strengths, layers, count;      /* are BLAS's integers 64 bits; S; -; P */
   int64_t classes, targets, labels;            /* 0: no log loss of classes; of a row; are they 0 or 1 each */
   int64_t scaled;                              /* are there scales of the inputs, behind the biases */
+  int64_t grouped;                             /* how many columns there are, where some are shrunk */
 } Networks;
 
 /* c [m, n] = a [m, k] times b [k, n], of which a or b may be stored transposed; added to c, or in its place */
@@ -206,8 +210,83 @@ FAST static void adam_with_l1(int64_t count, float *w, float *m, float *v, const
   }
 }
 
+/* what is divided by in the place of zero */
+#define LEAST 1e-30f
+
+/* by what each weight's step is bent: the learning rate by the size of its step; and how hard it pulls with that */
+FAST static void bend_weights(int64_t count, const float *v, const float *kernel, float root, float *bend, float *pull) {
+  for (int64_t i = 0; i < count; i++) {
+    bend[i] = sqrtf(v[i]) * root + 1e-8f;
+    pull[i] = bend[i] * kernel[i];
+  }
+}
+
+/* sums over the units of each input: of pull^2, and of bend * pull^2 */
+FAST static void sum_pulls(int64_t units, int64_t width, const float *bend, const float *pull, float *first, float *second) {
+  memset(first, 0, width * sizeof(float)), memset(second, 0, width * sizeof(float));
+  for (int64_t u = 0; u < units; u++, bend += width, pull += width)
+    for (int64_t j = 0; j < width; j++) {
+      float square = pull[j] * pull[j];
+      first[j] += square, second[j] += bend[j] * square;
+    }
+}
+
+/* likewise of rest^2 and rest^2 * bend / whole, where whole is bend * length + threshold and rest is pull / whole */
+FAST static void sum_rests(int64_t units, int64_t width, const float *bend, const float *pull, const float *lengths,
+                           const float *thresholds, float *first, float *second) {
+  memset(first, 0, width * sizeof(float)), memset(second, 0, width * sizeof(float));
+  for (int64_t u = 0; u < units; u++, bend += width, pull += width)
+    for (int64_t j = 0; j < width; j++) {
+      float whole = bend[j] * lengths[j] + thresholds[j], rest;
+      whole += whole < LEAST ? LEAST : 0;
+      rest = pull[j] / whole, rest *= rest;
+      first[j] += rest, second[j] += rest * bend[j] / whole;
+    }
+}
+
+FAST static void shrink_weights(int64_t units, int64_t width, const float *bend, const float *lengths,
+                                const float *thresholds, float *kernel) {
+  for (int64_t u = 0; u < units; u++, bend += width, kernel += width)
+    for (int64_t j = 0; j < width; j++) {
+      float whole = bend[j] * lengths[j] + thresholds[j];
+      whole += whole < LEAST ? LEAST : 0;
+      kernel[j] *= 1 - thresholds[j] / whole;
+    }
+}
+
+/* sums of inputs become those of their columns */
+static void sum_columns(const Networks *net, const float *by_input, float *by_column) {
+  memset(by_column, 0, net->grouped * sizeof(float));
+  for (int64_t j = 0; j < net->sizes[0]; j++) by_column[net->columns[j]] += by_input[j];
+}
+
+/* InputGroups of input_groups.py: `threshold` is the rate times the strength; `room` is [2 units + 6, d] */
+static void shrink_columns(const Networks *net, float *kernel, const float *v, float root, float threshold, float *room) {
+  int64_t units = net->sizes[1], width = net->sizes[0];
+  float *bend = room, *pull = bend + units * width, *lengths = pull + units * width, *thresholds = lengths + width;
+  float *first = thresholds + width, *second = first + width, *sums = second + width, *others = sums + width;
+  bend_weights(units * width, v, kernel, root, bend, pull);
+  sum_pulls(units, width, bend, pull, first, second);
+  sum_columns(net, first, sums), sum_columns(net, second, others);
+  for (int64_t j = 0; j < width; j++) {
+    int64_t c = net->columns[j];
+    float total = sqrtf(sums[c]), over = total - (thresholds[j] = threshold * net->roots[c]);
+    lengths[j] = over > 0 ? over * (total * total) / (others[c] + (others[c] < LEAST ? LEAST : 0)) : 0;
+  }
+  for (int step = 0; step < 3; step++) {
+    sum_rests(units, width, bend, pull, lengths, thresholds, first, second);
+    sum_columns(net, first, sums), sum_columns(net, second, others);
+    for (int64_t j = 0; j < width; j++) {
+      int64_t c = net->columns[j];
+      float norm = sqrtf(sums[c]);
+      if (lengths[j] != 0) lengths[j] += (norm - 1) * (norm * norm) / (others[c] + (others[c] < LEAST ? LEAST : 0));
+    }
+  }
+  shrink_weights(units, width, bend, lengths, thresholds, kernel);
+}
+
 static void move_weights(const Networks *net, int64_t s, float *w, float *m, float *v, const float *slopes,
-                         double count, float factor) {
+                         double count, float factor, float *columns) {
   double root = sqrt((1 - 0.999) / (1 - pow(0.999, count)));
   float rate = net->rates[s] * factor, per_unit = rate * (float)(1 / root);
   Move move = {per_unit, per_unit * (float)((1 - 0.9) / (1 - pow(0.9, count))), (float)(1e-8 / root), 0, 0, 1};
@@ -218,6 +297,8 @@ static void move_weights(const Networks *net, int64_t s, float *w, float *m, flo
     move.l2 = net->l2 ? net->l2[place] : 0;
     move.shrunk = 1 - rate * (net->decay ? net->decay[place] : 0);
     (move.l1 > 0 ? adam_with_l1 : adam)(number, w + at, m + at, v + at, slopes + at, move);
+    if (l == 0 && net->shrunk && net->shrunk[s] > 0)
+      shrink_columns(net, w, v, (float)root, rate * net->shrunk[s], columns);
     at += number;
   }
   int64_t scales = net->scaled ? net->sizes[0] : 0, biases = net->count - scales - at;
@@ -229,9 +310,9 @@ static void move_weights(const Networks *net, int64_t s, float *w, float *m, flo
 }
 
 /* the arrays of a step; levels and what is seen are NULL where nothing is dropped, counts where all rows count alike,
-   the first kernel times the scales of its inputs where none is learned */
+   the first kernel times the scales of its inputs where none is learned, what shrinks columns where none is shrunk */
 typedef struct {
-  float *inputs, *across, *targets, *counts, *values, *way, *below, *slopes, *sums, *seen, *first;
+  float *inputs, *across, *targets, *counts, *values, *way, *below, *slopes, *sums, *seen, *first, *columns;
   uint32_t *units, *weights;
   int64_t batch;
 } Room;
@@ -344,7 +425,8 @@ static void find_slopes(const Networks *net, const Room *room, int64_t s, const 
 /* floats that fitwell_train and fitwell_outputs work in, with so many rows */
 int64_t fitwell_room(const Networks *net, int64_t rows) {
   int64_t first = net->scaled ? net->sizes[0] * net->sizes[1] : 0, weights = (net->weight_level ? 3 : 1) * net->count;
-  return rows * (2 * net->sizes[0] + 4 * units_in_all(net) + 3 + net->targets) + weights + first;
+  int64_t columns = net->shrunk ? net->sizes[0] * (2 * net->sizes[1] + 6) : 0;
+  return rows * (2 * net->sizes[0] + 4 * units_in_all(net) + 3 + net->targets) + weights + first + columns;
 }
 
 static Room cut_up(const Networks *net, int64_t rows, int counted, float *room) {
@@ -357,6 +439,7 @@ static Room cut_up(const Networks *net, int64_t rows, int counted, float *room) 
   if (net->unit_level) cut.units = (uint32_t *)at, at += units;
   if (net->weight_level) cut.seen = at, cut.weights = (uint32_t *)(at + net->count), at += 2 * net->count;
   if (net->paces) cut.first = at, at += net->sizes[0] * net->sizes[1];
+  if (net->shrunk) cut.columns = at, at += net->sizes[0] * (2 * net->sizes[1] + 6);
   if (counted) cut.counts = at;
   return cut;
 }
@@ -396,7 +479,8 @@ void fitwell_train(const Networks *net, float *weights, float *means, float *squ
     draw_noise(net, &cut, folded((Key){first, second}, 1 + earlier + step));
     for (int64_t s = 0, at = 0; s < net->strengths; s++, at += net->count) {
       find_slopes(net, &cut, s, weights + at);
-      move_weights(net, s, weights + at, means + at, squares + at, cut.slopes, begun + step + 1, factors[step]);
+      move_weights(net, s, weights + at, means + at, squares + at, cut.slopes, begun + step + 1, factors[step],
+                   cut.columns);
     }
   }
 }

@@ -34,10 +34,11 @@ class _Networks(ctypes.Structure):
 
     _fields_ = (
         *((name, _ADDRESS) for name in ("sgemm", "sizes", "rates", "l1", "l2", "decay", "paces")),
+        *((name, _ADDRESS) for name in ("shrunk", "columns", "roots")),
         *((name, _ADDRESS) for name in ("unit_factor", "weight_factor", "unit_level", "weight_level")),
         *(
             (name, _INTEGER)
-            for name in ("wide", "strengths", "layers", "count", "classes", "targets", "labels", "scaled")
+            for name in ("wide", "strengths", "layers", "count", "classes", "targets", "labels", "scaled", "grouped")
         ),
     )
 
@@ -122,6 +123,10 @@ class FusedTraining(DenseTraining):
                 arrays[f"{name}_level"], arrays[f"{name}_factor"] = kept_levels(acting[of], places)
         if self._learns_scales:
             arrays["paces"] = np.ascontiguousarray(acting["input_scaling"].reshape(len(rates)))
+        if "l1_inputs" in acting:
+            arrays["shrunk"] = np.ascontiguousarray(acting["l1_inputs"].reshape(len(rates)))
+            arrays["columns"] = self._groups.numbers
+            arrays["roots"] = np.sqrt(self._groups.sizes).astype(FLOAT)
         address, wide = matrix_product() or (0, False)
         self._arrays = arrays  # kept alive: C has their addresses only
         self._networks = _Networks(
@@ -134,6 +139,7 @@ class FusedTraining(DenseTraining):
             targets=network.sizes[-1] if loss in (PLAIN_LOSSES[LABELS], PLAIN_LOSSES[SEVERAL_VALUES]) else 1,
             labels=loss is PLAIN_LOSSES[LABELS],
             scaled=network.scaled,
+            grouped=len(self._groups.sizes),
             **{name: array.ctypes.data for name, array in arrays.items()},
         )
 

@@ -100,6 +100,10 @@ class PureNetwork(Protocol):
         """Return a tree like `trainable`: `Axes` for learned scales of the inputs, False for all else."""
         ...
 
+    def input_kernels(self, trainable: Any) -> Any:
+        """Return a tree like `trainable`: `Axes` with groups for kernels that see a table, False for all else."""
+        ...
+
     def apply(self, variables: Variables, inputs: Any, on_units: OnUnits | None) -> tuple[Any, Any]:
         """Return ``(outputs [rows, k], new state)``; outputs may be a tree of arrays [rows, ...].
 
@@ -135,6 +139,8 @@ class DenseNetwork:
         Whether the first kernel is multiplied by learned scales of the inputs, which start at 1: then the trainable
         variables end with them, ``{"scales": [1, d]}``. How fast they are learned is a strength
         (`fitwell.regularization.table.INPUT_SCALING`), and without one they must not be there.
+    groups
+        The number of the column that each input is of [d], counted from 0; empty where every input is one.
     """
 
     inputs: int
@@ -143,6 +149,7 @@ class DenseNetwork:
     activation: str = "relu"
     output_scale: float = 0.1
     scaled: bool = False
+    groups: tuple[int, ...] = ()
 
     @property
     def layers(self) -> Layers:
@@ -193,6 +200,12 @@ class DenseNetwork:
         layers = len(self.hidden) + 1
         others = [{"kernel": False, "bias": False} for _ in range(layers)]
         return [*others, *({"scales": Axes(inputs=(1,), outputs=())} for _ in trainable[layers:])]
+
+    def input_kernels(self, trainable: Any) -> Any:
+        """Return a tree like `trainable`: `Axes` with the columns for the first kernel, False for all else."""
+        first = Axes(inputs=(1,), outputs=(0,), groups=self.groups or tuple(range(self.inputs)))
+        others = [dict.fromkeys(part, False) for part in trainable[1:]]
+        return [{"kernel": first, "bias": False}, *others]
 
     def constrain(self, trainable: Any) -> Any:
         """Every value is allowed."""

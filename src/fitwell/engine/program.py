@@ -249,13 +249,20 @@ class Program:
         self, before: Any, trainable: Any, penalised: Any, strength: Any, optimizer: Any, rate: jax.Array
     ) -> Any:
         # the regularizers that are not smooth, or not part of the gradient: after Adam has scaled it, they act unscaled
-        for row in self.regularizers:
-            if change := row.after_step or row.on_scales:
-                where = penalised if row.after_step else self.network.input_scales(trainable)
+        # whole inputs last: what single weights have left of a group decides whether it stays
+        for row in sorted(self.regularizers, key=lambda row: bool(row.on_inputs)):
+            if change := row.after_step or row.on_scales or row.on_inputs:
+                where = self._where(row, trainable, penalised)
                 sizes = jax.tree.leaves(self.optimizer.step_size(optimizer, trainable))
                 changed = _stepped(change, strength[row.name], jax.tree.leaves(before), rate, sizes)
                 trainable = _map_kernels(changed, trainable, where)
         return trainable
+
+    def _where(self, row: Regularizer, trainable: Any, penalised: Any) -> Any:
+        """Return which variables a regularizer changes after a step, as a tree of `Axes`."""
+        if row.on_inputs:
+            return self.network.input_kernels(trainable)
+        return self.network.input_scales(trainable) if row.on_scales else penalised
 
     def _measure(self, variables: Variables, rows: Rows, data: Data) -> Trace:
         """Mean loss and metric on the measured training rows and on the held-out rows, without noise, in one pass.

@@ -120,6 +120,10 @@ class KerasNetwork:
         """A model's inputs have no scales of ours."""
         return [False] * len(trainable)
 
+    def input_kernels(self, trainable: Any) -> Any:
+        """Which kernels of a model see its inputs is not looked for."""
+        return self.input_scales(trainable)
+
     def own_strengths(self, row: Regularizer) -> np.ndarray:
         """Return the model's own strength of a regularizer at each of its places, float64 [L]."""
         if row.keras and row.keras.holder == "optimizer":

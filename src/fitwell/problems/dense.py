@@ -72,7 +72,7 @@ class DenseOnTable:
     @property
     def network(self) -> DenseNetwork:
         """See `Problem`."""
-        return DenseNetwork(self.table.layout.width, self.hidden, self.table.outputs)
+        return DenseNetwork(self.table.layout.width, self.hidden, self.table.outputs, groups=self.table.groups)
 
     @property
     def loss(self) -> Loss:

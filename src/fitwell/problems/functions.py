@@ -237,6 +237,10 @@ class FunctionNetwork:
         """None: what is done to inputs is the function's own."""
         return tree_map(lambda _: False, trainable)
 
+    def input_kernels(self, trainable: Any) -> Any:
+        """None: which parameters see the inputs is the function's own."""
+        return self.input_scales(trainable)
+
     def apply(self, variables: Variables, inputs: Any, on_units: OnUnits | None) -> tuple[jax.Array, Any]:
         """Apply the user's function."""
         return apply_functions(self.functions, variables.trainable, inputs, on_units), ()

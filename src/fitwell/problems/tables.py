@@ -16,7 +16,7 @@ from fitwell.data.column_names import column_hint, names_to_drop
 from fitwell.data.columns import Column, RawFeatures, describe_columns, extract
 from fitwell.data.copies import ONE_TO_ONE, mark_copies
 from fitwell.data.encoded_later import EncodedLater
-from fitwell.data.encoding import Encoding, Layout, fit_encoding, make_layout, stack
+from fitwell.data.encoding import Encoding, Layout, fit_encoding, inputs_of_columns, make_layout, stack
 from fitwell.data.notation import Notation, missing_marks, without_marks
 from fitwell.data.row_keys import moments_of, read_groups
 from fitwell.data.row_sets import RowSets, folds
@@ -106,6 +106,14 @@ class TableData:
     def copy_bytes(self) -> int:
         """Of the rows as one row set encodes them, float32."""
         return 4 * self.row_sets.n_rows * self.layout.width
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """The number of the column that each input of the network is of [d], counted from 0."""
+        numbers = np.zeros(self.layout.width, int)
+        for number, inputs in enumerate(inputs_of_columns(self.columns, self.layout).values()):
+            numbers[inputs] = number
+        return tuple(numbers.tolist())
 
     @property
     def encodes_later(self) -> bool:

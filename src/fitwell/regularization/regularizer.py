@@ -33,10 +33,14 @@ class Axes:
         Axes along which the units or columns that go in are counted; an index of these is one input.
     outputs
         Likewise of what comes out. Axes in neither (the height and width of a convolution) belong to both.
+    groups
+        Of a kernel that sees a table's columns: the number of the column that each input is of, counted from 0, for a
+        column may be several (the levels of a category). None where nobody knows.
     """
 
     inputs: tuple[int, ...] = (-2,)
     outputs: tuple[int, ...] = (-1,)
+    groups: tuple[int, ...] | None = None
 
 
 class Step(NamedTuple):
@@ -115,6 +119,9 @@ class Regularizer:
         those that its gradient was taken at; `rate` is the learning rate of the step.
     after_step
         ``after_step(strength, kernel, step)``: the kernel in place of what the optimizer's step made of it, see `Step`.
+    on_inputs
+        ``on_inputs(strength, kernel, step)``: likewise, of the kernel that sees the inputs only, and last of all;
+        `step.axes.groups` says which inputs are one column of the table. Only the dense network of tables has it.
     on_kernel
         ``on_kernel(strength, kernel, noise)``: what a training step sees in place of the kernel; `noise` is uniform on
         [0, 1).
@@ -147,6 +154,7 @@ class Regularizer:
     penalty: Callable[[Array, Array, Axes], Array] | None = None
     before_step: Callable[[Array, Array, Array], Array] | None = None
     after_step: Callable[[Array, Array, Step], Array] | None = None
+    on_inputs: Callable[[Array, Array, Step], Array] | None = None
     on_kernel: Callable[[Array, Array, Array], Array] | None = None
     on_units: Callable[[Array, Array, Array], Array] | None = None
     on_scales: Callable[[Array, Array, Step], Array] | None = None
@@ -159,7 +167,7 @@ class Regularizer:
         """The places that have a strength of it."""
         if self.keras and self.keras.holder == "optimizer":
             return "decayed"
-        if self.on_scales:
+        if self.on_scales or self.on_inputs:
             return "inputs"
         return "units" if self.on_units else "kernels"
 

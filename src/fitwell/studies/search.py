@@ -114,7 +114,7 @@ def train_networks(
         None for trainings that nobody watches: then the machine's speed is not measured either.
     """
     return train_all(
-        with_scales(problem.network, candidates),
+        made_for(problem.network, candidates),
         problem.dataset(settings.seed, first),
         problem.row_sets,
         candidates,
@@ -125,22 +125,22 @@ def train_networks(
     )
 
 
-def with_scales(network: PureNetwork, candidates: Candidates) -> PureNetwork:
-    """Return the network with learned scales of its inputs if a strength learns them.
+def made_for(network: PureNetwork, candidates: Candidates) -> PureNetwork:
+    """Return the network with what strengths of its inputs need: learned scales, if a strength learns them.
 
     Raises
     ------
     InputError
-        It can have none.
+        A strength acts on the inputs, and the network has none to act on.
     """
-    wanted = [row.name for row in candidates.regularizers if row.acts_on == "inputs"]
+    wanted = [row for row in candidates.regularizers if row.acts_on == "inputs"]
     if not wanted:
         return network
     if not isinstance(network, DenseNetwork):
         raise InputError(
-            f"The regularizer '{wanted[0]}' acts on the dense network of tables, and not on a model: leave it out."
+            f"The regularizer '{wanted[0].name}' acts on the dense network of tables, and not on a model: leave it out."
         )
-    return replace(network, scaled=True)
+    return replace(network, scaled=True) if any(row.on_scales for row in wanted) else network
 
 
 def _check_scoring(problem: Problem, options: Options) -> None:
