@@ -166,6 +166,9 @@ class Answer:
     held_out
         Every row of a table with its held-out predictions; see `fitwell.analysis.held_out`. None for arrays, and where
         a row has several targets.
+    inputs, input_paths
+        Where a regularizer of whole columns was searched: which of them the networks use, and at which strength each
+        comes in; see `fitwell.analysis.inputs_used.InputsUsed`. None otherwise.
     by_target
         Of several targets: one row for each, with its cross-validated scores of what is handed over (with a single
         refit, of the strength that it takes); see `fitwell.analysis.scores.score_of`.
@@ -183,3 +186,5 @@ class Answer:
     importance: pl.DataFrame | None = None
     held_out: pl.DataFrame | None = None
     by_target: pl.DataFrame | None = None
+    inputs: pl.DataFrame | None = None
+    input_paths: pl.DataFrame | None = None

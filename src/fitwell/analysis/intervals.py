@@ -122,6 +122,48 @@ def corrected_t(differences: np.ndarray, test_to_train: float, level: float = 0.
     return Test(mean, error, degrees, mean - half, mean + half, level, greater, farther)
 
 
+MOST_DEGREES = 1000
+"""Of a t with more it is all the same."""
+
+
+def chance_of_rise(rises: np.ndarray, units: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """Return the chance of a mean this large or larger over rows, if the true one is zero.
+
+    For what is known of every row by networks that did not train on it: of these networks, not of others that would
+    be trained on other rows, the rows (or their units) are independent. By Student's t of the sums of units.
+
+    Parameters
+    ----------
+    rises
+        float [n].
+    units
+        int [n], the unit of each row: rows of one belong together.
+    weight
+        float [n], what each row counts; None is 1.
+
+    Returns
+    -------
+    1 where there are fewer than two units, or nothing differs and the mean is not above zero.
+
+    Examples
+    --------
+    >>> rises = np.array([0.1, 0.3, 0.2, 0.4])
+    >>> round(chance_of_rise(rises, np.arange(4)), 4), round(chance_of_rise(rises, np.array([0, 0, 1, 1])), 4)
+    (0.0151, 0.1257)
+    """
+    weight = np.ones(len(rises)) if weight is None else weight
+    total, numbers = weight.sum(), np.unique(units, return_inverse=True)[1]
+    count = int(numbers.max(initial=-1)) + 1
+    if count < 2 or not total > 0:
+        return 1.0
+    mean = float((weight * rises).sum() / total)
+    sums = np.bincount(numbers, weight * (rises - mean), count)
+    error = float(np.sqrt(count / (count - 1) * (sums**2).sum()) / total)
+    if error == 0:
+        return 0.0 if mean > 0 else 1.0
+    return float(t_below(min(count - 1, MOST_DEGREES), -mean / error))
+
+
 def p_of_each(differences: np.ndarray, test_to_train: float) -> np.ndarray:
     """Return `corrected_t`'s `p_greater` of every column of finite differences [R, J], float [J]."""
     count = len(differences)

@@ -39,12 +39,15 @@ class RunTables:
         `run.json`; see `fitwell.Result.to_json`.
     strengths, histories, held_out
         The tables beside it; `held_out` is None for arrays.
+    input_paths
+        Likewise, None where whole columns were not regularized.
     """
 
     document: Mapping[str, Any]
     strengths: pl.DataFrame
     histories: pl.DataFrame
     held_out: pl.DataFrame | None = None
+    input_paths: pl.DataFrame | None = None
 
     @property
     def regularizers(self) -> list[str]:
@@ -196,6 +199,35 @@ def importance_bars(run: RunTables, most: int = 20) -> pl.DataFrame:
     found = run.document.get("importance") or []
     schema = {"column": pl.String, "increase": pl.Float64, "low": pl.Float64, "high": pl.Float64}
     return pl.DataFrame(found, schema=schema).head(most)
+
+
+def input_lines(run: RunTables, most: int = 20) -> pl.DataFrame:
+    """The weights of the columns by strength, those first that come in first: `InputsUsed.paths`, and who is needed.
+
+    Returns
+    -------
+    `column`, `value` of the strength, `weight`, `used_in`, and `needed` ("yes" or "no"); of two networks with the same
+    strength (and other learning rates) the means.
+    """
+    found = (run.document.get("inputs") or [])[:most]
+    assert run.input_paths is not None, "no regularizer acted on whole columns"
+    about = pl.DataFrame(
+        {
+            "column": pl.Series([row["column"] for row in found], dtype=pl.String),
+            "needed": pl.Series(["yes" if row["needed"] else "no" for row in found], dtype=pl.String),
+            "place": pl.Series(range(len(found)), dtype=pl.Int64),
+        }
+    )
+    of = pl.col("weight", "used_in").mean()
+    lines = run.input_paths.group_by("column", "value").agg(of).join(about, on="column").sort("place", "value")
+    return lines.drop("place")
+
+
+def input_strength(run: RunTables) -> float | None:
+    """The chosen strength of `input_lines`, if it is above zero."""
+    assert run.input_paths is not None, "no regularizer acted on whole columns"
+    chosen = run.input_paths.filter(strength=run.document["chosen"])["value"]
+    return float(chosen[0]) if len(chosen) and chosen[0] > 0 else None
 
 
 def _predictors(run: RunTables) -> list[str]:

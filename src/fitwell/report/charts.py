@@ -21,6 +21,8 @@ from fitwell.analysis.series import (
     confusion,
     curve_bands,
     importance_bars,
+    input_lines,
+    input_strength,
     loss_window,
     path_points,
     predicted_and_true,
@@ -68,6 +70,8 @@ def charts_of(run: RunTables) -> dict[str, ChartSpec]:
     charts |= {f"map-{number}": strength_map(run, *pair) for number, pair in pairs}
     if run.document.get("importance"):
         charts["importance"] = importance(run)
+    if run.input_paths is not None and run.input_paths.height:
+        charts["inputs"] = inputs(run)
     if run.held_out is None:
         return charts
     if not run.classes:
@@ -207,6 +211,26 @@ def importance(run: RunTables) -> ChartSpec:
     rule = {"mark": {"type": "rule", "color": "var(--ink)"}, "encoding": {"x": value_axis("low", x["title"]), "y": y}}
     rule["encoding"]["x2"] = {"field": "high"}
     return chart_of_layers(bars, [bar, rule], height=max(120, 22 * bars.height), zoom=["x"])
+
+
+def inputs(run: RunTables) -> ChartSpec:
+    """How heavily networks weigh the columns, by the strength that pulls whole columns to zero."""
+    paths, chosen = input_lines(run), input_strength(run)
+    _, x = _strength_axis(paths["value"], "place", "strength")
+    y = value_axis("weight", "weight by that of the heaviest column")
+    names = paths["column"].unique(maintain_order=True).to_list()
+    colour: ChartSpec = {"field": "column", "type": "nominal", "title": None, "sort": names}
+    colour |= {"scale": {"scheme": "tableau20"}, "legend": {"labelLimit": 150, "symbolLimit": 40}}
+    dash = {"field": "needed", "type": "nominal", "title": "needed", "scale": {"domain": ["yes", "no"]}}
+    dash["scale"] |= {"range": [[1, 0], [4, 3]]}
+    tips = [tip("column", "column", "nominal"), tip("value", "strength"), tip("weight", "weight")]
+    tips += [tip("used_in", "share of folds that use it"), tip("needed", "needed", "nominal")]
+    line = {"mark": {"type": "line", "point": {"size": 40}, "strokeWidth": 2}}
+    line["encoding"] = {"x": x, "y": y, "color": colour, "strokeDash": dash, "tooltip": tips}
+    rule: ChartSpec = {"data": {"values": [] if chosen is None else [{"place": chosen}]}}
+    rule |= {"mark": {"type": "rule", "color": "var(--ink)", "opacity": 0.6}, "encoding": {"x": x}}
+    placed = paths.with_columns(place=_strength_axis(paths["value"], "place", "strength")[0])
+    return chart_of_layers(placed, [line, rule], height=max(300, 18 * min(len(names), 40)))
 
 
 def calibration(run: RunTables) -> ChartSpec:

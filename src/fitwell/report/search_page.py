@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from fitwell.analysis.inputs_used import COUNTS, NEEDED
 from fitwell.analysis.intervals import figures
 from fitwell.analysis.readings import Reading, reading_of
 from fitwell.analysis.series import RunTables, path_points, spark_lines, weights_of, worst_rows
@@ -23,6 +24,16 @@ CURVES = (
 IMPORTANCE = (
     "How much worse held-out rows are predicted once a column's values are dealt out anew, with its 95% interval over "
     "the folds. A column that others tell as well may matter little."
+)
+INPUTS = (
+    "How heavily the networks weigh each column, by the strength that pulls whole columns to zero: the norm of its "
+    "weights by that of the heaviest, a mean over the folds. The line marks the strength that was chosen; strengths that "
+    "left the search early are not shown. Dashed columns are not needed."
+)
+NEEDED_MEANS = (
+    f"A column enters at the largest strength at which most folds' networks use it, that is, give it at least {COUNTS:.0%} "
+    "of the heaviest column's weight. Chance is that of predicting held-out rows so much worse once its values are dealt "
+    f"out anew, if it told nothing; below {NEEDED:.1%} it is needed."
 )
 UNDECIDED = "These row sets do not let it be said whether the network overfits: it takes three folds that are apart."
 HOW = "Drag to move a chart, shift and the wheel to zoom, point at anything for its numbers."
@@ -51,10 +62,29 @@ def _sections(run: RunTables, charts: Sequence[str]) -> Iterator[str]:
     yield section("How it fares on rows it has not seen", _scores(run), *_by_target(run), *_pictures(run))
     if run.document.get("importance"):
         yield section("Which columns matter", figure("importance", IMPORTANCE))
+    if run.document.get("inputs"):
+        drawn = [figure("inputs", INPUTS)] if "inputs" in charts else []
+        yield section("Which columns the network uses", *drawn, _inputs(run))
     if run.held_out is not None:
         yield section("The rows that are predicted worst", _worst(run))
     yield section("All strengths", _strengths(run))
     yield section("What was read, and how it was searched", *record_of(run.document))
+
+
+def _inputs(run: RunTables) -> str:
+    rows = [
+        [
+            Cell(row["column"], wide=True),
+            number_cell(row["enters"], ".3g"),
+            number_cell(row["used_in"], ".0%"),
+            number_cell(row["weight"], ".3f"),
+            number_cell(row["chance"], ".2g"),
+            Cell("yes" if row["needed"] else "no"),
+        ]
+        for row in run.document["inputs"]
+    ]
+    heads = ["column", "enters at", "used in", "weight", "chance", "needed"]
+    return f'<p class="soft">{text(NEEDED_MEANS)}</p>{table(heads, rows, sortable=True)}'
 
 
 def _title(document: Mapping[str, Any]) -> str:

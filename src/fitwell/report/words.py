@@ -33,7 +33,23 @@ def comparison(search: Search, answer: Answer, score: Score) -> str:
     for row in compared(search, answer):
         losses = f"{row['training']:>10.4g}{row['held out']:>10.4g}{row['difference']:>12.3g}{row['std. error']:>12.3g}"
         lines.append(f"{row['network']:<16}{losses}{row['epoch']:>7}  {row['regularization']}")
-    return "\n".join([*lines, *conclusions(search, answer, score)])
+    return "\n".join([*lines, *conclusions(search, answer, score), *columns_needed(answer)])
+
+
+MOST_NAMED = 12
+"""Columns that are named in a sentence."""
+
+
+def columns_needed(answer: Answer) -> list[str]:
+    """Say which columns are needed, where a regularizer of whole columns was searched; else nothing."""
+    if answer.inputs is None:
+        return []
+    needed = answer.inputs.filter("needed")["column"].to_list()
+    named = ", ".join(needed[:MOST_NAMED]) + (", ..." if len(needed) > MOST_NAMED else "")
+    held = "held-out rows are predicted worse without"
+    if not needed:
+        return [f"Of none of {counted(answer.inputs.height, 'column')} it is sure that {held} it."]
+    return [f"{len(needed)} of {counted(answer.inputs.height, 'column')} {held}: {named}."]
 
 
 def size_of(search: Search) -> str:

@@ -95,6 +95,15 @@ class Result:
         return self.answer.importance
 
     @property
+    def inputs(self) -> pl.DataFrame | None:
+        """Which columns the networks use, at which strength each comes in, and whether it is needed.
+
+        None unless a regularizer of whole columns was searched, such as `"l1_inputs"`; see
+        `fitwell.analysis.inputs_used.InputsUsed`.
+        """
+        return self.answer.inputs
+
+    @property
     def held_out(self) -> pl.DataFrame | None:
         """Every row of a table as networks predict it that did not train on it; None for arrays and several targets."""
         return self.answer.held_out
@@ -112,7 +121,9 @@ class Result:
     @property
     def plot(self) -> RunPlots:
         """Pictures on matplotlib's axes, each a method: ``result.plot.curves(ax=None)``; see `RunPlots`."""
-        return RunPlots(RunTables(self.to_json(), self.table, self.search.curves(), self.held_out))
+        answer = self.answer
+        tables = self.table, self.search.curves(), answer.held_out, answer.input_paths
+        return RunPlots(RunTables(self.to_json(), *tables))
 
     def __str__(self) -> str:
         """The comparison, and what was chosen, as text."""
@@ -163,6 +174,7 @@ class Result:
                 "tests": None if answer.verdict is None else asdict(answer.verdict),
             },
             "importance": None if answer.importance is None else answer.importance.to_dicts(),
+            "inputs": None if answer.inputs is None else answer.inputs.to_dicts(),
             "loss": search.loss_name,
             "metric": search.metric_name,
             "diverged_networks": int(search.histories.diverged.sum()),
@@ -194,7 +206,8 @@ class Result:
         """Do what `save` does, and return why the run is not there for TensorFlow.js, if so."""
         # tables beside the JSON: curves of hundreds of networks are long
         tables = {"strengths": self.table, "histories": self.search.curves()}
-        tables |= {} if self.answer.held_out is None else {"held_out": self.answer.held_out}
+        more = {"held_out": self.answer.held_out, "input_paths": self.answer.input_paths}
+        tables |= {name: frame for name, frame in more.items() if frame is not None}
         return store_run(Path(directory), self.predictor, self.to_json(), tables, force=force)
 
     def _by_layer(self, row: dict[str, Any]) -> dict[str, Any]:

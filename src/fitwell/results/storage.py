@@ -26,8 +26,11 @@ from fitwell.report.search_page import search_page
 from fitwell.results.for_tfjs import TFJS, add_tfjs
 from fitwell.results.predictors import ENCODING_FILE, FORMAT, MODEL_FILE, ModelPredictor, Predicts, TablePredictor
 
-TABLES = ("strengths", "histories", "held_out")
-"""What `store_run` writes beside the document, each as ``NAME.parquet``; the last only for tables."""
+OPTIONAL = ("held_out", "input_paths")
+"""Written only of tables, and where whole columns were regularized."""
+
+TABLES = ("strengths", "histories", *OPTIONAL)
+"""What `store_run` writes beside the document, each as ``NAME.parquet``."""
 
 REPORT_FILE = "report.html"
 # what a replaced run may lose: any other name in its directory is somebody's own
@@ -98,7 +101,7 @@ def read_run(directory: Path) -> RunTables:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         files = {name: directory / f"{name}.parquet" for name in TABLES}
-        tables = {name: pl.read_parquet(file) for name, file in files.items() if file.is_file() or name != "held_out"}
+        tables = {name: pl.read_parquet(file) for name, file in files.items() if file.is_file() or name not in OPTIONAL}
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, pl.exceptions.PolarsError) as error:
         raise FileError(f"'{directory}' is damaged ({_first_line(error)}): tune again.") from error
     if "verdict" not in document:

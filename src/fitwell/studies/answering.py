@@ -21,6 +21,7 @@ from fitwell.studies.compared import verdict_of_search
 from fitwell.studies.handing_over import hand_over
 from fitwell.studies.honesty import honest_score
 from fitwell.studies.importance import permutation_importance
+from fitwell.studies.inputs import inputs_used
 from fitwell.studies.search import Searched
 from fitwell.studies.simple_models import baselines
 from fitwell.trees import tree_map
@@ -101,9 +102,13 @@ def _of_a_table(searched: Searched, alone: int, predictions: Mapping[str, Any]) 
     else:
         rows = target.task, target.values, target.classes, table.row_numbers
         about = {"held_out": held_out_rows(*rows, {ANSWER: answered, **beside}, table.keys, table.weight)}
+    importance = permutation_importance(searched, alone)
+    used = inputs_used(searched, alone, importance)
     return {
         "baselines": simple,
-        "importance": permutation_importance(searched, alone),
+        "importance": importance,
+        "inputs": None if used is None else used.columns,
+        "input_paths": None if used is None else used.paths,
         **about,
     }
 

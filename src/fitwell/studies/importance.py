@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from fitwell.analysis.baselines import losses_of_rows
-from fitwell.analysis.intervals import corrected_t
+from fitwell.analysis.intervals import chance_of_rise, corrected_t
 from fitwell.data.encoding import inputs_of_columns
+from fitwell.data.row_sets import RowSets
 from fitwell.engine.one_core import blas_on_one_core
 from fitwell.problems.dense import DenseOnTable
 from fitwell.results.predictors import TablePredictor
@@ -40,9 +41,10 @@ def permutation_importance(searched: Searched, strength: int) -> pl.DataFrame | 
 
     Returns
     -------
-    One row for each column, the most important first: `column`, `increase` of the mean held-out loss, and `low`,
-    `high`, its 95% interval over row sets (`fitwell.analysis.intervals.corrected_t`). None where the network is not
-    the built-in one.
+    One row for each column, the most important first: `column`, `increase` of the mean held-out loss, `low` and
+    `high`, its 95% interval over row sets (`fitwell.analysis.intervals.corrected_t`: had networks been trained on other
+    rows), and `chance` of such a rise over held-out rows of these networks if the column told them nothing
+    (`chance_of_rise`). None where the network is not the built-in one.
     """
     problem = searched.problem
     if not isinstance(problem, DenseOnTable):
@@ -50,49 +52,67 @@ def permutation_importance(searched: Searched, strength: int) -> pl.DataFrame | 
     # products of a few hundred rows: where another process has a core, BLAS's threads wait for each other longer than
     # they compute
     with blas_on_one_core():
-        increases = _increases(problem, searched, strength)
-    ratio = problem.row_sets.test_to_train
-    found = [corrected_t(increase, ratio, INTERVAL_LEVEL) for increase in increases.values()]
+        dealt = _dealt_out(problem, searched, strength)
+    ratio, units = problem.row_sets.test_to_train, _units(problem.row_sets)[dealt.rows]
+    found = [corrected_t(increase, ratio, INTERVAL_LEVEL) for increase in dealt.by_row_set]
     frame = pl.DataFrame(
         {
-            "column": list(increases),
+            "column": dealt.columns,
             "increase": [test.difference for test in found],
             "low": [test.low for test in found],
             "high": [test.high for test in found],
+            "chance": [chance_of_rise(rises, units, dealt.weight) for rises in dealt.by_row],
         }
     )
     return frame.sort("increase", descending=True, maintain_order=True)
 
 
-def _increases(problem: DenseOnTable, searched: Searched, strength: int) -> dict[str, np.ndarray]:
-    """Increase of the loss in every row set, float [R], by column."""
+class _DealtOut(NamedTuple):
+    """Rises of the loss once a column is dealt out: [K, R] of row sets, and [K, m] of the held-out `rows` [m]."""
+
+    columns: list[str]
+    by_row_set: np.ndarray
+    by_row: np.ndarray
+    rows: np.ndarray
+    weight: np.ndarray | None
+
+
+def _dealt_out(problem: DenseOnTable, searched: Searched, strength: int) -> _DealtOut:
     table, row_sets = problem.table, problem.row_sets
     places = inputs_of_columns(table.columns, table.layout)
-    increases = np.empty((len(places), row_sets.independent))
     random = np.random.default_rng(searched.options.seed)
     most = _rows_at_most(problem, len(places))
+    by_row_set, by_row, asked = [], [], []
     for r in range(row_sets.independent):
         predictor, _ = problem.finish([fitted(searched, searched.trained, strength, strength, r)])
         rows = row_sets.held_out[r]
         rows = rows if table.weight is None else rows[table.weight[rows] > 0]
         rows = random.choice(rows, most, replace=False) if len(rows) > most else rows
         encoded = table.encodings[r].transform(table.raw.take(rows))
-        targets, weight = table.target.values[rows], None if table.weight is None else table.weight[rows]
-
-        loss = partial(_loss, predictor, searched.trained.dataset.scale[r])
-        as_it_is = loss(targets, encoded, weight)
+        losses = partial(_losses, predictor, searched.trained.dataset.scale[r])
+        as_it_is = losses(table.target.values[rows], encoded)
+        again = np.concatenate([table.target.values[rows]] * DEALS)
+        rises = np.empty((len(places), len(rows)))
         for number, columns in enumerate(places.values()):
             dealt = np.concatenate([_dealt(encoded, columns, random) for _ in range(DEALS)])
-            again = np.concatenate([targets] * DEALS), dealt, None if weight is None else np.tile(weight, DEALS)
-            increases[number, r] = loss(*again) - as_it_is
-    return dict(zip(places, increases, strict=True))
+            rises[number] = losses(again, dealt).reshape(DEALS, -1).mean(axis=0) - as_it_is
+        weight = None if table.weight is None else table.weight[rows]
+        by_row_set.append(np.average(rises, axis=1, weights=weight))
+        by_row.append(rises)
+        asked.append(rows)
+    rows = np.concatenate(asked)
+    weight = None if table.weight is None else table.weight[rows]
+    return _DealtOut(list(places), np.stack(by_row_set, axis=1), np.concatenate(by_row, axis=1), rows, weight)
 
 
-def _loss(
-    predictor: TablePredictor, scale: Any, targets: np.ndarray, encoded: np.ndarray, weight: np.ndarray | None
-) -> float:
+def _units(row_sets: RowSets) -> np.ndarray:
+    """Number what each row belongs to, int [n]: itself, or its group."""
+    return np.arange(row_sets.n_rows) if row_sets.groups is None else np.unique(row_sets.groups, return_inverse=True)[1]
+
+
+def _losses(predictor: TablePredictor, scale: Any, targets: np.ndarray, encoded: np.ndarray) -> np.ndarray:
     predicted = predictor.from_outputs(predictor.network.predict([encoded]))
-    return float(np.average(losses_of_rows(predictor.task, targets, predicted, scale), weights=weight))
+    return losses_of_rows(predictor.task, targets, predicted, scale)
 
 
 def _dealt(encoded: np.ndarray, columns: np.ndarray, random: np.random.Generator) -> np.ndarray:
