@@ -27,13 +27,13 @@ IMPORTANCE = (
 )
 INPUTS = (
     "How heavily the networks weigh each column, by the strength that pulls whole columns to zero: the norm of its "
-    "weights by that of the heaviest, a mean over the folds. The line marks the strength that was chosen; strengths that "
-    "left the search early are not shown. Dashed columns are not needed."
+    "weights by that of the heaviest, a mean over the folds. The vertical line marks the strength that was chosen; those "
+    "that left the search early are not shown. Dashed columns are not needed."
 )
 NEEDED_MEANS = (
-    f"A column enters at the largest strength at which most folds' networks use it, that is, give it at least {COUNTS:.0%} "
-    "of the heaviest column's weight. Chance is that of predicting held-out rows so much worse once its values are dealt "
-    f"out anew, if it told nothing; below {NEEDED:.1%} it is needed."
+    f"A column enters at the largest strength at which most folds' networks use it, that is, give it at least "
+    f"{COUNTS:.0%} of the heaviest column's weight. Chance is that of predicting held-out rows so much worse once its "
+    f"values are dealt out anew, if it told nothing; below {NEEDED:.1%} it is needed."
 )
 UNDECIDED = "These row sets do not let it be said whether the network overfits: it takes three folds that are apart."
 HOW = "Drag to move a chart, shift and the wheel to zoom, point at anything for its numbers."
