@@ -16,6 +16,8 @@ from fitwell.analysis.series import (
     confusion,
     curve_bands,
     importance_bars,
+    input_lines,
+    input_strength,
     loss_window,
     path_points,
     predicted_and_true,
@@ -183,6 +185,29 @@ class RunPlots:
         axes.set(xlabel=f"rise of the held-out {self.run.document['loss']}", ylim=(bars.height - 0.4, -0.6))
         return axes
 
+    def inputs(self, most: int = 10, ax: Axes | None = None) -> Axes:
+        """Draw how heavily networks weigh the columns, by the strength that pulls whole columns to zero.
+
+        Dashed are columns that are not needed; the vertical line is the strength that was chosen.
+
+        Parameters
+        ----------
+        most
+            Columns that are drawn, those first that come in at the largest strengths.
+        """
+        self._check("inputs")
+        lines, chosen, axes = input_lines(self.run, most), input_strength(self.run), axes_for(ax)
+        for column in lines["column"].unique(maintain_order=True):
+            part = lines.filter(column=column)
+            style = "o-" if part["needed"][0] == "yes" else "o--"
+            axes.plot(part["value"], part["weight"], style, markersize=4, linewidth=1.4, label=shortened(column))
+        strength_axis(axes, "x", lines["value"])
+        if chosen is not None:
+            axes.axvline(chosen, color=colour("ink", axes), linewidth=1, alpha=0.6)
+        axes.set(xlabel="strength", ylabel="weight by that of the heaviest column")
+        axes.legend(fontsize="small", ncols=2, framealpha=0.8, edgecolor="none")
+        return axes
+
     def calibration(self, ax: Axes | None = None) -> Axes:
         """Draw how often what was predicted of the second class came true, with Wilson's 95% intervals."""
         self._check("calibration")
@@ -286,6 +311,10 @@ def _lacks_two_classes(run: RunTables) -> str:
     return OF_TABLES if run.held_out is None else "" if count == 2 else why
 
 
+def _lacks_inputs(run: RunTables) -> str:
+    return "" if run.input_paths is not None and run.input_paths.height else "no regularizer acted on whole columns"
+
+
 def _lacks_classes(run: RunTables) -> str:
     return OF_TABLES if run.held_out is None else "" if run.classes else "the target has no classes"
 
@@ -299,6 +328,7 @@ LACKS: dict[str, Callable[[RunTables], str]] = {
     "path": lambda run: "",
     "strength_map": lambda run: "" if len(run.varied) > 1 else "it takes two strengths that were searched",
     "importance": lambda run: "" if run.document.get("importance") else "only of tables is it known",
+    "inputs": _lacks_inputs,
     "calibration": _lacks_two_classes,
     "roc": _lacks_two_classes,
     "precision_recall": _lacks_two_classes,

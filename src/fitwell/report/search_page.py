@@ -27,8 +27,8 @@ IMPORTANCE = (
 )
 INPUTS = (
     "How heavily the networks weigh each column, by the strength that pulls whole columns to zero: the norm of its "
-    "weights by that of the heaviest, a mean over the folds. The vertical line marks the strength that was chosen; those "
-    "that left the search early are not shown. Dashed columns are not needed."
+    "weights by that of the heaviest, a mean over the folds. The vertical line marks the strength that was chosen; "
+    "those that left the search early are not shown. Dashed columns are not needed."
 )
 NEEDED_MEANS = (
     f"A column enters at the largest strength at which most folds' networks use it, that is, give it at least "

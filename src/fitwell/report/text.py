@@ -19,7 +19,7 @@ from fitwell.analysis.honest import Score
 from fitwell.analysis.readings import Reading, as_read, reading_of
 from fitwell.engine.plan import Plan
 from fitwell.errors import counted
-from fitwell.report.words import LEAVE_IT_ALONE, chosen_by, cut_short, streamed_in, verdict, verdict_of
+from fitwell.report.words import LEAVE_IT_ALONE, chosen_by, columns_needed, cut_short, streamed_in, verdict, verdict_of
 
 LOSS_COLUMNS = {
     "held out": "held_out_loss",
@@ -103,6 +103,7 @@ def found(search: Search, answer: Answer, score: Score) -> list[RenderableType]:
         parts += [Text(""), layers(answer.layers, search.candidates.regularization(answer.chosen).beside)]
     parts += [Text(""), *scores(answer, score), *_remarks(search)]
     parts += [Text(""), *(Text(line, style="bold") for line in verdict_of(search, answer))]
+    parts += [Text(line) for line in columns_needed(answer)]
     return parts
 
 

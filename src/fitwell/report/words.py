@@ -44,12 +44,11 @@ def columns_needed(answer: Answer) -> list[str]:
     """Say which columns are needed, where a regularizer of whole columns was searched; else nothing."""
     if answer.inputs is None:
         return []
-    needed = answer.inputs.filter("needed")["column"].to_list()
-    named = ", ".join(needed[:MOST_NAMED]) + (", ..." if len(needed) > MOST_NAMED else "")
-    held = "held-out rows are predicted worse without"
+    needed, all_of_them = answer.inputs.filter("needed")["column"].to_list(), counted(answer.inputs.height, "column")
     if not needed:
-        return [f"Of none of {counted(answer.inputs.height, 'column')} it is sure that {held} it."]
-    return [f"{len(needed)} of {counted(answer.inputs.height, 'column')} {held}: {named}."]
+        return [f"Of none of {all_of_them} is it sure that held-out rows are predicted worse without it."]
+    named = ", ".join(needed[:MOST_NAMED]) + (", ..." if len(needed) > MOST_NAMED else "")
+    return [f"Needed are {len(needed)} of {all_of_them}, without which held-out rows are predicted worse: {named}."]
 
 
 def size_of(search: Search) -> str:
