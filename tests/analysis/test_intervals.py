@@ -15,7 +15,14 @@ from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score
 from sklearn.svm import SVC
 from statistical import WHOLE, within
 
-from fitwell.analysis.intervals import Interval, confidence_set, corrected_t, cross_fitted, p_of_each
+from fitwell.analysis.intervals import (
+    Interval,
+    chance_of_rise,
+    confidence_set,
+    corrected_t,
+    cross_fitted,
+    p_of_each,
+)
 from fitwell.errors import InputError
 
 
@@ -259,3 +266,41 @@ def test_p_of_each_column_is_that_of_its_test(differences: np.ndarray) -> None:
     """All columns at once have the chances that the corrected t gives each alone."""
     alone = [corrected_t(column, 0.25).p_greater for column in differences.T]
     np.testing.assert_allclose(p_of_each(differences, 0.25), alone, rtol=1e-12)
+
+
+def test_chance_of_rise_is_a_t_test_of_rows(seed: int) -> None:
+    """SciPy's, one-sided; a row that stands twice in a unit is one; the order is no matter."""
+    rng = np.random.default_rng(seed)
+    rises = rng.normal(0.1, 1, 60)
+    alone = chance_of_rise(rises, np.arange(60))
+    assert alone == pytest.approx(ttest_1samp(rises, 0, alternative="greater").pvalue, rel=1e-9)
+    twice, units = np.repeat(rises, 2), np.repeat(np.arange(60), 2)
+    assert chance_of_rise(twice, units) == pytest.approx(alone, rel=1e-9)
+    assert chance_of_rise(twice, np.arange(120)) < alone or rises.mean() < 0
+    order = rng.permutation(120)
+    assert chance_of_rise(twice[order], 7 * units[order]) == pytest.approx(alone, rel=1e-9)
+
+
+def test_chance_of_rise_with_weights(seed: int) -> None:
+    """Rows of weight zero are not there but as units; whole weights are rows that stand several times in a unit."""
+    rng = np.random.default_rng(seed)
+    rises, weight = rng.normal(0.2, 1, 40), rng.integers(1, 4, 40)
+    found = chance_of_rise(rises, np.arange(40), weight.astype(float))
+    times = np.repeat(np.arange(40), weight)
+    assert found == pytest.approx(chance_of_rise(rises[times], times), rel=1e-9)
+    assert found != pytest.approx(chance_of_rise(rises, np.arange(40)), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("rises", "chance"), [([], 1.0), ([0.3], 1.0), ([0.2, 0.2], 0.0), ([-0.2, -0.2], 1.0), ([0.0, 0.0], 1.0)]
+)
+def test_chance_of_rise_where_little_is_known(rises: list[float], chance: float) -> None:
+    """One unit has no spread; what is the same everywhere is certain, on the side of its sign."""
+    assert chance_of_rise(np.array(rises), np.arange(len(rises))) == chance
+
+
+def test_chance_of_rise_of_nothing_is_uniform(seed: int) -> None:
+    """Of rises whose mean is zero a twentieth lies below one in twenty."""
+    rng = np.random.default_rng(seed)
+    found = [chance_of_rise(rng.normal(size=50), np.arange(50)) for _ in range(400)]
+    assert 0.02 < np.mean(np.array(found) < 0.05) < 0.09

@@ -22,11 +22,14 @@ NAME = "price [€], \"net\" 'of' tax.x"
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunTables]:
-    """A run of two classes, and one of numbers."""
+    """A run of two classes, one of numbers, and one that pulls whole columns to zero."""
     directory, table = tmp_path_factory.mktemp("charts"), mixed().rename({"dose": NAME})
     classes = tune(table, "ill", **QUICK).save(directory / "classes")
     numbers = tune(table.drop("ill"), NAME, **QUICK).save(directory / "numbers")
-    return {"classes": read_run(classes), "numbers": read_run(numbers)}
+    strengths = [{"l1_inputs": strength} for strength in (0.01, 0.1)]
+    longer = {**QUICK, "strengths": strengths, "epochs": 40, "learning_rate": 0.01}
+    columns = tune(table, "ill", **longer).save(directory / "columns")
+    return {"classes": read_run(classes), "numbers": read_run(numbers), "columns": read_run(columns)}
 
 
 def texts(value: Any, inside: str = "") -> list[tuple[str, str]]:
@@ -38,7 +41,7 @@ def texts(value: Any, inside: str = "") -> list[tuple[str, str]]:
     return [(inside, value)] if isinstance(value, str) else []
 
 
-@pytest.mark.parametrize("kind", ["classes", "numbers"])
+@pytest.mark.parametrize("kind", ["classes", "numbers", "columns"])
 def test_every_chart_compiles(runs: dict[str, RunTables], kind: str) -> None:
     """Vega-Lite takes each without a complaint; a mark that it does not know it does not take."""
     for spec in charts_of(runs[kind]).values():
@@ -49,13 +52,25 @@ def test_every_chart_compiles(runs: dict[str, RunTables], kind: str) -> None:
         vl_convert.vegalite_to_vega(broken)
 
 
-@pytest.mark.parametrize("kind", ["classes", "numbers"])
+@pytest.mark.parametrize("kind", ["classes", "numbers", "columns"])
 def test_names_of_a_table_are_values_only(runs: dict[str, RunTables], kind: str) -> None:
     """A column may be called anything: it is never a field, an expression or a title."""
     charts = charts_of(runs[kind])
     assert not [found for spec in charts.values() for found in texts(spec) if NAME in found[1]]
     if kind == "classes":
         assert NAME in {row["column"] for row in charts["importance"]["data"]["values"]}
+
+
+def test_columns_are_drawn_in_the_order_in_which_they_enter(runs: dict[str, RunTables]) -> None:
+    """A line for each, the chosen strength marked; a run without such strengths has no such chart."""
+    spec = charts_of(runs["columns"])["inputs"]
+    rows = spec["data"]["values"]
+    assert list(dict.fromkeys(row["column"] for row in rows)) == [
+        row["column"] for row in runs["columns"].document["inputs"]
+    ]
+    assert {row["needed"] for row in rows} <= {"yes", "no"}
+    assert len(spec["layer"]) == 2
+    assert "inputs" not in charts_of(runs["classes"])
 
 
 def test_colours_are_the_pages(runs: dict[str, RunTables]) -> None:

@@ -23,6 +23,7 @@ from fitwell.analysis.series import (
     confusion,
     curve_bands,
     importance_bars,
+    input_lines,
     loss_window,
     path_points,
     predicted_and_true,
@@ -56,6 +57,14 @@ def three() -> RunPlots:
     table = mixed().rename({"age": BOTH}).with_columns(pl.col("city").fill_null(ONE))
     table = table.with_columns(pl.col("city").replace("Oslo", ONE))
     return fitwell.tune(table, "city", regularizers=["l2"], **QUICK).plot
+
+
+@pytest.fixture(scope="module")
+def columns() -> RunPlots:
+    """Of a search that pulls whole columns to zero."""
+    strengths = [{"l1_inputs": strength} for strength in (0.01, 0.03, 0.1)]
+    longer = {**QUICK, "strengths": strengths, "epochs": 40, "learning_rate": 0.01}
+    return fitwell.tune(mixed(), "ill", **longer).plot
 
 
 @pytest.fixture(params=["two", "numbers", "three"])
@@ -222,6 +231,21 @@ def test_importance_is_drawn_with_its_interval(three: RunPlots) -> None:
     assert len(three.importance(2, fewer).patches) == 2
 
 
+def test_columns_by_strength(columns: RunPlots) -> None:
+    """A line for each column through its weights, dashed where it is not needed; fewer if fewer are asked for."""
+    (ax, fewer), frame = axes(2), input_lines(columns.run)
+    columns.inputs(ax=ax)
+    drawn = {str(line.get_label()): line for line in ax.lines if not str(line.get_label()).startswith("_")}
+    assert set(drawn) == set(frame["column"])
+    for (name,), part in frame.partition_by("column", as_dict=True).items():
+        assert equal(np.asarray(drawn[name].get_xydata(), float), part, "value", "weight")
+        assert (drawn[name].get_linestyle() == "-") == (part["needed"][0] == "yes")
+    named = [str(line.get_label()) for line in columns.inputs(2, fewer).lines]
+    assert [name for name in named if not name.startswith("_")] == frame["column"].unique(maintain_order=True)[
+        :2
+    ].to_list()
+
+
 @pytest.mark.parametrize(
     ("picture", "across", "up"),
     [
@@ -275,6 +299,7 @@ def test_what_a_search_has_nothing_for_is_a_sentence(two, numbers, three) -> Non
         (arrays, "predicted", "only of tables with one target is every row's held-out prediction kept"),
         (arrays, "precision_recall", "only of tables with one target is every row's held-out prediction kept"),
         (arrays, "importance", "only of tables is it known"),
+        (two, "inputs", "no regularizer acted on whole columns"),
     ]
     for plots, picture, why in cases:
         assert picture not in plots.names

@@ -43,6 +43,8 @@ def test_what_tells_the_target_matters(result: Result) -> None:
     assert found["low"][0] > 0
     noise = found.filter(pl.col("column") == "noise").row(0, named=True)
     assert noise["low"] < 0.05 * found["increase"][0]
+    assert (found["chance"][:2] < 1e-6).all()
+    assert noise["chance"] > 0.005
 
 
 def test_nothing_is_dealt_where_nothing_changes(table: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:

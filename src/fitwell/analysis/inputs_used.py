@@ -80,26 +80,31 @@ def inputs_used_of(
     found = [used_and_weights(of_strength) for of_strength in norms]
     order = sorted(learned, key=lambda g: (values[g], g))
     enters = [max((float(values[g]) for g in order if found[g][0][k] >= MOST), default=None) for k in range(len(names))]
-    columns = pl.DataFrame({"column": names, "enters": pl.Series(enters, dtype=pl.Float64), **_shown(found[chosen])})
-    paths = [
-        pl.DataFrame({"strength": g, "value": float(values[g]), "column": names, **_shown(found[g])}) for g in order
-    ]
+    columns = pl.DataFrame(
+        {
+            "column": names,
+            "enters": pl.Series(enters, dtype=pl.Float64),
+            "used_in": found[chosen][0],
+            "weight": found[chosen][1],
+        }
+    )
+    schema = {"strength": pl.Int64, "value": pl.Float64, "column": pl.String}
+    schema |= {"used_in": pl.Float64, "weight": pl.Float64}
+    paths = pl.DataFrame(
+        {
+            "strength": np.repeat(np.asarray(order, np.int64), len(names)),
+            "value": np.repeat(np.asarray(values, float)[order], len(names)),
+            "column": list(names) * len(order),
+            "used_in": np.concatenate([np.empty(0), *(found[g][0] for g in order)]),
+            "weight": np.concatenate([np.empty(0), *(found[g][1] for g in order)]),
+        },
+        schema=schema,
+    )
     first = columns.sort(["enters", "weight"], descending=True, nulls_last=True, maintain_order=True)
-    empty = {
-        "strength": pl.Int64,
-        "value": pl.Float64,
-        "column": pl.String,
-        "used_in": pl.Float64,
-        "weight": pl.Float64,
-    }
-    return InputsUsed(first, pl.concat(paths) if paths else pl.DataFrame(schema=empty))
+    return InputsUsed(first, paths)
 
 
 def with_chances(columns: pl.DataFrame, chances: pl.DataFrame) -> pl.DataFrame:
     """Add `chance` and `needed` to `InputsUsed.columns`, from a table of `column` and `chance`."""
     joined = columns.join(chances.select("column", "chance"), on="column", how="left", maintain_order="left")
     return joined.with_columns(needed=pl.col("chance") < NEEDED)
-
-
-def _shown(found: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
-    return {"used_in": found[0], "weight": found[1]}

@@ -218,8 +218,9 @@ def inputs(run: RunTables) -> ChartSpec:
     paths, chosen = input_lines(run), input_strength(run)
     _, x = _strength_axis(paths["value"], "place", "strength")
     y = value_axis("weight", "weight by that of the heaviest column")
-    names = paths["column"].unique(maintain_order=True).to_list()
-    colour: ChartSpec = {"field": "column", "type": "nominal", "title": None, "sort": names}
+    count = paths["column"].n_unique()
+    # in the order of the data: names of a table are values, and nothing else
+    colour: ChartSpec = {"field": "column", "type": "nominal", "title": None, "sort": None}
     colour |= {"scale": {"scheme": "tableau20"}, "legend": {"labelLimit": 150, "symbolLimit": 40}}
     dash = {"field": "needed", "type": "nominal", "title": "needed", "scale": {"domain": ["yes", "no"]}}
     dash["scale"] |= {"range": [[1, 0], [4, 3]]}
@@ -230,7 +231,7 @@ def inputs(run: RunTables) -> ChartSpec:
     rule: ChartSpec = {"data": {"values": [] if chosen is None else [{"place": chosen}]}}
     rule |= {"mark": {"type": "rule", "color": "var(--ink)", "opacity": 0.6}, "encoding": {"x": x}}
     placed = paths.with_columns(place=_strength_axis(paths["value"], "place", "strength")[0])
-    return chart_of_layers(placed, [line, rule], height=max(300, 18 * min(len(names), 40)))
+    return chart_of_layers(placed, [line, rule], height=max(300, 18 * count))
 
 
 def calibration(run: RunTables) -> ChartSpec:

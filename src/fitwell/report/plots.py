@@ -312,7 +312,9 @@ def _lacks_two_classes(run: RunTables) -> str:
 
 
 def _lacks_inputs(run: RunTables) -> str:
-    return "" if run.input_paths is not None and run.input_paths.height else "no regularizer acted on whole columns"
+    if run.input_paths is None:
+        return "no regularizer acted on whole columns"
+    return "" if run.input_paths.height else "no strength that was trained to its end beats a constant"
 
 
 def _lacks_classes(run: RunTables) -> str:
