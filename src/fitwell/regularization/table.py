@@ -165,8 +165,8 @@ L1_INPUTS = Regularizer(
     "l1_inputs",
     "drops whole columns: pulls all weights of a column to exactly zero together",
     "log",
-    1e-2,
-    1.0,
+    1e-3,
+    3e-1,
     on_inputs=shrink_inputs,
 )
 """The group lasso on the columns of a table: which of them a network uses can then be read off its weights."""
