@@ -21,7 +21,7 @@ from jax.experimental.serialize_executable import deserialize_and_load, serializ
 from fitwell.engine import compiled_programs
 from fitwell.engine.compiled_programs import LoweredProgram, directory_of_programs, lower_program
 from fitwell.engine.executor import Job
-from fitwell.engine.jax_executor import JaxExecutor
+from fitwell.engine.jax_executor import JaxExecutor, _OneNetwork
 from fitwell.engine.job import Settings
 from fitwell.engine.losses import REGRESSION
 from fitwell.engine.network import DenseNetwork
@@ -193,8 +193,9 @@ def key_of_network(problem: Callable[..., Any], **changes: Any) -> str:
     usual = Settings(epochs=4, batch_size=8, call_epochs=2, block_strengths=2)
     executor = JaxExecutor(Job(network, case.dataset, case.row_sets, candidates, loss), replace(usual, **changes))
     executor._put_data()
-    state = jax.tree.map(executor._placed, executor._lower_start().lowered.out_info)
-    key = executor._lower_advance(state).key
+    one = _OneNetwork(executor)
+    state = jax.tree.map(executor._placed, executor._lower_start(one).lowered.out_info)
+    key = executor._lower_advance(one, state).key
     assert key is not None
     return key
 

@@ -15,13 +15,14 @@ import pytest
 
 from fitwell.engine import jax_executor, repeated_programs
 from fitwell.engine.executor import Job
-from fitwell.engine.jax_executor import JaxExecutor
+from fitwell.engine.jax_executor import JaxExecutor, _OneNetwork
 from fitwell.engine.job import Settings
 from fitwell.engine.network import Variables
 from fitwell.engine.repeated_programs import (
     OF_THIS_PROCESS,
     Programs,
     RepeatedPrograms,
+    Traced,
     shapes_of,
     what_they_compute,
 )
@@ -109,7 +110,7 @@ def known_by(case: Any, **others: Any) -> tuple[Any, str | None]:
     job = Job(case.network, case.dataset, case.row_sets, strengths(), case.loss)
     executor = JaxExecutor(job, replace(SHORT, **others))
     executor._put_data()
-    return executor._shapes(), executor._computed()
+    return executor._shapes(), _OneNetwork(executor).computed
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -138,6 +139,73 @@ class Scaled:
         return getattr(self.network, name)
 
 
+class Retraced(Traced):
+    """The deliberate break: what is lifted is the function itself, whose Python runs once more."""
+
+    def __init__(self, function: Callable[..., Any], *others: Any) -> None:
+        super().__init__(function, *others)
+        self._function = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run the function's Python."""
+        return self._function(*arguments)
+
+
+def calls_of_new_program(case: Any) -> int:
+    """How often a network's Python is run until its training program, which is new, is compiled."""
+    count = [0]
+
+    class Counted(Scaled):
+        def apply(self, variables: Variables, inputs: Any, on_units: Any) -> Any:
+            """Counts."""
+            count[0] += 1
+            return super().apply(variables, inputs, on_units)
+
+    network: Any = Counted(case.network, 1.0)
+    job = Job(network, case.dataset, case.row_sets, strengths(), case.loss)
+    JaxExecutor(job, SHORT)._be_compiled()
+    return count[0]
+
+
+@pytest.mark.slow
+def test_python_of_a_network_runs_once(problem: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once where it is trained, once where losses are measured, once for outputs of held-out rows, once for its cost.
+
+    Where the digest and the programs are each traced from Python, as in the break, it runs 7 times, all but the last
+    twice.
+    """
+    assert calls_of_new_program(problem(0)) == 4
+    monkeypatch.setattr(jax_executor, "Traced", Retraced)
+    OF_THIS_PROCESS.forget()
+    assert calls_of_new_program(problem(0)) == 7
+
+
+@pytest.mark.slow
+def test_what_is_known_is_what_is_lifted(problem: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that changes after it was asked for its digest trains as it was: no later search finds another's."""
+    case = problem(0)
+    right = searched(case._replace(network=Scaled(case.network, 1.0)))
+
+    def changed_meanwhile() -> Trained:
+        OF_THIS_PROCESS.forget()
+        # shapes that seem known have the digest made first
+        monkeypatch.setattr(OF_THIS_PROCESS, "knows_shapes", lambda shapes: True)
+        network = Scaled(case.network, 1.0)
+        digest = what_they_compute
+
+        def changing(functions: Any) -> str | None:
+            found = digest(functions)
+            network.scale = 3.0
+            return found
+
+        monkeypatch.setattr(jax_executor, "what_they_compute", changing)
+        return searched(case._replace(network=network))
+
+    assert same(changed_meanwhile(), right)
+    monkeypatch.setattr(jax_executor, "Traced", Retraced)
+    assert not same(changed_meanwhile(), right)
+
+
 @pytest.mark.slow
 def test_without_constants_the_wrong_program_would_be_taken(
     problem: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
@@ -152,16 +220,64 @@ def test_without_constants_the_wrong_program_would_be_taken(
     assert not same(searched(case._replace(network=other)), right)
 
 
-def digest(function: Callable[..., Any]) -> str | None:
-    return what_they_compute([(function, (X,))], AXIS)
-
-
 @jax.custom_jvp
 def doubled(x: Any) -> Any:
     return 2 * x
 
 
 doubled.defjvp(lambda primals, tangents: (doubled(*primals), 5 * tangents[0]))
+
+
+TRACED: dict[str, Callable[..., Any]] = {
+    "a mean over the axis": lambda x, y: x - jax.lax.pmean(x, "row_sets"),
+    "an argument that is not there": lambda x, y: {"y": y, "x": x + 1},
+    "a derivative": jax.grad(lambda x, y: (jax.nn.relu(x) ** 3).sum()),
+    "a derivative of one's own": lambda x, y: jax.nn.silu(doubled(x)),
+    "a loop": lambda x, y: jax.lax.scan(lambda carry, part: (carry * 0.9 + part, carry), 0.0, x),
+    "arrays it closes over": lambda x, y: (x + X, x * jnp.asarray(X)),
+    "a result that is no argument's": lambda x, y: (jnp.float32(2), x),
+}
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_traced_is_lifted_to_the_same_text(name: str) -> None:
+    """What was traced for one, lifted, is word for word the program that the function's Python is lifted to."""
+    function, three = TRACED[name], np.ones((3, 3), np.float32)
+
+    def text(one: Callable[..., Any]) -> str:
+        return jax.jit(jax.vmap(one, axis_name="row_sets")).lower(three, None).as_text()
+
+    traced = Traced(function, (X, None), AXIS)
+    assert text(traced) == text(function)
+    assert text(traced) != text(Traced(lambda x, y: x * 7, (X, None), AXIS))
+    ours, theirs = (jax.vmap(one, axis_name="row_sets")(three, None) for one in (traced, function))
+    assert jax.tree.structure(ours) == jax.tree.structure(theirs) == jax.tree.structure(traced.results)
+
+
+def test_what_is_closed_over_is_not_copied() -> None:
+    """However often it is lifted, an array that a function closes over is in memory once."""
+    large = jnp.zeros(1000)
+    traced = Traced(lambda x: x.sum() + large, (X,), AXIS)
+    assert any(constant is large for constant in traced.program.consts)
+    lifted = jax.make_jaxpr(jax.vmap(traced))(np.ones((2, 3), np.float32))
+    assert any(constant is large for constant in lifted.consts)
+
+
+def test_a_function_is_traced_anew() -> None:
+    """What a function closes over may have changed since it was traced; JAX remembers the first, as the break shows."""
+    scale = [1.0]
+
+    def scaled(x: Any) -> Any:
+        return x * scale[0]
+
+    first, remembered = digest(scaled), str(jax.make_jaxpr(scaled)(X))
+    scale[0] = 3.0
+    assert digest(scaled) != first
+    assert str(jax.make_jaxpr(scaled)(X)) == remembered  # the break
+
+
+def digest(function: Callable[..., Any]) -> str | None:
+    return what_they_compute([Traced(function, (X,), AXIS)])
 
 
 def test_functions_are_told_apart_by_what_they_compute() -> None:

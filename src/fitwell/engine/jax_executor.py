@@ -7,6 +7,7 @@ import time
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -25,7 +26,7 @@ from fitwell.engine.network import Variables
 from fitwell.engine.optimizers import adam, make_schedule
 from fitwell.engine.plan import Plan, Work, make_plan
 from fitwell.engine.program import ROW_SETS, Data, Program, State, Trace, lift
-from fitwell.engine.repeated_programs import OF_THIS_PROCESS, Programs, shapes_of, what_they_compute
+from fitwell.engine.repeated_programs import OF_THIS_PROCESS, Programs, Traced, shapes_of, what_they_compute
 from fitwell.engine.stopping import share_of_work
 
 STRENGTHS = "strengths"
@@ -215,27 +216,27 @@ class JaxExecutor:
     def _make_programs(self) -> None:
         """Take what a search like this one has run in this process, or make it."""
         self._put_data()
-        shapes = self._shapes()
-        computed = self._computed() if OF_THIS_PROCESS.knows_shapes(shapes) else None
+        shapes, one = self._shapes(), _OneNetwork(self)
+        computed = one.computed if OF_THIS_PROCESS.knows_shapes(shapes) else None
         programs = OF_THIS_PROCESS.find(shapes, computed)
         if programs is None:
-            programs, computed = self._compiled(computed)
+            programs, computed = self._compiled(one)
             OF_THIS_PROCESS.keep(shapes, computed, programs)
         self.compilations += 1
         self._state, self._start, self._advance, self._measuring = programs
 
-    def _compiled(self, computed: str | None) -> tuple[Programs, str | None]:
+    def _compiled(self, one: _OneNetwork) -> tuple[Programs, str | None]:
         """Compile what a search runs, or load what was compiled before; and say what it computes."""
         # a warning of it is for this thread to say
         directory = directory_of_programs()
         with ThreadPoolExecutor() as threads:
             # the longest first: XLA needs no Python, so the others are traced meanwhile
-            start = self._lower_start()
+            start = self._lower_start(one)
             state = jax.tree.map(self._placed, start.lowered.out_info)
-            advance = threads.submit(self._lower_advance(state).compiled, directory)
+            advance = threads.submit(self._lower_advance(one, state).compiled, directory)
             starting = threads.submit(start.compiled, directory)
-            measuring = self._lower_measure(state).compiled(directory) if self._measures else None
-            computed = computed or self._computed()
+            measuring = self._lower_measure(one, state).compiled(directory) if self._measures else None
+            computed = one.computed
             return Programs(state, starting.result(), advance.result(), measuring), computed
 
     @property
@@ -250,39 +251,20 @@ class JaxExecutor:
         own, options = self.job.dataset.own, tuple(sorted(self._options.items()))
         return arguments, own, self.plan.block_strengths, options, surroundings(self._mesh.devices.tolist())
 
-    def _computed(self) -> str | None:
-        """What one network of one row set computes, as a digest."""
-        dataset = self.job.dataset
-        values = _without(1, self._values(np.zeros(self.plan.block_strengths, int)))
-        rows, first = _without(1, self._rows), _without(1, dataset.first)
-        axes = Data.axes(dataset.own)
-        data = Data(*(_without(axis == 0, part) for axis, part in zip(axes, self._data, strict=True)))
-
-        def start(key: noise.Key, row_set: jax.Array, first: Variables | None) -> State:
-            return self.program.start(key, row_set, dataset.dtype, first)
-
-        beginning = self._key, rows.id, first
-        state = jax.eval_shape(start, *beginning)
-        epochs = state, values, rows, data, self._key, np.int32(0), np.int32(1)
-        functions = [(start, beginning), (self.program.epochs, epochs)]
-        if self._measures:
-            functions.append((self._measure_one, (state.best, rows, data)))
-        return what_they_compute(functions, (ROW_SETS, self.job.row_sets.count))
-
-    def _lower_start(self) -> LoweredProgram:
-        dtype, here = self.job.dataset.dtype, self.plan.block_strengths // self.plan.devices
+    def _lower_start(self, one: _OneNetwork) -> LoweredProgram:
+        # traced here, and not while it is lifted, where the devices' axis would be in it
+        begin, here = one.start, self.plan.block_strengths // self.plan.devices
 
         def start(row_set: jax.Array, key: noise.Key, first: Variables | None) -> State:
-            one = self.program.start(key, row_set, dtype, first)
             # all strengths start alike
-            return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (here, *leaf.shape)), one)
+            return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (here, *leaf.shape)), begin(key, row_set, first))
 
         starts = self._spread(jax.vmap(start, in_axes=(0, None, 0)), (Split(), Split(), Split()))
         return self._lower(starts, (self._rows.id, self._key, self.job.dataset.first), {})
 
-    def _lower_advance(self, state: State) -> LoweredProgram:
+    def _lower_advance(self, one: _OneNetwork, state: State) -> LoweredProgram:
         second, first, whole = Split(None, STRENGTHS), Split(STRENGTHS), Split()
-        epochs = lift(self.program.epochs, own_data=self.job.dataset.own)
+        epochs = lift(one.epochs, own_data=self.job.dataset.own)
         advance = self._spread(epochs, (second, first, whole, whole, whole, whole, whole))
         values = self._values(np.zeros(self.plan.block_strengths, int))
         count = np.int32(1)
@@ -290,10 +272,10 @@ class JaxExecutor:
         # the old state's memory is used for the new one: two would not always fit
         return self._lower(advance, arguments, self._options, donate=(0,))
 
-    def _lower_measure(self, state: State) -> LoweredProgram:
+    def _lower_measure(self, one: _OneNetwork, state: State) -> LoweredProgram:
         # data that all row sets share are not copied for each: they have no axis to map over
         axes = Data.axes(self.job.dataset.own)
-        measure = jax.vmap(jax.vmap(self._measure_one, in_axes=(0, None, None)), in_axes=(0, 0, axes))
+        measure = jax.vmap(jax.vmap(one.measure, in_axes=(0, None, None)), in_axes=(0, 0, axes))
         spread = self._spread(measure, (Split(None, STRENGTHS), Split(), Split()))
         return self._lower(spread, (state.best, self._rows, self._data), self._options)
 
@@ -334,6 +316,53 @@ class JaxExecutor:
         values |= {} if chosen.own is None else {"own": chosen.own}
         dtype = self.job.dataset.dtype
         return {k: jax.device_put(np.asarray(v, dtype), self._by_strength) for k, v in values.items()}
+
+
+class _OneNetwork:
+    """What is computed for one network of one row set, to be lifted; traced once, part by part when it is asked for."""
+
+    def __init__(self, executor: JaxExecutor) -> None:
+        self._executor = executor
+        self._rows, self._key = _without(1, executor._rows), _without(0, executor._key)
+        axes = Data.axes(executor.job.dataset.own)
+        self._data = Data(*(_without(axis == 0, part) for axis, part in zip(axes, executor._data, strict=True)))
+
+    @cached_property
+    def start(self) -> Traced:
+        """``f(key, row_set, first)``, a state."""
+        dataset, program = self._executor.job.dataset, self._executor.program
+
+        def start(key: noise.Key, row_set: jax.Array, first: Variables | None) -> State:
+            return program.start(key, row_set, dataset.dtype, first)
+
+        return self._trace(start, self._key, self._rows.id, _without(1, dataset.first))
+
+    @cached_property
+    def epochs(self) -> Traced:
+        """`Program.epochs`."""
+        executor, number = self._executor, jax.ShapeDtypeStruct((), np.dtype("int32"))
+        values = _without(1, executor._values(np.zeros(executor.plan.block_strengths, int)))
+        arguments = self._state, values, self._rows, self._data, self._key, number, number
+        return self._trace(executor.program.epochs, *arguments)
+
+    @cached_property
+    def measure(self) -> Traced:
+        """``f(variables, rows, data)``, outputs and losses of the rows that are held out."""
+        return self._trace(self._executor._measure_one, self._state.best, self._rows, self._data)
+
+    @cached_property
+    def computed(self) -> str | None:
+        """A digest of all of it, of that which is lifted; None if it cannot be told from others."""
+        measured = [self.measure] if self._executor._measures else []
+        return what_they_compute([self.start, self.epochs, *measured])
+
+    @property
+    def _state(self) -> State:
+        # a state that a program is given is of arrays, whose types are not weak, whatever it starts with
+        return _without(0, self.start.results)
+
+    def _trace(self, function: Any, *arguments: Any) -> Traced:
+        return Traced(function, arguments, (ROW_SETS, self._executor.job.row_sets.count))
 
 
 def _without(axes: int, tree: Any) -> Any:

@@ -1,9 +1,10 @@
-"""Programs that this process has made before: a search like an earlier one neither traces nor compiles them again.
+"""Programs that this process has made before: a search like an earlier one neither lifts nor compiles them again.
 
 Lifting a network over strengths and row sets, and writing down what came of it, is most of a small search: a second of
-Python, of which the same network traced alone takes a tenth. So a program is known by what the run of *one* network
+Python, of which the same network traced alone takes a part. So a program is known by what the run of *one* network
 computes, all of it (primitives, their parameters, constants to the last bit), and by the shapes over which it is
-lifted. Cross-validation of an estimator, whose searches differ by their rows only, then makes its programs once.
+lifted. Cross-validation of an estimator, whose searches differ by their rows only, then makes its programs once. What
+was traced for this is what is lifted where a program is new: the Python of a network runs once for both.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from functools import wraps
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxpr_as_fun
 from jax.sharding import Mesh
 
 MOST_SEARCHES = 8
@@ -88,23 +90,48 @@ def shapes_of(*trees: Any) -> Hashable:
     return structure, tuple((leaf.shape, str(leaf.dtype), getattr(leaf, "sharding", None)) for leaf in leaves)
 
 
-def what_they_compute(
-    functions: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]], axis: tuple[str, int]
-) -> str | None:
-    """Return a digest of all that some functions compute; None if something in them cannot be told from another.
+class Traced:
+    """A function that has been traced: a call of it, lifted or not, does what was traced, and runs no Python of it.
 
     Parameters
     ----------
-    functions
-        Each with its arguments, arrays or their shapes.
+    function
+        What is traced, once and now.
+    arguments
+        Arrays, or their shapes.
     axis
-        Name and size of an axis that they may take means over.
+        Name and size of an axis that the function may take means over.
+
+    Attributes
+    ----------
+    program
+        All that is computed.
+    results
+        Shapes of the results.
     """
+
+    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...], axis: tuple[str, int]) -> None:
+        # a function of its own: what JAX remembers of another may be older than what that closes over
+        @wraps(function)
+        def here(*values: Any) -> Any:
+            return function(*values)
+
+        self.program, self.results = jax.make_jaxpr(here, axis_env=[axis], return_shape=True)(*arguments)
+        # JAX writes it into the text of what it is lifted to
+        self.__name__ = here.__name__
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Return the results for arrays of the shapes that were traced."""
+        computed = jaxpr_as_fun(self.program)(*jax.tree.leaves(arguments))
+        return jax.tree.unflatten(jax.tree.structure(self.results), computed)
+
+
+def what_they_compute(functions: Iterable[Traced]) -> str | None:
+    """Return a digest of all that some functions compute; None if something in them cannot be told from another."""
     said = hashlib.sha256()
-    for function, arguments in functions:
-        closed = jax.make_jaxpr(function, axis_env=[axis])(*arguments)
+    for function in functions:
         try:
-            _Writer(said).write(closed)
+            _Writer(said).write(function.program)
         except _CannotBeToldError:
             return None
     return said.hexdigest()
