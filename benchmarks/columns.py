@@ -21,6 +21,7 @@ from cells import rate
 from sklearn.linear_model import LassoCV
 
 import fitwell
+from fitwell.analysis.inputs_used import NEEDED
 
 TRUE = ("x0", "x1", "x2", "x3", "c")
 NEW_ROWS = 4000
@@ -56,7 +57,7 @@ def with_fitwell(regularizers: list[str]) -> Callable[[pl.DataFrame, pl.DataFram
     def found(table: pl.DataFrame, new: pl.DataFrame) -> Found:
         result = fitwell.tune(table, "y", regularizers=regularizers, devices=1)
         assert result.importance is not None
-        needed = result.importance.filter(pl.col("chance") < fitwell.analysis.inputs_used.NEEDED)
+        needed = result.importance.filter(pl.col("chance") < NEEDED)
         return Found(set(needed["column"]), _error(np.asarray(result.predict(new)).ravel(), new))
 
     return found
@@ -79,14 +80,19 @@ def with_lasso(table: pl.DataFrame, new: pl.DataFrame) -> Found:
 
 
 def with_lassonet(table: pl.DataFrame, new: pl.DataFrame) -> Found:
-    """LassoNet's own cross-validation with its defaults but for 64 units in a layer, levels of a category in one group."""
-    from lassonet import LassoNetRegressorCV  # type: ignore[import-not-found]  # no dependency
+    """LassoNet's own cross-validation with 64 units, a path of longer steps, and a category's levels in one group."""
+    import torch  # type: ignore[import-not-found]  # no dependency, nor is the next
+    from lassonet import LassoNetRegressorCV  # type: ignore[import-not-found]
+
+    torch.set_num_threads(1)  # of networks this small more threads wait for each other
 
     (x, other), groups = _encoded(table, new)
     names = list(dict.fromkeys(groups))
     of_group = [[place for place, name in enumerate(groups) if name == group] for group in names]
     y = table["y"].to_numpy().astype(np.float32)
-    model = LassoNetRegressorCV(hidden_dims=(64,), groups=of_group, cv=5, verbose=0, random_state=0)
+    model = LassoNetRegressorCV(
+        hidden_dims=(64,), groups=of_group, cv=5, path_multiplier=1.04, verbose=0, random_state=0
+    )
     model.fit(x.astype(np.float32), y)
     chosen = np.asarray(model.best_selected_)
     predicted = np.asarray(model.predict(other.astype(np.float32))).ravel()

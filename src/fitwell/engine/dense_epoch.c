@@ -237,10 +237,10 @@ FAST static void sum_rests(int64_t units, int64_t width, const float *bend, cons
   memset(first, 0, width * sizeof(float)), memset(second, 0, width * sizeof(float));
   for (int64_t u = 0; u < units; u++, bend += width, pull += width)
     for (int64_t j = 0; j < width; j++) {
-      float whole = bend[j] * lengths[j] + thresholds[j], rest;
-      whole += whole < LEAST ? LEAST : 0;
-      rest = pull[j] / whole, rest *= rest;
-      first[j] += rest, second[j] += rest * bend[j] / whole;
+      float whole = bend[j] * lengths[j] + thresholds[j], inverse = 1 / (whole + (whole < LEAST ? LEAST : 0));
+      float rest = pull[j] * inverse;
+      rest *= rest;
+      first[j] += rest, second[j] += rest * (bend[j] * inverse);
     }
 }
 
