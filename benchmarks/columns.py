@@ -21,7 +21,7 @@ from cells import rate
 from sklearn.linear_model import LassoCV
 
 import fitwell
-from fitwell.analysis.inputs_used import NEEDED
+from fitwell.analysis.inputs_used import CHANCE_OF_NEEDED
 
 TRUE = ("x0", "x1", "x2", "x3", "c")
 NEW_ROWS = 4000
@@ -57,7 +57,7 @@ def with_fitwell(regularizers: list[str]) -> Callable[[pl.DataFrame, pl.DataFram
     def found(table: pl.DataFrame, new: pl.DataFrame) -> Found:
         result = fitwell.tune(table, "y", regularizers=regularizers, devices=1)
         assert result.importance is not None
-        needed = result.importance.filter(pl.col("chance") < NEEDED)
+        needed = result.importance.filter(pl.col("chance") < CHANCE_OF_NEEDED)
         return Found(set(needed["column"]), _error(np.asarray(result.predict(new)).ravel(), new))
 
     return found

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from fitwell.analysis.inputs_used import COUNTS, NEEDED, inputs_used_of, used_and_weights, with_chances
+from fitwell.analysis.inputs_used import (
+    CHANCE_OF_NEEDED,
+    COUNTED_WEIGHT,
+    inputs_used_of,
+    used_and_weights,
+    with_chances,
+)
 
 NAMES = ("late", "early", "never")
 # of three strengths, in two row sets
@@ -48,14 +54,16 @@ def test_networks_that_use_nothing() -> None:
     """No column is the heaviest, and none counts."""
     used, weights = used_and_weights(np.zeros((2, 3)))
     assert used.tolist() == weights.tolist() == [0, 0, 0]
-    used, _ = used_and_weights(np.array([[1.0, COUNTS, 0.99 * COUNTS]]))
+    used, _ = used_and_weights(np.array([[1.0, COUNTED_WEIGHT, 0.99 * COUNTED_WEIGHT]]))
     assert used.tolist() == [1, 1, 0]
 
 
 def test_needed_is_by_chance_alone() -> None:
     """Below the bar, whatever the weight; a column of which nothing is known is not said to be needed."""
     columns = pl.DataFrame({"column": ["a", "b", "c"], "weight": [0.0, 1.0, 1.0]})
-    chances = pl.DataFrame({"column": ["b", "a"], "chance": [NEEDED, 0.9 * NEEDED], "increase": [1.0, 1.0]})
+    chances = pl.DataFrame(
+        {"column": ["b", "a"], "chance": [CHANCE_OF_NEEDED, 0.9 * CHANCE_OF_NEEDED], "increase": [1.0, 1.0]}
+    )
     found = with_chances(columns, chances)
     assert found["needed"].to_list() == [True, False, None]
     assert found.columns == ["column", "weight", "chance", "needed"]

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 import fitwell
-from fitwell.analysis.inputs_used import COUNTS
+from fitwell.analysis.inputs_used import COUNTED_WEIGHT
 from fitwell.results.result import Result
 from fitwell.results.storage import read_run
 
@@ -47,7 +47,7 @@ def test_what_tells_the_target_is_needed_and_enters_first(result: Result) -> Non
     assert found.columns == ["column", "enters", "used_in", "weight", "chance", "needed"]
     assert (found.filter("needed")["used_in"] == 1).all()
     noise = found.filter(pl.col("column").is_in(list(NOISE)))
-    assert noise["weight"].max() < COUNTS  # type: ignore[operator]
+    assert noise["weight"].max() < COUNTED_WEIGHT  # type: ignore[operator]
     assert "Needed are 2 of 5 columns, without which held-out rows are predicted worse: " in str(result)
 
 

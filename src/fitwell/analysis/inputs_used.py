@@ -11,16 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-NEEDED = 0.005
+CHANCE_OF_NEEDED = 0.005
 """The chance (of a rise of the held-out loss as large, see `fitwell.studies.importance`) below which a column is
 needed. The same rows chose strength and epoch, so that a few times as many columns pass that tell nothing
 (`benchmarks/columns.py`)."""
 
-COUNTS = 0.2
+COUNTED_WEIGHT = 0.2
 """Share of the heaviest column's weights from which on a column counts as used. Few become exactly zero at strengths
 that predict well: steps on batches push them off it again, and training ends before it is over."""
 
-MOST = 0.5
+ENOUGH_FOLDS = 0.5
 """Share of the row sets whose networks must use a column for it to have come in at a strength."""
 
 
@@ -32,10 +32,11 @@ class InputsUsed:
     ----------
     columns
         One row for each column, the first to come in first. `column`; `enters`, the largest strength at which most row
-        sets' networks use it (null if none does), that is, at which the norm of its weights is at least `COUNTS` times
-        that of the heaviest column; `used_in`, the share of row sets whose network at the chosen strength does;
-        `weight`, that norm there by the heaviest column's, of means over row sets, exactly 0 for a column that no
-        network looks at; `chance`, see `fitwell.studies.importance`; `needed`, whether that is below `NEEDED`.
+        sets' networks use it (null if none does), that is, at which the norm of its weights is at least
+        `COUNTED_WEIGHT` times that of the heaviest column; `used_in`, the share of row sets whose network at the chosen
+        strength does; `weight`, that norm there by the heaviest column's, of means over row sets, exactly 0 for a
+        column that no network looks at; `chance`, see `fitwell.studies.importance`; `needed`, whether that is below
+        `CHANCE_OF_NEEDED`.
     paths
         `strength` (its number), what its `value` is, and for every column `column`, `used_in` and `weight`, of the
         strengths that were trained to their end and beat a constant: others have not learned what to use.
@@ -55,7 +56,7 @@ def used_and_weights(norms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     heaviest = norms.max(axis=1, keepdims=True, initial=0.0)
     mean = norms.mean(axis=0)
-    used = (norms >= COUNTS * heaviest) & (norms > 0)
+    used = (norms >= COUNTED_WEIGHT * heaviest) & (norms > 0)
     return used.mean(axis=0), mean / max(mean.max(initial=0.0), np.finfo(float).tiny)
 
 
@@ -79,7 +80,10 @@ def inputs_used_of(
     """
     found = [used_and_weights(of_strength) for of_strength in norms]
     order = sorted(learned, key=lambda g: (values[g], g))
-    enters = [max((float(values[g]) for g in order if found[g][0][k] >= MOST), default=None) for k in range(len(names))]
+    enters = [
+        max((float(values[g]) for g in order if found[g][0][k] >= ENOUGH_FOLDS), default=None)
+        for k in range(len(names))
+    ]
     columns = pl.DataFrame(
         {
             "column": names,
@@ -107,4 +111,4 @@ def inputs_used_of(
 def with_chances(columns: pl.DataFrame, chances: pl.DataFrame) -> pl.DataFrame:
     """Add `chance` and `needed` to `InputsUsed.columns`, from a table of `column` and `chance`."""
     joined = columns.join(chances.select("column", "chance"), on="column", how="left", maintain_order="left")
-    return joined.with_columns(needed=pl.col("chance") < NEEDED)
+    return joined.with_columns(needed=pl.col("chance") < CHANCE_OF_NEEDED)

@@ -216,7 +216,8 @@ class DenseTraining:
         self._paces = acting.get("input_scaling", np.zeros(len(rates), dtype)).reshape(len(rates), 1)
         self._pieces = self._cut(acting)
         shrunk = acting.get("l1_inputs", np.zeros(0, dtype)).reshape(-1, 1)
-        self._shrunk, self._groups = np.flatnonzero(shrunk), InputGroups(network)
+        self._shrunk = np.flatnonzero(shrunk)
+        self._groups = InputGroups(network) if len(self._shrunk) else None
         self._thresholds = shrunk[self._shrunk]
         self._unit_dropout = self._dropout(acting.get("dropout"), len(network.hidden))
         self._weight_dropout = self._dropout(acting.get("weight_dropout"), len(network.hidden) + 1)
@@ -427,17 +428,19 @@ class DenseTraining:
             if piece.l1 is not None:
                 _soft_threshold(w, np.divide(per_unit * piece.l1, other, out=other), g)
 
-        if len(self._shrunk):
-            self._shrink_inputs(weights, squares, root, rates)
+        if self._groups is not None:
+            self._shrink_inputs(self._groups, weights, squares, root, rates)
 
-    def _shrink_inputs(self, weights: np.ndarray, squares: np.ndarray, root: float, rates: np.ndarray) -> None:
+    def _shrink_inputs(
+        self, groups: InputGroups, weights: np.ndarray, squares: np.ndarray, root: float, rates: np.ndarray
+    ) -> None:
         """Pull whole columns to zero, in the first kernels of the networks whose strength is above it."""
         columns, shape = self.layout.kernels[0], (len(self._shrunk), *self.layout.shapes[0])
         kernels, bend = (a[self._shrunk, columns].reshape(shape) for a in (weights, squares))
         np.sqrt(bend, out=bend)
         bend *= self.dtype.type(root)
         bend += self.dtype.type(EPSILON)
-        self._groups.shrink(kernels, bend, rates[self._shrunk] * self._thresholds)
+        groups.shrink(kernels, bend, rates[self._shrunk] * self._thresholds)
         weights[self._shrunk, columns] = kernels.reshape(len(self._shrunk), -1)
 
     def _cut(self, acting: Mapping[str, np.ndarray]) -> list[_Piece]:

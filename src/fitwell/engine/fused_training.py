@@ -123,7 +123,7 @@ class FusedTraining(DenseTraining):
                 arrays[f"{name}_level"], arrays[f"{name}_factor"] = kept_levels(acting[of], places)
         if self._learns_scales:
             arrays["paces"] = np.ascontiguousarray(acting["input_scaling"].reshape(len(rates)))
-        if "l1_inputs" in acting:
+        if self._groups is not None:
             arrays["shrunk"] = np.ascontiguousarray(acting["l1_inputs"].reshape(len(rates)))
             arrays["columns"] = self._groups.numbers
             arrays["roots"] = np.sqrt(self._groups.sizes).astype(FLOAT)
@@ -139,7 +139,7 @@ class FusedTraining(DenseTraining):
             targets=network.sizes[-1] if loss in (PLAIN_LOSSES[LABELS], PLAIN_LOSSES[SEVERAL_VALUES]) else 1,
             labels=loss is PLAIN_LOSSES[LABELS],
             scaled=network.scaled,
-            grouped=len(self._groups.sizes),
+            grouped=0 if self._groups is None else len(self._groups.sizes),
             **{name: array.ctypes.data for name, array in arrays.items()},
         )
 

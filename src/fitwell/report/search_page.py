@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fitwell.analysis.inputs_used import COUNTS, NEEDED
+from fitwell.analysis.inputs_used import CHANCE_OF_NEEDED, COUNTED_WEIGHT
 from fitwell.analysis.intervals import figures
 from fitwell.analysis.readings import Reading, reading_of
 from fitwell.analysis.series import RunTables, path_points, spark_lines, weights_of, worst_rows
@@ -32,8 +32,8 @@ INPUTS = (
 )
 NEEDED_MEANS = (
     f"A column enters at the largest strength at which most folds' networks use it, that is, give it at least "
-    f"{COUNTS:.0%} of the heaviest column's weight. Chance is that of predicting held-out rows so much worse once its "
-    f"values are dealt out anew, if it told nothing; below {NEEDED:.1%} it is needed."
+    f"{COUNTED_WEIGHT:.0%} of the heaviest column's weight. Chance is that of predicting held-out rows so much worse "
+    f"once its values are dealt out anew, if it told nothing; below {CHANCE_OF_NEEDED:.1%} it is needed."
 )
 UNDECIDED = "These row sets do not let it be said whether the network overfits: it takes three folds that are apart."
 HOW = "Drag to move a chart, shift and the wheel to zoom, point at anything for its numbers."

@@ -36,7 +36,7 @@ def comparison(search: Search, answer: Answer, score: Score) -> str:
     return "\n".join([*lines, *conclusions(search, answer, score), *columns_needed(answer)])
 
 
-MOST_NAMED = 12
+COLUMNS_NAMED = 12
 """Columns that are named in a sentence."""
 
 
@@ -47,7 +47,7 @@ def columns_needed(answer: Answer) -> list[str]:
     needed, all_of_them = answer.inputs.filter("needed")["column"].to_list(), counted(answer.inputs.height, "column")
     if not needed:
         return [f"Of none of {all_of_them} is it sure that held-out rows are predicted worse without it."]
-    named = ", ".join(needed[:MOST_NAMED]) + (", ..." if len(needed) > MOST_NAMED else "")
+    named = ", ".join(needed[:COLUMNS_NAMED]) + (", ..." if len(needed) > COLUMNS_NAMED else "")
     return [f"Needed are {len(needed)} of {all_of_them}, without which held-out rows are predicted worse: {named}."]
 
 

@@ -21,7 +21,6 @@ from fitwell.studies.compared import verdict_of_search
 from fitwell.studies.handing_over import hand_over
 from fitwell.studies.honesty import honest_score
 from fitwell.studies.importance import permutation_importance
-from fitwell.studies.inputs import inputs_used
 from fitwell.studies.search import Searched
 from fitwell.studies.simple_models import baselines
 from fitwell.trees import tree_map
@@ -103,14 +102,17 @@ def _of_a_table(searched: Searched, alone: int, predictions: Mapping[str, Any]) 
         rows = target.task, target.values, target.classes, table.row_numbers
         about = {"held_out": held_out_rows(*rows, {ANSWER: answered, **beside}, table.keys, table.weight)}
     importance = permutation_importance(searched, alone)
-    used = inputs_used(searched, alone, importance)
-    return {
-        "baselines": simple,
-        "importance": importance,
-        "inputs": None if used is None else used.columns,
-        "input_paths": None if used is None else used.paths,
-        **about,
-    }
+    return {"baselines": simple, "importance": importance, **about, **_of_columns(searched, alone, importance)}
+
+
+def _of_columns(searched: Searched, strength: int, importance: pl.DataFrame | None) -> dict[str, pl.DataFrame]:
+    """See which columns the networks use, if whole columns were regularized."""
+    if importance is None or not any(row.on_inputs for row in searched.candidates.regularizers):
+        return {}
+    from fitwell.studies.inputs import inputs_used  # of no other searches
+
+    used = inputs_used(searched, strength, importance)
+    return {"inputs": used.columns, "input_paths": used.paths}
 
 
 def _judged(searched: Searched) -> HeldOutScores:

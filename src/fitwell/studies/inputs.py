@@ -9,12 +9,11 @@ import polars as pl
 
 from fitwell.analysis.inputs_used import InputsUsed, inputs_used_of, with_chances
 from fitwell.data.encoding import inputs_of_columns
-from fitwell.problems.dense import DenseOnTable
 from fitwell.studies.search import Searched
 
 
-def inputs_used(searched: Searched, strength: int, importance: pl.DataFrame | None) -> InputsUsed | None:
-    """Read off the networks of a search which columns they use, if a regularizer of whole columns was searched.
+def inputs_used(searched: Searched, strength: int, importance: pl.DataFrame) -> InputsUsed:
+    """Read off the networks of a search with a regularizer of whole columns which of them they use.
 
     Parameters
     ----------
@@ -23,11 +22,10 @@ def inputs_used(searched: Searched, strength: int, importance: pl.DataFrame | No
     importance
         Of it, see `fitwell.studies.importance.permutation_importance`.
     """
-    problem = searched.problem
-    row = next((row for row in searched.candidates.regularizers if row.on_inputs), None)
-    if row is None or importance is None or not isinstance(problem, DenseOnTable):
-        return None
-    places = inputs_of_columns(problem.table.columns, problem.table.layout)
+    table = searched.problem.source
+    assert table is not None, "only a table has columns"
+    row = next(row for row in searched.candidates.regularizers if row.on_inputs)
+    places = inputs_of_columns(table.columns, table.layout)
     values = searched.candidates.numbers[row.name]
     found = inputs_used_of(list(places), _norms(searched, places), values, _that_learned(searched), strength)
     return InputsUsed(with_chances(found.columns, importance), found.paths)
