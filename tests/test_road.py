@@ -11,8 +11,8 @@ MOST_MODULES, MOST_CALLS = 76, 177
 """Before there was one road: 43 and 87. Since then more kinds of files are read, losses are kept by unit, and what
 JAX, Keras, SciPy and scikit-learn did on it is done by files of ours, without their imports; an epoch is a call into C;
 scores for classes of unequal size are two files, Student's t is one, and targets may be several; every answer has a
-verdict, simple models beside it, and which columns matter, by more than chance; a search may be ended, and written down,
-and be told of a cluster.
+verdict, simple models beside it, and which columns matter, by more than chance; a search may be ended, and written
+down, and be told of a cluster.
 (Two calls more or less by what was imported before.)"""
 
 
