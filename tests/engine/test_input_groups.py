@@ -20,7 +20,11 @@ def shrunk(columns: tuple[int, ...], kernels: np.ndarray, bend: np.ndarray, thre
     return found
 
 
-@pytest.mark.parametrize("columns", [COLUMNS, ()], ids=["columns of several inputs", "every input a column"])
+@pytest.mark.parametrize(
+    "columns",
+    [COLUMNS, (), (6, 4, 5, 3, 2, 1, 0), (5, 0, 2, 0, 5, 5, 9)],
+    ids=["columns of several inputs", "every input a column", "in another order", "with gaps"],
+)
 def test_it_is_the_tables_function(columns: tuple[int, ...], seed: int, float64: None) -> None:
     """To 1e-12, of several strengths at once, one of which is zero and one beyond everything; with others it is not."""
     del float64
@@ -34,7 +38,8 @@ def test_it_is_the_tables_function(columns: tuple[int, ...], seed: int, float64:
         np.testing.assert_allclose(found[g], shrink_inputs(strength, kernels[g], step), rtol=1e-12, atol=1e-15)
     np.testing.assert_array_equal(found[0], kernels[0])
     assert (found[3] == 0).all()
-    assert not np.allclose(found[1], shrunk(columns[::-1] or COLUMNS, kernels, bend, rate * strengths[:, None])[1])
+    others = shrunk((0, 0, 1, 1, 2, 3, 4), kernels, bend, rate * strengths[:, None])
+    assert not np.allclose(found[1], others[1])
 
 
 def test_alone_is_among_others_bit_for_bit(seed: int) -> None:

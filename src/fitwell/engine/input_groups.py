@@ -20,7 +20,8 @@ class InputGroups:
     """
 
     def __init__(self, network: DenseNetwork) -> None:
-        self.numbers = np.array(network.groups or range(network.inputs), np.int64)
+        # without gaps, which nothing would be summed into
+        self.numbers = np.unique(network.groups or range(network.inputs), return_inverse=True)[1].astype(np.int64)
 
     @cached_property
     def sizes(self) -> np.ndarray:
@@ -64,7 +65,7 @@ class InputGroups:
     @cached_property
     def _order(self) -> tuple[np.ndarray | None, np.ndarray]:
         """Inputs sorted by their columns, and where each column begins; None where every input is one."""
-        if len(self.sizes) == len(self.numbers):
+        if np.array_equal(self.numbers, np.arange(len(self.sizes))):
             return None, np.empty(0, int)
         return np.argsort(self.numbers, kind="stable"), np.cumsum([0, *self.sizes[:-1]])
 
