@@ -68,3 +68,19 @@ def test_every_input_belongs_to_one_column(table: pl.DataFrame) -> None:
     for column, inputs in places.items():
         assert all(read.layout.names[place].startswith(column) for place in inputs)
     assert len(places["size"]) == 2  # itself, and whether it is missing
+
+
+def test_rows_of_a_group_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every row six times in one group: taken for rows of their own, chance would be far smaller."""
+    random = np.random.default_rng(1)
+    x = random.normal(size=(40, 2))
+    table = pl.DataFrame({"x": x[:, 0], "z": x[:, 1], "y": x[:, 0] + random.normal(0, 1.5, 40), "who": np.arange(40)})
+    table = pl.concat([table] * 6)
+    asked = {"strengths": 2, "epochs": 30, "hidden": (8,), "cv": 3, "groups": "who", "batch_size": 16}
+    grouped = tune(table, "y", **asked).importance
+    monkeypatch.setattr(importance, "_units", lambda row_sets: np.arange(row_sets.n_rows))
+    alone = tune(table, "y", **asked).importance
+    assert grouped is not None
+    assert alone is not None
+    assert grouped["increase"].to_list() == alone["increase"].to_list()
+    assert alone["chance"][0] < grouped["chance"][0] / 10

@@ -51,28 +51,48 @@ def test_what_tells_the_target_is_needed_and_enters_first(result: Result) -> Non
     assert "Needed are 2 of 5 columns, without which held-out rows are predicted worse: " in str(result)
 
 
+def test_a_column_that_no_network_looks_at_has_no_importance(result: Result) -> None:
+    """No rise at all and a chance of 1, however products of more or fewer rows are rounded."""
+    assert result.inputs is not None
+    assert result.importance is not None
+    ignored = result.inputs.filter(weight=0)["column"].to_list()
+    assert len(ignored) > 1
+    found = result.importance.filter(pl.col("column").is_in(ignored))
+    assert found["increase"].to_list() == [0.0] * len(ignored)
+    assert found["chance"].to_list() == [1.0] * len(ignored)
+
+
+def kernels_of(result: Result) -> list[np.ndarray]:
+    """First kernels of the networks handed over: three folds of each strength, one strength after the other."""
+    width = len(result.predictor.encodings[0].layout.names)
+    return [np.asarray(weights) for weights in result.model.weights if weights.ndim == 2 and weights.shape[0] == width]
+
+
 def test_norms_are_those_of_the_kernels(table: pl.DataFrame) -> None:
-    """Of what is handed over, whose first kernels hold the learned scales; without these they are others."""
-    single = fitwell.tune(table, "target", strengths=[STRENGTHS[1]], refit="ensemble", **QUICK)
-    names = single.predictor.encodings[0].layout.names
-    kernels = [np.asarray(w) for w in single.model.weights if w.ndim == 2 and w.shape[0] == len(names)]
+    """Of what is handed over, whose first kernels hold the learned scales; those of another strength are others."""
+    found = fitwell.tune(table, "target", strengths=[STRENGTHS[1]], refit="ensemble", **QUICK)
+    names, kernels, paths = found.predictor.encodings[0].layout.names, kernels_of(found), found.answer.input_paths
     places = {column: [i for i, name in enumerate(names) if name.startswith(column)] for column in table.columns[:-1]}
     norms = {column: np.sqrt(np.stack([(k[where] ** 2).sum() for k in kernels])) for column, where in places.items()}
-    paths = single.answer.input_paths
     assert paths is not None
-    for place, strength in enumerate(single.answer.members):  # three folds of each, one strength after the other
+    assert len(kernels) == 3 * len(found.answer.members) == 6
+    for place, strength in enumerate(found.answer.members):
         means = {column: values[3 * place : 3 * place + 3].mean() for column, values in norms.items()}
-        shown = paths.filter(strength=strength)
-        found = dict(zip(shown["column"], shown["weight"], strict=True))
-        assert found == pytest.approx({c: mean / max(means.values()) for c, mean in means.items()}, rel=1e-4)
+        expected = {column: mean / max(means.values()) for column, mean in means.items()}
+        for number in found.answer.members:
+            shown = paths.filter(strength=number)
+            weights = dict(zip(shown["column"], shown["weight"], strict=True))
+            assert (weights == pytest.approx(expected, rel=1e-4)) == (number == strength)
 
 
-def test_at_a_strength_beyond_everything_no_column_is_left(result: Result) -> None:
-    """It beats no constant, and so shows no column entering."""
-    paths = result.answer.input_paths
-    assert paths is not None
-    assert paths["value"].max() == 0.3
-    assert result.search.candidates.strengths["l1_inputs"].max() == 1e6
+def test_at_a_strength_beyond_everything_no_column_is_left(table: pl.DataFrame) -> None:
+    """First weights are exactly zero, it beats no constant, and so it shows no column entering."""
+    found = fitwell.tune(table, "target", strengths=[STRENGTHS[2]], refit="ensemble", **QUICK)
+    by_strength = np.array(kernels_of(found)).reshape(2, 3, -1)
+    gone = np.array([not kernels.any() for kernels in by_strength])
+    assert gone.tolist() == [strength == 1 for strength in found.answer.members]
+    assert found.answer.input_paths is not None
+    assert found.answer.input_paths["value"].unique().to_list() == [0.0]
 
 
 def test_it_is_kept_with_the_run(result: Result, tmp_path: Path) -> None:

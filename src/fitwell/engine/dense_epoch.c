@@ -210,8 +210,9 @@ FAST static void adam_with_l1(int64_t count, float *w, float *m, float *v, const
   }
 }
 
-/* what is divided by in the place of zero */
+/* as in table.py: what is divided by in the place of zero, and steps of Newton's method */
 #define LEAST 1e-30f
+enum { NEWTON_STEPS = 3 };
 
 /* by what each weight's step is bent: the learning rate by the size of its step; and how hard it pulls with that */
 FAST static void bend_weights(int64_t count, const float *v, const float *kernel, float root, float *bend, float *pull) {
@@ -273,7 +274,7 @@ static void shrink_columns(const Networks *net, float *kernel, const float *v, f
     float total = sqrtf(sums[c]), over = total - (thresholds[j] = threshold * net->roots[c]);
     lengths[j] = over > 0 ? over * (total * total) / (others[c] + (others[c] < LEAST ? LEAST : 0)) : 0;
   }
-  for (int step = 0; step < 3; step++) {
+  for (int step = 0; step < NEWTON_STEPS; step++) {
     sum_rests(units, width, bend, pull, lengths, thresholds, first, second);
     sum_columns(net, first, sums), sum_columns(net, second, others);
     for (int64_t j = 0; j < width; j++) {

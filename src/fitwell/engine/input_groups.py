@@ -34,7 +34,7 @@ class InputGroups:
         Parameters
         ----------
         bend
-            The learning rate by the step's size of each weight, like the kernels; is used up.
+            The learning rate by the step's size of each weight, like the kernels.
         threshold
             The learning rate times the strength, [S, 1].
         """

@@ -216,7 +216,7 @@ def importance(run: RunTables) -> ChartSpec:
 def inputs(run: RunTables) -> ChartSpec:
     """How heavily networks weigh the columns, by the strength that pulls whole columns to zero."""
     paths, chosen = input_lines(run), input_strength(run)
-    _, x = _strength_axis(paths["value"], "place", "strength")
+    place, x = _strength_axis(paths["value"], "place", "strength")
     y = value_axis("weight", "weight by that of the heaviest column")
     count = paths["column"].n_unique()
     # in the order of the data: names of a table are values, and nothing else
@@ -230,8 +230,7 @@ def inputs(run: RunTables) -> ChartSpec:
     line["encoding"] = {"x": x, "y": y, "color": colour, "strokeDash": dash, "tooltip": tips}
     rule: ChartSpec = {"data": {"values": [] if chosen is None else [{"place": chosen}]}}
     rule |= {"mark": {"type": "rule", "color": "var(--ink)", "opacity": 0.6}, "encoding": {"x": x}}
-    placed = paths.with_columns(place=_strength_axis(paths["value"], "place", "strength")[0])
-    return chart_of_layers(placed, [line, rule], height=max(300, 18 * count))
+    return chart_of_layers(paths.with_columns(place), [line, rule], height=max(300, 18 * count))
 
 
 def calibration(run: RunTables) -> ChartSpec:

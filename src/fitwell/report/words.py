@@ -33,7 +33,7 @@ def comparison(search: Search, answer: Answer, score: Score) -> str:
     for row in compared(search, answer):
         losses = f"{row['training']:>10.4g}{row['held out']:>10.4g}{row['difference']:>12.3g}{row['std. error']:>12.3g}"
         lines.append(f"{row['network']:<16}{losses}{row['epoch']:>7}  {row['regularization']}")
-    return "\n".join([*lines, *conclusions(search, answer, score), *columns_needed(answer)])
+    return "\n".join([*lines, *conclusions(search, answer, score)])
 
 
 COLUMNS_NAMED = 12
@@ -96,7 +96,14 @@ def conclusions(search: Search, answer: Answer, score: Score) -> list[str]:
     """Say what follows from the comparison, a sentence each: whether to change anything, the score, the verdict."""
     alone = [LEAVE_IT_ALONE] if search.choice.leave_alone else []
     short = cut_short(search.plan, search.ended)
-    return [*short, *alone, *chosen_by(search.scoring), f"{as_read(score)}.", *verdict_of(search, answer)]
+    return [
+        *short,
+        *alone,
+        *chosen_by(search.scoring),
+        f"{as_read(score)}.",
+        *verdict_of(search, answer),
+        *columns_needed(answer),
+    ]
 
 
 def chosen_by(scoring: str | None) -> list[str]:

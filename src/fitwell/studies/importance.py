@@ -90,12 +90,13 @@ def _dealt_out(problem: DenseOnTable, searched: Searched, strength: int) -> _Dea
         rows = random.choice(rows, most, replace=False) if len(rows) > most else rows
         encoded = table.encodings[r].transform(table.raw.take(rows))
         losses = partial(_losses, predictor, searched.trained.dataset.scale[r])
-        as_it_is = losses(table.target.values[rows], encoded)
         again = np.concatenate([table.target.values[rows]] * DEALS)
+        # of as many rows as are dealt: their number decides how products are rounded, which must be no rise
+        as_it_is = losses(again, np.concatenate([encoded] * DEALS))
         rises = np.empty((len(places), len(rows)))
         for number, columns in enumerate(places.values()):
             dealt = np.concatenate([_dealt(encoded, columns, random) for _ in range(DEALS)])
-            rises[number] = losses(again, dealt).reshape(DEALS, -1).mean(axis=0) - as_it_is
+            rises[number] = (losses(again, dealt) - as_it_is).reshape(DEALS, -1).mean(axis=0)
         weight = None if table.weight is None else table.weight[rows]
         by_row_set.append(np.average(rises, axis=1, weights=weight))
         by_row.append(rises)
