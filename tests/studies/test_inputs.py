@@ -52,7 +52,7 @@ def test_what_tells_the_target_is_needed_and_enters_first(result: Result) -> Non
 
 
 def test_a_column_that_no_network_looks_at_has_no_importance(result: Result) -> None:
-    """No rise at all and a chance of 1, however products of more or fewer rows are rounded."""
+    """No rise at all and a chance of 1, however means over deals are rounded."""
     assert result.inputs is not None
     assert result.importance is not None
     ignored = result.inputs.filter(weight=0)["column"].to_list()

@@ -91,7 +91,7 @@ def _dealt_out(problem: DenseOnTable, searched: Searched, strength: int) -> _Dea
         encoded = table.encodings[r].transform(table.raw.take(rows))
         losses = partial(_losses, predictor, searched.trained.dataset.scale[r])
         again = np.concatenate([table.target.values[rows]] * DEALS)
-        # of as many rows as are dealt: their number decides how products are rounded, which must be no rise
+        # of as many rows as are dealt, and subtracted row by row: rounding, of products or of means, must be no rise
         as_it_is = losses(again, np.concatenate([encoded] * DEALS))
         rises = np.empty((len(places), len(rows)))
         for number, columns in enumerate(places.values()):
